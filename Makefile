@@ -1,0 +1,50 @@
+# make run      set up .venv and serve the demo on http://127.0.0.1:7860
+# make test     set up .venv and a browser, then lint and run every test
+# make check    the same without the slow tests
+# make clean    remove .venv and caches
+#
+# make run ARGS="--model tiny --load-format dummy" passes flags; make PYTHON=python3.12 chooses the Python.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check lint browser clean
+
+run: $(VENV)/installed
+	$(BIN)/python app.py $(ARGS)
+
+test: lint browser
+	$(BIN)/python -m pytest -q --durations=10
+
+check: lint browser
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# The page tests drive a real browser: one on PATH, else Debian's package, else Playwright's own build.
+browser: $(VENV)/installed-dev
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
+	|| $(BIN)/python -m playwright install chromium
+
+# The stamps are newer than the requirements they were installed from.
+$(VENV)/installed: requirements.txt | $(VENV)
+	$(BIN)/python -m pip install -r $<
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	$(BIN)/python -m pip install -r $<
+	@touch $@
+
+# A half-made environment is removed, so that the next make starts afresh.
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	{ echo "dsvl2 needs Python 3.10 to 3.13; choose one as in: make run PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $@ || { rm -rf $@; exit 1; }
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

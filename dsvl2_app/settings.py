@@ -1,0 +1,171 @@
+"""Command line and environment in, one frozen `Settings` out.
+
+Every field of `Settings` is a flag: `load_format` is --load-format, and DSVL2_LOAD_FORMAT in the environment.
+A flag beats the environment and the environment beats the default; one rule reads them both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, NoReturn
+
+from dsvl2_app.errors import SettingsError
+
+RELEASED = {
+    "tiny": "deepseek-ai/deepseek-vl2-tiny",
+    "small": "deepseek-ai/deepseek-vl2-small",
+    "base": "deepseek-ai/deepseek-vl2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the text of a flag may be; `read` raises ValueError for anything else."""
+
+    metavar: str
+    allowed: str
+    read: Callable[[str], Any]
+
+
+def one_of(*choices: str) -> Kind:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError
+        return text
+
+    return Kind("|".join(choices), "one of " + ", ".join(choices), read)
+
+
+def whole_number(low: int, high: int | None = None) -> Kind:
+    def read(text: str) -> int:
+        number = int(text)
+        if number < low or (high is not None and number > high):
+            raise ValueError
+        return number
+
+    return Kind("N", f"a whole number from {low}" + (" up" if high is None else f" to {high}"), read)
+
+
+def matching(pattern: str, metavar: str, allowed: str) -> Kind:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError
+        return text
+
+    return Kind(metavar, allowed, read)
+
+
+def read_model(text: str) -> str:
+    if text in ("nano", *RELEASED) or "/" in text or os.path.isdir(text):
+        return text
+    raise ValueError
+
+
+def read_switch(text: str) -> bool:
+    if text.lower() in ("on", "true", "yes", "1"):
+        return True
+    if text.lower() in ("off", "false", "no", "0"):
+        return False
+    raise ValueError
+
+
+MODEL = Kind(
+    "MODEL", "nano, tiny, small, base, a Hugging Face repo id (owner/name) or an existing folder", read_model
+)
+LOAD_FORMAT = one_of("auto", "dummy")
+DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
+DTYPE = one_of("auto", "float32", "bfloat16", "float16")
+QUANTIZE = one_of("none", "int8")
+HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
+SWITCH = Kind("on|off", "on or off", read_switch)
+
+
+def flag(group: str, default: Any, kind: Kind, help: str, *also: str) -> Any:
+    """`group` is its heading in --help; `also` names environment variables to honour after our own."""
+    return field(default=default, metadata={"group": group, "kind": kind, "help": help, "also": also})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a person can choose when starting the demo."""
+
+    model: str = flag("model", "nano", MODEL, "nano, tiny, small, base, a Hugging Face repo id, or a folder")
+    load_format: str = flag("model", "auto", LOAD_FORMAT, "dummy: right shapes, random weights, no download")
+    device: str = flag("model", "auto", DEVICE, "auto, cpu, cuda, mps, or cuda:N for one GPU of several")
+    dtype: str = flag("model", "auto", DTYPE, "number format of weights and activations")
+    quantize: str = flag("model", "none", QUANTIZE, "keep the weights in fewer bits")
+    threads: int | None = flag("model", None, whole_number(1), "CPU threads")
+
+    host: str = flag("page", "127.0.0.1", HOST, "0.0.0.0 serves other machines too", "GRADIO_SERVER_NAME")
+    port: int = flag("page", 7860, whole_number(1, 65535), "port to serve on", "GRADIO_SERVER_PORT")
+    share: bool = flag("page", False, SWITCH, "public gradio.live link")
+    max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
+    max_queue: int = flag("page", 32, whole_number(1), "turn requests away once so many are waiting")
+
+    @property
+    def checkpoint(self) -> str:
+        """What to load: a released model's repo id where its weights are wanted, else `model` as given."""
+        return RELEASED.get(self.model, self.model) if self.load_format == "auto" else self.model
+
+    @classmethod
+    def parse(cls, argv: Sequence[str], env: Mapping[str, str]) -> Settings:
+        parser = FlagParser(
+            prog="python app.py",
+            description="Serve the DeepSeek-VL2 demo.",
+            epilog="The environment can set every flag, as DSVL2_LOAD_FORMAT for --load-format; a flag wins.",
+            allow_abbrev=False,
+        )
+        add_model_flags(parser)
+        add_flags(parser, "page")
+        return cls.choose(parser.parse_args(argv), env)
+
+    @classmethod
+    def choose(cls, flags: argparse.Namespace, env: Mapping[str, str]) -> Settings:
+        """Take each value from the flag, else from the environment, else the default."""
+        return cls(**{f.name: choose_value(f, getattr(flags, f.name, None), env) for f in fields(cls)})
+
+
+class FlagParser(argparse.ArgumentParser):
+    """Raises SettingsError where argparse would print and exit; subcommands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message[0].upper()}{message[1:]}; --help lists what there is.")
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which model runs, and how; `Settings.choose` reads what was parsed."""
+    add_flags(parser, "model")
+
+
+def add_flags(parser: argparse.ArgumentParser, group: str) -> None:
+    section = parser.add_argument_group(group)
+    for f in fields(Settings):
+        if f.metadata["group"] == group:
+            kind: Kind = f.metadata["kind"]
+            default = {None: "automatic", False: "off"}.get(f.default, f.default)
+            section.add_argument(
+                flag_name(f),
+                metavar=kind.metavar,
+                help=f"{f.metadata['help']} (default: {default})",
+                **({"nargs": "?", "const": "on"} if kind is SWITCH else {}),
+            )
+
+
+def flag_name(f: Field[Any]) -> str:
+    return "--" + f.name.replace("_", "-")
+
+
+def choose_value(f: Field[Any], given: str | None, env: Mapping[str, str]) -> Any:
+    kind: Kind = f.metadata["kind"]
+    variables = (f"DSVL2_{f.name.upper()}", *f.metadata["also"])
+    for source, text in ((flag_name(f), given), *((name, env.get(name) or None) for name in variables)):
+        if text is not None:
+            try:
+                return kind.read(text)
+            except ValueError:
+                raise SettingsError(f"{source} is {text!r}, but must be {kind.allowed}.") from None
+    return f.default

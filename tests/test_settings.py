@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.settings import FlagParser, Settings, add_model_flags
+
+# flag, a good value as typed, the value it becomes, a bad value
+EXAMPLES = [
+    ("model", "tiny", "tiny", "tinny"),
+    ("load_format", "dummy", "dummy", "safetensors"),
+    ("device", "cuda:3", "cuda:3", "cuda:"),
+    ("dtype", "bfloat16", "bfloat16", "bf16"),
+    ("quantize", "int8", "int8", "int4"),
+    ("threads", "4", 4, "0"),
+    ("host", "::1", "::1", "my host"),
+    ("port", "8080", 8080, "65536"),
+    ("share", "on", True, "maybe"),
+    ("max_megapixels", "100", 100, "-1"),
+    ("max_queue", "8", 8, "1.5"),
+]
+BAD = {name: bad for name, _, _, bad in EXAMPLES}
+
+
+def as_flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def as_variable(name: str) -> str:
+    return "DSVL2_" + name.upper()
+
+
+def test_defaults_are_a_private_page_with_the_bundled_model() -> None:
+    settings = Settings.parse([], {})
+    assert settings == Settings()
+    assert (settings.model, settings.host, settings.port, settings.share) == (
+        "nano",
+        "127.0.0.1",
+        7860,
+        False,
+    )
+    assert (settings.max_megapixels, settings.max_queue, settings.threads) == (40, 32, None)
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_every_flag_has_an_example() -> None:
+    assert [name for name, *_ in EXAMPLES] == [f.name for f in fields(Settings)]
+
+
+@pytest.mark.parametrize(("name", "text", "value", "bad"), EXAMPLES)
+def test_flag_beats_environment_beats_default(name: str, text: str, value: object, bad: str) -> None:
+    assert getattr(Settings(), name) != value
+    assert getattr(Settings.parse([], {as_variable(name): text}), name) == value
+    assert getattr(Settings.parse([f"{as_flag(name)}={text}"], {as_variable(name): bad}), name) == value
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("source", ["flag", "variable"])
+def test_a_bad_value_names_its_source_and_what_is_allowed(name: str, source: str) -> None:
+    if source == "flag":
+        argv, env, origin = [f"{as_flag(name)}={BAD[name]}"], {}, as_flag(name)
+    else:
+        argv, env, origin = [], {as_variable(name): BAD[name]}, as_variable(name)
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse(argv, env)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{origin} is {BAD[name]!r}, but must be ")
+    assert sentence.endswith(".")
+
+
+def test_the_sentence_lists_the_choices() -> None:
+    with pytest.raises(
+        SettingsError, match="DSVL2_DTYPE is 'bf16', but must be one of auto, float32, bfloat16, float16"
+    ):
+        Settings.parse([], {"DSVL2_DTYPE": "bf16"})
+    with pytest.raises(SettingsError, match="--port is '0', but must be a whole number from 1 to 65535"):
+        Settings.parse(["--port", "0"], {})
+
+
+@pytest.mark.parametrize("argv", [["--modle", "nano"], ["--mod", "nano"], ["nano"], ["--port"]])
+def test_what_argparse_refuses_is_a_settings_error(argv: list[str]) -> None:
+    with pytest.raises(SettingsError, match="--help"):
+        Settings.parse(argv, {})
+
+
+def test_spaces_variables_come_after_our_own() -> None:
+    spaces = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": "8000"}
+    settings = Settings.parse([], spaces)
+    assert (settings.host, settings.port) == ("0.0.0.0", 8000)
+    settings = Settings.parse([], {**spaces, "DSVL2_HOST": "127.0.0.1", "DSVL2_PORT": "9000"})
+    assert (settings.host, settings.port) == ("127.0.0.1", 9000)
+    with pytest.raises(SettingsError, match="GRADIO_SERVER_PORT is 'http'"):
+        Settings.parse([], {"GRADIO_SERVER_PORT": "http"})
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.parse([], {as_variable(name): "" for name in BAD}) == Settings()
+
+
+@pytest.mark.parametrize(("argv", "share"), [(["--share"], True), (["--share", "off"], False), ([], True)])
+def test_share_is_a_switch(argv: list[str], share: bool) -> None:
+    assert Settings.parse(argv, {"DSVL2_SHARE": "1"}).share is share
+
+
+@pytest.mark.parametrize(
+    ("model", "load_format", "checkpoint"),
+    [
+        ("nano", "auto", "nano"),
+        ("tiny", "auto", "deepseek-ai/deepseek-vl2-tiny"),
+        ("small", "auto", "deepseek-ai/deepseek-vl2-small"),
+        ("base", "auto", "deepseek-ai/deepseek-vl2"),
+        ("base", "dummy", "base"),
+        ("someone/finetune", "auto", "someone/finetune"),
+    ],
+)
+def test_a_preset_stands_for_its_repo_when_weights_are_wanted(
+    model: str, load_format: str, checkpoint: str
+) -> None:
+    assert Settings.parse(["--model", model, "--load-format", load_format], {}).checkpoint == checkpoint
+
+
+def test_a_folder_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Settings.parse(["--model", "mine"], {}).checkpoint == "mine"
+    with pytest.raises(SettingsError, match="--model is 'yours'"):
+        Settings.parse(["--model", "yours"], {})
+
+
+def test_a_subcommand_reuses_the_model_flags() -> None:
+    parser = FlagParser()
+    bench = parser.add_subparsers(dest="command").add_parser("bench")
+    add_model_flags(bench)
+    flags = parser.parse_args(["bench", "--model", "tiny"])
+    settings = Settings.choose(flags, {"DSVL2_LOAD_FORMAT": "dummy"})
+    assert (settings.model, settings.load_format, settings.port) == ("tiny", "dummy", 7860)
+    with pytest.raises(SettingsError, match="--port"):
+        parser.parse_args(["bench", "--port", "1"])
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        Settings.parse(["--help"], {})
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {as_flag(name)} " in shown for name in BAD)
+
+
+@given(name=st.sampled_from(sorted(BAD)), text=st.text(st.characters(exclude_characters="\0"), max_size=40))
+def test_any_text_is_read_or_refused_with_one_sentence(name: str, text: str) -> None:
+    try:
+        settings = Settings.parse([f"{as_flag(name)}={text}"], {})
+    except SettingsError as error:
+        assert str(error).startswith(as_flag(name)) and "\n" not in str(error)
+    else:
+        assert text.strip()
+        assert isinstance(getattr(settings, name), str | int)
