@@ -1,0 +1,1 @@
+"""Pixels in, pixels out: untrusted bytes -> picture (`load`) -> tiles (`tiles`); drawings (`overlay`)."""
