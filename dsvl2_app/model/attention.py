@@ -1,0 +1,164 @@
+"""Attention of the decoder: multi-head (tiny) and multi-head latent (small, base; DeepSeek-V2 paper, section 2.1).
+
+B batch, T new tokens, S tokens so far (T included), H heads, D decoder width, L latent rank (512), R rope width (64).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
+
+
+class Cache(Protocol):
+    """What both our `KVCache` and transformers' caches offer."""
+
+    def update(self, first: Tensor, second: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]: ...
+    def get_seq_length(self, layer_idx: int = 0) -> int: ...
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        wide = hidden.float()
+        scaled = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * scaled.to(hidden.dtype)
+
+
+class MultiHeadAttention(nn.Module):
+    """Every head has its own keys and values, and both are cached."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.head_dim = config.head_dim
+        width, kv_width = config.hidden_size, config.num_key_value_heads * config.head_dim
+        self.q_proj = nn.Linear(width, config.num_attention_heads * self.head_dim, bias=False)
+        self.k_proj = nn.Linear(width, kv_width, bias=False)
+        self.v_proj = nn.Linear(width, kv_width, bias=False)
+        self.o_proj = nn.Linear(config.num_attention_heads * self.head_dim, width, bias=False)
+
+    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | None) -> Tensor:
+        queries, keys, values = (
+            proj(hidden).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H, T, head]
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        queries, keys = rotate_halves(queries, rotary), rotate_halves(keys, rotary)
+        if cache is not None:
+            keys, values = cache.update(keys, values, self.layer)
+        context = attend(queries, keys, values, mask, self.head_dim**-0.5)
+        return self.o_proj(context.transpose(1, 2).flatten(2))
+
+
+class MultiHeadLatentAttention(nn.Module):
+    """Keys and values of all heads are projections of one normalised latent per token; only that latent and one
+    rotated rope key, shared by all heads, are cached."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.heads = config.num_attention_heads
+        self.rank, self.nope, self.rope = (
+            config.kv_lora_rank,
+            config.qk_nope_head_dim,
+            config.qk_rope_head_dim,
+        )
+        self.value_dim, self.scale = config.v_head_dim, config.head_dim**-0.5
+        width, query_width = config.hidden_size, self.heads * config.head_dim
+        if config.q_lora_rank is None:
+            self.q_proj = nn.Linear(width, query_width, bias=False)
+        else:
+            self.q_a_proj = nn.Linear(width, config.q_lora_rank, bias=False)
+            self.q_a_layernorm = RMSNorm(config.q_lora_rank, config.rms_norm_eps)
+            self.q_b_proj = nn.Linear(config.q_lora_rank, query_width, bias=False)
+        self.kv_a_proj_with_mqa = nn.Linear(width, self.rank + self.rope, bias=False)
+        self.kv_a_layernorm = RMSNorm(self.rank, config.rms_norm_eps)
+        self.kv_b_proj = nn.Linear(self.rank, self.heads * (self.nope + self.value_dim), bias=False)
+        self.o_proj = nn.Linear(self.heads * self.value_dim, width, bias=False)
+
+    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | None) -> Tensor:
+        q_nope, q_rope = self._project_queries(hidden, rotary)
+        latent, rope_key = self._project_latent(hidden, rotary)
+        if cache is not None:
+            latent, rope_key = cache.update(latent, rope_key, self.layer)
+        attend_latent = self.decode if hidden.shape[1] == 1 else self.prefill
+        context = attend_latent(q_nope, q_rope, latent, rope_key, mask)  # [B, H, T, value]
+        return self.o_proj(context.transpose(1, 2).flatten(2))
+
+    def prefill(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
+        """Expanded: latents become keys and values of every head, cheap per pair of tokens, right for many queries."""
+        expanded = self.kv_b_proj(latent.squeeze(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k_nope, values = expanded.split((self.nope, self.value_dim), dim=-1)
+        keys = torch.cat((k_nope, rope_key.expand(-1, self.heads, -1, -1)), dim=-1)
+        return attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, self.scale)
+
+    def decode(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
+        """Absorbed: queries move into latent space and the context moves out of it, so that one query reads each
+        cached latent once and expands none."""
+        weight = self.kv_b_proj.weight.unflatten(0, (self.heads, -1))  # [H, nope + value, L]
+        to_keys, to_values = weight.split((self.nope, self.value_dim), dim=1)
+        q_latent = q_nope @ to_keys  # [B, H, 1, L]
+        scores = (q_latent @ latent.mT + q_rope @ rope_key.mT).float() * self.scale  # [B, H, 1, S]
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        context = scores.softmax(-1).to(latent.dtype) @ latent  # [B, H, 1, L]
+        return context @ to_values.mT
+
+    def _project_queries(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        if hasattr(self, "q_proj"):
+            queries = self.q_proj(hidden)
+        else:
+            queries = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(hidden)))
+        queries = queries.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q_nope, q_rope = queries.split((self.nope, self.rope), dim=-1)
+        return q_nope, rotate_pairs(q_rope, rotary)
+
+    def _project_latent(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        """Normalised latent [B, 1, T, L] and rotated rope key [B, 1, T, R]: what the cache keeps."""
+        latent, rope_key = self.kv_a_proj_with_mqa(hidden)[:, None].split((self.rank, self.rope), dim=-1)
+        return self.kv_a_layernorm(latent), rotate_pairs(rope_key, rotary)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """Softmax attention [B, H, T, ...] x [B, H, S, ...]; `mask` True = may look; None with T == S > 1 is causal.
+
+    On CPU the fast kernel wants keys and values of one width and one number of heads, and falls back to a slow
+    one without a word, so narrower values are padded for it.
+    """
+    if keys.shape[1] != queries.shape[1]:
+        groups = queries.shape[1] // keys.shape[1]
+        keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
+    width = values.shape[-1]
+    if width < keys.shape[-1]:
+        values = F.pad(values, (0, keys.shape[-1] - width))
+    causal = mask is None and queries.shape[2] > 1
+    context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal, scale=scale)
+    return context[..., :width]
+
+
+def visible(mask: Tensor | None, new: int, total: int, device: torch.device) -> Tensor | None:
+    """Which of S tokens each of T new ones may look at, [B or 1, 1, T, S] bool; None where `attend` needs none.
+
+    `mask` [B, S] is False at padding. A padded query still sees itself: a row of nothing would be NaN, and NaN
+    spreads through values even where their weight is 0. A mask of four dimensions is taken as it is.
+    """
+    if mask is not None and mask.dim() == 4:
+        return mask
+    if mask is not None and bool(mask.all()):
+        mask = None
+    if mask is None and (new == 1 or new == total):
+        return None
+    causal = torch.ones(new, total, dtype=torch.bool, device=device).tril(total - new)
+    if mask is None:
+        return causal[None, None]
+    itself = torch.eye(total, dtype=torch.bool, device=device)[total - new :]
+    return (causal & mask.bool()[:, None, None, :]) | itself

@@ -1,0 +1,64 @@
+"""What attention remembers of earlier tokens, in buffers that are written in place.
+
+Each layer keeps two tensors whose second to last dimension is the sequence: keys and values [B, H, T, head] for
+multi-head attention, normalised latent and rotated rope key [B, 1, T, L] and [B, 1, T, R] for latent attention.
+`update` and `get_seq_length` are those of transformers' caches, so the layers accept either.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsvl2_app.model.configuration import DecoderConfig
+
+
+class KVCache:
+    """Room for `capacity` tokens, reserved when a layer first writes."""
+
+    def __init__(self, config: DecoderConfig, capacity: int) -> None:
+        self.capacity = capacity
+        self.buffers: list[tuple[Tensor, Tensor] | None] = [None] * config.num_hidden_layers
+        self.lengths = [0] * config.num_hidden_layers
+
+    def update(self, first: Tensor, second: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]:
+        """Append T tokens to a layer and return all of it so far."""
+        start = self.lengths[layer_idx]
+        stop = start + first.shape[-2]
+        assert stop <= self.capacity, f"cache of {self.capacity} tokens asked to hold {stop}"
+        buffers = self.buffers[layer_idx]
+        if buffers is None:
+            buffers = self.buffers[layer_idx] = (self._reserve(first), self._reserve(second))
+        for buffer, new in zip(buffers, (first, second), strict=True):
+            buffer[..., start:stop, :] = new
+        self.lengths[layer_idx] = stop
+        return buffers[0][..., :stop, :], buffers[1][..., :stop, :]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.lengths[layer_idx]
+
+    def truncate(self, length: int) -> None:
+        """Forget everything from token `length` on."""
+        self.lengths = [min(length, known) for known in self.lengths]
+
+    def fork(self, capacity: int) -> KVCache:
+        """An independent copy with room for `capacity` tokens."""
+        twin = object.__new__(KVCache)
+        twin.capacity = capacity
+        twin.lengths = list(self.lengths)
+        twin.buffers = []
+        for buffers, length in zip(self.buffers, self.lengths, strict=True):
+            copies = None
+            if buffers is not None:
+                copies = (twin._reserve(buffers[0]), twin._reserve(buffers[1]))
+                for copy, buffer in zip(copies, buffers, strict=True):
+                    copy[..., :length, :] = buffer[..., :length, :]
+            twin.buffers.append(copies)
+        return twin
+
+    @property
+    def nbytes(self) -> int:
+        return sum(buffer.nbytes for buffers in self.buffers if buffers for buffer in buffers)
+
+    def _reserve(self, like: Tensor) -> Tensor:
+        return torch.empty(*like.shape[:-2], self.capacity, like.shape[-1], dtype=like.dtype, device=like.device)

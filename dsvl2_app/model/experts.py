@@ -1,0 +1,127 @@
+"""DeepSeekMoE feed-forward (DeepSeek-V2 paper, section 2.2; bias correction: DeepSeek-V3 paper, section 2.1.2).
+
+T tokens, D decoder width, E routed experts, K active ones per token, F width inside an expert.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsvl2_app.model.configuration import DecoderConfig
+
+FEW_TOKENS = 4  # up to here each (token, expert) pair reads its own weights, above tokens are sorted by expert
+
+
+class MLP(nn.Module):
+    """SwiGLU feed-forward; gate and up projections are one matrix."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
+        self.down = nn.Linear(inner, width, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.down(swiglu(self.gate_up(hidden)))
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+class Router(nn.Module):
+    """Chooses K experts per token and weighs them, in float32."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.active = config.num_experts_per_tok
+        self.sigmoid = config.scoring_func == "sigmoid"
+        self.normalise = config.norm_topk_prob and self.active > 1
+        self.scaling = config.routed_scaling_factor
+        self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
+        if config.topk_method == "noaux_tc":
+            self.bias = nn.Parameter(torch.empty(config.n_routed_experts, dtype=torch.float32), requires_grad=False)
+        else:
+            self.bias = None
+
+    def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden [T, D] -> weights [T, K] float32 and experts [T, K]. The bias steers the choice, never a weight."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            logits = F.linear(hidden.float(), self.weight.float())
+        scores = logits.sigmoid() if self.sigmoid else logits.softmax(-1)
+        ranking = scores if self.bias is None else scores + self.bias.float()
+        experts = ranking.topk(self.active, dim=-1, sorted=False).indices
+        weights = scores.gather(-1, experts)
+        if self.normalise:
+            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
+        return weights * self.scaling, experts
+
+
+class Experts(nn.Module):
+    """The routed experts' weights as two stacks."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        experts, width, inner = config.n_routed_experts, config.hidden_size, config.moe_intermediate_size
+        self.gate_up = nn.Parameter(torch.empty(experts, 2 * inner, width))
+        self.down = nn.Parameter(torch.empty(experts, width, inner))
+
+    def forward(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
+        """Hidden [T, D], weights and experts [T, K] -> weighted sum of the chosen experts' outputs [T, D]."""
+        run = self.few if hidden.shape[0] <= FEW_TOKENS else self.many
+        return run(hidden, weights, experts)
+
+    def few(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
+        """Gathered: every (token, expert) pair multiplies with its expert's matrices where they lie."""
+        if hidden.device.type == "cpu":  # indexing a stack with a number is a view, with a tensor a copy
+            pairs = [
+                F.linear(swiglu(F.linear(token, self.gate_up[expert])), self.down[expert])
+                for token, chosen in zip(hidden, experts.tolist(), strict=True)
+                for expert in chosen
+            ]
+            outputs = torch.stack(pairs).unflatten(0, experts.shape)  # [T, K, D]
+        else:
+            inner = swiglu(torch.einsum("td,tkfd->tkf", hidden, self.gate_up[experts]))
+            outputs = torch.einsum("tkf,tkdf->tkd", inner, self.down[experts])
+        return (outputs * weights.to(outputs.dtype)[..., None]).sum(1)
+
+    def many(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
+        """Grouped: tokens sorted by expert, one matrix product per expert over its tokens."""
+        order = experts.flatten().argsort(stable=True)  # [T * K]
+        tokens = order // experts.shape[1]
+        counts = experts.flatten().bincount(minlength=self.gate_up.shape[0])
+        inner = swiglu(grouped_linear(hidden[tokens], self.gate_up, counts))
+        outputs = grouped_linear(inner, self.down, counts)
+        outputs = outputs * weights.flatten()[order].to(outputs.dtype)[:, None]
+        return torch.zeros_like(hidden).index_add_(0, tokens, outputs)
+
+
+def grouped_linear(rows: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
+    """Rows [T, D] sorted by group, `counts[e]` of them for matrix `weights[e]` [E, F, D] -> [T, F]."""
+    if rows.is_cuda and hasattr(F, "grouped_mm"):
+        if torch.is_autocast_enabled("cuda"):  # which does not know grouped_mm
+            rows, weights = rows.bfloat16(), weights.bfloat16()
+        if rows.dtype == torch.bfloat16:
+            return F.grouped_mm(rows, weights.mT, offs=counts.cumsum(0).to(torch.int32))
+    groups = rows.split(counts.tolist())
+    return torch.cat([F.linear(group, weight) for group, weight in zip(groups, weights, strict=True)])
+
+
+class MixtureOfExperts(nn.Module):
+    """Routed experts plus the shared ones, which every token passes (together one MLP of their summed width)."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.router = Router(config)
+        self.experts = Experts(config)
+        self.shared_experts = None
+        if config.n_shared_experts:
+            inner = config.n_shared_experts * config.moe_intermediate_size
+            self.shared_experts = MLP(config.hidden_size, inner)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        tokens = hidden.flatten(0, -2)  # [T, D]
+        routed = self.experts(tokens, *self.router(tokens)).view_as(hidden)
+        return routed if self.shared_experts is None else routed + self.shared_experts(hidden)

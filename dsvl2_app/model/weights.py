@@ -1,0 +1,228 @@
+"""Checkpoint files <-> parameters, in both directions through one table of views.
+
+`official_views` gives, for every key of the official layout, the piece of our parameters that it names: loading copies
+files into these views, saving writes them out. Our parameters differ where speed asks for it: gate and up projections
+are one matrix, and the experts of a layer are stacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dsvl2_app.errors import CheckpointError
+
+HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
+INDEX_NAME = "model.safetensors.index.json"
+FILE_NAME = "model.safetensors"
+# Files are mapped into memory and mapped pages count as ours, so a file is reopened after this many bytes.
+BYTES_PER_MAPPING = 256 * 2**20
+
+PREFIXES = (  # ours, official
+    ("decoder.", "language.model."),
+    ("lm_head.", "language.lm_head."),
+    ("adaptor.mlp.", "projector.layers."),
+    ("adaptor.tile_newline", "image_newline"),
+    ("adaptor.view_separator", "view_seperator"),  # the official spelling
+    ("vision.", "vision."),
+)
+ROUTER = ((".router.weight", ".gate.weight"), (".router.bias", ".gate.e_score_correction_bias"))
+
+
+def official_views(model: nn.Module) -> dict[str, Tensor]:
+    """Official key -> the part of our parameters that holds it (shares memory; writes go through)."""
+    views: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        views.update(_pieces(_official_name(name), parameter.detach()))
+    return views
+
+
+def _official_name(name: str) -> str:
+    ours, official = next(pair for pair in PREFIXES if name.startswith(pair[0]))
+    name = official + name.removeprefix(ours)
+    for ours, official in ROUTER:
+        if name.endswith(ours):
+            name = name.removesuffix(ours) + official
+    return name
+
+
+def _pieces(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    stem, _, last = name.removesuffix(".weight").rpartition(".")
+    if stem.endswith(".experts") and last in ("gate_up", "down"):
+        for expert, matrix in enumerate(tensor):
+            yield from _pieces(f"{stem}.{expert}.{last}.weight", matrix)
+    elif last == "gate_up":
+        gate, up = tensor.chunk(2)
+        yield f"{stem}.gate_proj.weight", gate
+        yield f"{stem}.up_proj.weight", up
+    elif last == "down":
+        yield f"{stem}.down_proj.weight", tensor
+    else:
+        yield name, tensor
+
+
+def find_folder(path_or_repo: str | Path, files: tuple[str, ...] = ALL_FILES, **hub: Any) -> Path:
+    """A checkpoint's folder on this disk; of a repository id, `files` are downloaded first (`hub`: HUB_OPTIONS)."""
+    folder = Path(path_or_repo)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise CheckpointError(f"{folder} is a file; give the folder that holds config.json and the weights.")
+    try:
+        return Path(snapshot_download(str(path_or_repo), allow_patterns=list(files), **hub))
+    except HFValidationError as error:
+        raise CheckpointError(
+            f"{path_or_repo} is neither a folder here nor a repository id such as deepseek-ai/deepseek-vl2-tiny."
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{path_or_repo} is no folder here and could not be downloaded; check the name and the network, or give "
+            f"a folder ({type(error).__name__}: {reason})."
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json as a dictionary, after a look at whether it is a DeepSeek-VL2 one at all."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} has no config.json; give the folder of a DeepSeek-VL2 checkpoint.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy it again.") from error
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type != "deepseek_vl_v2":
+        raise CheckpointError(
+            f"{path} describes a model of type {model_type!r}, not deepseek_vl_v2; choose a DeepSeek-VL2 checkpoint."
+        )
+    return config
+
+
+def load(model: nn.Module, folder: Path) -> None:
+    """Fill every parameter from the folder's safetensors files, or raise CheckpointError that names what is wrong."""
+    files = _key_files(folder)
+    views = official_views(model)
+    missing, unexpected = sorted(views.keys() - files.keys()), sorted(files.keys() - views.keys())
+    if missing or unexpected:
+        parts = [f"lacks {_name_some(missing)}"] * bool(missing)
+        parts += [f"has {_name_some(unexpected)} that the configuration has no place for"] * bool(unexpected)
+        raise CheckpointError(
+            f"The checkpoint in {folder} {' and '.join(parts)}; use files and config.json of one model."
+        )
+    for path in sorted(set(files.values())):
+        _load_file(path, views)
+
+
+@torch.no_grad()
+def _load_file(path: Path, views: dict[str, Tensor]) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = list(file.offset_keys())
+        while keys:
+            with safe_open(path, framework="pt") as file:
+                read = 0
+                while keys and read < BYTES_PER_MAPPING:
+                    key = keys.pop(0)
+                    source, target = file.get_tensor(key), views[key]
+                    if source.shape != target.shape:
+                        raise CheckpointError(
+                            f"{key} in {path} is {tuple(source.shape)} where the configuration asks for "
+                            f"{tuple(target.shape)}; use files and config.json of one model."
+                        )
+                    target.copy_(source)
+                    read += source.nbytes
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or incomplete ({error}); download it again.") from error
+
+
+def has_weights(folder: Path) -> bool:
+    return (folder / INDEX_NAME).exists() or (folder / FILE_NAME).exists()
+
+
+def _key_files(folder: Path) -> dict[str, Path]:
+    """Which file holds which key."""
+    try:
+        if (folder / INDEX_NAME).exists():
+            index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+            return {key: folder / name for key, name in index["weight_map"].items()}
+        if (folder / FILE_NAME).exists():
+            with safe_open(folder / FILE_NAME, framework="pt") as file:
+                return dict.fromkeys(file.keys(), folder / FILE_NAME)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"The weights in {folder} cannot be read ({error}); download them again.") from error
+    raise CheckpointError(
+        f"{folder} has neither {FILE_NAME} nor {INDEX_NAME}; download the whole checkpoint, or start with "
+        "--load-format dummy to try its shapes with random weights."
+    )
+
+
+def _name_some(keys: list[str], most: int = 5) -> str:
+    rest = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return f"{', '.join(keys[:most])}{rest}"
+
+
+def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
+    """Write the official layout: one model.safetensors, or numbered shards with an index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("model*.safetensors*"):
+        stale.unlink()
+    shards: list[dict[str, Tensor]] = [{}]
+    room = max_shard_bytes
+    views = official_views(model)
+    for key, tensor in views.items():
+        if tensor.nbytes > room and shards[-1]:
+            shards.append({})
+            room = max_shard_bytes
+        shards[-1][key] = tensor
+        room -= tensor.nbytes
+    if len(shards) == 1:
+        _save_file(shards[0], folder / FILE_NAME, dtype)
+        return
+    weight_map = {}
+    for number, shard in enumerate(shards, start=1):
+        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        _save_file(shard, folder / name, dtype)
+        weight_map.update(dict.fromkeys(shard, name))
+    size = sum(tensor.nbytes for tensor in views.values())
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))}
+    (folder / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _save_file(shard: dict[str, Tensor], path: Path, dtype: torch.dtype) -> None:
+    tensors = {}
+    for key, tensor in shard.items():
+        # the router's bias is float32 in memory; it goes back to the model's dtype where it came from there
+        narrowed = tensor.to(dtype)
+        lossless = torch.equal(narrowed.to(tensor.dtype), tensor)
+        tensors[key] = (narrowed if lossless else tensor).cpu().clone(memory_format=torch.contiguous_format)
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def fill_random(model: nn.Module, seed: int = 0, std: float = 0.02) -> None:
+    """Random weights of a fresh model's spread, fast: large matrices repeat one block of random numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    block = torch.randn(2**20 + 7, generator=generator) * std  # odd length: rows of a matrix differ
+    for name, parameter in model.named_parameters():
+        if "norm" in name and name.endswith("weight"):
+            parameter.fill_(1)
+        elif name.endswith("bias"):
+            parameter.zero_()
+        else:
+            flat, start = parameter.view(-1), 0
+            source = block.to(parameter.device, parameter.dtype)
+            while start < flat.numel():
+                piece = flat[start : start + source.numel()]
+                piece.copy_(source[: piece.numel()])
+                start += piece.numel()
