@@ -1,0 +1,45 @@
+"""Logits -> the next token id."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsvl2_app.engine.request import Sampling
+
+
+class Sampler:
+    """One answer's choices: greedy at temperature 0, else drawn from the nucleus, reproducible by seed."""
+
+    def __init__(self, sampling: Sampling, prompt_ids: list[int], device: torch.device) -> None:
+        self.sampling = sampling
+        self.generator = torch.Generator(device)
+        if sampling.seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(sampling.seed)
+        self.seen = torch.tensor(sorted(set(prompt_ids)), device=device)
+
+    def choose(self, logits: Tensor) -> int:
+        """Next id from the logits [vocabulary] of the last position."""
+        scores = self._penalise(logits.float())
+        temperature = self.sampling.temperature
+        token = self._draw(scores / temperature) if temperature else scores.argmax()
+        if self.sampling.repetition_penalty != 1:
+            self.seen = torch.cat((self.seen, token[None])).unique()
+        return int(token)
+
+    def _penalise(self, scores: Tensor) -> Tensor:
+        """Make ids of prompt and answer less likely, as CTRL (Keskar et al. 2019) and transformers do."""
+        penalty = self.sampling.repetition_penalty
+        if penalty == 1:
+            return scores
+        seen = scores[self.seen]
+        return scores.index_copy(0, self.seen, torch.where(seen < 0, seen * penalty, seen / penalty))
+
+    def _draw(self, scores: Tensor) -> Tensor:
+        """Draw from the smallest set of ids whose probabilities reach top_p; the most likely id is always in it."""
+        probabilities, ids = scores.softmax(-1).sort(descending=True)
+        before = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities.masked_fill((before >= self.sampling.top_p) & (before > 0), 0)
+        return ids[torch.multinomial(probabilities, 1, generator=self.generator)].squeeze(0)
