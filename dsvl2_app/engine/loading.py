@@ -1,0 +1,117 @@
+"""Settings -> an engine: which folder or repository a name means, on which device and in which dtype."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.request import ModelCard
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
+from dsvl2_app.model.experts import Experts
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.weights import TEXT_FILES, find_folder, has_weights, read_config
+from dsvl2_app.settings import Settings
+from dsvl2_app.text.processor import DeepseekVL2Processor
+
+NANO = Path(__file__).parents[2] / "assets" / "nano"
+RANDOM_NOTICE = "These weights are random: everything works and costs what it should, but the words are noise."
+NARROW = 1024  # on a CPU, decoders narrower than this are faster in float32 than in bfloat16
+
+
+def load_engine(settings: Settings) -> Engine:
+    """Raises CheckpointError where the model cannot be had and SettingsError where a setting cannot be met."""
+    if settings.quantize != "none":
+        raise SettingsError(f"--quantize {settings.quantize} is not available yet; leave it at none.")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    if settings.load_format == "dummy" or (settings.model == "nano" and not has_weights(NANO)):
+        return _load_random(settings, device)
+    source = NANO if settings.model == "nano" else settings.checkpoint
+    folder = find_folder(source)
+    config = DeepseekVL2Config(**read_config(folder))
+    processor = DeepseekVL2Processor.from_pretrained(folder)
+    several = torch.cuda.device_count() > 1 and settings.device in ("auto", "cuda")
+    model = DeepseekVL2ForConditionalGeneration.from_pretrained(
+        folder,
+        config=config,
+        dtype=choose_dtype(settings.dtype, config, device),
+        device_map="auto" if several else device,
+    )
+    name = "nano" if source == NANO else Path(source).name
+    return Engine(model, processor, _describe(model, processor, name, str(source), notice=""))
+
+
+def _load_random(settings: Settings, device: torch.device) -> Engine:
+    """A preset's shapes, or those of a folder's config.json, with random weights and nano's tokenizer."""
+    if settings.model in PRESETS:
+        config = DeepseekVL2Config.preset(settings.model)
+    else:
+        config = DeepseekVL2Config(**read_config(find_folder(settings.model, TEXT_FILES)))
+    tokenizer = DeepseekVL2Processor.from_pretrained(NANO).tokenizer
+    vision = config.vision_config
+    processor = DeepseekVL2Processor(
+        tokenizer, config.candidate_resolutions, vision.patch_size, config.projector_config.downsample_ratio
+    )
+    model = DeepseekVL2ForConditionalGeneration.from_random(
+        config, choose_dtype(settings.dtype, config, device), device
+    )
+    model.generation_config.update(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.no_grad():  # ids that the small tokenizer cannot spell never win
+        model.lm_head.weight[len(tokenizer) :] = 0
+    name = settings.model if settings.model in PRESETS else Path(settings.model).name
+    return Engine(model, processor, _describe(model, processor, name, "random weights", RANDOM_NOTICE))
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" is the first GPU, else Apple's, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(name)
+    present = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if (device.index or 0) >= present[device.type]:
+        raise SettingsError(f"--device {name}: this machine has no such device; use --device auto or cpu.")
+    return device
+
+
+def choose_dtype(name: str, config: DeepseekVL2Config, device: torch.device) -> str | None:
+    """The number format to run in; None is the checkpoint's own."""
+    if name != "auto":
+        return name
+    narrow = config.language_config.hidden_size < NARROW
+    return "float32" if device.type == "cpu" and narrow else None
+
+
+def _describe(
+    model: DeepseekVL2ForConditionalGeneration,
+    processor: DeepseekVL2Processor,
+    name: str,
+    source: str,
+    notice: str,
+) -> ModelCard:
+    decoder = model.config.language_config
+    total = sum(parameter.numel() for parameter in model.parameters())
+    idle = sum(
+        parameter.numel() * (decoder.n_routed_experts - decoder.num_experts_per_tok) // decoder.n_routed_experts
+        for experts in model.modules()
+        if isinstance(experts, Experts)
+        for parameter in experts.parameters()
+    )
+    return ModelCard(
+        name=name,
+        source=source,
+        notice=notice,
+        parameters=total,
+        active_parameters=total - idle,
+        dtype=str(model.config.dtype).removeprefix("torch."),
+        device=str(model.device),
+        context=decoder.max_position_embeddings,
+        geometry=processor.geometry,
+    )

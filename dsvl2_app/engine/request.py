@@ -1,0 +1,104 @@
+"""What goes into the engine and what comes out: plain values, no tensors, no gradio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.image.tiles import TileGeometry, TileLayout
+
+Stage = Literal["queued", "vision", "prefill", "decode", "done"]
+Finish = Literal["eos", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. Temperature 0 is greedy: nothing random, `seed` and `top_p` unused."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    max_new_tokens: int = 512
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("temperature", 0.0, 5.0),
+            ("top_p", 0.0, 1.0),
+            ("repetition_penalty", 0.1, 10.0),
+            ("max_new_tokens", 1, 1_000_000),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise SettingsError(f"{name} is {value!r}; choose a number between {low} and {high}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answer wanted.
+
+    `messages` are transformers chat messages (`{"role": ..., "content": str | [parts]}`) whose images are
+    RGB `PIL.Image`s. `allow` names the special tokens that user text may carry into the prompt as such;
+    every other one is neutralised (see `text.prompt`).
+    """
+
+    messages: list[dict[str, Any]]
+    sampling: Sampling = field(default_factory=Sampling)
+    allow: frozenset[str] = frozenset()
+    tiling: bool | None = None  # None: the official rule, on for at most two images in the conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds and counts so far."""
+
+    queued: float = 0.0
+    vision: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+    tiles: int = 0
+    encoded_tiles: int = 0  # after identical tiles are merged
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of an answer's stream; the concatenated `text` of all steps is the answer.
+
+    `stage` "queued", "vision" and "prefill" report progress (`done` of `total` tiles or tokens, no text),
+    "decode" carries a token, "done" is the last step and carries `finish` and whatever text was held back.
+    """
+
+    stage: Stage
+    text: str = ""
+    token: int | None = None
+    done: int = 0
+    total: int = 0
+    finish: Finish | None = None
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is loaded, for people: shown in the page and printed at start."""
+
+    name: str
+    source: str  # folder, repository id, or "random weights"
+    notice: str  # "" or what a user must know, such as that the weights are random
+    parameters: int
+    active_parameters: int
+    dtype: str
+    device: str
+    context: int  # tokens
+    geometry: TileGeometry
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlan:
+    """What a request would cost, known without running the model."""
+
+    tokens: int
+    layouts: tuple[TileLayout, ...]
+    context: int
