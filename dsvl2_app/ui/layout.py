@@ -1,0 +1,78 @@
+"""The page: a header that says which model answers, and the three tabs. `launch` serves it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from dsvl2_app.engine.request import ModelCard
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.settings import Settings
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.chat import Chat
+from dsvl2_app.ui.grounding import Grounding
+from dsvl2_app.ui.theme import SCRIPT, STYLE_SHEET, build_theme
+from dsvl2_app.ui.tiles import Tiles
+from dsvl2_app.ui.uploads import image_limits
+
+HOUR, DAY = 3600, 86400  # seconds
+
+
+def build(worker: Worker, settings: Settings) -> gr.Blocks:
+    limits = image_limits(settings)
+    chat, grounding, tiles = Chat(worker, limits), Grounding(worker, limits), Tiles(worker.card, limits)
+    with gr.Blocks(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
+        gr.HTML(show_header(worker.card), elem_id="header")
+        with gr.Tabs():
+            with gr.Tab("Chat", id="chat"):
+                chat.build(demo)
+            with gr.Tab("Grounding", id="grounding"):
+                grounding.build()
+            with gr.Tab("Tiles", id="tiles"):
+                tiles.build()
+        with gr.Column(visible=False):  # what scripts call
+            chat.build_endpoint()
+            grounding.build_endpoint()
+            tiles.build_endpoint()
+    return demo.queue(max_size=settings.max_queue)
+
+
+def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
+    """Serve until interrupted, or with `wait=False` in the background. Returns the local URL."""
+    try:
+        _, url, _ = demo.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            prevent_thread_lock=not wait,
+            max_threads=settings.max_queue + 40,  # an answer holds one while it streams
+            max_file_size=image_limits(settings).max_bytes,
+            show_error=True,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=["api", "settings"],
+            theme=build_theme(),
+            css_paths=STYLE_SHEET,
+            js=SCRIPT,
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot serve on {settings.host}, port {settings.port}; it may be taken, so choose another --port."
+        ) from error
+    return url
+
+
+def show_header(card: ModelCard) -> str:
+    facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
+    notice = f'<p class="banner" role="note">{escape(card.notice)}</p>' if card.notice else ""
+    return f"""
+      <header>
+        <h1>DeepSeek-VL2</h1>
+        <ul class="card" aria-label="Loaded model">
+          <li><strong>{escape(card.name)}</strong> from {escape(card.source)}</li>{facts}
+        </ul>
+      </header>
+      {notice}
+    """

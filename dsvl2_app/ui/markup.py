@@ -1,0 +1,93 @@
+"""Text of users and of the model -> Markdown in which it is shown as that text and never taken for HTML.
+
+Gradio lets HTML through its Markdown, so `<image>` would vanish and `<b>` turn bold. Here every character that
+could open a tag or a reference becomes a reference itself, whatever stands around it, so the only HTML that is
+left is ours. References have four digits (`&#0060;`), a form that nobody writes by hand: by it the page's copy
+buttons know what to turn back (see theme.py).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+
+_SIGN = re.compile(r"^ |[\x00-\x1f!#-&(-+\-.:<=>@\[-`{-\x7f]")
+_PARAGRAPH_END = re.compile(r"(\n[ \t]*\n)")
+_INLINE = re.compile(r"\\\\|\\[&<`]|`+|[&<]|!\[")
+_TICKS = re.compile(r"`+")
+_FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#-]*)[^`]*")
+
+
+def show_literally(text: str) -> str:
+    """As typed, line ends and spaces included (those the page's style sheet keeps)."""
+    return _SIGN.sub(lambda match: _refer(match.group()), text)
+
+
+def show_markdown(text: str) -> str:
+    """As Markdown: lists, tables, emphasis, links, code and formulas work; HTML and remote images do not.
+
+    Fenced code goes to the left margin, where nothing around it can make it anything but code, in a fence longer
+    than any in it; a fence that is still open is closed.
+    """
+    shown: list[str] = []
+    prose: list[str] = []
+    code: list[str] = []
+    fence = None
+    for line in [*text.split("\n"), None]:
+        if fence is None:
+            fence = _FENCE.fullmatch(line) if line is not None else None
+            if fence is None and line is not None:
+                prose.append(line)
+            else:
+                shown.append(_show_prose("\n".join(prose)))
+                prose = []
+        elif line is None or _closes(line, fence["fence"]):
+            shown.append(_show_code(code, fence["language"]))
+            code, fence = [], None
+        else:
+            code.append(line.removeprefix(fence["indent"]))
+    return "\n".join(shown)
+
+
+def _closes(line: str, fence: str) -> bool:
+    line = line.strip(" \t")
+    return len(line) >= len(fence) and not line.strip(fence[0])
+
+
+def _show_code(lines: list[str], language: str) -> str:
+    longest = max((len(ticks) for line in lines for ticks in _TICKS.findall(line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}{language}", *lines, fence])
+
+
+def _show_prose(text: str) -> str:
+    return "".join(map(_show_paragraph, _PARAGRAPH_END.split(text)))
+
+
+def _show_paragraph(text: str) -> str:
+    runs: dict[int, list[int]] = defaultdict(list)  # length of a run of backticks -> where such runs begin
+    for ticks in _TICKS.finditer(text):
+        runs[len(ticks.group())].append(ticks.start())
+    shown: list[str] = []
+    place = 0
+    while match := _INLINE.search(text, place):
+        shown.append(text[place : match.start()])
+        sign, place = match.group(), match.end()
+        if sign.startswith("`"):
+            closing = runs[len(sign)][bisect_left(runs[len(sign)], place) :][:1]
+            if closing:
+                code = show_literally(text[place : closing[0]].replace("\n", " ").strip(" "))
+                shown.append(f'<code class="inline">{code}</code>')
+                place = closing[0] + len(sign)
+            else:
+                shown.append(show_literally(sign))
+        elif sign == "\\\\":
+            shown.append(sign)
+        else:  # a Markdown escape such as \< is the bare character; an image is shown as its source
+            shown.append("!" + _refer("[") if sign == "![" else _refer(sign[-1]))
+    return "".join([*shown, text[place:]])
+
+
+def _refer(character: str) -> str:
+    return f"&#{ord(character):04};"

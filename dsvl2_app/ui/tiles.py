@@ -1,0 +1,272 @@
+"""The Tiles tab and the /tiles endpoint: how pictures are cut up before the model sees them. Runs no model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.engine.request import ModelCard
+from dsvl2_app.errors import ImageError, SettingsError
+from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.overlay import draw_grid, tile_images
+from dsvl2_app.image.tiles import TileLayout, cut_tiles, lay_out
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.uploads import gallery_paths, uploaded_path
+
+MOST_TILED = 2  # with more pictures in the conversation every one is a single tile
+HEADERS = ["Rank", "Grid", "Canvas px", "Scale", "Effective px", "Wasted px"]
+HOW_TO = (
+    '<p class="empty">Add a picture to see which grid is chosen for it, the tiles as the model gets them, '
+    "and the tokens that they become.</p>"
+)
+
+
+class Tiles:
+    def __init__(self, card: ModelCard, limits: Limits) -> None:
+        self.card = card
+        self.limits = limits
+
+    def build(self) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=300):
+                self.gallery = gr.Gallery(
+                    label="Pictures",
+                    type="filepath",
+                    interactive=True,
+                    columns=3,
+                    fit_columns=False,
+                    height=240,
+                    object_fit="contain",
+                    sources=["upload", "clipboard"],
+                    elem_id="tiles-pictures",
+                )
+                self.which = gr.Radio(label="Picture to look at", visible=False, elem_id="tiles-which")
+                self.count = gr.Slider(
+                    1,
+                    8,
+                    value=1,
+                    step=1,
+                    label="Pictures in the conversation",
+                    info="With more than two, each of them is a single tile",
+                    elem_id="tiles-count",
+                )
+                examples = [[list(example.pictures)] for example in read_examples("tiles")]
+                if examples:
+                    gr.Examples(examples, [self.gallery])
+            with gr.Column(scale=3, min_width=300):
+                self.notice = gr.HTML(elem_id="tiles-notice")
+                self.summary = gr.HTML(HOW_TO, elem_id="tiles-summary")
+                self.grid = gr.Image(
+                    label="Chosen grid",
+                    show_label=False,  # it would cover the first tile's number
+                    interactive=False,
+                    visible=False,
+                    buttons=["download", "fullscreen"],
+                    elem_id="tiles-grid",
+                )
+        self.tokens = gr.HTML(elem_id="tiles-tokens")
+        self.tiles = gr.Gallery(
+            label="What the model gets",
+            show_label=False,
+            format="png",  # exactly these pixels
+            interactive=False,
+            visible=False,
+            columns=6,
+            height="auto",
+            object_fit="contain",
+            elem_id="tiles-cut",
+        )
+        self.candidates = gr.Dataframe(
+            headers=HEADERS,
+            datatype=["number", "str", "str", "str", "str", "str"],
+            type="array",
+            label="All grids that the model knows, best first",
+            interactive=False,
+            visible=False,
+            max_height=420,
+            elem_id="tiles-candidates",
+        )
+
+        page = [self.which, self.count, self.notice, self.summary, self.grid, self.tokens, self.tiles, self.candidates]
+        options: dict[str, Any] = {
+            "preprocess": False,
+            "api_visibility": "private",
+            "concurrency_limit": 4,
+            "concurrency_id": "tiles",
+            "show_progress": "hidden",
+        }
+        self.gallery.change(self.receive, self.gallery, page, **options)
+        gr.on(
+            [self.which.input, self.count.input],
+            self.inspect,
+            [self.gallery, self.which, self.count],
+            page,
+            trigger_mode="always_last",
+            **options,
+        )
+
+    def receive(self, gallery: Any) -> dict[Any, Any]:
+        """Pictures were added or removed: look at the last one."""
+        number = len(gallery or [])
+        choices = [(f"{place}", place) for place in range(1, number + 1)]
+        return {
+            self.which: gr.Radio(choices, value=number or None, visible=number > 1),
+            self.count: max(1, number),
+            **self.inspect(gallery, number, max(1, number)),
+        }
+
+    def inspect(self, gallery: Any, which: int | None, count: int) -> dict[Any, Any]:
+        shown = [self.grid, self.tiles, self.candidates]
+        empty = {self.summary: HOW_TO, self.tokens: "", **{part: gr.update(visible=False) for part in shown}}
+        try:
+            paths = gallery_paths(gallery)
+            if not paths:
+                return {self.notice: wording.show_notice(), **empty}
+            image = load_image(paths[(which or 1) - 1], limits=self.limits)
+            layout = self.lay_out(image.size, count)
+            tiles = tile_images(cut_tiles(image, layout))
+            return {
+                self.notice: wording.show_notice(),
+                self.summary: show_summary(layout, self.card, tiling=count <= MOST_TILED),
+                self.grid: gr.Image(draw_grid(image, layout), visible=True),
+                self.tokens: show_tokens(layout),
+                self.tiles: gr.Gallery(
+                    [(tile, f"Tile {number}" if number else "Global view") for number, tile in enumerate(tiles)],
+                    visible=True,
+                ),
+                self.candidates: gr.Dataframe(tabulate(layout), visible=True),
+            }
+        except Exception as error:
+            return {self.notice: wording.show_notice(error), **empty, self.summary: ""}
+
+    def lay_out(self, size: tuple[int, int], count: int) -> TileLayout:
+        return lay_out(*size, self.card.geometry, tiling=count <= MOST_TILED)
+
+    def build_endpoint(self) -> None:
+        gr.Button().click(
+            self.describe,
+            [
+                gr.File(label="images", file_count="multiple", type="filepath"),
+                gr.Number(label="pictures_in_conversation", value=None, precision=0),
+            ],
+            gr.JSON(label="layouts"),
+            api_name="tiles",
+            preprocess=False,
+            concurrency_id="tiles",
+            concurrency_limit=4,
+        )
+
+    def describe(self, images: Any, pictures_in_conversation: int | None = None) -> dict[str, Any]:
+        """How pictures are cut into tiles and which tokens they become.
+
+        Args:
+            images: A list of handle_file(path or URL).
+            pictures_in_conversation: As many as there are images, unless given; with more than two, each picture is
+                a single tile.
+
+        Returns:
+            {"tokens": of all images, "context": of the model, "images": [{"size", "grid": [columns, rows], "canvas",
+            "content": [left, top, right, bottom] of the picture on the canvas, "scale", "tokens", "parts": [{"kind",
+            "first", "last", ...}], "candidates": [...]}]}, lengths in px, token numbers from 0 within an image.
+        """
+        with wording.errors_for_clients():
+            files = images if isinstance(images, list) else [images]
+            if not files:
+                raise ImageError("There is no picture; send at least one.")
+            count = len(files) if pictures_in_conversation is None else pictures_in_conversation
+            if not isinstance(count, int | float) or count < 1:
+                raise SettingsError(f"pictures_in_conversation is {count!r}; choose a whole number from 1 up.")
+            layouts = [
+                self.lay_out(load_image(uploaded_path(file), limits=self.limits).size, int(count)) for file in files
+            ]
+            return {
+                "tokens": sum(layout.num_tokens for layout in layouts),
+                "context": self.card.context,
+                "images": [describe_layout(layout) for layout in layouts],
+            }
+
+
+def describe_layout(layout: TileLayout) -> dict[str, Any]:
+    return {
+        "size": layout.image_size,
+        "grid": layout.grid,
+        "canvas": layout.canvas,
+        "content": layout.content,
+        "scale": layout.scale,
+        "tiles": layout.num_tiles,
+        "tokens": layout.num_tokens,
+        "parts": token_parts(layout),
+        "candidates": [asdict(candidate) for candidate in sorted(layout.candidates, key=lambda each: each.rank)],
+    }
+
+
+def token_parts(layout: TileLayout) -> list[dict[str, Any]]:
+    """The three stretches of an image's tokens."""
+    side = layout.geometry.tokens_per_side
+    columns, rows = layout.grid
+    separator = side * (side + 1)
+    return [
+        {"kind": "global", "first": 0, "last": separator - 1, "rows": side, "columns": side},
+        {"kind": "separator", "first": separator, "last": separator},
+        {
+            "kind": "local",
+            "first": separator + 1,
+            "last": layout.num_tokens - 1,
+            "rows": rows * side,
+            "columns": columns * side,
+        },
+    ]
+
+
+def tabulate(layout: TileLayout) -> list[list[Any]]:
+    return [
+        [
+            candidate.rank,
+            f"{candidate.grid[0]} × {candidate.grid[1]}" + (" (chosen)" if candidate.chosen else ""),
+            f"{candidate.resolution[0]:,} × {candidate.resolution[1]:,}",
+            f"{candidate.scale:.3f}",
+            f"{candidate.effective:,}",
+            f"{candidate.wasted:,}",
+        ]
+        for candidate in sorted(layout.candidates, key=lambda each: each.rank)
+    ]
+
+
+def show_summary(layout: TileLayout, card: ModelCard, tiling: bool) -> str:
+    columns, rows = layout.grid
+    (width, height), (canvas_width, canvas_height) = layout.image_size, layout.canvas
+    left, top, right, bottom = layout.content
+    padding = 1 - (right - left) * (bottom - top) / (canvas_width * canvas_height)
+    figures = [
+        (f"{columns} × {rows}", "grid of tiles, columns by rows" if tiling else "one tile, with so many pictures"),
+        (f"{layout.num_tokens:,}", f"tokens, {layout.num_tokens / card.context:.0%} of {card.name}'s context"),
+        (f"{layout.scale:.3g}×", f"from {width:,} × {height:,} px to {right - left:,} × {bottom - top:,} px"),
+        (f"{padding:.0%}", f"of the {canvas_width:,} × {canvas_height:,} px canvas is padding"),
+    ]
+    return (
+        '<dl class="figures">'
+        + "".join(f"<div><dt>{what}</dt><dd>{figure}</dd></div>" for figure, what in figures)
+        + "</dl>"
+    )
+
+
+def show_tokens(layout: TileLayout) -> str:
+    """The token sequence as a strip with its three stretches, to scale, and what they hold."""
+    names = {"global": "Global view", "separator": "Separator", "local": "Tiles"}
+    strip, legend = "", ""
+    for part in token_parts(layout):
+        kind, first, last = part["kind"], part["first"], part["last"]
+        strip += f'<span class="{kind}" style="flex-grow:{last - first + 1}"></span>'
+        if kind == "separator":
+            span = f"token {first:,}"
+        else:
+            span = f"tokens {first:,} to {last:,}: {part['rows']} rows of {part['columns']} and a newline"
+        legend += f'<li class="{kind}"><strong>{names[kind]}</strong><small>{span}</small></li>'
+    title = f"The {layout.num_tokens:,} tokens in order"
+    return (
+        f'<section class="tokens"><h3>{title}</h3><div class="strip" role="img" aria-label="{title}">{strip}</div>'
+        f"<ul>{legend}</ul></section><h3>What the model gets: the global view, then the tiles row by row</h3>"
+    )

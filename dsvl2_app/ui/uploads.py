@@ -1,0 +1,73 @@
+"""Files that a browser or a client has sent -> pictures, and pictures -> files that a browser can show.
+
+Events take uploads as Gradio's bare dicts (`preprocess=False`): its own preprocessing would decode them before any
+limit is checked, and answer a broken one with an error for programmers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradio.processing_utils import save_pil_to_cache
+from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj_with_meta
+from PIL import Image
+
+from dsvl2_app.errors import ImageError, PromptError
+from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.settings import Settings
+
+PREVIEW_SIDE = 1280  # px
+KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
+
+
+def image_limits(settings: Settings) -> Limits:
+    return Limits(max_pixels=settings.max_megapixels * 1_000_000)
+
+
+def uploaded_path(file: Any) -> str:
+    """Gradio has made sure that the path of a file object is an upload; anything else could be any file."""
+    if file is None:
+        raise ImageError("There is no picture; choose one first.")
+    if not is_file_obj_with_meta(file):
+        raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
+    return file["path"]
+
+
+def open_upload(file: Any, limits: Limits) -> Image.Image:
+    return load_image(uploaded_path(file), limits=limits)
+
+
+def gallery_paths(gallery: Any) -> list[str]:
+    """What a gr.Gallery holds."""
+    return [uploaded_path(item.get("image")) for item in gallery or []]
+
+
+def read_message(message: Any) -> tuple[str, list[str]]:
+    """What a gr.MultimodalTextbox holds: text and paths of pictures."""
+    if isinstance(message, str):
+        message = {"text": message}
+    if not isinstance(message, dict):
+        raise PromptError('A message must be text or {"text": ..., "files": [...]}.')
+    text, files = message.get("text") or "", message.get("files") or []
+    if not isinstance(text, str) or not isinstance(files, list):
+        raise PromptError('A message must be {"text": ..., "files": [...]}, text first, then a list of pictures.')
+    if not text.strip():
+        raise PromptError(
+            "There is no question about the picture yet; type one."
+            if files
+            else "The message is empty; type a question."
+        )
+    return text, [uploaded_path(file) for file in files]
+
+
+def shrink(image: Image.Image) -> Image.Image:
+    """Small enough to be shown quickly."""
+    preview = image.copy()
+    preview.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    return preview
+
+
+def save_preview(image: Image.Image) -> str:
+    """A file in Gradio's cache that every browser can show, whatever format was uploaded."""
+    return save_pil_to_cache(shrink(image), get_upload_folder(), "picture", "webp")

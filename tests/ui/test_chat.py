@@ -1,0 +1,202 @@
+"""The Chat tab in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dsvl2_app.errors import PromptError
+from dsvl2_app.ui.examples import EXAMPLES
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = "<b>x</b> <image> a < b &lt; <script>document.title = 'owned'</script> <img src=x onerror=alert(1)>"
+ANSWER = "# Title\n\n**bold** `<i>`\n\n```html\n<u>code</u> `x`\n```\n\n"
+
+
+def attach(page: Page, *pictures: Path) -> None:
+    page.set_input_files("#message input[type=file]", list(pictures))
+    expect(page.locator("#message .thumbnail-item")).to_have_count(len(pictures))
+
+
+def ask(page: Page, text: str) -> None:
+    page.locator("#message textarea").fill(text)
+    page.locator("#message textarea").press("Enter")
+
+
+def bot(page: Page):
+    return page.locator("#conversation [data-testid=bot]").last
+
+
+def user(page: Page):
+    return page.locator("#conversation .user-row").last
+
+
+def test_a_conversation_with_nano(nano, pictures, open_page):
+    page = open_page(nano)
+    expect(page.locator("#header")).to_contain_text("nano from random weights")
+    expect(page.locator("#header .banner")).to_contain_text("random")
+    page.get_by_role("button", name="Sampling").click()
+    page.get_by_label("number input for New tokens at most").fill("5")
+    attach(page, pictures["wide"], pictures["turned"])
+    ask(page, "Compare <image> with <image>")
+    expect(user(page).locator("img")).to_have_count(2)
+    expect(user(page)).to_contain_text("Compare <image> with <image>")
+    expect(bot(page).locator("summary")).to_contain_text("5 tokens", timeout=60_000)
+    expect(page.locator("#message textarea")).to_have_value("")
+    ask(page, "And now?")
+    expect(page.locator("#conversation .bot-row")).to_have_count(2)
+    expect(bot(page).locator("summary")).to_contain_text("5 tokens", timeout=60_000)
+
+
+def test_the_answer_grows_and_stop_keeps_it(scripted, open_page):
+    scripted.script.endless = True
+    scripted.script.say = "word after word "
+    page = open_page(scripted)
+    ask(page, "Go on")
+    expect(bot(page)).to_contain_text("word after word ")
+    early = bot(page).inner_text()
+    expect(bot(page)).to_contain_text("word after word " * 20)
+    page.get_by_role("button", name="Stop").click()
+    expect(bot(page).locator("summary")).to_contain_text("stopped")
+    assert scripted.script.closed.wait(10)
+    assert len(bot(page).inner_text()) > len(early)
+
+    scripted.script.endless = False
+    scripted.script.say = "Done."
+    ask(page, "And then?")
+    expect(bot(page)).to_contain_text("Done.")
+    first, _, second = scripted.script.requests[-1].messages[1:], None, scripted.script.requests[-1].messages
+    assert "word after word" in first[0]["content"]
+    assert [message["role"] for message in second] == ["user", "assistant", "user"]
+
+
+def test_both_sides_text_is_shown_and_never_run(scripted, open_page):
+    scripted.script.say = ANSWER + HOSTILE + " ![p](http://127.0.0.1:9/p.png)"
+    page = open_page(scripted)
+    question = f"  {HOSTILE}\n  *second* line\n\n1. third & `code` $$x$$"
+    page.locator("#message textarea").fill(question)
+    page.get_by_role("button", name="Submit").click()
+    expect(bot(page).locator("summary")).to_be_visible()
+    assert user(page).locator("p").inner_text() == question
+    prose = bot(page).locator(".prose")
+    expect(prose).to_contain_text(HOSTILE + " ![p](")
+    expect(prose.locator("h1")).to_have_text("Title")
+    expect(prose.locator("strong")).to_have_text("bold")
+    expect(prose.locator("p code")).to_have_text("<i>")
+    expect(prose.locator("pre")).to_contain_text("<u>code</u> `x`")
+    expect(prose.locator("p b, script, u, i")).to_have_count(0)
+    expect(page.locator("#conversation :is(.user-row, .bot-row) img")).to_have_count(0)
+    assert page.title() == "DeepSeek-VL2"
+
+
+def test_copying_an_answer_gives_the_text(scripted, open_page):
+    scripted.script.say = "a < b & `<i>`"
+    page = open_page(scripted)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ask(page, "Hi")
+    expect(bot(page).locator("summary")).to_be_visible()
+    page.locator("#conversation .message-buttons-left").get_by_role("button", name="Copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == "a < b & `<i>`"
+
+
+def test_an_empty_answer_is_an_answer(scripted, open_page):
+    scripted.script.say = ""
+    page = open_page(scripted)
+    ask(page, "Hi")
+    expect(bot(page)).to_contain_text("The model had nothing to say.")
+    expect(bot(page).locator("summary")).to_contain_text("0 tokens")
+
+
+def test_timings_unfold(scripted, open_page):
+    page = open_page(scripted)
+    ask(page, "Hi")
+    bot(page).locator("summary").click()
+    expect(bot(page).locator("details")).to_contain_text("900 tokens")
+    expect(bot(page).locator("details")).to_contain_text("3 tiles, 1 of them alike")
+
+
+def test_retry_and_clear(scripted, open_page):
+    page = open_page(scripted)
+    ask(page, "First")
+    expect(bot(page).locator("summary")).to_be_visible()
+    scripted.script.say = "Another."
+    page.get_by_role("button", name="Retry").click()
+    expect(bot(page)).to_contain_text("Another.")
+    assert len(scripted.script.requests[-1].messages) == 1
+    page.locator("#conversation").get_by_role("button", name="Clear").click()
+    expect(page.locator("#conversation .welcome")).to_be_visible()
+    ask(page, "Second")
+    expect(bot(page)).to_contain_text("Another.")
+    assert len(scripted.script.requests[-1].messages) == 1
+
+
+def test_clear_stops_the_answer(scripted, open_page):
+    scripted.script.endless = True
+    page = open_page(scripted)
+    ask(page, "Go on")
+    expect(bot(page)).to_contain_text("Hello.Hello.")
+    page.locator("#conversation").get_by_role("button", name="Clear").click()
+    assert scripted.script.closed.wait(10)
+    expect(page.locator("#conversation .welcome")).to_be_visible()
+    expect(page.get_by_role("button", name="Submit")).to_be_visible()
+
+
+def test_closing_the_tab_stops_the_answer(scripted, open_page):
+    scripted.script.endless = True
+    page = open_page(scripted)
+    ask(page, "Go on")
+    expect(bot(page)).to_contain_text("Hello.Hello.")
+    page.close()
+    assert scripted.script.closed.wait(30)
+
+
+def test_a_refused_question_stays_where_it_was_typed(scripted, pictures, open_page):
+    page = open_page(scripted)
+    notice = page.get_by_role("alert")
+    attach(page, pictures["broken"])
+    ask(page, "What is this?")
+    expect(notice).to_contain_text("'broken.png' is damaged or incomplete")
+    expect(page.locator("#message textarea")).to_have_value("What is this?")
+    page.get_by_role("button", name="Remove file").click()
+
+    scripted.script.say = PromptError("The conversation is too <long>; write less.")
+    ask(page, "What is that?")
+    expect(notice).to_have_text("The conversation is too <long>; write less.")
+    expect(page.locator("#message textarea")).to_have_value("What is that?")
+    expect(page.locator("#conversation .welcome")).to_be_visible()
+
+    scripted.script.say = "All is well."
+    ask(page, "And now?")
+    expect(bot(page)).to_contain_text("All is well.")
+    expect(notice).to_have_count(0)
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="there are no examples")
+def test_an_example_is_asked_at_a_click(scripted, open_page):
+    page = open_page(scripted)
+    page.get_by_role("button", name="Select example 1:").click()
+    expect(bot(page).locator("summary")).to_be_visible()
+    expect(user(page).locator("img")).not_to_have_count(0)
+    parts = scripted.script.requests[-1].messages[-1]["content"]
+    assert {part["type"] for part in parts} == {"image", "text"}
+
+
+def test_two_visitors_do_not_share_a_conversation(scripted, open_page):
+    one, other = open_page(scripted), open_page(scripted)
+    ask(one, "First")
+    expect(bot(one).locator("summary")).to_be_visible()
+    ask(other, "Second")
+    expect(bot(other).locator("summary")).to_be_visible()
+    assert len(scripted.script.requests[-1].messages) == 1
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(scripted, open_page, width):
+    scripted.script.say = "Longword" * 60 + "\n\n" + "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 3
+    page = open_page(scripted, width=width)
+    ask(page, "x" * 300)
+    expect(bot(page).locator("summary")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,191 @@
+"""/chat, /ground and /tiles over HTTP, as a script calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from gradio_client import handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from dsvl2_app.errors import PromptError
+from dsvl2_app.ui.wording import UNEXPECTED
+
+TWO_BOXES = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500], [9, 9]]<|/det|>"
+
+
+def text_of(request) -> str:
+    return "".join(part.get("text", "<picture>") for part in request.messages[-1]["content"])
+
+
+def test_only_the_three_endpoints_are_public(nano):
+    info = nano.client().view_api(return_format="dict", print_info=False)
+    assert info["unnamed_endpoints"] == {}
+    required = {
+        name: [each["parameter_name"] for each in endpoint["parameters"] if not each["parameter_has_default"]]
+        for name, endpoint in info["named_endpoints"].items()
+    }
+    assert required == {"/chat": [], "/ground": ["image", "phrase"], "/tiles": ["images"]}
+
+
+def test_chat_streams_text_that_grows(nano, pictures):
+    job = nano.client().submit(
+        {"text": "What is it?", "files": [handle_file(pictures["wide"])]},
+        max_new_tokens=12,
+        temperature=0,
+        api_name="/chat",
+    )
+    answer = job.result(timeout=120)
+    outputs = job.outputs()
+    assert answer
+    assert all(answer.startswith(output) for output in outputs)
+    assert len(set(outputs)) > 1
+
+
+def test_chat_places_pictures_and_takes_history(scripted, pictures):
+    answer = scripted.client().predict(
+        {"text": "Is <image> in <image>?", "files": [handle_file(pictures["wide"]), handle_file(pictures["turned"])]},
+        history=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "image", "image": handle_file(pictures["tall"])}]},
+            {"role": "assistant", "content": "A green one."},
+        ],
+        seed=3,
+        api_name="/chat",
+    )
+    assert answer == "Hello."
+    (request,) = scripted.script.requests
+    system, question, reply, last = request.messages
+    assert (system["content"], reply["content"]) == ("Be brief.", "A green one.")
+    assert question["content"][0]["image"].size == (300, 500)
+    assert text_of(request) == "Is <picture> in <picture>?"
+    assert [part["image"].size for part in last["content"] if part["type"] == "image"] == [(1000, 400), (400, 1000)]
+    assert request.sampling.seed == 3
+    assert request.allow == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"message": {"text": " ", "files": []}}, "empty"),
+        ({"message": {"text": "Hi", "files": []}, "temperature": -1}, "temperature is -1"),
+        ({"message": {"text": "Hi", "files": []}, "max_new_tokens": "many"}, "choose a whole number"),
+        ({"message": {"text": "Hi", "files": []}, "history": "Hi"}, "history must be a list"),
+        (
+            {
+                "message": {"text": "Hi", "files": []},
+                "history": [{"role": "user", "content": [{"type": "image", "image": {"path": "/etc/passwd"}}]}],
+            },
+            "must be an uploaded file",
+        ),
+    ],
+)
+def test_chat_refuses_in_one_sentence(scripted, arguments, said):
+    with pytest.raises(AppError, match=said) as refusal:
+        scripted.client().predict(**arguments, api_name="/chat")
+    assert "\n" not in str(refusal.value)
+    assert scripted.script.requests == []
+
+
+def test_files_that_were_not_uploaded_are_not_opened(scripted):
+    file = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(AppError):
+        scripted.client().predict(
+            {"text": "Hi", "files": []},
+            history=[{"role": "user", "content": [{"type": "image", "image": file}]}],
+            api_name="/chat",
+        )
+    assert scripted.script.requests == []
+
+
+def test_failures_are_one_sentence_and_the_next_request_works(scripted, pictures, caplog):
+    client = scripted.client()
+    with pytest.raises(AppError, match=r"'broken.png' is damaged"):
+        client.predict({"text": "What?", "files": [handle_file(pictures["broken"])]}, api_name="/chat")
+    scripted.script.say = PromptError("The conversation is too long; write less.")
+    with pytest.raises(AppError, match="too long; write less"):
+        client.predict({"text": "What?"}, api_name="/chat")
+    scripted.script.say = ZeroDivisionError("internal detail")
+    with pytest.raises(AppError) as failure:
+        client.predict({"text": "What?"}, api_name="/chat")
+    assert str(failure.value) == UNEXPECTED
+    assert "internal detail" in caplog.text
+    scripted.script.say = "Fine."
+    assert client.predict({"text": "What?"}, api_name="/chat") == "Fine."
+
+
+def test_cancelling_a_call_stops_the_engine(scripted):
+    scripted.script.endless = True
+    job = scripted.client().submit({"text": "Go on"}, api_name="/chat")
+    while not job.outputs():
+        assert not job.done()
+    job.cancel()
+    assert scripted.script.closed.wait(30)
+
+
+def test_ground_returns_picture_boxes_and_text(scripted, pictures):
+    scripted.script.say = TWO_BOXES
+    drawn, found, text = scripted.client().predict(handle_file(pictures["turned"]), "the dog", api_name="/ground")
+    assert text == TWO_BOXES
+    (box,), (problem,) = found["boxes"], found["problems"]
+    assert (box["label"], box["x2"], box["y2"]) == ("dog", 999, 500)
+    assert box["pixels"] == pytest.approx([0, 0, 400, 500 * 1000 / 999])
+    assert problem["what"] == "a box needs 4 numbers and has 2"
+    with Image.open(drawn if isinstance(drawn, str) else drawn["path"]) as image:
+        assert image.size == (400, 1000)
+    (request,) = scripted.script.requests
+    assert text_of(request) == "<picture>\n<|ref|>the dog<|/ref|>."
+    assert (request.sampling.temperature, request.sampling.repetition_penalty) == (0, 1)
+    assert request.allow == {"<|ref|>", "<|/ref|>", "<|grounding|>"}
+
+
+def test_ground_describes(scripted, pictures):
+    scripted.client().predict(handle_file(pictures["wide"]), "What is there?", "describe", api_name="/ground")
+    assert text_of(scripted.script.requests[0]) == "<picture>\n<|grounding|>What is there?"
+
+
+@pytest.mark.parametrize(("phrase", "mode", "said"), [(" ", "find", "nothing to look for"), ("x", "other", "mode")])
+def test_ground_refuses(scripted, pictures, phrase, mode, said):
+    with pytest.raises(AppError, match=said):
+        scripted.client().predict(handle_file(pictures["wide"]), phrase, mode, api_name="/ground")
+
+
+def test_ground_with_nano(nano, pictures):
+    _, found, text = nano.client().predict(handle_file(pictures["tall"]), "the dog", api_name="/ground")
+    assert isinstance(text, str)
+    assert set(found) == {"boxes", "problems"}
+
+
+def test_tiles_agree_with_the_layout(scripted, pictures):
+    client = scripted.client()
+    found = client.predict([handle_file(pictures["wide"])], api_name="/tiles")
+    (image,) = found["images"]
+    assert (image["size"], image["grid"], image["canvas"]) == ([1000, 400], [3, 2], [1152, 768])
+    assert image["tokens"] == found["tokens"] == 14 * 15 + 1 + 28 * 43
+    assert [(part["first"], part["last"]) for part in image["parts"]] == [(0, 209), (210, 210), (211, 1414)]
+    assert [candidate["rank"] for candidate in image["candidates"]] == list(range(1, 24))
+    three = client.predict([handle_file(pictures["wide"])], 3, api_name="/tiles")
+    assert three["images"][0]["grid"] == [1, 1]
+    assert three["tokens"] == 421
+
+
+def test_tiles_refuse(scripted, pictures):
+    with pytest.raises(AppError, match="is damaged"):
+        scripted.client().predict([handle_file(pictures["broken"])], api_name="/tiles")
+    with pytest.raises(AppError, match="no picture"):
+        scripted.client().predict([], api_name="/tiles")
+
+
+def test_the_page_says_which_model_is_loaded(scripted):
+    with urlopen(scripted.url + "config") as response:
+        page = json.dumps(json.load(response))
+    assert all(part in page for part in ("script", "12.3 M parameters", "These words are a test&#x27;s."))
+
+
+def test_other_files_are_not_served(nano):
+    for path in (Path(__file__).resolve(), Path("/etc/passwd")):
+        with pytest.raises(OSError, match="403"):
+            urlopen(f"{nano.url}gradio_api/file={path}")

@@ -1,0 +1,76 @@
+"""The Tiles tab in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.slow
+
+
+def add(page: Page, *pictures: Path) -> None:
+    page.set_input_files("#tiles-pictures input[type=file]", list(pictures))
+
+
+def test_a_picture_shows_its_grid_tokens_tiles_and_candidates(nano, pictures, open_page):
+    page = open_page(nano)
+    page.get_by_role("tab", name="Tiles").click()
+    expect(page.locator("#tiles-summary .empty")).to_be_visible()
+    add(page, pictures["wide"])
+    expect(page.locator("#tiles-summary")).to_contain_text("tokens")
+    expect(page.locator("#tiles-grid img")).to_be_visible()
+    expect(page.locator("#tiles-cut .caption-label").first).to_have_text("Global view")
+    expect(page.locator("#tiles-candidates")).to_contain_text("(chosen)")
+
+
+def test_the_numbers_are_those_of_the_layout(scripted, pictures, open_page):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["wide"])
+    summary = page.locator("#tiles-summary")
+    expect(summary).to_contain_text("3 × 2")
+    expect(summary).to_contain_text("1,415")
+    expect(page.locator("#tiles-tokens")).to_contain_text("tokens 211 to 1,414: 28 rows of 42 and a newline")
+    expect(page.locator("#tiles-cut .caption-label")).to_have_count(7)
+    sizes = page.locator("#tiles-cut img").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert sizes == [384] * 7
+    page.get_by_label("number input for Pictures in the conversation").fill("3")
+    page.get_by_label("number input for Pictures in the conversation").blur()
+    expect(summary).to_contain_text("421")
+    expect(page.locator("#tiles-cut .caption-label")).to_have_count(2)
+    assert scripted.script.requests == []
+
+
+def test_several_pictures(scripted, pictures, open_page):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["wide"], pictures["turned"])
+    summary = page.locator("#tiles-summary")
+    expect(summary).to_contain_text("from 400 × 1,000 px")
+    page.locator("#tiles-which").get_by_label("1").check()
+    expect(summary).to_contain_text("from 1,000 × 400 px")
+    page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
+    expect(summary.locator(".empty")).to_be_visible()
+    expect(page.locator("#tiles-grid")).to_be_hidden()
+
+
+def test_a_broken_picture_is_refused_in_place_and_the_next_one_works(scripted, pictures, open_page):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["broken"])
+    expect(page.get_by_role("alert")).to_contain_text("is damaged or incomplete")
+    page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
+    add(page, pictures["tall"])
+    expect(page.locator("#tiles-summary")).to_contain_text("from 300 × 500 px")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(scripted, pictures, open_page, width):
+    page = open_page(scripted, width=width)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["wide"])
+    expect(page.locator("#tiles-cut .caption-label")).to_have_count(7)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
