@@ -12,10 +12,10 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.text.processor import DeepseekVL2Processor
+from dsvl2_app.text.processor import DeepseekVL2Processor, DeepseekVLV2Processor
 
 AutoConfig.register(DeepseekVL2Config.model_type, DeepseekVL2Config, exist_ok=True)
 AutoModelForImageTextToText.register(DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, exist_ok=True)
-AutoProcessor.register(DeepseekVL2Config, DeepseekVL2Processor, exist_ok=True)
+AutoProcessor.register(DeepseekVL2Config, DeepseekVLV2Processor, exist_ok=True)
 
 __all__ = ["DeepseekVL2Config", "DeepseekVL2ForConditionalGeneration", "DeepseekVL2Processor"]

@@ -33,11 +33,14 @@ class Engine:
         processor: DeepseekVL2Processor,
         card: ModelCard,
         prefill_chunk: int = PREFILL_CHUNK,
+        vocabulary: int | None = None,
     ) -> None:
+        """`vocabulary` keeps a model with random weights to the ids that its tokenizer can spell."""
         self.model = model
         self.processor = processor
         self.card = card
         self.prefill_chunk = prefill_chunk
+        self.vocabulary = vocabulary
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `answer`
 
     def plan(self, messages: list[Message], tiling: bool | None = None) -> PromptPlan:
@@ -107,7 +110,7 @@ class Engine:
         limit = min(request.sampling.max_new_tokens, room)
         finish: Finish = "length"
         for number in range(1, limit + 1):
-            token = sampler.choose(logits)
+            token = sampler.choose(logits[: self.vocabulary])
             if token == self.processor.tokenizer.eos_token_id:
                 finish = "eos"
                 break

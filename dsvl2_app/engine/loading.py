@@ -33,6 +33,7 @@ def load_engine(settings: Settings) -> Engine:
     source = NANO if settings.model == "nano" else settings.checkpoint
     folder = find_folder(source)
     config = DeepseekVL2Config(**read_config(folder))
+    config.check_supported(str(folder / "config.json"))
     processor = DeepseekVL2Processor.from_pretrained(folder)
     several = torch.cuda.device_count() > 1 and settings.device in ("auto", "cuda")
     model = DeepseekVL2ForConditionalGeneration.from_pretrained(
@@ -64,10 +65,9 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.no_grad():  # ids that the small tokenizer cannot spell never win
-        model.lm_head.weight[len(tokenizer) :] = 0
     name = settings.model if settings.model in PRESETS else Path(settings.model).name
-    return Engine(model, processor, _describe(model, processor, name, "random weights", RANDOM_NOTICE))
+    card = _describe(model, processor, name, "random weights", RANDOM_NOTICE)
+    return Engine(model, processor, card, vocabulary=len(tokenizer))
 
 
 def choose_device(name: str) -> torch.device:

@@ -27,11 +27,16 @@ class Sampling:
             ("temperature", 0.0, 5.0),
             ("top_p", 0.0, 1.0),
             ("repetition_penalty", 0.1, 10.0),
-            ("max_new_tokens", 1, 1_000_000),
         ):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
                 raise SettingsError(f"{name} is {value!r}; choose a number between {low} and {high}.")
+        for name, value, low, high in (
+            ("max_new_tokens", self.max_new_tokens, 1, 1_000_000),
+            ("seed", self.seed or 0, 0, 2**63 - 1),
+        ):
+            if not isinstance(value, int) or not low <= value <= high:
+                raise SettingsError(f"{name} is {value!r}; choose a whole number between {low} and {high}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
 
@@ -36,12 +36,16 @@ class Stream:
         self.submitted = time.perf_counter()
         self._events: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
         self._cancelled = threading.Event()
+        self._ended = False
 
     def __iter__(self) -> Iterator[Step]:
-        while (event := self._events.get()) is not None:
+        while not self._ended:
+            event = self._events.get()
+            self._ended = not isinstance(event, Step)
             if isinstance(event, BaseException):
                 raise event
-            yield event
+            if event is not None:
+                yield event
 
     def cancel(self) -> None:
         """Stop before the next token; the stream then ends with a step whose `finish` is "cancelled"."""
@@ -78,6 +82,7 @@ class Worker:
         with self._changed:
             if self._closing:
                 raise BusyError("The model is shutting down; start the app again to ask more.")
+            self._drop_cancelled()
             if len(self._waiting) >= self._max_waiting:
                 raise BusyError(f"{len(self._waiting)} requests are already waiting; try again in a moment.")
             self._waiting.append(stream)
@@ -113,6 +118,7 @@ class Worker:
     def _admit(self, room: int, block: bool) -> list[_Answer]:
         """Waiting requests that may begin; tells those behind them their new places."""
         with self._changed:
+            self._drop_cancelled()
             while block and not self._waiting and not self._closing:
                 self._changed.wait()
             if self._closing or not self._waiting or not room:
@@ -122,16 +128,23 @@ class Worker:
                 stream._events.put(Step("queued", done=place, total=len(self._waiting)))
         return [self._start(stream) for stream in admitted]
 
+    def _drop_cancelled(self) -> None:
+        """Who went away while waiting takes nobody's place."""
+        for stream in [stream for stream in self._waiting if stream._cancelled.is_set()]:
+            self._waiting.remove(stream)
+            self._start(stream).advance()
+
     def _start(self, stream: Stream) -> _Answer:
-        return _Answer(stream, self._engine.answer(stream.request))
+        return _Answer(stream, self._engine.answer)
 
 
 class _Answer:
     """A stream and the generator that feeds it."""
 
-    def __init__(self, stream: Stream, steps: Iterator[Step]) -> None:
+    def __init__(self, stream: Stream, answer: Callable[[Request], Iterator[Step]]) -> None:
         self.stream = stream
-        self.steps = steps
+        self.answer = answer
+        self.steps: Iterator[Step] | None = None
         self.queued = time.perf_counter() - stream.submitted
         self.timings = Timings(queued=self.queued)
 
@@ -139,11 +152,13 @@ class _Answer:
         """Take one step and hand it over; False when there will be no more."""
         events = self.stream._events
         if self.stream._cancelled.is_set():
-            self.steps.close()
+            if self.steps is not None:
+                self.steps.close()
             events.put(Step("done", finish="cancelled", timings=self.timings))
             events.put(None)
             return False
         try:
+            self.steps = self.steps or self.answer(self.stream.request)
             step = next(self.steps)
         except StopIteration:
             events.put(None)

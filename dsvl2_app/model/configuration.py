@@ -6,22 +6,52 @@ those exactly (misspelt `gready` included). Which values the released models hav
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, ClassVar
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, __version__
 
 from dsvl2_app.errors import CheckpointError
 from dsvl2_app.image.tiles import RELEASED_CANDIDATES, TileGeometry
 
+_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings")
 
-class VisionConfig(PreTrainedConfig):
+
+class Section(PreTrainedConfig):
+    """A nested part of config.json, written back with the keys that it was read with and no others.
+
+    Subclasses set an attribute for each parameter of their constructor (`renamed` where its name is another); further
+    keys of the file pass through.
+    """
+
+    renamed: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.further = {key: value for key, value in kwargs.items() if key not in _TOKEN_IDS}
+        super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self).__init__).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        values = {name: getattr(self, self.renamed.get(name, name)) for name in defaults}
+        written = {name: value for name, value in values.items() if value != defaults[name]}
+        # transformers takes the version out again wherever it writes nested sections
+        return {**self.further, **written, "model_type": self.model_type, "transformers_version": __version__}
+
+    to_diff_dict = to_dict
+
+
+class VisionConfig(Section):
     """SigLIP encoder (`vision_config`), in timm's terms."""
 
     model_type = "vision"
 
     def __init__(
         self,
-        model_name: str = "siglip_so400m_patch14_384",
+        model_name: str = "vit_so400m_patch14_siglip_384.webli",
         image_size: int = 384,
         patch_size: int = 16,
         width: int = 1024,
@@ -51,7 +81,7 @@ class VisionConfig(PreTrainedConfig):
         return int(self.width * self.mlp_ratio)
 
 
-class AdaptorConfig(PreTrainedConfig):
+class AdaptorConfig(Section):
     """Vision-language adaptor (`projector_config`)."""
 
     model_type = "mlp_projector"
@@ -77,11 +107,14 @@ class AdaptorConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
 
-class DecoderConfig(PreTrainedConfig):
+class DecoderConfig(Section):
     """DeepSeekMoE decoder (`language_config`)."""
 
     model_type = "deepseek_v2"
     keys_to_ignore_at_inference = ("past_key_values",)
+    # transformers rewrites an attribute named rope_scaling into its own form; kept apart to be refused
+    renamed: ClassVar[dict[str, str]] = {"rope_scaling": "unsupported_rope_scaling", "rope_parameters": "no_rope"}
+    no_rope: ClassVar[None] = None
 
     def __init__(
         self,
@@ -115,6 +148,7 @@ class DecoderConfig(PreTrainedConfig):
         rms_norm_eps: float = 1e-6,
         rope_theta: float = 10000.0,
         rope_scaling: dict[str, Any] | None = None,
+        rope_parameters: dict[str, Any] | None = None,
         initializer_range: float = 0.02,
         use_cache: bool = True,
         bos_token_id: int | None = 100000,
@@ -129,7 +163,7 @@ class DecoderConfig(PreTrainedConfig):
         self.moe_intermediate_size = moe_intermediate_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
-        self.num_key_value_heads = num_key_value_heads
+        self.num_key_value_heads = num_key_value_heads or num_attention_heads
         self.n_shared_experts = n_shared_experts
         self.n_routed_experts = n_routed_experts
         self.num_experts_per_tok = num_experts_per_tok
@@ -151,8 +185,9 @@ class DecoderConfig(PreTrainedConfig):
         self.hidden_act = hidden_act
         self.max_position_embeddings = max_position_embeddings
         self.rms_norm_eps = rms_norm_eps
-        self.rope_theta = rope_theta
-        # transformers rewrites an attribute named rope_scaling into its own form; kept apart to refuse it
+        # the spelling of transformers 5, which knows one theta and one type
+        self.rope_type = (rope_parameters or {}).get("rope_type", "default")
+        self.rope_theta = (rope_parameters or {}).get("rope_theta", rope_theta)
         self.unsupported_rope_scaling = rope_scaling
         self.initializer_range = initializer_range
         self.use_cache = use_cache
@@ -202,9 +237,9 @@ class DeepseekVL2Config(PreTrainedConfig):
         candidate_resolutions: Any = ((384, 384),),
         **kwargs: Any,
     ) -> None:
-        self.vision_config = _build(VisionConfig, vision_config)
-        self.projector_config = _build(AdaptorConfig, projector_config)
-        self.language_config = _build(DecoderConfig, language_config)
+        self.vision_config = _build(VisionConfig, vision_config, "vision_config")
+        self.projector_config = _build(AdaptorConfig, projector_config, "projector_config")
+        self.language_config = _build(DecoderConfig, language_config, "language_config")
         self.tile_tag = tile_tag
         self.global_view_pos = global_view_pos
         self.candidate_resolutions = tuple((int(w), int(h)) for w, h in candidate_resolutions)
@@ -243,6 +278,7 @@ class DeepseekVL2Config(PreTrainedConfig):
             ("tile_tag", self.tile_tag, ("2D",)),
             ("global_view_pos", self.global_view_pos, ("head",)),
             ("language_config.rope_scaling", decoder.unsupported_rope_scaling, (None,)),
+            ("language_config.rope_parameters.rope_type", decoder.rope_type, ("default",)),
             ("language_config.hidden_act", decoder.hidden_act, ("silu",)),
             ("language_config.moe_layer_freq", decoder.moe_layer_freq, (1,)),
             ("language_config.n_group", decoder.n_group, (None, 1)),
@@ -259,9 +295,11 @@ class DeepseekVL2Config(PreTrainedConfig):
                 )
 
 
-def _build(config_class: type[PreTrainedConfig], value: Any) -> Any:
+def _build(config_class: type[PreTrainedConfig], value: Any, section: str) -> Any:
     if isinstance(value, config_class):
         return value
+    if not isinstance(value, dict | None):
+        raise CheckpointError(f"{section} in config.json is {value!r}; it must be an object.")
     return config_class(**{key: item for key, item in (value or {}).items() if key != "model_type"})
 
 
@@ -284,7 +322,9 @@ def _released(**language: Any) -> dict[str, Any]:
     language = common | language
     language["num_key_value_heads"] = language["num_attention_heads"]
     return dict(
-        vision_config=dict(width=1152, layers=27, heads=16, patch_size=14, mlp_ratio=3.7362),
+        vision_config=dict(
+            model_name="siglip_so400m_patch14_384", width=1152, layers=27, heads=16, patch_size=14, mlp_ratio=3.7362
+        ),
         projector_config=dict(n_embed=language["hidden_size"]),
         language_config=language,
         candidate_resolutions=RELEASED_CANDIDATES,
@@ -338,15 +378,15 @@ PRESETS: dict[str, dict[str, Any]] = {
             layers=6,
             heads=4,
             patch_size=14,
-            mlp_ratio=4,
+            mlp_ratio=3.5,
             global_pool="",
         ),
         projector_config=dict(input_dim=256, n_embed=256),
         language_config=dict(
-            vocab_size=3072,
+            vocab_size=2560,
             hidden_size=256,
-            intermediate_size=768,
-            moe_intermediate_size=128,
+            intermediate_size=512,
+            moe_intermediate_size=112,
             num_hidden_layers=6,
             num_attention_heads=4,
             num_key_value_heads=4,

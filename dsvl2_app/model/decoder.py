@@ -39,7 +39,7 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.checkpointing = False
+        self.gradient_checkpointing = False
 
     def forward(
         self,
@@ -57,8 +57,8 @@ class Decoder(nn.Module):
         looks = visible(mask, new, past + new, embeds.device)
         hidden = embeds
         for layer in self.layers:
-            if self.checkpointing and self.training:
-                hidden = torch.utils.checkpoint.checkpoint(layer, hidden, rotary, looks, cache, use_reentrant=False)
+            if self.gradient_checkpointing and self.training:
+                hidden = self._gradient_checkpointing_func(layer, hidden, rotary, looks, cache)
             else:
                 hidden = layer(hidden, rotary, looks, cache)
         return self.norm(hidden)

@@ -85,17 +85,18 @@ class Experts(nn.Module):
         else:
             inner = swiglu(torch.einsum("td,tkfd->tkf", hidden, self.gate_up[experts]))
             outputs = torch.einsum("tkf,tkdf->tkd", inner, self.down[experts])
-        return (outputs * weights.to(outputs.dtype)[..., None]).sum(1)
+        return (outputs.float() * weights[..., None]).sum(1).to(hidden.dtype)
 
     def many(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Grouped: tokens sorted by expert, one matrix product per expert over its tokens."""
         order = experts.flatten().argsort(stable=True)  # [T * K]
         tokens = order // experts.shape[1]
-        counts = experts.flatten().bincount(minlength=self.gate_up.shape[0])
-        inner = swiglu(grouped_linear(hidden[tokens], self.gate_up, counts))
+        counts = torch.zeros(len(self.gate_up), dtype=torch.long, device=hidden.device)
+        counts.scatter_add_(0, experts.flatten(), torch.ones_like(order))
+        inner = swiglu(grouped_linear(hidden.index_select(0, tokens), self.gate_up, counts))
         outputs = grouped_linear(inner, self.down, counts)
-        outputs = outputs * weights.flatten()[order].to(outputs.dtype)[:, None]
-        return torch.zeros_like(hidden).index_add_(0, tokens, outputs)
+        outputs = outputs.float() * weights.flatten()[order, None]
+        return torch.zeros_like(hidden, dtype=torch.float32).index_add_(0, tokens, outputs).to(hidden.dtype)
 
 
 def grouped_linear(rows: Tensor, weights: Tensor, counts: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ B batch, T tokens, N tiles, D decoder width. How the stages fit together is `for
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise PromptError("pixel_values come without images_seq_mask and images_spatial_crop; pass all three.")
         grids = [(w, h) for w, h in images_spatial_crop.flatten(0, 1).tolist() if w]
         images = torch.cat(self.encode_images(pixel_values, grids))
-        places = images_seq_mask.to(embeds.device)
+        # generation without a cache feeds the answer so far too, which holds no image
+        places = F.pad(images_seq_mask.to(embeds.device), (0, input_ids.shape[1] - images_seq_mask.shape[1]))
         if int(places.sum()) != images.shape[0]:
             raise PromptError(
                 f"images_seq_mask marks {int(places.sum())} tokens, but the pictures make {images.shape[0]}; "
@@ -121,7 +123,8 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             tokens = self.encode_tiles(tiles)
         else:
             distinct, twins = merge_identical(tiles)
-            tokens = torch.cat([self.encode_tiles(batch) for batch in distinct.split(self.tile_batch)])[twins]
+            tokens = torch.cat([self.encode_tiles(batch) for batch in distinct.split(self.tile_batch)])
+            tokens = tokens[twins.to(tokens.device)]
         views = tokens.split([1 + w * h for w, h in grids])
         return [self.adaptor.arrange(view, grid) for view, grid in zip(views, grids, strict=True)]
 
@@ -137,6 +140,19 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             for name in ("pixel_values", "images_seq_mask", "images_spatial_crop"):
                 inputs.pop(name, None)
         return inputs
+
+    def _expand_inputs_for_generation(
+        self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Several answers per row: each gets all tiles of its row, not every tile several times in a row."""
+        pixels, crops = kwargs.pop("pixel_values", None), kwargs.get("images_spatial_crop")
+        if pixels is not None and expand_size > 1:
+            tiles = torch.where(crops[..., 0] > 0, 1 + crops.prod(-1), 0).sum(-1).tolist()
+            pixels = torch.cat([row for row in pixels.split(tiles) for _ in range(expand_size)])
+        input_ids, kwargs = super()._expand_inputs_for_generation(
+            expand_size=expand_size, is_encoder_decoder=is_encoder_decoder, input_ids=input_ids, **kwargs
+        )
+        return input_ids, kwargs if pixels is None else {**kwargs, "pixel_values": pixels}
 
     def get_input_embeddings(self) -> nn.Module:
         return self.decoder.embed_tokens
@@ -168,9 +184,14 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if config is None:
             config = DeepseekVL2Config(**weights.read_config(folder))
         config.check_supported(str(folder / "config.json"))
-        model = cls._build(config, dtype, device_map, max_memory)
+        model = cls._on_meta(config, dtype)
+        device_map = _place(model, device_map, max_memory)
         weights.load(model, folder)
         model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path)
+        if len(set(map(str, device_map.values()))) > 1:
+            # these hand out weights outside their own forward: decode reads kv_b_proj, arrange reads tile_newline
+            whole = ["MultiHeadLatentAttention", "Adaptor"]
+            dispatch_model(model, device_map, preload_module_classes=whole)
         return model
 
     @classmethod
@@ -182,27 +203,27 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         seed: int = 0,
     ) -> DeepseekVL2ForConditionalGeneration:
         """The right shapes with random weights: its answers are noise, its costs are real."""
-        model = cls._build(config, dtype, device, None)
+        model = cls._on_meta(config, dtype)
+        _place(model, device, None)
         weights.fill_random(model, seed, std=config.language_config.initializer_range)
         return model
 
     @classmethod
-    def _build(
-        cls, config: DeepseekVL2Config, dtype: Any, device_map: Any, max_memory: Any
-    ) -> DeepseekVL2ForConditionalGeneration:
-        """An evaluation-mode model whose parameters have their device and dtype but no values yet."""
+    def _on_meta(cls, config: DeepseekVL2Config, dtype: Any) -> DeepseekVL2ForConditionalGeneration:
+        """An evaluation-mode model whose parameters have their dtype but no memory yet."""
         config.dtype = _choose_dtype(dtype, config)
         with torch.device("meta"):
             model = cls(config).to(config.dtype)
         for module in model.modules():
             if isinstance(module, Router) and module.bias is not None:
                 module.bias.data = module.bias.data.float()
-        return _place(model, device_map, max_memory).eval()
+        return model.eval()
 
     def save_pretrained(self, save_directory: str | Path, max_shard_size: int | str = "5GB", **_: Any) -> None:
         """Write config.json, generation_config.json and safetensors in the official layout and with its keys."""
         folder = Path(save_directory)
-        weights.save(self, folder, self.config.dtype or self.dtype, _count_bytes(max_shard_size))
+        self.config.dtype = self.dtype
+        weights.save(self, folder, self.dtype, _count_bytes(max_shard_size))
         self.config.architectures = ["DeepseekVLV2ForCausalLM"]  # the name that other engines look for
         self.config.save_pretrained(folder)
         self.generation_config.save_pretrained(folder)
@@ -218,32 +239,33 @@ def _choose_dtype(dtype: str | torch.dtype | None, config: DeepseekVL2Config) ->
     return dtype
 
 
-def _place(model: nn.Module, device_map: Any, max_memory: Any) -> nn.Module:
-    """Give parameters of the meta device memory, on one device or spread by accelerate."""
+def _place(model: nn.Module, device_map: Any, max_memory: Any) -> dict[str, Any]:
+    """Give parameters of the meta device memory, on one device or spread by accelerate; returns who is where."""
     if device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
-        options = {"no_split_module_classes": model._no_split_modules, "max_memory": max_memory}
+        options = {"no_split_module_classes": list(model._no_split_modules), "max_memory": max_memory}
         if device_map != "sequential":
             options["max_memory"] = get_balanced_memory(model, low_zero=device_map == "balanced_low_0", **options)
         device_map = infer_auto_device_map(model, **options)
     if not isinstance(device_map, dict):
-        return model.to_empty(device=device_map if device_map is not None else "cpu")
-    if len(set(map(str, device_map.values()))) == 1:
-        return model.to_empty(device=next(iter(device_map.values())))
+        device_map = {"": device_map if device_map is not None else "cpu"}
     if "disk" in device_map.values():
         raise SettingsError("The model does not fit into the memory given; choose a smaller one or allow more.")
     for name, parameter in model.named_parameters():
-        place = max((part for part in device_map if f"{name}.".startswith(f"{part}.") or not part), key=len)
+        places = [part for part in device_map if f"{name}.".startswith(f"{part}.") or not part]
+        if not places:
+            raise SettingsError(f'device_map has no place for {name}; name its module, or add "" for the rest.')
         owner, _, leaf = name.rpartition(".")
-        empty = nn.Parameter(torch.empty_like(parameter, device=device_map[place]), parameter.requires_grad)
-        setattr(model.get_submodule(owner), leaf, empty)
-    return dispatch_model(model, device_map)
+        memory = torch.empty_like(parameter, device=device_map[max(places, key=len)])
+        setattr(model.get_submodule(owner), leaf, nn.Parameter(memory, parameter.requires_grad))
+    return device_map
 
 
 def _count_bytes(size: int | str) -> int:
+    """`5GB` and the like, in transformers' terms."""
     if isinstance(size, int):
         return size
     units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-    unit = size.upper().lstrip("0123456789. ")
-    if unit not in units:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)", size.strip().upper())
+    if match is None:
         raise SettingsError(f"max_shard_size is {size!r}; write a number of bytes or one such as '5GB' or '9MB'.")
-    return int(float(size[: -len(unit)]) * units[unit])
+    return int(float(match[1]) * units[match[2]])

@@ -121,14 +121,18 @@ def load(model: nn.Module, folder: Path) -> None:
             f"The checkpoint in {folder} {' and '.join(parts)}; use files and config.json of one model."
         )
     for path in sorted(set(files.values())):
-        _load_file(path, views)
+        _load_file(path, views, {key for key, holder in files.items() if holder == path})
 
 
 @torch.no_grad()
-def _load_file(path: Path, views: dict[str, Tensor]) -> None:
+def _load_file(path: Path, views: dict[str, Tensor], promised: set[str]) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             keys = list(file.offset_keys())
+        if wrong := sorted(promised.symmetric_difference(keys)):
+            raise CheckpointError(
+                f"{path} and {INDEX_NAME} do not agree about {_name_some(wrong)}; download both again."
+            )
         while keys:
             with safe_open(path, framework="pt") as file:
                 read = 0
@@ -155,11 +159,11 @@ def _key_files(folder: Path) -> dict[str, Path]:
     try:
         if (folder / INDEX_NAME).exists():
             index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-            return {key: folder / name for key, name in index["weight_map"].items()}
+            return {str(key): folder / name for key, name in index["weight_map"].items()}
         if (folder / FILE_NAME).exists():
             with safe_open(folder / FILE_NAME, framework="pt") as file:
                 return dict.fromkeys(file.keys(), folder / FILE_NAME)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"The weights in {folder} cannot be read ({error}); download them again.") from error
     raise CheckpointError(
         f"{folder} has neither {FILE_NAME} nor {INDEX_NAME}; download the whole checkpoint, or start with "
@@ -179,7 +183,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: in
         stale.unlink()
     shards: list[dict[str, Tensor]] = [{}]
     room = max_shard_bytes
-    views = official_views(model)
+    views = {key: _narrow(view, dtype) for key, view in official_views(model).items()}
     for key, tensor in views.items():
         if tensor.nbytes > room and shards[-1]:
             shards.append({})
@@ -187,26 +191,30 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: in
         shards[-1][key] = tensor
         room -= tensor.nbytes
     if len(shards) == 1:
-        _save_file(shards[0], folder / FILE_NAME, dtype)
+        _save_file(shards[0], folder / FILE_NAME)
         return
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        _save_file(shard, folder / name, dtype)
+        _save_file(shard, folder / name)
         weight_map.update(dict.fromkeys(shard, name))
     size = sum(tensor.nbytes for tensor in views.values())
     index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))}
     (folder / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def _save_file(shard: dict[str, Tensor], path: Path, dtype: torch.dtype) -> None:
-    tensors = {}
-    for key, tensor in shard.items():
-        # the router's bias is float32 in memory; it goes back to the model's dtype where it came from there
-        narrowed = tensor.to(dtype)
-        lossless = torch.equal(narrowed.to(tensor.dtype), tensor)
-        tensors[key] = (narrowed if lossless else tensor).cpu().clone(memory_format=torch.contiguous_format)
-    save_file(tensors, path, metadata={"format": "pt"})
+def _narrow(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The router's bias is float32 in memory; it goes back to the model's dtype where it came from there."""
+    if tensor.dtype == dtype:
+        return tensor
+    narrowed = tensor.to(dtype)
+    return narrowed if torch.equal(narrowed.to(tensor.dtype), tensor) else tensor
+
+
+def _save_file(shard: dict[str, Tensor], path: Path) -> None:
+    whole = {key: tensor.cpu().clone(memory_format=torch.contiguous_format) for key, tensor in shard.items()}
+    save_file(whole, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ untrusted text go through `build(..., allow=...)`, which neutralises them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,7 +252,9 @@ class DeepseekVL2Processor(ProcessorMixin):
             if number:
                 starts.append(len(ids))
                 ids += [self.image_token_id] * layouts[number - 1].num_tokens
-            ids += self.tokenizer.encode(string, add_special_tokens=False)
+            # an answer is tokenised by itself, so nothing merges across the colon before it
+            for piece in re.split(f"(?<={re.escape(prompt.ASSISTANT)}:)", string):
+                ids += self.tokenizer.encode(piece, add_special_tokens=False)
         return Prompt(ids, loaded, layouts, starts)
 
     def _render(self, messages: Sequence[Message], **options: bool) -> str:
@@ -307,11 +310,13 @@ class DeepseekVL2Processor(ProcessorMixin):
             settings = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
             # The raw tokenizer.json: the class named in tokenizer_config.json would put Llama's own rules into it.
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-        except (OSError, ValueError, TypeError) as error:
+            return cls(tokenizer, **settings)
+        except CheckpointError:
+            raise
+        except Exception as error:  # a damaged tokenizer.json raises a bare Exception
             raise CheckpointError(
                 f"{folder} has no usable {CONFIG_NAME} and tokenizer.json ({error}); give a whole checkpoint."
             ) from error
-        return cls(tokenizer, **settings)
 
     def save_pretrained(self, save_directory: str | Path, **_: Any) -> list[str]:
         """Write processor_config.json and the tokenizer's files."""
@@ -320,6 +325,10 @@ class DeepseekVL2Processor(ProcessorMixin):
         settings = {**self.settings, "processor_class": "DeepseekVLV2Processor"}
         (folder / CONFIG_NAME).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return [str(folder / CONFIG_NAME), *self.tokenizer.save_pretrained(folder)]
+
+
+class DeepseekVLV2Processor(DeepseekVL2Processor):
+    """The same under its official name, which processor_config.json carries and AutoProcessor looks for."""
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerFast, pad_token: str) -> None:

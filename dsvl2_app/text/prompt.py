@@ -31,6 +31,13 @@ class ImageSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a message, wherever its pixels come from."""
+
+    source: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Text to tokenise by itself. `author` wrote `content`; everything around it is the template's."""
 
@@ -49,6 +56,7 @@ class End:
 
 
 Piece = Begin | End | ImageSlot | Sequence[Text]
+Part = str | Picture
 Message = dict[str, Any]
 
 
@@ -64,26 +72,29 @@ def compose(
         raise PromptError("The conversation is empty; write a message first.")
     pieces: list[Piece] = [Begin()]
     images: list[Any] = []
-    system = ""
+    system, asked = "", False
     for number, message in enumerate(messages):
         last = number == len(messages) - 1
         role, parts = _read_message(message, number)
         if role == "system":
             if number:
                 raise PromptError(f"Message {number + 1} is a system prompt; only the first message can be one.")
-            system = "".join(part for part in parts if isinstance(part, str)).strip()
+            system = _join_text(parts, number, "a system prompt")
         elif role == "assistant":
-            pieces += _compose_answer(parts, number, closed=not (last and (continue_answer or not any(parts))))
+            answer = _join_text(parts, number, "the assistant's")
+            pieces += [[Text(answer, "assistant")]] if answer else []
+            pieces += [] if last and (continue_answer or not answer) else [End()]
         else:
             opening = [Text(f"{system}\n\n", "system")] if system else []
             pieces += _compose_question(parts, opening, images, with_answer=answer_next or not last)
             system = ""
-    if not any(isinstance(piece, Sequence) for piece in pieces):
+            asked = True
+    if not asked:
         raise PromptError("The conversation has no message of a user; write one first.")
     return pieces, images
 
 
-def _compose_question(parts: list[Any], opening: list[Text], images: list[Any], with_answer: bool) -> list[Piece]:
+def _compose_question(parts: list[Part], opening: list[Text], images: list[Any], with_answer: bool) -> list[Piece]:
     empty = not parts
     pieces: list[Piece] = []
     texts = [*opening, Text(f"{USER}:" if empty else f"{USER}: ", "template")]
@@ -92,20 +103,19 @@ def _compose_question(parts: list[Any], opening: list[Text], images: list[Any], 
             texts.append(Text(part, "user"))
         else:
             pieces += [texts, ImageSlot(len(images))]
-            images.append(part)
+            images.append(part.source)
             texts = []
     ending = "" if empty else "\n\n"
     return [*pieces, [*texts, Text(f"{ending}{ASSISTANT}:" if with_answer else ending, "template")]]
 
 
-def _compose_answer(parts: list[Any], number: int, closed: bool) -> list[Piece]:
+def _join_text(parts: list[Part], number: int, whose: str) -> str:
     if not all(isinstance(part, str) for part in parts):
-        raise PromptError(f"Message {number + 1} is the assistant's and holds an image; only users can show images.")
-    answer: list[Piece] = [[Text("".join(parts), "assistant")]] if any(parts) else []
-    return [*answer, End()] if closed else answer
+        raise PromptError(f"Message {number + 1} is {whose} and holds an image; only users can show images.")
+    return "".join(parts)
 
 
-def _read_message(message: Message, number: int) -> tuple[str, list[Any]]:
+def _read_message(message: Message, number: int) -> tuple[str, list[Part]]:
     """Role, and content as strings and images, stripped at its two ends as the official code does."""
     try:
         role, content = ROLES[message["role"]], message["content"]
@@ -113,16 +123,21 @@ def _read_message(message: Message, number: int) -> tuple[str, list[Any]]:
         raise PromptError(
             f"Message {number + 1} needs a role (user, assistant or system) and content; got {str(message)[:80]!r}."
         ) from error
-    parts: list[Any] = []
-    for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    parts: list[Part] = []
+    for part in content if isinstance(content, list | tuple) else [content] if content is not None else []:
         kind = part.get("type") if isinstance(part, dict) else None
+        source = part.get("image", part.get("path")) if kind == "image" else None
         if kind == "text" and isinstance(part.get("text"), str):
+            # half of a surrogate pair, as JavaScript can send, is no text to a tokeniser
+            text = part["text"].encode("utf-8", "replace").decode("utf-8")
             if parts and isinstance(parts[-1], str):
-                parts[-1] += part["text"]
+                parts[-1] += text
             else:
-                parts.append(part["text"])
-        elif kind == "image" and (source := part.get("image") or part.get("path")) is not None:
-            parts.append(source)
+                parts.append(text)
+        elif source is not None:
+            parts.append(Picture(source))
         else:
             raise PromptError(
                 f"Message {number + 1} has a part that is neither text nor an image: {str(part)[:80]!r}; "
@@ -131,7 +146,7 @@ def _read_message(message: Message, number: int) -> tuple[str, list[Any]]:
     return role, _strip(parts)
 
 
-def _strip(parts: list[Any]) -> list[Any]:
+def _strip(parts: list[Part]) -> list[Part]:
     while parts and isinstance(parts[0], str) and not (start := parts[0].lstrip()):
         parts = parts[1:]
     if parts and isinstance(parts[0], str):

@@ -24,7 +24,8 @@ class Sampler:
         """Next id from the logits [vocabulary] of the last position."""
         scores = self._penalise(logits.float())
         temperature = self.sampling.temperature
-        token = self._draw(scores / temperature) if temperature else scores.argmax()
+        # in float64 and below zero, so that no temperature overflows
+        token = self._draw((scores - scores.max()).double() / temperature) if temperature else scores.argmax()
         if self.sampling.repetition_penalty != 1:
             self.seen = torch.cat((self.seen, token[None])).unique()
         return int(token)
