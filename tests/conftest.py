@@ -1,14 +1,168 @@
-"""What every test may use: a browser for the page tests."""
+"""What every test may use: the reference cases and their models, and a browser for the page tests."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+if TYPE_CHECKING:  # the page tests run without torch
+    from PIL import Image
+    from torch import Tensor
+    from transformers import BatchFeature
+
+    from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on more; torch reads it when imported
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+REFERENCE = Path(__file__).parent / "reference"
+VARIANTS = ("tiny", "small", "base")
+SINGLE_CASES = ("a_text", "b_wide", "c_tall_ref", "d_two_images", "e_three_images", "f_multi_turn")
+CASES = (*SINGLE_CASES, "g_batch")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the official code made of one case (see reference/README.md), and the case as our processor sees it."""
+
+    variant: str
+    case: str
+    info: dict[str, Any]
+    arrays: dict[str, Tensor]
+    conversations: list[list[dict[str, Any]]]  # transformers messages with PIL images, one list per row
+    inputs: BatchFeature
+
+    @property
+    def generated_texts(self) -> list[str]:
+        texts = self.info["generated_text"]
+        return texts if isinstance(texts, list) else [texts]
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=SINGLE_CASES)
+def single_case(request: pytest.FixtureRequest) -> str:
+    """Every case of one conversation."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def reference_folder() -> Path:
+    return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def load_model() -> Callable[[str], DeepseekVL2ForConditionalGeneration]:
+    """The float32 model of a variant, shared by all tests: load another one to change it."""
+    from dsvl2_app import DeepseekVL2ForConditionalGeneration
+
+    return cache(lambda variant: DeepseekVL2ForConditionalGeneration.from_pretrained(_checkpoint(variant)))
+
+
+@pytest.fixture(scope="session")
+def load_processor() -> Callable[[str], DeepseekVL2Processor]:
+    from dsvl2_app import DeepseekVL2Processor
+
+    return cache(lambda variant: DeepseekVL2Processor.from_pretrained(_checkpoint(variant)))
+
+
+@pytest.fixture(scope="session")
+def open_reference(load_processor: Callable[[str], DeepseekVL2Processor]) -> Callable[[str, str], Reference]:
+    """A case of a variant by their names."""
+    from safetensors.torch import load_file
+
+    @cache
+    def open_case(variant: str, case: str) -> Reference:
+        path = REFERENCE / variant / "cases" / case
+        info = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        rows = info["conversation"] if "members" in info else [info["conversation"]]
+        conversations = [_as_messages(row) for row in rows]
+        inputs = load_processor(variant).apply_chat_template(
+            conversations, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
+        return Reference(variant, case, info, load_file(path.with_suffix(".safetensors")), conversations, inputs)
+
+    return open_case
+
+
+@pytest.fixture
+def checkpoint(variant: str) -> Path:
+    return _checkpoint(variant)
+
+
+@pytest.fixture
+def model(variant: str, load_model: Callable[[str], Any]) -> DeepseekVL2ForConditionalGeneration:
+    return load_model(variant)
+
+
+@pytest.fixture
+def processor(variant: str, load_processor: Callable[[str], Any]) -> DeepseekVL2Processor:
+    return load_processor(variant)
+
+
+@pytest.fixture
+def reference(variant: str, case: str, open_reference: Callable[[str, str], Reference]) -> Reference:
+    return open_reference(variant, case)
+
+
+@pytest.fixture
+def single(variant: str, single_case: str, open_reference: Callable[[str, str], Reference]) -> Reference:
+    return open_reference(variant, single_case)
+
+
+@pytest.fixture
+def checkpoint_copy(variant: str, tmp_path: Path) -> Path:
+    """A variant's checkpoint to damage."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for file in _checkpoint(variant).iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def _checkpoint(variant: str) -> Path:
+    return REFERENCE / variant / "checkpoint"
+
+
+@cache
+def _open_image(name: str) -> Image.Image:
+    from PIL import Image
+
+    return Image.open(REFERENCE / name).convert("RGB")
+
+
+def _as_messages(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Official turns, with `<image>` in their text, as messages of parts."""
+    messages = []
+    for turn in conversation:
+        first, *others = turn["content"].split("<image>")
+        parts: list[dict[str, Any]] = [{"type": "text", "text": first}]
+        for name, text in zip(turn.get("images", ()), others, strict=True):
+            parts += [{"type": "image", "image": _open_image(name)}, {"type": "text", "text": text}]
+        messages.append({"role": turn["role"], "content": parts})
+    return messages
 
 
 @pytest.fixture(scope="session")

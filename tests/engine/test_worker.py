@@ -1,0 +1,401 @@
+"""Many callers, one model: streams, cancelling, errors, limits. Most tests script the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.engine.request import ModelCard, PromptPlan, Request, Sampling, Step, Timings
+from dsvl2_app.engine.worker import Stream, Worker
+from dsvl2_app.errors import BusyError, ImageError, PromptError
+from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.conftest import Reference
+
+PATIENCE = 20.0  # seconds until a test gives up on a thread; no test is meant to wait
+CARD = ModelCard("script", "", "", 1, 1, "float32", "cpu", 4096, TileGeometry())
+
+
+class ScriptedEngine:
+    """Answers "0 1 2 ..." with as many numbers as asked for, each when `permits` lets it."""
+
+    card = CARD
+
+    def __init__(self) -> None:
+        self.permits = threading.Semaphore(0)
+        self.taken: list[str] = []  # by which answer, in order
+        self.closed: list[str] = []
+
+    def answer(self, request: Request) -> Iterator[Step]:
+        name = str(request.messages[0]["content"])
+        try:
+            if name == "bug":
+                raise ZeroDivisionError("a bug")
+            if name == "malformed":
+                raise PromptError("This one cannot be answered; ask another.")
+            yield Step("prefill", done=1, total=1, timings=Timings(prefill=1.0))
+            for number in range(request.sampling.max_new_tokens):
+                assert self.permits.acquire(timeout=PATIENCE)
+                self.taken.append(name)
+                yield Step("decode", f"{number} ", number, timings=Timings(decode=1.0, new_tokens=number + 1))
+                if name == "breaks" and number == 1:
+                    raise ZeroDivisionError("a bug")
+            yield Step("done", finish="length", timings=Timings(decode=2.0))
+        finally:
+            self.closed.append(name)
+
+    def plan(self, messages: list[Any], tiling: bool | None = None) -> PromptPlan:
+        return PromptPlan(len(messages), (), CARD.context)
+
+    def allow(self, tokens: int) -> None:
+        self.permits.release(tokens)
+
+
+@pytest.fixture
+def script() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def start(script: ScriptedEngine) -> Iterator[Callable[..., Worker]]:
+    """Start workers on the script; they are closed after the test, with all permits they may need."""
+    workers: list[Worker] = []
+
+    def start_worker(**options: int) -> Worker:
+        workers.append(Worker(script, **options))  # type: ignore[arg-type]
+        return workers[-1]
+
+    yield start_worker
+    script.allow(10_000)
+    for worker in workers:
+        worker.close()
+
+
+def ask(name: str, tokens: int = 3) -> Request:
+    return Request([{"role": "user", "content": name}], Sampling(max_new_tokens=tokens))
+
+
+def wait_for(stream: Stream, stage: str) -> Step:
+    """Read on until a step of this stage."""
+    return next(step for step in stream if step.stage == stage)
+
+
+def read(stream: Stream, patience: float = PATIENCE) -> list[Step]:
+    """The rest of a stream, or a failure in place of waiting for ever."""
+    outcome: list[Any] = []
+
+    def collect() -> None:
+        try:
+            outcome.append(list(stream))
+        except Exception as error:
+            outcome.append(error)
+
+    reader = threading.Thread(target=collect, daemon=True)
+    reader.start()
+    reader.join(patience)
+    assert outcome, "the stream does not end"
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def text(steps: list[Step]) -> str:
+    return "".join(step.text for step in steps)
+
+
+# -- answers -----------------------------------------------------------------------------------------------------
+
+
+def test_steps_arrive_in_order_and_join_to_the_answer(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    script.allow(3)
+    steps = read(worker.submit(ask("a")))
+    assert [step.stage for step in steps] == ["queued", "prefill", "decode", "decode", "decode", "done"]
+    assert text(steps) == "0 1 2 "
+    assert steps[-1].finish == "length"
+    assert worker.card is CARD
+
+
+def test_timings_know_how_long_a_request_waited(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start(max_active=1)
+    first, second = worker.submit(ask("a")), worker.submit(ask("b"))
+    wait_for(first, "prefill")
+    script.allow(6)
+    waited = {step.timings.queued for step in read(second) if step.stage != "queued"}
+    assert len(waited) == 1 and waited.pop() > 0
+    assert read(first)[-1].timings.decode == 2.0
+
+
+def test_answers_take_turns(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    streams = [worker.submit(ask(name, tokens=4)) for name in "abc"]
+    wait_for(streams[-1], "prefill")
+    script.allow(12)
+    for stream in streams:
+        assert text(read(stream)) == "0 1 2 3 "
+    rounds = [sorted(script.taken[start : start + 3]) for start in (3, 6)]
+    assert rounds == [["a", "b", "c"]] * 2
+
+
+def test_no_more_answers_at_once_than_allowed(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start(max_active=1)
+    streams = [worker.submit(ask(name)) for name in "abc"]
+    script.allow(9)
+    for stream in streams:
+        read(stream)
+    assert script.taken == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+
+
+def test_those_who_wait_are_told_their_place(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start(max_active=1)
+    first = worker.submit(ask("a"))
+    wait_for(first, "prefill")
+    waiting = [worker.submit(ask(name)) for name in "bcd"]
+    script.allow(12)
+    places = [[step.done for step in read(stream) if step.stage == "queued"] for stream in waiting]
+    assert places == [[1], [2, 1], [3, 2, 1]]
+
+
+def test_plan_does_not_wait_for_answers(start: Callable[..., Worker]) -> None:
+    worker = start()
+    wait_for(worker.submit(ask("a")), "prefill")  # and now the worker waits for a permit
+    assert worker.plan([{}, {}]).tokens == 2
+
+
+# -- cancelling --------------------------------------------------------------------------------------------------
+
+
+def test_cancel_takes_effect_within_one_token(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    stream = worker.submit(ask("a", tokens=1000))
+    script.allow(2)
+    wait_for(stream, "decode")
+    wait_for(stream, "decode")  # the third token is under way
+    stream.cancel()
+    script.allow(1000)
+    rest = read(stream)
+    assert [step.stage for step in rest] in (["done"], ["decode", "done"])
+    assert rest[-1].finish == "cancelled" and rest[-1].timings.new_tokens in (2, 3)
+    assert script.closed == ["a"]
+
+
+def test_leaving_the_block_cancels(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    with worker.submit(ask("a", tokens=1000)) as stream:
+        script.allow(1)
+        wait_for(stream, "decode")
+    script.allow(1000)
+    assert read(stream)[-1].finish == "cancelled"
+
+
+def test_others_go_on_when_one_is_cancelled(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    leaving, staying = worker.submit(ask("a", tokens=50)), worker.submit(ask("b", tokens=5))
+    wait_for(staying, "prefill")
+    leaving.cancel()
+    script.allow(60)
+    assert text(read(staying)) == "0 1 2 3 4 "
+    assert read(leaving)[-1].finish == "cancelled"
+
+
+def test_a_waiting_request_that_is_cancelled_never_starts(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start(max_active=1)
+    first = worker.submit(ask("a"))
+    wait_for(first, "prefill")
+    waiting = worker.submit(ask("b"))
+    waiting.cancel()
+    script.allow(10)
+    assert read(waiting)[-1].finish == "cancelled"
+    assert "b" not in script.taken
+
+
+def test_a_cancelled_request_stops_waiting_while_others_run(
+    start: Callable[..., Worker], script: ScriptedEngine
+) -> None:
+    """It neither keeps its caller waiting nor its place from somebody else."""
+    worker = start(max_active=1, max_waiting=1)
+    first = worker.submit(ask("a", tokens=1000))
+    wait_for(first, "prefill")
+    waiting = worker.submit(ask("b"))
+    waiting.cancel()
+    script.allow(3)  # the first answer goes on and is far from its end
+    for _ in range(3):
+        wait_for(first, "decode")
+    assert read(waiting, patience=2)[-1].finish == "cancelled"
+    assert worker.submit(ask("c")) is not None
+
+
+def test_cancelling_twice_or_late_is_harmless(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    script.allow(6)
+    stream = worker.submit(ask("a"))
+    assert read(stream)[-1].finish == "length"
+    stream.cancel()
+    stream.cancel()
+    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+
+
+def test_a_stream_that_has_ended_stays_ended(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    script.allow(3)
+    stream = worker.submit(ask("a"))
+    read(stream)
+    assert read(stream, patience=2) == []
+
+
+# -- errors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "kind"), [("bug", ZeroDivisionError), ("malformed", PromptError)])
+def test_an_error_reaches_its_caller_alone(
+    name: str, kind: type[Exception], start: Callable[..., Worker], script: ScriptedEngine
+) -> None:
+    worker = start()
+    before = worker.submit(ask("a", tokens=4))
+    failing = worker.submit(ask(name))
+    script.allow(7)
+    with pytest.raises(kind):
+        read(failing)
+    assert text(read(before)) == "0 1 2 3 "
+    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+
+
+def test_an_error_in_the_middle_comes_after_what_was_said(
+    start: Callable[..., Worker], script: ScriptedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = start()
+    script.allow(10)
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        for step in worker.submit(ask("breaks")):
+            seen.append(step)
+    assert text(seen) == "0 1 "
+    assert "a request failed" in caplog.text  # with its traceback, for whoever runs the app
+    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+
+
+def test_errors_of_people_are_not_logged_as_failures(
+    start: Callable[..., Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(PromptError):
+        read(start().submit(ask("malformed")))
+    assert not caplog.records
+
+
+# -- limits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_queue_turns_requests_away(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start(max_active=1, max_waiting=2)
+    wait_for(worker.submit(ask("a")), "prefill")
+    waiting = [worker.submit(ask(name)) for name in "bc"]
+    with pytest.raises(BusyError, match="2 requests are already waiting; try again"):
+        worker.submit(ask("d"))
+    script.allow(20)
+    for stream in waiting:
+        assert text(read(stream)) == "0 1 2 "
+    assert text(read(worker.submit(ask("e")))) == "0 1 2 "
+
+
+def test_close_ends_every_stream(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start(max_active=1)
+    running = worker.submit(ask("a", tokens=1000))
+    wait_for(running, "prefill")
+    waiting = [worker.submit(ask(name)) for name in "bc"]
+    closing = threading.Thread(target=worker.close)
+    closing.start()
+    script.allow(1000)
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+    for stream in (running, *waiting):
+        steps = read(stream)
+        assert steps[-1].stage == "done" and steps[-1].finish == "cancelled"
+    assert not set(script.taken) & set("bc")
+    with pytest.raises(BusyError, match="shutting down"):
+        worker.submit(ask("d"))
+    worker.close()
+
+
+# -- the real engine ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(reference_folder: Path) -> Engine:
+    return load_engine(Settings(model=str(reference_folder / "small" / "checkpoint")))
+
+
+@pytest.fixture
+def worker(engine: Engine) -> Iterator[Worker]:
+    worker = Worker(engine, max_active=3)
+    yield worker
+    worker.close()
+
+
+def test_many_callers_get_the_answers_they_would_get_alone(
+    worker: Worker, open_reference: Callable[[str, str], Reference]
+) -> None:
+    """Twelve threads at once, on three places."""
+    references = [open_reference("small", case) for case in ("a_text", "c_tall_ref", "e_three_images")] * 4
+    answers: dict[int, list[Step]] = {}
+
+    def call(number: int, reference: Reference) -> None:
+        allow = frozenset({"<|ref|>", "<|/ref|>"})
+        request = Request(reference.conversations[0], Sampling(max_new_tokens=24), allow)
+        worker.plan(reference.conversations[0])
+        answers[number] = list(worker.submit(request))
+
+    callers = [threading.Thread(target=call, args=each) for each in enumerate(references)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for number, reference in enumerate(references):
+        ids = [step.token for step in answers[number] if step.token is not None]
+        assert ids == reference.arrays["generated_ids"][0].tolist()
+        assert text(answers[number]) == reference.info["generated_text"]
+        assert answers[number][-1].finish == "length"
+
+
+def test_sampled_answers_depend_on_their_seed_alone(worker: Worker) -> None:
+    def submit(seed: int) -> Stream:
+        messages = [{"role": "user", "content": "Hi"}]
+        return worker.submit(Request(messages, Sampling(temperature=1.0, max_new_tokens=12, seed=seed)))
+
+    alone = text(read(submit(1)))
+    together = [submit(seed) for seed in (1, 2, 1)]
+    texts = [text(read(stream)) for stream in together]
+    assert texts[0] == texts[2] == alone != texts[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "sentence"),
+    [
+        ("word " * 5000, PromptError, "holds 4096 with its answer; remove"),
+        ([{"type": "image", "image": b"no picture"}], ImageError, r"\."),
+        ([{"type": "video", "video": "x"}], PromptError, "neither text nor an image"),
+    ],
+    ids=["too long", "unreadable", "video"],
+)
+def test_bad_input_is_one_sentence_and_the_next_request_works(
+    content: Any, kind: type[Exception], sentence: str, worker: Worker
+) -> None:
+    with pytest.raises(kind, match=sentence):
+        read(worker.submit(Request([{"role": "user", "content": content}])))
+    good = Request([{"role": "user", "content": "Hi"}], Sampling(max_new_tokens=2))
+    assert read(worker.submit(good))[-1].finish == "length"
+
+
+def test_loading_takes_the_queue_length_from_the_settings(reference_folder: Path) -> None:
+    worker = Worker.load(Settings(model=str(reference_folder / "tiny" / "checkpoint"), max_queue=1))
+    try:
+        assert worker.card.name == "checkpoint" and worker._max_waiting == 1
+    finally:
+        worker.close()

@@ -1,0 +1,113 @@
+"""How the next token is chosen."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import RepetitionPenaltyLogitsProcessor
+
+from dsvl2_app.engine.request import Sampling
+from dsvl2_app.text.sampling import Sampler
+
+CPU = torch.device("cpu")
+LOGITS = torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5])
+DRAWS = 4000
+
+
+def draw(sampling: Sampling, logits: Tensor = LOGITS, draws: int = 1, prompt: tuple[int, ...] = (0,)) -> list[int]:
+    sampler = Sampler(sampling, list(prompt), CPU)
+    return [sampler.choose(logits) for _ in range(draws)]
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=20), st.integers(0, 9))
+def test_temperature_zero_is_greedy(values: list[float], seed: int) -> None:
+    logits = torch.tensor(values)
+    assert draw(Sampling(seed=seed, top_p=0.1), logits) == [int(logits.argmax())]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_probabilities(temperature: float) -> None:
+    counts = Counter(draw(Sampling(temperature=temperature, seed=0), draws=DRAWS))
+    for token, chance in enumerate((LOGITS / temperature).softmax(-1).tolist()):
+        # five standard deviations of a count
+        assert abs(counts[token] - DRAWS * chance) <= 5 * (DRAWS * chance * (1 - chance)) ** 0.5
+
+
+def test_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
+    """Probabilities 0.4, 0.3, 0.2, 0.1, in another order."""
+    logits = torch.tensor([0.2, 0.4, 0.1, 0.3]).log()
+    nuclei = {0.0: {1}, 0.39: {1}, 0.41: {1, 3}, 0.69: {1, 3}, 0.71: {1, 3, 0}, 1.0: {0, 1, 2, 3}}
+    for top_p, kept in nuclei.items():
+        assert set(draw(Sampling(temperature=1, top_p=top_p, seed=0), logits, 500)) == kept, top_p
+    counts = Counter(draw(Sampling(temperature=1, top_p=0.69, seed=1), logits, DRAWS))
+    chance = 0.4 / 0.7
+    assert abs(counts[1] - DRAWS * chance) <= 5 * (DRAWS * chance * (1 - chance)) ** 0.5
+
+
+def test_top_p_counts_probabilities_after_temperature() -> None:
+    logits = torch.tensor([0.6, 0.4]).log()
+    assert set(draw(Sampling(temperature=1, top_p=0.7, seed=0), logits, 200)) == {0, 1}
+    assert set(draw(Sampling(temperature=0.2, top_p=0.7, seed=0), logits, 200)) == {0}
+
+
+def test_seed_reproduces() -> None:
+    first, second, other = (draw(Sampling(temperature=1, seed=seed), draws=50) for seed in (5, 5, 6))
+    assert first == second != other
+    unseeded = [draw(Sampling(temperature=1), draws=50) for _ in range(2)]
+    assert unseeded[0] != unseeded[1]
+
+
+def test_seeded_answers_do_not_disturb_each_other() -> None:
+    alone = draw(Sampling(temperature=1, seed=5), draws=20)
+    samplers = [Sampler(Sampling(temperature=1, seed=5), [0], CPU) for _ in range(2)]
+    together = [(samplers[0].choose(LOGITS), samplers[1].choose(LOGITS), torch.rand(1)) for _ in range(20)]
+    assert [first for first, _, _ in together] == [second for _, second, _ in together] == alone
+
+
+@given(
+    st.lists(st.floats(-20, 20), min_size=6, max_size=6),
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    st.sampled_from([0.5, 1.0, 1.1, 3.0]),
+)
+def test_penalty_is_transformers_own(values: list[float], prompt: list[int], penalty: float) -> None:
+    logits = torch.tensor(values)
+    sampler = Sampler(Sampling(repetition_penalty=penalty), prompt, CPU)
+    expected = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([prompt]), logits[None].clone())[0]
+    torch.testing.assert_close(sampler._penalise(logits), expected)
+    assert sampler.choose(logits) == int(expected.argmax())
+
+
+def test_penalty_counts_the_answer_so_far() -> None:
+    """At a strong penalty every token is chosen once before any comes again."""
+    logits = torch.tensor([5.0, 4.0, 3.0, 2.0])
+    chosen = draw(Sampling(repetition_penalty=10.0), logits, 4, prompt=(3,))
+    assert chosen == [0, 1, 2, 0]
+    assert draw(Sampling(), logits, 4) == [0, 0, 0, 0]
+
+
+def test_choosing_leaves_the_logits_alone() -> None:
+    logits = LOGITS.clone()
+    draw(Sampling(temperature=0.7, top_p=0.5, repetition_penalty=2.0, seed=0), logits, 3)
+    assert torch.equal(logits, LOGITS)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_logits_are_sampled_in_float32(dtype: torch.dtype) -> None:
+    logits = torch.tensor([1.0, 8.0, 2.0], dtype=dtype)
+    assert draw(Sampling(), logits) == [1]
+    assert set(draw(Sampling(temperature=0.1, seed=0), logits, 50)) == {1}
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-20, 1e-40, 1e-300])
+def test_a_temperature_near_zero_is_nearly_greedy(temperature: float) -> None:
+    assert set(draw(Sampling(temperature=temperature, seed=0), torch.tensor([10.0, 30.0, 20.0]), 20)) == {1}
+
+
+def test_impossible_tokens_are_never_drawn() -> None:
+    logits = torch.tensor([float("-inf"), 0.0, float("-inf"), 1.0])
+    assert set(draw(Sampling(temperature=5, repetition_penalty=1.5, seed=0), logits, 300)) == {1, 3}
