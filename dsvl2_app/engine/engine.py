@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
+from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.text.sampling import Sampler
@@ -42,6 +44,10 @@ class Engine:
         self.prefill_chunk = prefill_chunk
         self.vocabulary = vocabulary
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `answer`
+
+    @cached_property
+    def grammar(self) -> BoxGrammar:
+        return BoxGrammar(self.processor.tokenizer)
 
     def plan(self, messages: list[Message], tiling: bool | None = None) -> PromptPlan:
         """Tokens and tile layouts of a conversation, without running the model."""
@@ -76,6 +82,8 @@ class Engine:
         distinct, twins = merge_identical(torch.from_numpy(self.processor.cut(prompt)))
         timings = Timings(tiles=len(twins), encoded_tiles=len(distinct), prompt_tokens=len(prompt.input_ids))
         tokens: list[Tensor] = []
+        if len(distinct):
+            yield Step("vision", done=0, total=len(distinct), timings=timings)
         for batch in distinct.split(self.model.tile_batch) if len(distinct) else ():
             tokens.append(self.model.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
             timings = replace(timings, vision=time.perf_counter() - started)
@@ -106,14 +114,18 @@ class Engine:
         """A step per token, then the closing one. Only the end token ends an answer early, never its text."""
         started = time.perf_counter()
         sampler = Sampler(request.sampling, prompt.input_ids, logits.device)
+        boxes = self.grammar.start() if request.grammar else None
         stream = TextStream(self.processor.decode)
         limit = min(request.sampling.max_new_tokens, room)
         finish: Finish = "length"
         for number in range(1, limit + 1):
-            token = sampler.choose(logits[: self.vocabulary])
+            allowed = boxes.allowed(room=limit - number + 1) if boxes else None
+            token = sampler.choose(logits[: self.vocabulary], allowed)
             if token == self.processor.tokenizer.eos_token_id:
                 finish = "eos"
                 break
+            if boxes:
+                boxes.advance(token)
             timings = replace(timings, decode=time.perf_counter() - started, new_tokens=number)
             yield Step("decode", stream.push(token), token, timings=timings)
             if number < limit:

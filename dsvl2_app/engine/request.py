@@ -52,6 +52,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     allow: frozenset[str] = frozenset()
     tiling: bool | None = None  # None: the official rule, on for at most two images in the conversation
+    grammar: bool = False  # inside <|det|> only well-formed boxes can be written
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +21,12 @@ class Sampler:
             self.generator.manual_seed(sampling.seed)
         self.seen = torch.tensor(sorted(set(prompt_ids)), device=device)
 
-    def choose(self, logits: Tensor) -> int:
-        """Next id from the logits [vocabulary] of the last position."""
+    def choose(self, logits: Tensor, allowed: np.ndarray | None = None) -> int:
+        """Next id from the logits [vocabulary] of the last position, one of `allowed` where these are given."""
         scores = self._penalise(logits.float())
+        if allowed is not None:
+            kept = torch.from_numpy(allowed).to(scores.device)
+            scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
         temperature = self.sampling.temperature
         # in float64 and below zero, so that no temperature overflows
         token = self._draw((scores - scores.max()).double() / temperature) if temperature else scores.argmax()
