@@ -1,0 +1,323 @@
+"""nano from nothing: alignment, pretraining, supervised fine-tuning (DeepSeek-VL2 paper, section 3.2), one command.
+
+    python -m dsvl2_app train --out runs/nano --minutes 240
+    accelerate launch -m dsvl2_app train --out runs/nano --minutes 20      # several GPUs
+
+A run that was killed goes on from its last checkpoint. The stages are the paper's, for a model whose encoder is not
+pretrained: in *align* vision and adaptor learn to say what each patch and token shows while the decoder rests; in
+*pretrain* everything learns, from all text; in *sft* only answers count and the learning rate falls to zero.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dsvl2_app.engine.loading import NANO
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.text.processor import DeepseekVL2Processor
+from dsvl2_app.training.balance import RouterBalance
+from dsvl2_app.training.checkpoint import write_checkpoint
+from dsvl2_app.training.coordinates import NUMBERS, fold, smooth
+from dsvl2_app.training.curves import draw_curves
+from dsvl2_app.training.extras import require
+from dsvl2_app.training.learner import Learner
+from dsvl2_app.training.lessons import BatchSize, Lessons, load_lessons
+from dsvl2_app.training.muon import Muon
+from dsvl2_app.training.packing import Batch
+from dsvl2_app.training.samples import STAGES as MIXTURES
+
+CHECKPOINT_SECONDS = 200  # with the longest pauses between two steps, a kill costs less than four minutes
+LOG_STEPS = 20
+WARM_UP_STEPS = 100
+CLIP = 1.0
+SHARD_SIZE = "9MB"  # a Space takes files up to 10 MB without LFS
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`share` of the run; `mixture` of samples; which losses count, and how far a corner's target spreads."""
+
+    name: str
+    share: float
+    mixture: str
+    speak: bool
+    look_weight: float
+    sigma: float  # numbers of 0..999
+    question_weight: float  # of predicting what users say; answers weigh 1
+    decays: bool = False  # the learning rate falls to zero
+
+
+STAGES = (
+    Stage("align", 0.25, "patches", speak=False, look_weight=1.0, sigma=16, question_weight=0),
+    Stage("pretrain", 0.40, "pretrain", speak=True, look_weight=0.3, sigma=8, question_weight=0.1),
+    Stage("sft", 0.35, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
+)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is, over all processes and restarts."""
+
+    steps: int = 0
+    stage_steps: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    stage: str = ""
+
+
+class Run:
+    """One training run: what learns, how far it is, and where it is kept."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if options.bf16 else "no",
+            cpu=options.cpu,
+            # the decoder rests in alignment, and a batch without pictures teaches no vision
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        self.folder = Path(options.out)
+        self.finished = self.folder / "nano"
+        self.processor = self._choose_processor()
+        config = DeepseekVL2Config.preset("nano")
+        self.model = DeepseekVL2ForConditionalGeneration.from_random(config, "float32", seed=options.seed).train()
+        self.bare = build_learner(self.model, self.processor)
+        optimizer = build_optimizer(self.bare, options.rate)
+        self.learner, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        self.balance = RouterBalance(self.model)
+        self.progress = Progress()
+        if options.compile:
+            compile_blocks(self.model)
+
+    def _choose_processor(self) -> DeepseekVL2Processor:
+        """A run keeps the tokenizer that it began with, whatever becomes of the one in assets."""
+        with self.accelerator.main_process_first():
+            if not (self.finished / "tokenizer.json").exists():
+                DeepseekVL2Processor.from_pretrained(NANO).save_pretrained(self.finished)
+        return DeepseekVL2Processor.from_pretrained(self.finished)
+
+    # -- progress ---------------------------------------------------------------------------------------------
+
+    @property
+    def share_done(self) -> float:
+        """0 at the start, 1 at the end: by time where minutes were given, else by steps."""
+        if self.options.minutes:
+            return self.progress.seconds / (60 * self.options.minutes)
+        return self.progress.steps / self.options.steps
+
+    @property
+    def stage(self) -> Stage | None:
+        end = 0.0
+        for stage in STAGES:
+            end += stage.share
+            if self.share_done < end - 1e-9:
+                return stage
+        return None
+
+    def rate(self, stage: Stage) -> float:
+        """Share of the full learning rate: it warms up at each stage's start."""
+        warm = min(1.0, (self.progress.stage_steps + 1) / WARM_UP_STEPS)
+        return warm * ((1 - self.share_done) / stage.share if stage.decays else 1.0)
+
+    # -- learning ---------------------------------------------------------------------------------------------
+
+    def train(self) -> Path | None:
+        """Train to the end and return the finished checkpoint's folder; None when asked to stop before."""
+        self.resume()
+        before, started = self.progress.seconds, time.monotonic()
+        saved = started
+        bar = tqdm(total=1.0, initial=self.share_done, disable=not self.accelerator.is_main_process)
+        bar.bar_format = "{percentage:5.1f}% |{bar}| {elapsed} {postfix}"
+        with bar, catch_signals() as caught:
+            while (stage := self.stage) is not None:
+                if stage.name != self.progress.stage:
+                    self.progress.stage, self.progress.stage_steps = stage.name, 0
+                for batch in self.lessons(stage):
+                    parts = self.learn(batch, stage)
+                    seconds, samples, stop = self._agree(time.monotonic() - started, batch.count, bool(caught))
+                    self.progress.seconds = before + seconds
+                    self.progress.samples += samples
+                    bar.update(min(self.share_done, 1.0) - bar.n)
+                    if self.progress.steps % LOG_STEPS == 0:
+                        bar.set_postfix_str(self.log(stage, parts))
+                    if stop or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        self.save()
+                        saved = time.monotonic()
+                    if stop:
+                        return None
+                    if self.stage is not stage:
+                        break
+        self.save()
+        return self.export()
+
+    def lessons(self, stage: Stage) -> Iterator[Batch]:
+        """The stage's batches on this process's device, from the first sample not yet seen."""
+        options, accelerator = self.options, self.accelerator
+        lessons = Lessons(
+            self.processor,
+            MIXTURES[stage.mixture],
+            BatchSize(options.rows, options.length, options.tiles),
+            stage.question_weight,
+            start=self.progress.samples,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        for batch in load_lessons(lessons, options.workers, pin=accelerator.device.type == "cuda"):
+            yield batch.to(accelerator.device)
+
+    def learn(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        """One step of the optimizer."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * self.rate(stage)
+        with self.accelerator.autocast():
+            losses = self.learner(batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma)
+        self.accelerator.backward(losses.total)
+        norm = self.accelerator.clip_grad_norm_(self.learner.parameters(), CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = {**losses.parts, "gradient": norm}
+        if stage.speak:
+            parts["busiest_expert"] = self.balance.step(self.accelerator)
+        self.progress.steps += 1
+        self.progress.stage_steps += 1
+        return parts
+
+    def _agree(self, seconds: float, samples: int, stop: bool) -> tuple[float, int, bool]:
+        """One clock, one count and one decision for all processes, so that they change stages and stop together."""
+        processes = self.accelerator.num_processes
+        if processes == 1:
+            return seconds, samples, stop
+        mine = torch.tensor([seconds / processes, samples, stop], device=self.accelerator.device)
+        seconds, samples, stop = self.accelerator.reduce(mine, "sum").tolist()
+        return seconds, round(samples), stop > 0
+
+    # -- files ------------------------------------------------------------------------------------------------
+
+    def log(self, stage: Stage, parts: dict[str, Tensor]) -> str:
+        values = {name: round(float(value), 4) for name, value in parts.items()}
+        entry = {
+            "stage": stage.name,
+            "steps": self.progress.steps,
+            "samples": self.progress.samples,
+            "seconds": round(self.progress.seconds, 1),
+            "rate": self.optimizer.param_groups[0]["lr"],
+            "values": values,
+        }
+        if self.accelerator.is_main_process:
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(entry) + "\n")
+        shown = ("answer_loss", "answer_accuracy", "corner_error", "characters_accuracy", "kinds_accuracy", "loss")
+        numbers = " ".join(f"{name.replace('_accuracy', '')} {values[name]:.3f}" for name in shown if name in values)
+        return f"{stage.name} {self.progress.samples:,} samples {numbers}"
+
+    def save(self) -> None:
+        """Replace checkpoint.pt at once: a kill leaves the old one or the new one."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "learner": self.bare.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, self.folder / "checkpoint.tmp")
+        os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
+        if (self.folder / "log.jsonl").exists():
+            draw_curves(self.folder / "log.jsonl", self.folder / "curves.png")
+
+    def resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+            self.bare.load_state_dict(state["learner"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress(**state["progress"])
+
+    def export(self) -> Path:
+        """The checkpoint in the official layout, in bfloat16, without anything that only training needs."""
+        if self.accelerator.is_main_process:
+            for module in (self.model.decoder.embed_tokens, self.model.lm_head):
+                fold(module)
+            write_checkpoint(self.model, self.processor, self.finished, torch.bfloat16, SHARD_SIZE)
+        return self.finished
+
+
+@contextmanager
+def catch_signals() -> Iterator[list[int]]:
+    """SIGTERM and Ctrl-C as a list that they are put into: the step in hand is finished, and saved."""
+    caught: list[int] = []
+    signals = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, lambda number, _: caught.append(number)) for number in signals]
+    try:
+        yield caught
+    finally:
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)
+
+
+def build_learner(model: DeepseekVL2ForConditionalGeneration, processor: DeepseekVL2Processor) -> Learner:
+    vocabulary = processor.tokenizer.get_vocab()
+    number_ids = [vocabulary[str(number)] for number in range(NUMBERS)]
+    for module in (model.decoder.embed_tokens, model.lm_head):
+        smooth(module, number_ids)
+    return Learner(model, number_ids)
+
+
+def build_optimizer(learner: Learner, rate: float) -> Muon:
+    """Muon for the matrices inside the model, AdamW at half the rate for embeddings, heads, norms and biases."""
+    matrices, others = [], []
+    for name, parameter in learner.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        inside = any(part in name for part in (".blocks.", ".layers.", ".mlp.")) and "router" not in name
+        (matrices if inside and parameter.dim() > 1 else others).append(parameter)
+    optimizer = Muon(matrices, others, lr=rate, other_lr=rate / 2)
+    for group in optimizer.param_groups:
+        group["full_lr"] = group["lr"]
+    return optimizer
+
+
+def compile_blocks(model: nn.Module) -> None:
+    for block in model.vision.blocks:
+        block.compile(dynamic=True)
+    for layer in model.decoder.layers:
+        layer.compile(dynamic=False)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, help="folder of the run: checkpoint, log, curves, finished model")
+    parser.add_argument("--minutes", type=float, default=0, help="length of the run; else --steps")
+    parser.add_argument("--steps", type=int, default=10_000, help="optimizer steps of the run (default: 10000)")
+    parser.add_argument("--rows", type=int, default=8, help="rows of tokens in a batch (default: 8)")
+    parser.add_argument("--length", type=int, default=1024, help="tokens in a row (default: 1024)")
+    parser.add_argument("--tiles", type=int, default=64, help="most tiles in a batch (default: 64)")
+    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate of the matrices (default: 0.003)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 autocast")
+    parser.add_argument("--cpu", action="store_true", help="train on the CPU even where there is a GPU")
+    parser.add_argument("--compile", action="store_true", help="compile the blocks (pays on a GPU)")
+
+
+def run(flags: argparse.Namespace) -> None:
+    """Train nano from nothing on rendered pictures; the same command goes on with a run that was stopped."""
+    require("matplotlib")
+    for name, least in (("minutes", 0), ("steps", 1), ("rows", 1), ("length", 512), ("tiles", 2), ("workers", 0)):
+        if getattr(flags, name) < least:
+            raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least {least}.")
+    finished = Run(flags).train()
+    print(f"The finished model is in {finished}." if finished else "Stopped; the same command goes on from here.")
