@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 from dsvl2_app import terminal
 from dsvl2_app.errors import AppError
-from dsvl2_app.evaluation import bench
+from dsvl2_app.evaluation import bench, evaluate
 from dsvl2_app.settings import FlagParser
+from dsvl2_app.training import finetune, train
 
 AddFlags = Callable[[argparse.ArgumentParser], None]
 Run = Callable[[argparse.Namespace], None]
@@ -22,6 +23,9 @@ COMMANDS: dict[str, tuple[AddFlags, Run]] = {
     "ground": (terminal.add_ground_flags, terminal.ground),
     "tiles": (terminal.add_tiles_flags, terminal.tiles),
     "bench": (bench.add_flags, bench.run),
+    "eval": (evaluate.add_flags, evaluate.run),
+    "train": (train.add_flags, train.run),
+    "finetune": (finetune.add_flags, finetune.run),
 }
 
 

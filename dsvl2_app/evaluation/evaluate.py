@@ -1,0 +1,54 @@
+"""`python -m dsvl2_app eval`: how often a model answers right, asked through the worker that the app uses.
+
+The table grows row by row; the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from contextlib import closing
+
+from dsvl2_app.engine.request import Request, Sampling
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.evaluation import suite
+from dsvl2_app.evaluation.suite import Messages, Report
+from dsvl2_app.settings import Settings, add_model_flags
+from dsvl2_app.text.prompt import ANSWER_TOKENS
+
+SUITES = {"nano": suite.ROWS}
+MOST_NEW_TOKENS = 300  # the longest true answers are half of that
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=SUITES, default="nano", help="what is measured (default: nano)")
+    parser.add_argument(
+        "--cases", type=int, default=suite.CASES, metavar="N", help=f"questions a row (default: {suite.CASES})"
+    )
+    parser.add_argument("--json", action="store_true", help="print the JSON object alone")
+    add_model_flags(parser)
+
+
+def run(flags: argparse.Namespace) -> None:
+    """Measure how often the model answers right, on pictures that training never saw."""
+    if not 1 <= flags.cases <= suite.MOST_CASES:
+        raise SettingsError(f"--cases is {flags.cases}; choose a number from 1 to {suite.MOST_CASES}.")
+    settings = Settings.choose(flags, os.environ)
+    with closing(Worker.load(settings)) as worker:
+        if not flags.json:
+            print(suite.HEADING, flush=True)
+        scores = []
+        for score in suite.evaluate(lambda messages: ask(worker, messages), flags.cases, SUITES[flags.suite]):
+            scores.append(score)
+            if not flags.json:
+                print(score.line, flush=True)
+        report = Report(tuple(scores))
+        print(json.dumps({"model": worker.card.name, "suite": flags.suite, **report.as_dict()}), flush=True)
+
+
+def ask(worker: Worker, messages: Messages) -> str:
+    """The greedy answer."""
+    request = Request(messages, Sampling(max_new_tokens=MOST_NEW_TOKENS), allow=ANSWER_TOKENS)
+    return "".join(step.text for step in worker.submit(request))

@@ -1,0 +1,65 @@
+"""The model in assets/nano answers right about the pictures in assets/examples, through the worker of the app."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.evaluation.evaluate import ask
+from dsvl2_app.evaluation.suite import overlap, score
+from dsvl2_app.settings import Settings
+from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.prompt import place_images
+from dsvl2_app.training.tasks.turn import Turn
+
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+LISTED = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    worker = Worker.load(Settings.parse(["--threads", "1"], {}))
+    yield worker
+    worker.close()
+
+
+def example(name: str) -> dict[str, Any]:
+    return next(each for each in LISTED if each["pictures"][0].startswith(name))
+
+
+def ask_about(worker: Worker, text: str, pictures: list[str]) -> str:
+    images = [Image.open(EXAMPLES / name) for name in pictures]
+    return ask(worker, [{"role": "user", "content": place_images(text, images)}])
+
+
+@pytest.mark.parametrize("name", ["one", "several", "words", "screen"])
+def test_what_is_named_is_found(worker: Worker, name: str):
+    wanted = example(name)
+    boxes = parse_boxes(ask_about(worker, f"<|ref|>{wanted['text']}<|/ref|>.", wanted["pictures"])).boxes
+    found = [(box.x1, box.y1, box.x2, box.y2) for box in boxes]
+    assert len(found) == len(wanted["truth"]["boxes"])
+    for box, truth in zip(found, wanted["truth"]["boxes"], strict=True):
+        assert overlap(box, truth) > 0.5
+
+
+# What the other examples ask is beyond nano: a cell of a table, a slice of a pie, two pictures that differ in little.
+@pytest.mark.parametrize("name", ["shapes", "count", "receipt", "form", "bars", "which", "context", "page", "window"])
+def test_what_is_asked_is_answered(worker: Worker, name: str):
+    wanted = example(name)
+    answer = ask_about(worker, wanted["text"], wanted["pictures"])
+    assert score(Turn(wanted["text"], "", "", wanted["truth"]), answer) == 1.0, answer
+
+
+def test_what_is_not_there_gets_no_box(worker: Worker):
+    answer = ask_about(worker, "<|ref|>the pink heart<|/ref|>.", ["shapes.png"])
+    assert "no pink heart" in answer and not parse_boxes(answer).boxes
+
+
+def test_it_knows_what_it_is(worker: Worker):
+    assert "nano" in ask_about(worker, "What are you?", []) and "a picture" in ask_about(worker, "Hello!", [])
