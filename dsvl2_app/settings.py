@@ -73,9 +73,7 @@ def read_switch(text: str) -> bool:
     raise ValueError
 
 
-MODEL = Kind(
-    "MODEL", "nano, tiny, small, base, a Hugging Face repo id (owner/name) or an existing folder", read_model
-)
+MODEL = Kind("MODEL", "nano, tiny, small, base, a Hugging Face repo id (owner/name) or an existing folder", read_model)
 LOAD_FORMAT = one_of("auto", "dummy")
 DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
 DTYPE = one_of("auto", "float32", "bfloat16", "float16")

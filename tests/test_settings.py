@@ -119,9 +119,7 @@ def test_share_is_a_switch(argv: list[str], share: bool) -> None:
         ("someone/finetune", "auto", "someone/finetune"),
     ],
 )
-def test_a_preset_stands_for_its_repo_when_weights_are_wanted(
-    model: str, load_format: str, checkpoint: str
-) -> None:
+def test_a_preset_stands_for_its_repo_when_weights_are_wanted(model: str, load_format: str, checkpoint: str) -> None:
     assert Settings.parse(["--model", model, "--load-format", load_format], {}).checkpoint == checkpoint
 
 

@@ -24,6 +24,7 @@ PALETTE: tuple[Colour, ...] = (
     (240, 228, 66), (136, 34, 85), (51, 34, 136),
 )  # fmt: skip
 GRID_COLOUR = PALETTE[1]
+MARK: Colour = (255, 0, 0)
 
 # A label is set in the first of these that exists and has all its characters; most have Chinese, Japanese
 # and Korean, the last has Arabic and Hebrew. Without any, Pillow's own font draws Latin letters.
@@ -88,6 +89,15 @@ def draw_boxes(image: Image.Image, boxes: Sequence[OverlayBox]) -> Image.Image:
             area = _free_area(chip, edges, image.size, taken)
             chip.draw(draw, area, colour)
             taken.append(area)
+    return drawn
+
+
+def draw_mark(image: Image.Image, edges: PixelBox) -> Image.Image:
+    """The picture with a red rectangle, by which a model is shown what to look for elsewhere."""
+    drawn = image.copy()
+    left, top, right, bottom = edges
+    line = max(2, round(max(image.size) / 150))
+    ImageDraw.Draw(drawn).rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=MARK, width=line)
     return drawn
 
 

@@ -1,31 +1,32 @@
-"""The Chat tab and the /chat endpoint: a conversation about pictures, streamed.
-
-The transcript lives on the server (`Conversation` in a gr.State); the Chatbot only shows it, because its value comes
-from the browser and could say anything.
-"""
+"""The Chat tab: a conversation about pictures, streamed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from html import escape
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
-from dsvl2_app.engine.request import Finish, Request, Sampling, Timings
-from dsvl2_app.engine.worker import Stream, Worker
-from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.engine.request import Request
+from dsvl2_app.engine.worker import Worker
 from dsvl2_app.image.load import Limits, load_image
-from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording
+from dsvl2_app.ui.archive import read_archive, write_archive, write_markdown
+from dsvl2_app.ui.choices import Choices, build_choices, remember
+from dsvl2_app.ui.conversation import Conversation, Picture, Turn
 from dsvl2_app.ui.examples import read_examples
-from dsvl2_app.ui.markup import show_literally, show_markdown
-from dsvl2_app.ui.uploads import KINDS, open_upload, read_message, save_preview
+from dsvl2_app.ui.meter import measure, show_reading
+from dsvl2_app.ui.uploads import KINDS, read_message, read_parts, uploaded_path
 
 DAY = 86400  # seconds
 REFRESH = 0.05  # seconds between two pictures of a fast answer
+ALLOWED = frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})
 EMPTY: dict[str, Any] = {"text": "", "files": []}
 FORMULAS = [
     {"left": "$$", "right": "$$", "display": True},
@@ -41,92 +42,6 @@ WELCOME = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    path: str  # the upload
-    preview: str  # what the page shows of it
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question and as much of its answer as there is."""
-
-    question: str
-    pictures: tuple[Picture, ...]
-    answer: str = ""
-    progress: str = ""  # in words, while there is no answer yet
-    finish: Finish | None = None
-    timings: Timings = field(default_factory=Timings)
-
-    @property
-    def is_answered(self) -> bool:
-        """An answer may be empty; one that was interrupted before its first word is none."""
-        return bool(self.answer) or self.finish in ("eos", "length")
-
-
-class Conversation:
-    """One visitor's transcript and, while an answer is being written, its stream."""
-
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
-        self.stream: Stream | None = None
-        self.stopping = False
-        self.abandoned = False
-
-    def messages(self, limits: Limits) -> list[dict[str, Any]]:
-        """For the worker: transformers messages, the last turn waiting for its answer."""
-        messages = []
-        for turn in self.turns:
-            images = [load_image(picture.path, limits=limits) for picture in turn.pictures]
-            messages.append({"role": "user", "content": place_images(turn.question, images)})
-            messages.append({"role": "assistant", "content": turn.answer})
-        return messages[:-1]
-
-    def stop(self) -> None:
-        self.stopping = True
-        if self.stream:
-            self.stream.cancel()
-
-    def abandon(self) -> None:
-        """The visitor has begun another one, or gone."""
-        self.abandoned = True
-        self.stop()
-
-    def show(self) -> list[dict[str, Any]]:
-        """For the Chatbot: Markdown in which both sides' text is only text."""
-        return [message for turn in self.turns for message in _show_turn(turn)]
-
-
-def _show_turn(turn: Turn) -> list[dict[str, Any]]:
-    pictures = [
-        {"path": picture.preview, "alt_text": f"Picture {number}"}
-        for number, picture in enumerate(turn.pictures, start=1)
-    ]
-    question = {"type": "text", "text": show_literally(turn.question)}
-    if turn.answer:
-        answer = show_markdown(turn.answer)
-    elif turn.finish:
-        answer = '<span class="progress">The model had nothing to say.</span>'
-    else:
-        answer = f'<span class="progress running">{escape(turn.progress)}</span>'
-    if turn.finish:
-        answer += "\n\n" + _show_timings(turn)
-    return [
-        {"role": "user", "content": [*pictures, question]},
-        {"role": "assistant", "content": [{"type": "text", "text": answer}]},
-    ]
-
-
-def _show_timings(turn: Turn) -> str:
-    """On one line, which is one block of HTML to Markdown."""
-    rows = "".join(
-        f"<tr><th>{stage}</th><td>{what}</td><td>{seconds}</td></tr>"
-        for stage, what, seconds in wording.describe_timings(turn.timings)
-    )
-    summary = wording.describe_ending(turn.timings, turn.finish)
-    return f'<details class="timings"><summary>{summary}</summary><table><tbody>{rows}</tbody></table></details>'
-
-
 class Chat:
     def __init__(self, worker: Worker, limits: Limits) -> None:
         self.worker = worker
@@ -140,7 +55,8 @@ class Chat:
         self.chatbot = gr.Chatbot(
             label="Conversation",
             show_label=False,
-            height="max(22rem, calc(100dvh - 21.5rem))",
+            height="max(22rem, calc(100dvh - 24.5rem))",
+            editable="user",
             buttons=["copy", "copy_all"],
             feedback_options=None,
             allow_file_downloads=False,
@@ -149,8 +65,10 @@ class Chat:
             examples=[{"text": example.text, "files": list(example.pictures)} for example in self.examples] or None,
             elem_id="conversation",
         )
+        self.marked = gr.Radio(label="Boxes are drawn on picture", visible=False, elem_id="chat-marked")
         self.notice = gr.HTML(elem_id="chat-notice")
         self.box = gr.MultimodalTextbox(
+            value=EMPTY,
             label="Message",
             show_label=False,
             placeholder="Ask about your pictures",
@@ -161,90 +79,128 @@ class Chat:
             autofocus=True,
             elem_id="message",
         )
-        with gr.Accordion("Sampling", open=False, elem_id="chat-settings"):
-            choices = build_sampling(self.worker.card.context)
+        with gr.Row(elem_id="chat-cost"):
+            self.meter = gr.HTML(elem_id="chat-meter")
+            self.keep = gr.Button("Cancel editing", size="sm", visible=False, elem_id="chat-keep")
+            self.drop = gr.Button("Drop the oldest turn", size="sm", visible=False, elem_id="chat-drop")
+        with gr.Accordion("Settings", open=False, elem_id="chat-settings"):
+            choices = build_choices(self.worker.card.context)
+            self.raw = gr.Checkbox(label="Raw", info="Show answers to the letter, special tokens and all")
+        with gr.Row(elem_id="chat-files"):
+            export = gr.Button("Export", size="sm", elem_id="chat-export")
+            share = gr.Button("Markdown", size="sm", elem_id="chat-markdown")
+            imported = gr.UploadButton("Import", size="sm", file_types=[".zip"], elem_id="chat-import")
+            file = gr.DownloadButton("Download", visible="hidden", elem_id="chat-download")
+        remember(demo, choices)
 
-        page = [self.box, self.chatbot, self.notice]
-        options: dict[str, Any] = {
-            "preprocess": False,
-            "api_visibility": "private",
-            "concurrency_id": "model",
-            "concurrency_limit": None,
-            "show_progress": "hidden",
-        }
-        demo.load(Conversation, None, conversation, queue=False, api_visibility="private")
+        self.edited = gr.Textbox(label="Turn to edit", visible="hidden", elem_id="chat-edited")  # see theme.py
+        page = [self.box, self.chatbot, self.notice, self.marked, self.keep]
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        now = {"queue": False, **private}
+        options = {"preprocess": False, "concurrency_id": "model", "concurrency_limit": None, **private}
+        # So that a visitor who leaves early has a conversation to be abandoned; who is quick has begun one already.
+        demo.load(lambda begun: begun, conversation, conversation, **now)
         self.box.submit(self.send, [self.box, conversation, *choices], page, **options)
         self.chatbot.retry(self.retry, [conversation, *choices], page, **options)
-        self.box.stop(self.stop, conversation, None, queue=False, api_visibility="private")
-        self.chatbot.clear(self.clear, conversation, [conversation, *page], queue=False, api_visibility="private")
+        self.edited.change(self.edit, [self.edited, conversation], [*page, self.edited], **now)
+        self.keep.click(self.keep_all, conversation, page, **now)
+        self.chatbot.undo(self.undo, conversation, page, **now)
+        self.box.stop(self.stop, conversation, None, **now)
+        self.chatbot.clear(self.clear, conversation, [conversation, *page], **now)
         if self.examples:
-            chosen = self.chatbot.example_select(self.choose, None, self.box, api_visibility="private")
+            chosen = self.chatbot.example_select(self.choose, None, self.box, **private)
             chosen.then(self.send, [self.box, conversation, *choices], page, **options)
+        self.raw.input(self.show_raw, [conversation, self.raw], self.chatbot, **now)
+        self.marked.input(self.mark, [conversation, self.marked], self.chatbot, **private)
+
+        cost = [self.meter, self.drop]
+        gr.on(
+            [self.box.change, self.chatbot.change],
+            self.weigh,
+            [self.box, conversation, *choices],
+            cost,
+            trigger_mode="always_last",
+            **{**options, "concurrency_id": "meter"},
+        )
+        self.drop.click(self.drop_oldest, conversation, self.chatbot, **now)
+        fetch = "() => setTimeout(() => document.querySelector('#chat-download').click(), 300)"
+        for button, write in ((export, self.export), (share, self.write_markdown)):
+            button.click(write, conversation, [file, self.notice], **private).success(None, None, None, js=fetch)
+        imported.upload(self.receive, [imported, conversation], [conversation, *page], preprocess=False, **private)
+
+    # -- answers --------------------------------------------------------------------------------------------
 
     def send(self, message: Any, conversation: Conversation, *choices: Any) -> Iterator[dict[Any, Any]]:
         try:
-            sampling = read_sampling(*choices)
+            chosen = Choices.read(*choices)
             text, paths = read_message(message)
-            pictures = [Picture(path, save_preview(load_image(path, limits=self.limits))) for path in paths]
+            turn = Turn(text, tuple(Picture.open(path, self.limits) for path in paths))
         except Exception as error:
             yield {self.notice: wording.show_notice(error)}
             return
-        yield from self.answer(conversation, Turn(text, tuple(pictures)), sampling)
+        yield from self.answer(conversation, turn, chosen)
 
     def retry(self, conversation: Conversation, *choices: Any) -> Iterator[dict[Any, Any]]:
         try:
-            sampling = read_sampling(*choices)
+            chosen = Choices.read(*choices)
         except Exception as error:
             yield {self.notice: wording.show_notice(error)}
             return
         if conversation.turns:
-            last = conversation.turns.pop()
-            yield from self.answer(conversation, Turn(last.question, last.pictures), sampling)
+            conversation.editing = len(conversation.turns) - 1
+            last = conversation.turns[-1]
+            yield from self.answer(conversation, Turn(last.question, last.pictures), chosen)
 
-    def answer(self, conversation: Conversation, turn: Turn, sampling: Sampling) -> Iterator[dict[Any, Any]]:
+    def answer(self, conversation: Conversation, turn: Turn, choices: Choices) -> Iterator[dict[Any, Any]]:
         """Stream the answer to `turn`. A question that gets none goes back to where it was typed."""
         conversation.stopping = False
-        conversation.turns.append(replace(turn, progress="Starting"))
+        if conversation.stream:
+            conversation.stream.cancel()
+        before, editing = conversation.turns, conversation.editing
+        conversation.turns = turns = [*before[:editing], replace(turn, progress="Starting")]
+        conversation.editing = None
         yield {
             self.box: show_box(busy=True, value=EMPTY),
             self.chatbot: conversation.show(),
             self.notice: wording.show_notice(),
+            self.marked: gr.Radio(visible=False),
+            self.keep: gr.Button(visible=False),
         }
         failure = None
         try:
-            for _ in self.run(conversation, sampling):
+            for _ in self.run(conversation, turns, choices):
                 yield {self.chatbot: conversation.show()}
+            if conversation.turns is turns:
+                conversation.mark()
         except Exception as error:
             failure = error
         if conversation.abandoned:  # what comes last stays on the page
             yield self.show_empty()
             return
-        last = conversation.turns[-1]
+        if conversation.turns is not turns:  # asked anew or undone in the meantime
+            return
+        last = turns[-1]
         box = show_box(busy=False)
         if not last.is_answered:
-            conversation.turns.pop()
-            question = {"text": turn.question, "files": [picture.path for picture in turn.pictures]}
-            box = show_box(busy=False, value=question)
+            conversation.turns, conversation.editing = before, editing
+            box = show_box(busy=False, value=put_back(turn))
         elif failure:
-            conversation.turns[-1] = replace(last, finish="cancelled")
-        yield {
-            self.box: box,
-            self.chatbot: conversation.show(),
-            self.notice: wording.show_notice(failure),
-        }
+            turns[-1] = replace(last, finish="cancelled")
+        yield {**self.show(conversation), self.box: box, self.notice: wording.show_notice(failure)}
 
-    def run(self, conversation: Conversation, sampling: Sampling) -> Iterator[None]:
-        """Write the answer into the last turn; yields whenever there is something new to show."""
+    def run(self, conversation: Conversation, turns: list[Turn], choices: Choices) -> Iterator[None]:
+        """Write the answer into the last of `turns`; yields whenever there is something new to show."""
         shown = 0.0
-        with self.worker.submit(Request(conversation.messages(self.limits), sampling)) as stream:
+        messages = conversation.messages(self.limits, choices.system)
+        request = Request(messages, choices.sampling, allow=ALLOWED, tiling=choices.tiling, grammar=True)
+        with self.worker.submit(request) as stream:
             conversation.stream = stream
             if conversation.stopping:
                 stream.cancel()
             for step in stream:
-                turn = conversation.turns[-1]
-                conversation.turns[-1] = replace(
-                    turn,
-                    answer=turn.answer + step.text,
+                turns[-1] = replace(
+                    turns[-1],
+                    answer=turns[-1].answer + step.text,
                     progress=wording.describe_progress(step),
                     finish=step.finish,
                     timings=step.timings,
@@ -252,6 +208,8 @@ class Chat:
                 if step.finish or time.monotonic() - shown > REFRESH:
                     yield
                     shown = time.monotonic()
+
+    # -- the rest of the page -------------------------------------------------------------------------------
 
     async def stop(self, conversation: Conversation) -> None:
         """Not in a thread of the pool, which may be full of answers."""
@@ -261,120 +219,108 @@ class Chat:
         conversation.abandon()
         return {self.conversation: Conversation(), **self.show_empty()}
 
+    def edit(self, number: str, conversation: Conversation) -> dict[Any, Any]:
+        """A question goes back to where it was typed, pictures and all; sending it asks all after it anew."""
+        turns = conversation.turns
+        if not number.isdecimal() or int(number) >= len(turns) or turns[-1].is_running:
+            return {self.edited: ""}
+        conversation.editing = int(number)
+        box = show_box(busy=False, value=put_back(turns[conversation.editing]))
+        return {**self.show(conversation), self.box: box, self.edited: ""}
+
+    def keep_all(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.editing = None
+        return {**self.show(conversation), self.box: show_box(busy=False, value=EMPTY)}
+
+    def undo(self, conversation: Conversation) -> dict[Any, Any]:
+        """The last question goes back to where it was typed, pictures and all."""
+        if not conversation.turns or conversation.turns[-1].is_running:
+            return {self.notice: wording.show_notice()}
+        conversation.editing = None
+        *conversation.turns, turn = conversation.turns
+        return {**self.show(conversation), self.box: show_box(busy=False, value=put_back(turn))}
+
+    def show(self, conversation: Conversation) -> dict[Any, Any]:
+        """The transcript, and the choice of the picture to draw on where there is one."""
+        turns, pictures = conversation.turns, conversation.pictures
+        marked = turns[-1].marked if turns and len(pictures) > 1 else None
+        choices = [(f"{number}", number - 1) for number in range(1, len(pictures) + 1)]
+        return {
+            self.chatbot: conversation.show(),
+            self.marked: gr.Radio(choices, value=marked, visible=marked is not None),
+            self.keep: gr.Button(visible=conversation.editing is not None),
+        }
+
     def show_empty(self) -> dict[Any, Any]:
-        return {self.box: show_box(busy=False, value=EMPTY), self.chatbot: [], self.notice: wording.show_notice()}
+        return {**self.show(Conversation()), self.box: show_box(busy=False, value=EMPTY), self.notice: ""}
+
+    def show_raw(self, conversation: Conversation, raw: bool) -> list[dict[str, Any]]:
+        conversation.raw = raw
+        return conversation.show()
+
+    def mark(self, conversation: Conversation, number: int) -> list[dict[str, Any]]:
+        conversation.mark(number)
+        return conversation.show()
 
     def choose(self, event: gr.SelectData) -> dict[str, Any]:
         """By its number: what else the browser says of the example could be anything."""
         example = self.examples[event.index]
         return {"text": example.text, "files": list(example.pictures)}
 
-    def build_endpoint(self) -> None:
-        gr.Button().click(
-            self.reply,
-            [
-                gr.MultimodalTextbox(label="message", file_count="multiple"),
-                gr.JSON(value=[], label="history"),
-                *build_sampling(self.worker.card.context)[:-1],
-                gr.Number(value=None, precision=0, label="Seed"),
-            ],
-            gr.Textbox(label="answer"),
-            api_name="chat",
-            preprocess=False,
-            concurrency_id="model",
-            concurrency_limit=None,
-        )
+    def weigh(self, message: Any, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
+        """What the message that is being written would cost."""
+        try:
+            chosen = Choices.read(*choices)
+            text, paths = read_parts(message)
+            turn = Turn(text, tuple(Picture(path, "", read_size(path, self.limits)) for path in paths))
+            if conversation.stream and conversation.turns and conversation.turns[-1].is_running:
+                return {self.meter: gr.skip()}
+            if not text.strip() and not paths and not conversation.turns:
+                return {self.meter: "", self.drop: gr.Button(visible=False)}
+            reading = measure(self.worker, conversation, turn, chosen.system, chosen.tiling)
+        except Exception:  # whatever is wrong with the message is said when it is sent
+            return {self.meter: "", self.drop: gr.Button(visible=False)}
+        full = reading.room < 1 and bool(conversation.kept)
+        return {self.meter: show_reading(reading), self.drop: gr.Button(visible=full)}
 
-    def reply(
-        self,
-        message: dict[str, Any],
-        history: list[dict[str, Any]] | None = None,
-        temperature: float = 0.2,
-        top_p: float = 0.9,
-        repetition_penalty: float = 1.0,
-        max_new_tokens: int = 512,
-        seed: int | None = None,
-    ) -> Iterator[str]:
-        """Answer a message about any number of pictures. Streams the answer so far; the last value is all of it.
+    def drop_oldest(self, conversation: Conversation) -> list[dict[str, Any]]:
+        conversation.drop_oldest()
+        return conversation.show()
 
-        Nothing is kept between calls: what was said before goes into `history`.
+    # -- files ----------------------------------------------------------------------------------------------
 
-        Args:
-            message: {"text": "What differs?", "files": [handle_file("a.png"), handle_file("b.png")]}; `<image>` in
-                the text says where the next picture goes, pictures left over go first.
-            history: Earlier turns, oldest first: [{"role": "user", "content": "Hi"}, {"role": "assistant",
-                "content": "Hello."}]. Content may also be a list of {"type": "text", "text": ...} and
-                {"type": "image", "image": handle_file(...)}. The first role may be "system".
-            temperature: 0 always takes the likeliest token.
-            top_p: Choose among the likeliest tokens that together have this probability.
-            repetition_penalty: Above 1 discourages tokens that occurred before.
-            max_new_tokens: The answer's limit.
-            seed: The same seed gives the same answer; leave it out for a random one.
-        """
-        with wording.errors_for_clients():
-            sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
-            messages = self.read_history(history or [])
-            text, paths = read_message(message)
-            images = [load_image(path, limits=self.limits) for path in paths]
-            messages.append({"role": "user", "content": place_images(text, images)})
-            answer = ""
-            with self.worker.submit(Request(messages, sampling)) as stream:
-                for step in stream:
-                    if step.text:
-                        answer += step.text
-                        yield answer
-            yield answer
+    def export(self, conversation: Conversation) -> tuple[str, str]:
+        folder = Path(mkdtemp(dir=_downloads()))
+        return str(write_archive(conversation, folder / "conversation.zip")), wording.show_notice()
 
-    def read_history(self, history: Any) -> list[dict[str, Any]]:
-        """Messages as clients write them -> messages with pictures in place of files."""
-        if not isinstance(history, list) or not all(isinstance(message, dict) for message in history):
-            raise PromptError('The history must be a list of {"role": ..., "content": ...}.')
-        return [{**message, "content": self.read_content(message.get("content"))} for message in history]
+    def write_markdown(self, conversation: Conversation) -> tuple[str, str]:
+        path = Path(mkdtemp(dir=_downloads())) / "conversation.md"
+        path.write_text(write_markdown(conversation), encoding="utf-8")
+        return str(path), wording.show_notice()
 
-    def read_content(self, content: Any) -> Any:
-        if not isinstance(content, list):
-            return content
-        return [
-            {"type": "image", "image": open_upload(part.get("image"), self.limits)}
-            if isinstance(part, dict) and part.get("type") == "image"
-            else part
-            for part in content
-        ]
+    def receive(self, file: Any, conversation: Conversation) -> dict[Any, Any]:
+        try:
+            imported = read_archive(uploaded_path(file), self.limits)
+        except Exception as error:
+            return {self.notice: wording.show_notice(error)}
+        conversation.abandon()
+        return {self.conversation: imported, **self.show_empty(), **self.show(imported)}
 
 
-def build_sampling(context: int) -> list[gr.components.Component]:
-    """The controls whose values `read_sampling` takes, in its order."""
-    with gr.Row():
-        temperature = gr.Slider(
-            0, 2, value=0.2, step=0.05, label="Temperature", info="0 always takes the likeliest token"
-        )
-        top_p = gr.Slider(0, 1, value=0.9, step=0.01, label="Top-p", info="Share of likely tokens to choose from")
-        penalty = gr.Slider(
-            1, 2, value=1, step=0.01, label="Repetition penalty", info="Above 1 avoids repeating; harms numbers"
-        )
-    with gr.Row():
-        tokens = gr.Slider(
-            1, context, value=min(512, context), step=1, label="New tokens at most", info="Limit of the answer"
-        )
-        seed = gr.Textbox(label="Seed", placeholder="random", info="The same seed repeats an answer")
-    return [temperature, top_p, penalty, tokens, seed]
+@lru_cache(maxsize=256)
+def read_size(path: str, limits: Limits) -> tuple[int, int]:
+    """Of a picture as it will be shown. Uploads lie in folders named after what is in them, so they never change."""
+    return load_image(path, limits=limits).size
 
 
-def read_sampling(temperature: Any, top_p: Any, repetition_penalty: Any, max_new_tokens: Any, seed: Any) -> Sampling:
-    return Sampling(
-        temperature,
-        top_p,
-        repetition_penalty,
-        read_whole_number("max_new_tokens", max_new_tokens),
-        None if seed in (None, "") else read_whole_number("seed", seed),
-    )
+def _downloads() -> str:
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
 
 
-def read_whole_number(name: str, value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise SettingsError(f"{name} is {value!r}; choose a whole number.") from None
+def put_back(turn: Turn) -> dict[str, Any]:
+    return {"text": turn.question, "files": [picture.path for picture in turn.pictures]}
 
 
 def show_box(*, busy: bool, **content: Any) -> Any:

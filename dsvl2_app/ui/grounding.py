@@ -1,50 +1,52 @@
-"""The Grounding tab and the /ground endpoint: a picture and a phrase -> boxes on the picture, as a table, as text."""
+"""The Grounding tab: a picture and what to look for -> boxes on the picture, as a table, as files."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from dsvl2_app.engine.request import Request, Sampling, Step
+from dsvl2_app.engine.request import Step
 from dsvl2_app.engine.worker import Stream, Worker
-from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.image.load import Limits
-from dsvl2_app.image.overlay import OverlayBox, draw_boxes
-from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
+from dsvl2_app.errors import PromptError
+from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.text.boxes import Parsed
+from dsvl2_app.text.exports import FORMATS, Annotation
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.examples import read_examples
-from dsvl2_app.ui.uploads import open_upload, shrink
+from dsvl2_app.ui.locate import HEADERS, Mode, compose, compose_in_context, draw, read_answer, submit, tabulate
+from dsvl2_app.ui.uploads import open_upload, save_picture, save_upload, shrink, uploaded_path
 
-Mode = Literal["find", "describe"]
-MODES: tuple[Mode, ...] = ("find", "describe")
-
-ALLOWED = frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})
-MOST_TOKENS = 1024  # about 40 boxes
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
-REFRESH = 0.05  # seconds between two pictures of a fast answer
-
-HEADERS = ["Label", "x1", "y1", "x2", "y2", "Pixels", "Notes"]
+MODES: list[tuple[str, Mode]] = [
+    ("Find a phrase", "find"),
+    ("Find all", "find_all"),
+    ("Describe with boxes", "describe"),
+    ("Find what I mark", "in_context"),
+]
+ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": "Describe", "in_context": "Find"}
 HOW_TO = '<p class="empty">Choose a picture and say what to look for: its boxes appear here.</p>'
 
 
-def compose(image: Image.Image, phrase: str, mode: Mode) -> list[dict[str, Any]]:
-    """The two prompts that the model was trained on."""
-    if mode not in MODES:
-        raise SettingsError(f"The mode is {mode!r}; choose find or describe.")
-    if not phrase.strip():
-        raise PromptError("There is nothing to look for yet; type a phrase or a question.")
-    text = f"\n<|ref|>{phrase}<|/ref|>." if mode == "find" else f"\n<|grounding|>{phrase}"
-    return [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": text}]}]
+@dataclass
+class Finding:
+    """One visitor's last answer, and the corners that were clicked in the example picture."""
 
+    path: str = ""  # of the picture that was searched
+    annotation: Annotation | None = None
+    corners: list[tuple[int, int]] = field(default_factory=list)
 
-def draw(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    return draw_boxes(image, [OverlayBox(box.label, *box.pixels(*image.size)) for box in boxes])
+    @property
+    def rectangle(self) -> tuple[int, int, int, int]:
+        if len(self.corners) < 2:
+            raise PromptError("Nothing is marked yet; click two opposite corners in the example picture.")
+        (left, right), (top, bottom) = (sorted(edges) for edges in zip(*self.corners, strict=True))
+        return left, top, right, bottom
 
 
 class Grounding:
@@ -52,33 +54,46 @@ class Grounding:
         self.worker = worker
         self.limits = limits
 
-    def submit(self, image: Image.Image, phrase: str, mode: Mode) -> Stream:
-        """Greedy and without a penalty, which would keep coordinates from repeating digits."""
-        sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.worker.card.context))
-        return self.worker.submit(Request(compose(image, phrase, mode), sampling, allow=ALLOWED))
-
     def build(self) -> None:
         self.running = gr.State(None)
+        self.finding = gr.State(Finding())
+        upload: dict[str, Any] = {"type": "filepath", "image_mode": None, "sources": ["upload", "clipboard"]}
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
-                picture = gr.Image(
-                    label="Picture",
-                    type="filepath",
-                    image_mode=None,
-                    sources=["upload", "clipboard"],
-                    height=300,
-                    buttons=["fullscreen"],
-                    elem_id="grounding-picture",
-                )
                 mode = gr.Radio(
-                    [("Find a phrase", "find"), ("Describe with boxes", "describe")],
+                    MODES,
                     value="find",
                     label="What to do",
                     show_label=False,
                     container=False,
                     elem_id="grounding-mode",
                 )
+                with gr.Column(visible=False) as self.marking:
+                    example = gr.Image(
+                        label="Example: click two opposite corners around a thing",
+                        height=260,
+                        buttons=[],
+                        elem_id="grounding-example",
+                        **upload,
+                    )
+                    self.marked = gr.Image(
+                        label="Marked",
+                        interactive=False,
+                        visible=False,
+                        height=160,
+                        buttons=[],
+                        elem_id="grounding-marked",
+                    )
+                picture = gr.Image(
+                    label="Picture", height=300, buttons=["fullscreen"], elem_id="grounding-picture", **upload
+                )
                 self.phrase = gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find"))
+                well_formed = gr.Checkbox(
+                    value=True,
+                    label="Well-formed boxes only",
+                    info="The model can write nothing but whole boxes; off, it shows what it would write",
+                    elem_id="grounding-well-formed",
+                )
                 self.start = gr.Button("Find", variant="primary", elem_id="grounding-start")
                 self.halt = gr.Button("Stop", variant="stop", visible=False, elem_id="grounding-stop")
             with gr.Column(scale=3, min_width=300):
@@ -88,7 +103,7 @@ class Grounding:
                     show_label=False,  # it would cover a box in the corner
                     interactive=False,
                     visible=False,
-                    buttons=["download", "fullscreen"],
+                    buttons=["fullscreen"],
                     elem_id="grounding-drawn",
                 )
                 self.status = gr.HTML(HOW_TO, elem_id="grounding-status")
@@ -96,12 +111,15 @@ class Grounding:
                     headers=HEADERS,
                     datatype=["str", *["number"] * 4, "str", "str"],
                     type="array",
-                    label="Boxes: corners in 0..999, and in pixels as left, top, right, bottom",
+                    label="Boxes: corners in 0..999, and in pixels as left, top, right, bottom. Select a row to see it",
                     wrap=True,
                     interactive=False,
                     visible=False,
                     elem_id="grounding-table",
                 )
+                with gr.Row(visible=False, elem_id="grounding-exports") as self.exports:
+                    buttons = [gr.Button(name, size="sm", min_width=60) for name in ("PNG", *FORMATS)]
+                file = gr.DownloadButton("Download", visible="hidden", elem_id="grounding-download")
                 self.raw = gr.Textbox(
                     label="The answer as the model wrote it",
                     lines=2,
@@ -112,45 +130,59 @@ class Grounding:
                     elem_id="grounding-raw",
                 )
 
+        page = [self.drawn, self.status, self.table, self.exports, self.raw, self.notice]
+        page += [self.start, self.halt, self.running]
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        asking = {"preprocess": False, "concurrency_id": "model", "concurrency_limit": None, **private}
+        inputs = [picture, self.phrase, mode, well_formed, example, self.finding]
+        gr.on([self.start.click, self.phrase.submit], self.find, inputs, page, **asking)
+        self.halt.click(self.stop, self.running, None, queue=False, **private)
+        mode.change(self.choose_mode, mode, [self.phrase, self.start, self.marking], queue=False, **private)
+        marking = [self.marked, self.notice]
+        example.select(self.mark, [example, self.finding], marking, preprocess=False, **private)
+        example.change(self.unmark, self.finding, marking, queue=False, **private)
+        self.table.select(self.select, self.finding, self.drawn, **private)
+        fetch = "() => setTimeout(() => document.querySelector('#grounding-download').click(), 300)"
+        for name, button in zip(("PNG", *FORMATS), buttons, strict=True):
+            button.click(self.exporter(name), self.finding, file, **private).success(None, None, None, js=fetch)
+
         examples = read_examples("grounding")
         if examples:
-            gr.Examples(
+            shown = gr.Examples(
                 [[example.pictures[0], example.text] for example in examples],
                 [picture, self.phrase],
                 example_labels=[example.text for example in examples],
             )
+            shown.load_input_event.success(self.find, inputs, page, **asking)
 
-        page = [self.drawn, self.status, self.table, self.raw, self.notice, self.start, self.halt, self.running]
-        gr.on(
-            [self.start.click, self.phrase.submit],
-            self.find,
-            [picture, self.phrase, mode],
-            page,
-            preprocess=False,
-            api_visibility="private",
-            concurrency_id="model",
-            concurrency_limit=None,
-            show_progress="hidden",
-        )
-        self.halt.click(self.stop, self.running, None, queue=False, api_visibility="private")
-        mode.change(self.choose_mode, mode, [self.phrase, self.start], queue=False, api_visibility="private")
+    # -- asking ---------------------------------------------------------------------------------------------
 
-    def choose_mode(self, mode: Mode) -> tuple[Any, Any]:
-        return gr.Textbox(**phrase_texts(mode)), gr.Button("Find" if mode == "find" else "Describe")
+    def choose_mode(self, mode: Mode) -> tuple[Any, Any, Any]:
+        in_context = mode == "in_context"
+        phrase = gr.Textbox(visible=not in_context, **phrase_texts(mode))
+        return phrase, gr.Button(ACTIONS[mode]), gr.Column(visible=in_context)
 
     async def stop(self, running: Stream | None) -> None:
         """Not in a thread of the pool, which may be full of answers."""
         if running:
             running.cancel()
 
-    def find(self, picture: Any, phrase: str, mode: Mode) -> Iterator[dict[Any, Any]]:
+    def find(
+        self, picture: Any, phrase: str, mode: Mode, well_formed: bool, example: Any, finding: Finding
+    ) -> Iterator[dict[Any, Any]]:
         """Stream the answer; the picture is drawn anew whenever there is another box."""
         try:
             image = open_upload(picture, self.limits)
-            stream = self.submit(image, phrase, mode)
+            if mode == "in_context":
+                marked = draw_mark(open_upload(example, self.limits), finding.rectangle)
+                messages = compose_in_context(marked, image)
+            else:
+                messages = compose(image, phrase, mode)
+            stream = submit(self.worker, messages, well_formed=well_formed)
         except Exception as error:
             yield {self.notice: wording.show_notice(error)}
             return
+        finding.path, finding.annotation = uploaded_path(picture), None
         preview = shrink(image)
         drawn = 0
         with stream:
@@ -159,13 +191,16 @@ class Grounding:
                 self.drawn: gr.Image(preview, visible=True),
                 self.status: show_status("Starting"),
                 self.table: gr.Dataframe(visible=False),
+                self.exports: gr.Row(visible=False),
                 self.raw: gr.Textbox("", visible=True),
                 **self.show_buttons(busy=True),
                 self.running: stream,
             }
+            last: dict[Any, Any] = {}
             try:
                 for text, parsed, step in read_answer(stream):
                     changes = {self.raw: text, self.status: show_progress(step, parsed)}
+                    finding.annotation = Annotation(Path(finding.path).name, *image.size, parsed.boxes, text)
                     if len(parsed.boxes) > drawn:
                         drawn = len(parsed.boxes)
                         rows = tabulate(parsed.boxes, image.size)
@@ -174,76 +209,59 @@ class Grounding:
                             self.table: gr.Dataframe(rows, visible=True),
                         }
                     yield changes
-                last: dict[Any, Any] = {}
             except Exception as error:
                 last = {self.notice: wording.show_notice(error), self.status: ""}
+        last[self.exports] = gr.Row(visible=drawn > 0)
         yield {**last, **self.show_buttons(busy=False), self.running: None}
 
     def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
         return {self.start: gr.Button(visible=not busy), self.halt: gr.Button(visible=busy)}
 
-    def build_endpoint(self) -> None:
-        gr.Button().click(
-            self.ground,
-            [
-                gr.Image(label="image", type="filepath"),
-                gr.Textbox(label="phrase"),
-                gr.Radio(MODES, value="find", label="mode"),
-            ],
-            [gr.Image(label="annotated"), gr.JSON(label="boxes"), gr.Textbox(label="text")],
-            api_name="ground",
-            preprocess=False,
-            concurrency_id="model",
-            concurrency_limit=None,
-        )
+    # -- the example, the table, files ----------------------------------------------------------------------
 
-    def ground(self, image: Any, phrase: str, mode: Mode = "find") -> tuple[Image.Image, dict[str, Any], str]:
-        """Find something in a picture.
+    def mark(self, example: Any, finding: Finding, event: gr.SelectData) -> dict[Any, Any]:
+        """A corner was clicked; the third click begins another rectangle."""
+        try:
+            image = open_upload(example, self.limits)
+            x, y = (int(value) for value in event.index)
+        except Exception as error:
+            return {self.notice: wording.show_notice(error)}
+        finding.corners = [*finding.corners, (x, y)] if len(finding.corners) == 1 else [(x, y)]
+        if len(finding.corners) < 2:
+            return {self.marked: gr.Image(visible=False), self.notice: wording.show_notice()}
+        drawn = shrink(draw_mark(image, finding.rectangle))
+        return {self.marked: gr.Image(drawn, visible=True), self.notice: wording.show_notice()}
 
-        Args:
-            image: handle_file(path or URL).
-            phrase: What to find ("the dog on the left"), or in mode "describe" a question.
-            mode: "find" a phrase, or "describe" with boxes for what the answer mentions.
+    def unmark(self, finding: Finding) -> dict[Any, Any]:
+        finding.corners = []
+        return {self.marked: gr.Image(visible=False), self.notice: wording.show_notice()}
 
-        Returns:
-            The picture with boxes drawn on it; {"boxes": [{"label", "x1", "y1", "x2", "y2" in 0..999, "pixels":
-            [left, top, right, bottom], "notes"}], "problems": [{"place", "what", "excerpt"}]}; the model's text.
-        """
-        with wording.errors_for_clients():
-            picture = open_upload(image, self.limits)
-            with self.submit(picture, phrase, mode) as stream:
-                *_, (text, parsed, _) = read_answer(stream)
-            boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
-            problems = [asdict(problem) for problem in parsed.problems]
-            return draw(picture, parsed.boxes), {"boxes": boxes, "problems": problems}, text
+    def select(self, finding: Finding, event: gr.SelectData) -> Any:
+        """The box of the chosen row stands out."""
+        found = finding.annotation
+        if found is None:
+            return gr.skip()
+        return draw(shrink(load_image(finding.path, limits=self.limits)), found.boxes, event.index[0])
 
+    def exporter(self, name: str) -> Any:
+        def write(finding: Finding) -> Any:
+            found = finding.annotation
+            if found is None:
+                return gr.skip()
+            stem = Path(found.picture).stem
+            if name == "PNG":
+                image = load_image(finding.path, limits=self.limits)
+                return save_picture(draw(image, found.boxes), f"{stem}-boxes.png")
+            format = FORMATS[name]
+            return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
-def read_answer(stream: Stream) -> Iterator[tuple[str, Parsed, Step]]:
-    """The answer so far and the boxes in it, whenever there is something new to show."""
-    text, shown = "", 0.0
-    for step in stream:
-        text += step.text
-        if step.finish or time.monotonic() - shown > REFRESH:
-            yield text, parse_boxes(text, complete=step.finish is not None), step
-            shown = time.monotonic()
-
-
-def tabulate(boxes: Sequence[Box], size: tuple[int, int]) -> list[list[Any]]:
-    return [
-        [
-            box.label,
-            *(box.x1, box.y1, box.x2, box.y2),
-            ", ".join(f"{edge:.0f}" for edge in box.pixels(*size)),
-            ", ".join(box.notes),
-        ]
-        for box in boxes
-    ]
+        return write
 
 
 def phrase_texts(mode: Mode) -> dict[str, str]:
-    if mode == "find":
-        return {"label": "Phrase", "placeholder": "the dog on the left"}
-    return {"label": "Question", "placeholder": "Describe this picture."}
+    if mode == "describe":
+        return {"label": "Question", "placeholder": "Describe this picture."}
+    return {"label": "Phrase", "placeholder": "the dog on the left" if mode == "find" else "dogs"}
 
 
 def show_progress(step: Step, parsed: Parsed) -> str:

@@ -12,8 +12,10 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat import Chat
+from dsvl2_app.ui.ground import Ground
 from dsvl2_app.ui.grounding import Grounding
-from dsvl2_app.ui.theme import SCRIPT, STYLE_SHEET, build_theme
+from dsvl2_app.ui.reply import Reply
+from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
 from dsvl2_app.ui.tiles import Tiles
 from dsvl2_app.ui.uploads import image_limits
 
@@ -33,8 +35,8 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
             with gr.Tab("Tiles", id="tiles"):
                 tiles.build()
         with gr.Column(visible=False):  # what scripts call
-            chat.build_endpoint()
-            grounding.build_endpoint()
+            Reply(worker, limits).build_endpoint()
+            Ground(worker, limits).build_endpoint()
             tiles.build_endpoint()
     return demo.queue(max_size=settings.max_queue)
 
@@ -55,7 +57,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
             footer_links=["api", "settings"],
             theme=build_theme(),
             css_paths=STYLE_SHEET,
-            js=SCRIPT,
+            js=read_script(),
         )
     except OSError as error:
         raise SettingsError(

@@ -16,7 +16,44 @@ _SIGN = re.compile(r"^ |[\x00-\x1f!#-&(-+\-.:<=>@\[-`{-\x7f]")
 _PARAGRAPH_END = re.compile(r"(\n[ \t]*\n)")
 _INLINE = re.compile(r"\\\\|\\[&<`]|`+|[&<]|!\[")
 _TICKS = re.compile(r"`+")
+_MARKED = re.compile(
+    r"<\|ref\|>(?P<label>.*?)<\|/ref\|>|<\|det\|>(?P<boxes>.*?)<\|/det\|>|<\|(?P<token>/?\w+)\|>", re.DOTALL
+)
+_PLACE = re.compile("\ue000([0-9]+)\ue001")
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#-]*)[^`]*")
+
+
+def show_answer(text: str, *, raw: bool = False) -> str:
+    """The model's text as Markdown, with chips for labels, boxes and special tokens; with `raw`, to the letter."""
+    if raw:
+        return show_literally(text)
+    chips: list[str] = []
+
+    def keep_place(match: re.Match[str]) -> str:
+        chips.append(_show_chip(match))
+        return f"\ue000{len(chips) - 1}\ue001"
+
+    marked = _MARKED.sub(keep_place, text.translate({0xE000: 0xFFFD, 0xE001: 0xFFFD}))
+    return _PLACE.sub(lambda match: chips[int(match[1])], show_markdown(marked))
+
+
+def show_question(text: str) -> str:
+    """As typed, with chips for special tokens."""
+    shown, place = [], 0
+    for match in _MARKED.finditer(text):
+        shown += [show_literally(text[place : match.start()]), _show_chip(match)]
+        place = match.end()
+    return "".join([*shown, show_literally(text[place:])])
+
+
+def _show_chip(match: re.Match[str]) -> str:
+    """The page's copy buttons take its title (see theme.py)."""
+    kind = str(match.lastgroup)
+    words = " ".join(match[kind].split())
+    if kind == "boxes":
+        words = words.removeprefix("[[").removesuffix("]]").replace("], [", " · ")
+    title = show_literally(match.group()).replace('"', _refer('"'))
+    return f'<span class="chip {kind}" title="{title}">{show_literally(words)}</span>'
 
 
 def show_literally(text: str) -> str:

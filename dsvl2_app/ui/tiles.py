@@ -11,11 +11,14 @@ from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import ImageError, SettingsError
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_grid, tile_images
-from dsvl2_app.image.tiles import TileLayout, cut_tiles, lay_out
+from dsvl2_app.image.tiles import TileGeometry, TileLayout, cut_tiles, lay_out
 from dsvl2_app.ui import wording
+from dsvl2_app.ui.budget import show_budget
 from dsvl2_app.ui.examples import read_examples
-from dsvl2_app.ui.uploads import gallery_paths, uploaded_path
+from dsvl2_app.ui.token_map import show_tokens, token_parts
+from dsvl2_app.ui.uploads import gallery_paths, save_preview, uploaded_path
 
+LONGEST_SIDE = 4000  # px, that a picture can be stretched to
 MOST_TILED = 2  # with more pictures in the conversation every one is a single tile
 HEADERS = ["Rank", "Grid", "Canvas px", "Scale", "Effective px", "Wasted px"]
 HOW_TO = (
@@ -53,6 +56,21 @@ class Tiles:
                     info="With more than two, each of them is a single tile",
                     elem_id="tiles-count",
                 )
+                with gr.Accordion("What if", open=False, elem_id="tiles-what-if"):
+                    most = max(width * height for width, height in self.card.geometry.candidates)
+                    most //= self.card.geometry.tile**2
+                    limit = gr.Slider(1, most, value=most, step=1, label="Tiles at most", elem_id="tiles-limit")
+                    side = {"minimum": 0, "maximum": LONGEST_SIDE, "value": 0, "step": 10}
+                    width = gr.Slider(**side, label="Picture's width", info="px; 0 is its own", elem_id="tiles-width")
+                    height = gr.Slider(
+                        **side, label="Picture's height", info="px; 0 is its own", elem_id="tiles-height"
+                    )
+                    released = gr.Checkbox(
+                        label="Released models' tiles of 384 px",
+                        visible=self.card.geometry != TileGeometry(),
+                        elem_id="tiles-released",
+                    )
+                self.what_if = [limit, width, height, released]
                 examples = [[list(example.pictures)] for example in read_examples("tiles")]
                 if examples:
                     gr.Examples(examples, [self.gallery])
@@ -67,6 +85,7 @@ class Tiles:
                     buttons=["download", "fullscreen"],
                     elem_id="tiles-grid",
                 )
+                self.budget = gr.HTML(elem_id="tiles-budget")
         self.tokens = gr.HTML(elem_id="tiles-tokens")
         self.tiles = gr.Gallery(
             label="What the model gets",
@@ -90,7 +109,8 @@ class Tiles:
             elem_id="tiles-candidates",
         )
 
-        page = [self.which, self.count, self.notice, self.summary, self.grid, self.tokens, self.tiles, self.candidates]
+        page = [self.which, self.count, self.notice, self.summary, self.grid, self.budget, self.tokens]
+        page += [self.tiles, self.candidates]
         options: dict[str, Any] = {
             "preprocess": False,
             "api_visibility": "private",
@@ -98,41 +118,52 @@ class Tiles:
             "concurrency_id": "tiles",
             "show_progress": "hidden",
         }
-        self.gallery.change(self.receive, self.gallery, page, **options)
+        self.gallery.change(self.receive, [self.gallery, *self.what_if], page, **options)
         gr.on(
-            [self.which.input, self.count.input],
+            [control.input for control in (self.which, self.count, *self.what_if)],
             self.inspect,
-            [self.gallery, self.which, self.count],
+            [self.gallery, self.which, self.count, *self.what_if],
             page,
             trigger_mode="always_last",
             **options,
         )
 
-    def receive(self, gallery: Any) -> dict[Any, Any]:
+    def receive(self, gallery: Any, *what_if: Any) -> dict[Any, Any]:
         """Pictures were added or removed: look at the last one."""
         number = len(gallery or [])
         choices = [(f"{place}", place) for place in range(1, number + 1)]
         return {
             self.which: gr.Radio(choices, value=number or None, visible=number > 1),
             self.count: max(1, number),
-            **self.inspect(gallery, number, max(1, number)),
+            **self.inspect(gallery, number, max(1, number), *what_if),
         }
 
-    def inspect(self, gallery: Any, which: int | None, count: int) -> dict[Any, Any]:
+    def inspect(
+        self, gallery: Any, which: int | None, count: int, limit: int, width: int, height: int, released: bool
+    ) -> dict[Any, Any]:
         shown = [self.grid, self.tiles, self.candidates]
-        empty = {self.summary: HOW_TO, self.tokens: "", **{part: gr.update(visible=False) for part in shown}}
+        empty = {
+            self.summary: HOW_TO,
+            self.budget: "",
+            self.tokens: "",
+            **{part: gr.update(visible=False) for part in shown},
+        }
         try:
             paths = gallery_paths(gallery)
             if not paths:
                 return {self.notice: wording.show_notice(), **empty}
             image = load_image(paths[(which or 1) - 1], limits=self.limits)
-            layout = self.lay_out(image.size, count)
+            if width or height:
+                image = image.resize((int(width) or image.width, int(height) or image.height))
+            geometry = TileGeometry() if released else self.card.geometry
+            layout = lay_out(*image.size, geometry, tiling=count <= MOST_TILED, max_tiles=int(limit))
             tiles = tile_images(cut_tiles(image, layout))
             return {
                 self.notice: wording.show_notice(),
                 self.summary: show_summary(layout, self.card, tiling=count <= MOST_TILED),
                 self.grid: gr.Image(draw_grid(image, layout), visible=True),
-                self.tokens: show_tokens(layout),
+                self.budget: show_budget(layout),
+                self.tokens: show_tokens(layout, save_preview(image)),
                 self.tiles: gr.Gallery(
                     [(tile, f"Tile {number}" if number else "Global view") for number, tile in enumerate(tiles)],
                     visible=True,
@@ -203,24 +234,6 @@ def describe_layout(layout: TileLayout) -> dict[str, Any]:
     }
 
 
-def token_parts(layout: TileLayout) -> list[dict[str, Any]]:
-    """The three stretches of an image's tokens."""
-    side = layout.geometry.tokens_per_side
-    columns, rows = layout.grid
-    separator = side * (side + 1)
-    return [
-        {"kind": "global", "first": 0, "last": separator - 1, "rows": side, "columns": side},
-        {"kind": "separator", "first": separator, "last": separator},
-        {
-            "kind": "local",
-            "first": separator + 1,
-            "last": layout.num_tokens - 1,
-            "rows": rows * side,
-            "columns": columns * side,
-        },
-    ]
-
-
 def tabulate(layout: TileLayout) -> list[list[Any]]:
     return [
         [
@@ -250,23 +263,4 @@ def show_summary(layout: TileLayout, card: ModelCard, tiling: bool) -> str:
         '<dl class="figures">'
         + "".join(f"<div><dt>{what}</dt><dd>{figure}</dd></div>" for figure, what in figures)
         + "</dl>"
-    )
-
-
-def show_tokens(layout: TileLayout) -> str:
-    """The token sequence as a strip with its three stretches, to scale, and what they hold."""
-    names = {"global": "Global view", "separator": "Separator", "local": "Tiles"}
-    strip, legend = "", ""
-    for part in token_parts(layout):
-        kind, first, last = part["kind"], part["first"], part["last"]
-        strip += f'<span class="{kind}" style="flex-grow:{last - first + 1}"></span>'
-        if kind == "separator":
-            span = f"token {first:,}"
-        else:
-            span = f"tokens {first:,} to {last:,}: {part['rows']} rows of {part['columns']} and a newline"
-        legend += f'<li class="{kind}"><strong>{names[kind]}</strong><small>{span}</small></li>'
-    title = f"The {layout.num_tokens:,} tokens in order"
-    return (
-        f'<section class="tokens"><h3>{title}</h3><div class="strip" role="img" aria-label="{title}">{strip}</div>'
-        f"<ul>{legend}</ul></section><h3>What the model gets: the global view, then the tiles row by row</h3>"
     )

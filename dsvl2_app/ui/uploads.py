@@ -6,9 +6,10 @@ limit is checked, and answer a broken one with an error for programmers.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from gradio.processing_utils import save_pil_to_cache
+from gradio.processing_utils import encode_pil_to_bytes, hash_bytes
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
@@ -44,7 +45,19 @@ def gallery_paths(gallery: Any) -> list[str]:
 
 
 def read_message(message: Any) -> tuple[str, list[str]]:
-    """What a gr.MultimodalTextbox holds: text and paths of pictures."""
+    """What a gr.MultimodalTextbox holds, as something to answer: text and paths of pictures."""
+    text, paths = read_parts(message)
+    if not text.strip():
+        raise PromptError(
+            "There is no question about the picture yet; type one."
+            if paths
+            else "The message is empty; type a question."
+        )
+    return text, paths
+
+
+def read_parts(message: Any) -> tuple[str, list[str]]:
+    """What a gr.MultimodalTextbox holds while it is being written, when either may be missing."""
     if isinstance(message, str):
         message = {"text": message}
     if not isinstance(message, dict):
@@ -52,12 +65,6 @@ def read_message(message: Any) -> tuple[str, list[str]]:
     text, files = message.get("text") or "", message.get("files") or []
     if not isinstance(text, str) or not isinstance(files, list):
         raise PromptError('A message must be {"text": ..., "files": [...]}, text first, then a list of pictures.')
-    if not text.strip():
-        raise PromptError(
-            "There is no question about the picture yet; type one."
-            if files
-            else "The message is empty; type a question."
-        )
     return text, [uploaded_path(file) for file in files]
 
 
@@ -70,4 +77,21 @@ def shrink(image: Image.Image) -> Image.Image:
 
 def save_preview(image: Image.Image) -> str:
     """A file in Gradio's cache that every browser can show, whatever format was uploaded."""
-    return save_pil_to_cache(shrink(image), get_upload_folder(), "picture", "webp")
+    return save_upload(encode_pil_to_bytes(shrink(image), "webp"), "picture.webp")
+
+
+def save_picture(image: Image.Image, name: str) -> str:
+    """A .png in Gradio's cache, to the pixel."""
+    return save_upload(encode_pil_to_bytes(image, "png"), name)
+
+
+def save_upload(data: bytes, name: str) -> str:
+    """A file in Gradio's cache, as if it had been uploaded under that name. One that is there is left alone, because
+    it may be on its way to a browser, but for its age."""
+    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        path.touch()
+    else:
+        path.write_bytes(data)
+    return str(path)

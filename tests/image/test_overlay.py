@@ -9,11 +9,13 @@ from PIL import Image, ImageDraw
 from dsvl2_app.image import overlay
 from dsvl2_app.image.overlay import (
     GRID_COLOUR,
+    MARK,
     PALETTE,
     OverlayBox,
     draw_boxes,
     draw_grid,
     draw_heat,
+    draw_mark,
     label_colours,
     tile_images,
 )
@@ -271,3 +273,10 @@ def test_heat_of_any_shape_and_type(shape: tuple[int, int], dtype: type) -> None
     drawn = draw_heat(WHITE, np.ones(shape, dtype=dtype))
     assert drawn.size == WHITE.size
     assert changed(drawn).all()
+
+
+def test_a_mark_is_a_red_frame_around_what_stays_to_be_seen():
+    marked = draw_mark(WHITE, (100, 50, 200, 150))
+    assert marked.getpixel((100, 100)) == marked.getpixel((199, 149)) == MARK
+    assert marked.getpixel((150, 100)) == marked.getpixel((99, 100)) == marked.getpixel((200, 100)) == (255, 255, 255)
+    assert not changed(WHITE).any()

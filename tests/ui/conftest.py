@@ -90,9 +90,13 @@ def serve(worker: Worker, settings: Settings, script: Script | None = None) -> I
 
 
 @pytest.fixture(scope="session")
-def nano() -> Iterator[App]:
-    settings = Settings.parse(["--load-format", "dummy"], {})
-    yield from serve(Worker.load(settings), settings)
+def nano_worker() -> Worker:
+    return Worker.load(Settings.parse(["--load-format", "dummy"], {}))
+
+
+@pytest.fixture(scope="session")
+def nano(nano_worker: Worker) -> Iterator[App]:
+    yield from serve(nano_worker, Settings.parse(["--load-format", "dummy"], {}))
 
 
 @pytest.fixture(scope="session")

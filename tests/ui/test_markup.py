@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsvl2_app.ui.markup import show_literally, show_markdown
+from dsvl2_app.ui.markup import show_answer, show_literally, show_markdown
 
 OURS = re.compile(r'<code class="inline">|</code>')
 texts = st.one_of(st.text(), st.text("<>&`~!\\[]()*_#\n abc/=\"'", max_size=80))
@@ -64,3 +64,31 @@ def test_an_answer_has_no_html_of_its_own_outside_code(text):
 )
 def test_answers(text, shown):
     assert show_markdown(text) == shown
+
+
+def test_chips_keep_the_text_that_they_stand_for():
+    shown = show_answer('a <|ref|>x "y"<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|> <|grounding|> b')
+    assert [unescape(title) for title in re.findall(r'title="([^"]*)"', shown)] == [
+        '<|ref|>x "y"<|/ref|>',
+        "<|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>",
+        "<|grounding|>",
+    ]
+    assert [unescape(words) for words in re.findall(r"<span[^>]*>(.*?)</span>", shown)] == [
+        'x "y"',
+        "1, 2, 3, 4 · 5, 6, 7, 8",
+        "grounding",
+    ]
+
+
+pieces = st.sampled_from(["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<b>", "\ue000", "0", "\ue001", "`"])
+
+
+@given(st.text() | st.lists(pieces).map("".join))
+def test_chips_leave_no_way_for_tags(text):
+    chip = re.compile(r'<span class="chip \w+" title="[^"<>]*">[^<>]*</span>')
+    assert "<" not in OURS.sub("", chip.sub("", without_fences(show_answer(text))))
+
+
+def test_raw_is_to_the_letter():
+    text = "<|ref|>x<|/ref|> **b**"
+    assert unescape(show_answer(text, raw=True)) == text

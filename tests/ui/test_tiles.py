@@ -74,3 +74,65 @@ def test_nothing_is_wider_than_the_window(scripted, pictures, open_page, width):
     add(page, pictures["wide"])
     expect(page.locator("#tiles-cut .caption-label")).to_have_count(7)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def open_scenario(page: Page) -> None:
+    page.get_by_role("tab", name="Tiles").click()
+    page.locator("#tiles-what-if button").first.click()
+
+
+def fill(page: Page, control: str, value: int) -> None:
+    number = page.locator(f"#tiles-{control} input[type=number]")
+    number.fill(str(value))
+    number.blur()
+
+
+def test_what_if_the_picture_or_the_limit_were_others(scripted, pictures, open_page):
+    page = open_page(scripted)
+    open_scenario(page)
+    add(page, pictures["wide"])
+    summary = page.locator("#tiles-summary")
+    expect(summary).to_contain_text("3 × 2")
+    fill(page, "limit", 2)
+    expect(summary).to_contain_text("2 × 1")
+    fill(page, "limit", 9)
+    fill(page, "width", 400)
+    fill(page, "height", 3000)
+    expect(summary).to_contain_text("from 400 × 3,000 px")
+    expect(summary).to_contain_text("1 × 8")
+
+
+def test_the_budget_of_the_released_models(scripted, pictures, open_page):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["wide"])
+    rows = page.locator("#tiles-budget tbody tr")
+    expect(rows).to_have_text(
+        [
+            "tiny86.9 MB86.9 MB4.7 TFLOP",
+            "small44.0 MB391.2 MB4.7 TFLOP",
+            "base48.9 MB869.4 MB4.7 TFLOP",
+        ]
+    )
+
+
+def test_tokens_and_tiles_point_at_each_other(scripted, pictures, open_page):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["wide"])
+    place, mark = page.locator("#tiles-tokens .place"), page.locator("#tiles-tokens .map .token")
+    page.locator("#tiles-tokens .map .tile").nth(1).focus()
+    expect(place).to_have_text("Tile 2: 196 tokens in rows, from 225 to 797")
+    token = page.get_by_role("slider", name="Token")
+    token.focus()
+    token.press("Home")
+    expect(place).to_have_text("Token 0: global view, row 0, column 0")
+    token.press("End")
+    expect(place).to_have_text("Token 1414: newline, row 27, column 42")
+    expect(mark).to_have_attribute("width", "0")
+    strip = page.locator("#tiles-tokens .strip")
+    area = strip.bounding_box()
+    assert area
+    strip.hover(position={"x": area["width"] * 0.5, "y": 5})
+    expect(place).to_contain_text("tile")
+    assert float(mark.get_attribute("width") or 0) > 0

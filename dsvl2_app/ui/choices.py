@@ -1,0 +1,115 @@
+"""The settings panel of the Chat tab: its controls, its presets, and what the visitor's browser remembers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.engine.request import Sampling
+from dsvl2_app.errors import SettingsError
+
+# temperature, top-p
+PRESETS: dict[str, tuple[float, float]] = {"Precise": (0.0, 1.0), "Balanced": (0.2, 0.9), "Creative": (0.8, 0.95)}
+TILINGS: dict[str, bool | None] = {"Automatic": None, "Always": True, "Never": False}
+MEMORY = "dsvl2-settings"  # the key in the browser's storage
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the controls say, checked."""
+
+    sampling: Sampling
+    system: str
+    tiling: bool | None
+
+    @classmethod
+    def read(cls, *values: Any) -> Choices:
+        *sampling, system, tiling = values
+        if tiling not in TILINGS:
+            raise SettingsError(f"The tiling is {tiling!r}; choose one of {', '.join(TILINGS)}.")
+        return cls(read_sampling(*sampling), str(system or ""), TILINGS[tiling])
+
+
+def build_choices(context: int) -> list[gr.components.Component]:
+    """The controls whose values `Choices.read` takes, in its order."""
+    preset = gr.Radio(list(PRESETS), value="Balanced", label="Preset", elem_id="chat-preset")
+    temperature, top_p, *others = build_sampling(context)
+    with gr.Row():
+        system = gr.Textbox(
+            label="System prompt",
+            info="Said to the model before the first question; the released models were trained without one",
+            lines=2,
+            max_lines=6,
+        )
+        tiling = gr.Radio(
+            list(TILINGS),
+            value="Automatic",
+            label="Tiles",
+            info="Cut pictures into tiles: automatic means for at most two in the conversation",
+        )
+    controls: list[gr.components.Component] = [temperature, top_p, *others, system, tiling]
+    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    # In the browser, because answers of the server could overtake each other.
+    presets = json.dumps(PRESETS)
+    set_both = f"name => ({presets})[name]"
+    find = f"(...now) => Object.entries({presets}).find(([, values]) => `${{values}}` === `${{now}}`)?.[0] ?? null"
+    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    preset.input(None, preset, [temperature, top_p], js=set_both, **private)
+    gr.on([temperature.change, top_p.change], None, [temperature, top_p], preset, js=find, **private)
+    return controls
+
+
+def remember(demo: gr.Blocks, controls: list[gr.components.Component]) -> None:
+    """Keep the controls' values in the browser, and put them back when the page is opened again."""
+    memory = gr.BrowserState(None, storage_key=MEMORY, secret="")
+    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    changes = [getattr(control, "change") for control in controls]  # noqa: B009
+    gr.on(changes, None, controls, memory, js="(...values) => [values]", **private)
+
+    def recall(stored: Any) -> list[Any]:
+        """What is stored may be of another version of the page, or anything."""
+        try:
+            Choices.read(*stored)
+        except Exception:
+            return [gr.skip()] * len(controls)
+        return stored
+
+    demo.load(recall, memory, controls, **private)
+
+
+def build_sampling(context: int) -> list[gr.components.Component]:
+    """The controls whose values `read_sampling` takes, in its order."""
+    with gr.Row():
+        temperature = gr.Slider(
+            0, 2, value=0.2, step=0.05, label="Temperature", info="0 always takes the likeliest token"
+        )
+        top_p = gr.Slider(0, 1, value=0.9, step=0.01, label="Top-p", info="Share of likely tokens to choose from")
+        penalty = gr.Slider(
+            1, 2, value=1, step=0.01, label="Repetition penalty", info="Above 1 avoids repeating; harms numbers"
+        )
+    with gr.Row():
+        tokens = gr.Slider(
+            1, context, value=min(512, context), step=1, label="New tokens at most", info="Limit of the answer"
+        )
+        seed = gr.Textbox(label="Seed", placeholder="random", info="The same seed repeats an answer")
+    return [temperature, top_p, penalty, tokens, seed]
+
+
+def read_sampling(temperature: Any, top_p: Any, repetition_penalty: Any, max_new_tokens: Any, seed: Any) -> Sampling:
+    return Sampling(
+        temperature,
+        top_p,
+        repetition_penalty,
+        read_whole_number("max_new_tokens", max_new_tokens),
+        None if seed in (None, "") else read_whole_number("seed", seed),
+    )
+
+
+def read_whole_number(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise SettingsError(f"{name} is {value!r}; choose a whole number.") from None

@@ -1,0 +1,95 @@
+"""The /chat endpoint: a message and its history -> the answer, streamed. Nothing is kept between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.engine.request import Request
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.errors import PromptError
+from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.text.prompt import place_images
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.choices import build_sampling, read_sampling
+from dsvl2_app.ui.uploads import open_upload, read_message
+
+
+class Reply:
+    def __init__(self, worker: Worker, limits: Limits) -> None:
+        self.worker = worker
+        self.limits = limits
+
+    def build_endpoint(self) -> None:
+        gr.Button().click(
+            self.reply,
+            [
+                gr.MultimodalTextbox(label="message", file_count="multiple"),
+                gr.JSON(value=[], label="history"),
+                *build_sampling(self.worker.card.context)[:-1],
+                gr.Number(value=None, precision=0, label="Seed"),
+            ],
+            gr.Textbox(label="answer"),
+            api_name="chat",
+            preprocess=False,
+            concurrency_id="model",
+            concurrency_limit=None,
+        )
+
+    def reply(
+        self,
+        message: dict[str, Any],
+        history: list[dict[str, Any]] | None = None,
+        temperature: float = 0.2,
+        top_p: float = 0.9,
+        repetition_penalty: float = 1.0,
+        max_new_tokens: int = 512,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Answer a message about any number of pictures. Streams the answer so far; the last value is all of it.
+
+        Nothing is kept between calls: what was said before goes into `history`.
+
+        Args:
+            message: {"text": "What differs?", "files": [handle_file("a.png"), handle_file("b.png")]}; `<image>` in
+                the text says where the next picture goes, pictures left over go first.
+            history: Earlier turns, oldest first: [{"role": "user", "content": "Hi"}, {"role": "assistant",
+                "content": "Hello."}]. Content may also be a list of {"type": "text", "text": ...} and
+                {"type": "image", "image": handle_file(...)}. The first role may be "system".
+            temperature: 0 always takes the likeliest token.
+            top_p: Choose among the likeliest tokens that together have this probability.
+            repetition_penalty: Above 1 discourages tokens that occurred before.
+            max_new_tokens: The answer's limit.
+            seed: The same seed gives the same answer; leave it out for a random one.
+        """
+        with wording.errors_for_clients():
+            sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+            messages = self.read_history(history or [])
+            text, paths = read_message(message)
+            images = [load_image(path, limits=self.limits) for path in paths]
+            messages.append({"role": "user", "content": place_images(text, images)})
+            answer = ""
+            with self.worker.submit(Request(messages, sampling)) as stream:
+                for step in stream:
+                    if step.text:
+                        answer += step.text
+                        yield answer
+            yield answer
+
+    def read_history(self, history: Any) -> list[dict[str, Any]]:
+        """Messages as clients write them -> messages with pictures in place of files."""
+        if not isinstance(history, list) or not all(isinstance(message, dict) for message in history):
+            raise PromptError('The history must be a list of {"role": ..., "content": ...}.')
+        return [{**message, "content": self.read_content(message.get("content"))} for message in history]
+
+    def read_content(self, content: Any) -> Any:
+        if not isinstance(content, list):
+            return content
+        return [
+            {"type": "image", "image": open_upload(part.get("image"), self.limits)}
+            if isinstance(part, dict) and part.get("type") == "image"
+            else part
+            for part in content
+        ]

@@ -1,0 +1,100 @@
+"""Transcripts, their cost, and the files they are kept in."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dsvl2_app.errors import AppError, PromptError
+from dsvl2_app.image.load import Limits
+from dsvl2_app.ui.archive import read_archive, write_archive, write_markdown
+from dsvl2_app.ui.conversation import Conversation, Picture, Turn
+from dsvl2_app.ui.meter import Reading, measure, show_reading
+
+ANSWER = "<|ref|>a|b<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
+
+
+@pytest.fixture
+def conversation(pictures: dict[str, Path]) -> Conversation:
+    wide, turned = (Picture.open(str(pictures[name]), Limits()) for name in ("wide", "turned"))
+    return Conversation(
+        [
+            Turn("What is <image>?\nThis.", (wide,), "A disc.", finish="eos"),
+            Turn("And in the first picture?", (turned,), ANSWER, finish="eos"),
+        ]
+    )
+
+
+def test_an_archive_is_read_back(conversation, tmp_path):
+    conversation.drop_oldest()
+    read = read_archive(str(write_archive(conversation, tmp_path / "a.zip")), Limits())
+    assert [(turn.question, turn.answer, turn.dropped) for turn in read.turns] == [
+        (turn.question, turn.answer, turn.dropped) for turn in conversation.turns
+    ]
+    assert [picture.size for picture in read.pictures] == [(1000, 400), (400, 1000)]
+    assert read.turns[-1].marked == 0  # "the first picture"
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        b"no JSON",
+        b"[]",
+        b'{"format": "another", "turns": []}',
+        b'{"format": "dsvl2-conversation-1", "turns": [{"question": 1}]}',
+        json.dumps(
+            {
+                "format": "dsvl2-conversation-1",
+                "turns": [{"question": "", "answer": "", "dropped": False, "pictures": ["../../etc/passwd"]}],
+            }
+        ).encode(),
+        None,
+    ],
+)
+def test_other_files_are_refused_in_one_sentence(index, tmp_path):
+    path = tmp_path / "a.zip"
+    if index is None:
+        path.write_bytes(b"PK no zip")
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("conversation.json", index)
+    with pytest.raises(PromptError, match=r"no conversation of this page"):
+        read_archive(str(path), Limits())
+
+
+def test_a_picture_that_unpacks_to_too_much_is_not_read(conversation, tmp_path, monkeypatch):
+    path = write_archive(conversation, tmp_path / "a.zip")
+    monkeypatch.setattr("dsvl2_app.ui.archive.LARGEST_PICTURE", 100)
+    with pytest.raises(AppError, match="is larger than"):
+        read_archive(str(path), Limits())
+
+
+def test_markdown_names_pictures_and_tabulates_boxes(conversation):
+    text = write_markdown(conversation)
+    assert "*Picture 2, 400 × 1000 px*" in text
+    assert "> What is <image>?\n> This." in text
+    assert "| a\\|b | 1 | 2 | 3 | 4 |" in text
+
+
+def test_what_is_measured_is_what_the_model_is_given(nano_worker, conversation):
+    conversation.turns.append(Turn("Now?", ()))
+    reading = measure(nano_worker, Conversation(conversation.turns[:2]), conversation.turns[2], "Be brief.", None)
+    plan = nano_worker.plan(conversation.messages(Limits(), "Be brief."))
+    assert reading.tokens == plan.tokens
+    assert [layout.grid for layout in reading.layouts] == [layout.grid for layout in plan.layouts]
+
+
+def test_a_third_picture_is_warned_of(nano_worker, conversation):
+    third = Turn("Three", conversation.turns[0].pictures)
+    assert measure(nano_worker, conversation, third, "", None).shrinks
+    assert not measure(nano_worker, conversation, third, "", True).shrinks
+    conversation.drop_oldest()
+    assert not measure(nano_worker, conversation, third, "", None).shrinks
+
+
+def test_what_does_not_fit_is_said():
+    assert "81 too many" in show_reading(Reading(4176, (), 4096, False))
+    assert "1 left for the answer" in show_reading(Reading(4095, (), 4096, False))
