@@ -40,6 +40,7 @@ class Wanted:
     kind: str
     render: Renderer
     fits: Callable[[list[Scene]], bool] = lambda several: True
+    skip: int = 0  # scenes that fit and are passed over: examples show what nano can do, evaluation what it cannot
 
 
 def _one(render: Callable[[Random], Scene]) -> Renderer:
@@ -84,14 +85,14 @@ WANTED: tuple[Wanted, ...] = (
     Wanted("shapes", "chat", "shapes.caption", _shapes, _size(1.4, 3.0)),
     Wanted("count", "chat", "shapes.count", _shapes, _size(1.4, 3.0)),
     Wanted("receipt", "chat", "documents.total", _document("receipt"), _size(1.4, 3.0)),
-    Wanted("table", "chat", "documents.cell", _document("table"), _size(1.4, 3.0)),
+    Wanted("table", "chat", "documents.cell", _document("table"), _size(1.4, 3.0), skip=1),
     Wanted("form", "chat", "documents.field", _document("form"), _size(1.4, 3.0)),
     Wanted("bars", "chat", "charts.highest", _chart("bar"), _size(1.4, 3.0)),
-    Wanted("pie", "chat", "charts.value", _chart("pie"), _size(1.4, 3.0)),
+    Wanted("pie", "chat", "charts.value", _chart("pie"), _size(1.4, 3.0), skip=1),
     Wanted("which", "chat", "pictures.which", _several("mixed"),
            lambda several: len(several) == 3),
     Wanted("difference", "chat", "pictures.difference", _several("difference"),
-           _size(0.8, 2.2, 2)),
+           _size(0.8, 2.2, 2), skip=1),
     Wanted("one", "grounding", "shapes.locate", _shapes, _size(1.4, 3.0)),
     Wanted("several", "grounding", "shapes.locate_several", _shapes, _size(1.4, 3.0)),
     Wanted("words", "grounding", "documents.locate_word", _document("words"), _size(1.4, 3.0)),
@@ -104,7 +105,8 @@ WANTED: tuple[Wanted, ...] = (
 
 
 def find(wanted: Wanted, first_seed: int) -> tuple[list[Scene], Turn]:
-    """The first seed whose scene fits and can be asked this."""
+    """The first seed whose scene fits and can be asked this, but for those to skip."""
+    skip = wanted.skip
     for seed in range(first_seed, first_seed + 10_000):
         rng = Random(seed)
         several, turns = wanted.render(rng)
@@ -113,7 +115,10 @@ def find(wanted: Wanted, first_seed: int) -> tuple[list[Scene], Turn]:
         for turn in turns:
             neat = turn.question[0].isupper() and turn.question[-1] in "?.>" and not turn.question.isupper()
             if turn.kind == wanted.kind and neat:
-                return several, turn
+                if not skip:
+                    return several, turn
+                skip -= 1
+                break
     raise AssertionError(f"no seed gives the example {wanted.name}")
 
 

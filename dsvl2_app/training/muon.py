@@ -71,7 +71,7 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter].update(
-                    step=torch.zeros((), device=parameter.device),
+                    step=torch.zeros(()),  # on the CPU: Adam reads it in every step
                     mean=torch.zeros_like(parameter),
                     square=torch.zeros_like(parameter),
                 )

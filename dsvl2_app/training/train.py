@@ -242,7 +242,7 @@ class Run:
     def resume(self) -> None:
         path = self.folder / "checkpoint.pt"
         if path.exists():
-            state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             self.bare.load_state_dict(state["learner"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.progress = Progress(**state["progress"])

@@ -29,18 +29,15 @@ def worker() -> Iterator[Worker]:
     worker.close()
 
 
-def example(name: str) -> dict[str, Any]:
-    return next(each for each in LISTED if each["pictures"][0].startswith(name))
-
-
 def ask_about(worker: Worker, text: str, pictures: list[str]) -> str:
     images = [Image.open(EXAMPLES / name) for name in pictures]
     return ask(worker, [{"role": "user", "content": place_images(text, images)}])
 
 
-@pytest.mark.parametrize("name", ["one", "several", "words", "screen"])
-def test_what_is_named_is_found(worker: Worker, name: str):
-    wanted = example(name)
+@pytest.mark.parametrize(
+    "wanted", [each for each in LISTED if each["tab"] == "grounding"], ids=lambda each: each["text"]
+)
+def test_what_is_named_is_found(worker: Worker, wanted: dict[str, Any]):
     boxes = parse_boxes(ask_about(worker, f"<|ref|>{wanted['text']}<|/ref|>.", wanted["pictures"])).boxes
     found = [(box.x1, box.y1, box.x2, box.y2) for box in boxes]
     assert len(found) == len(wanted["truth"]["boxes"])
@@ -48,10 +45,10 @@ def test_what_is_named_is_found(worker: Worker, name: str):
         assert overlap(box, truth) > 0.5
 
 
-# What the other examples ask is beyond nano: a cell of a table, a slice of a pie, two pictures that differ in little.
-@pytest.mark.parametrize("name", ["shapes", "count", "receipt", "form", "bars", "which", "context", "page", "window"])
-def test_what_is_asked_is_answered(worker: Worker, name: str):
-    wanted = example(name)
+@pytest.mark.parametrize(
+    "wanted", [each for each in LISTED if each["tab"] != "grounding"], ids=lambda each: each["text"]
+)
+def test_what_is_asked_is_answered(worker: Worker, wanted: dict[str, Any]):
     answer = ask_about(worker, wanted["text"], wanted["pictures"])
     assert score(Turn(wanted["text"], "", "", wanted["truth"]), answer) == 1.0, answer
 
