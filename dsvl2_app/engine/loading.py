@@ -42,8 +42,8 @@ def load_engine(settings: Settings) -> Engine:
         dtype=choose_dtype(settings.dtype, config, device),
         device_map="auto" if several else device,
     )
-    name = "nano" if source == NANO else Path(source).name
-    return Engine(model, processor, _describe(model, processor, name, str(source), notice=""))
+    name, source = ("nano", "assets/nano") if source == NANO else (Path(source).name, str(source))
+    return Engine(model, processor, _describe(model, processor, name, source, notice=""))
 
 
 def _load_random(settings: Settings, device: torch.device) -> Engine:
