@@ -18,6 +18,7 @@ def start(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "said"), [(("--bogus",), "--help"), (("--model", "tests"), "config.json"), (("--port", "x"), "--port")]
 )

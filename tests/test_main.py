@@ -30,6 +30,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "_answer", lambda *_: iter(steps))
 
 
+@pytest.mark.slow
 def test_an_error_is_one_sentence_and_status_2() -> None:
     done = run("tiles", "nowhere.jpg")
     assert (done.returncode, done.stdout) == (2, "")

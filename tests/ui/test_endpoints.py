@@ -153,6 +153,7 @@ def test_ground_refuses(scripted, pictures, phrase, mode, said):
         scripted.client().predict(handle_file(pictures["wide"]), phrase, mode, api_name="/ground")
 
 
+@pytest.mark.slow
 def test_ground_with_nano(nano, pictures):
     _, found, text = nano.client().predict(handle_file(pictures["tall"]), "the dog", api_name="/ground")
     assert isinstance(text, str)

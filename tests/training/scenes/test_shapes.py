@@ -10,6 +10,8 @@ from dsvl2_app.training.scenes import Level, shapes
 from dsvl2_app.training.scenes.canvas import Canvas
 from dsvl2_app.training.scenes.scene import COLOURS, SHAPES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("filled", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)

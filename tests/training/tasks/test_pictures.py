@@ -11,6 +11,8 @@ from dsvl2_app.training.scenes.sizes import TILE
 from dsvl2_app.training.tasks.pictures import WITHOUT_TILES, compose
 from dsvl2_app.training.tasks.turn import write_boxes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("variety", ["mixed", "in_context", "difference"])
 def test_answers_are_right(variety: str):

@@ -6,6 +6,8 @@ import pytest
 
 from dsvl2_app.training.tasks import talk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", talk.ABOUT)
 def test_every_kind_has_a_dozen_wordings(kind: str):

@@ -16,6 +16,8 @@ from dsvl2_app.training.scenes.scene import scale_box
 from dsvl2_app.training.tasks import shapes
 from dsvl2_app.training.tasks.turn import Turn
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = sorted(scenes.FAMILIES)
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from dsvl2_app.training.tasks.turn import article, join, place_of, plural, side_of, write_boxes, write_reference
 
+pytestmark = pytest.mark.slow
+
 
 def test_boxes_are_written_as_the_released_models_write_them():
     text = write_reference("the dogs", [(50, 0, 100, 100), (0, 0, 50, 100)], (100, 200))
