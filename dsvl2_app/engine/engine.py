@@ -49,9 +49,9 @@ class Engine:
     def grammar(self) -> BoxGrammar:
         return BoxGrammar(self.processor.tokenizer)
 
-    def plan(self, messages: list[Message], tiling: bool | None = None) -> PromptPlan:
+    def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         """Tokens and tile layouts of a conversation, without running the model."""
-        prompt = self._build(Request(messages, tiling=tiling))
+        prompt = self._build(Request(messages, tiling=tiling, max_tiles=max_tiles))
         return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), self.card.context)
 
     @torch.inference_mode()
@@ -74,7 +74,9 @@ class Engine:
 
     def _build(self, request: Request) -> Prompt:
         with self._tokenizer_lock:
-            return self.processor.build(request.messages, allow=request.allow, tiling=request.tiling)
+            return self.processor.build(
+                request.messages, allow=request.allow, tiling=request.tiling, max_tiles=request.max_tiles
+            )
 
     def _encode(self, prompt: Prompt) -> Generator[Step, None, tuple[Tensor, Timings]]:
         """Embeds [1, T, D] of text and images; a step after each batch of tiles."""

@@ -52,7 +52,9 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     allow: frozenset[str] = frozenset()
     tiling: bool | None = None  # None: the official rule, on for at most two images in the conversation
+    max_tiles: int | None = None  # local tiles per image at most; None: as many as the checkpoint's grids have
     grammar: bool = False  # inside <|det|> only well-formed boxes can be written
+    owner: str = ""  # whose request it is: turns are fair between owners, and cached text is found by its owner alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class Timings:
     encoded_tiles: int = 0  # after identical tiles are merged
     prompt_tokens: int = 0
     new_tokens: int = 0
+    reused_tokens: int = 0  # of the prompt, found in the cache of an earlier request
+    reused_tiles: int = 0  # of the tiles, encoded for an earlier request
+    cache_bytes: int = 0  # of keys and values that this conversation occupies
 
 
 @dataclass(frozen=True, slots=True)

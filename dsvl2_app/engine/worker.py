@@ -90,9 +90,9 @@ class Worker:
             self._changed.notify()
         return stream
 
-    def plan(self, messages: list[Message], tiling: bool | None = None) -> PromptPlan:
+    def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         """What a conversation would cost. Raises PromptError or ImageError."""
-        return self._engine.plan(messages, tiling)
+        return self._engine.plan(messages, tiling, max_tiles)
 
     def close(self) -> None:
         """Finish nothing more: running and waiting answers end as cancelled."""

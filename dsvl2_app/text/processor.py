@@ -119,6 +119,7 @@ class DeepseekVL2Processor(ProcessorMixin):
         *,
         allow: frozenset[str] | None = None,
         tiling: bool | None = None,
+        max_tiles: int | None = None,
         add_generation_prompt: bool = True,
         continue_final_message: bool = False,
     ) -> Prompt:
@@ -126,12 +127,12 @@ class DeepseekVL2Processor(ProcessorMixin):
 
         With `allow`, special tokens in user and system text become ordinary ones except those named, and the
         assistant's earlier answers keep only grounding tokens; without it, text is trusted. `tiling` None is the
-        official rule: on for at most two images in the whole conversation.
+        official rule: on for at most two images in the whole conversation; `max_tiles` bounds each grid.
         """
         pieces, sources = prompt.compose(
             messages, answer_next=add_generation_prompt, continue_answer=continue_final_message
         )
-        images, layouts = self._lay_out(sources, tiling)
+        images, layouts = self._lay_out(sources, tiling, max_tiles)
         ids: list[int] = []
         starts: list[int] = []
         for piece in pieces:
@@ -162,10 +163,12 @@ class DeepseekVL2Processor(ProcessorMixin):
     def _special(self) -> tuple[str, ...]:
         return tuple(self.tokenizer.get_added_vocab())
 
-    def _lay_out(self, sources: Sequence[Any], tiling: bool | None) -> tuple[list[Image.Image], list[TileLayout]]:
+    def _lay_out(
+        self, sources: Sequence[Any], tiling: bool | None, max_tiles: int | None = None
+    ) -> tuple[list[Image.Image], list[TileLayout]]:
         images = [load_image(source) for source in sources]
         tiled = len(images) <= MOST_TILED_IMAGES if tiling is None else tiling
-        return images, [lay_out(*image.size, self.geometry, tiling=tiled) for image in images]
+        return images, [lay_out(*image.size, self.geometry, tiling=tiled, max_tiles=max_tiles) for image in images]
 
     # -- pixels ---------------------------------------------------------------------------------------------
 
