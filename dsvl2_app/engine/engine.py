@@ -1,22 +1,35 @@
-"""One answer, step by step: prompt -> tiles -> features -> prefill -> decode, as a generator of `Step`s.
+"""One answer, step by step: prompt -> tiles -> features -> prefill -> decode, as a generator.
 
-T prompt tokens, D decoder width, N tiles. The engine knows nothing of threads or callers; `worker` does.
+T prompt tokens, D decoder width, N tiles, B answers that decode together. The engine knows nothing of threads or
+callers; `worker` does.
+
+`serve` is cooperative. It yields a `Step` for the reader; a `Future` when it cannot go on before that is done; and a
+`Feed` when it wants the logits after one more token, which whoever drives it gets from `forward`, for as many answers
+at once as there are, and sends back. `answer` drives one alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from dsvl2_app.engine.prefixes import PrefixCache, identify
+from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import PromptError
-from dsvl2_app.model.cache import KVCache
+from dsvl2_app.image.tiles import TileLayout, cut_tiles
+from dsvl2_app.model.cache import CacheBatch, KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.text.grammar import BoxGrammar
@@ -26,6 +39,22 @@ from dsvl2_app.text.sampling import Sampler
 from dsvl2_app.text.stream import TextStream
 
 PREFILL_CHUNK = 512  # tokens between two chances to serve others, report progress or stop
+CACHE_BYTES = 2**30
+FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The logits after `token`, which joins `cache`, are wanted."""
+
+    token: int
+    cache: KVCache
+
+
+Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
+Serving = Generator["Step | Future[Any] | Feed", "Tensor | None", None]
 
 
 class Engine:
@@ -36,6 +65,7 @@ class Engine:
         card: ModelCard,
         prefill_chunk: int = PREFILL_CHUNK,
         vocabulary: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """`vocabulary` keeps a model with random weights to the ids that its tokenizer can spell."""
         self.model = model
@@ -43,7 +73,15 @@ class Engine:
         self.card = card
         self.prefill_chunk = prefill_chunk
         self.vocabulary = vocabulary
-        self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `answer`
+        self.cache_bytes = cache_bytes
+        self.forget()
+        self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
+        self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
+
+    def forget(self) -> None:
+        """Empty the caches. Features are found by content, whoever asks; keys and values by their owner alone."""
+        self.features: Recent[Content, Tensor] = Recent(int(self.cache_bytes * FEATURE_SHARE))
+        self.prefixes = PrefixCache(self.model.config.language_config, int(self.cache_bytes * (1 - FEATURE_SHARE)))
 
     @cached_property
     def grammar(self) -> BoxGrammar:
@@ -54,23 +92,51 @@ class Engine:
         prompt = self._build(Request(messages, tiling=tiling, max_tiles=max_tiles))
         return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), self.card.context)
 
-    @torch.inference_mode()
     def answer(self, request: Request) -> Iterator[Step]:
-        """Steps of one answer; closing the generator between two of them stops the work.
+        """Steps of one answer that is served alone; closing the generator between two of them stops the work.
 
         Raises PromptError where the conversation is malformed or longer than the context.
         """
-        prompt = self._build(request)
+        serving, reply = self.serve(request), None
+        try:
+            while True:
+                item = serving.send(reply)
+                reply = None
+                if isinstance(item, Step):
+                    yield item
+                elif isinstance(item, Feed):
+                    reply = self.forward([item])[0]
+                else:
+                    item.exception()  # waits; what went wrong is raised in `serve`
+        except StopIteration:
+            return
+        finally:
+            serving.close()
+
+    @torch.inference_mode()
+    def forward(self, feeds: Sequence[Feed]) -> Tensor:
+        """One token of each of B answers -> logits [B, vocabulary]."""
+        tokens = torch.tensor([[feed.token] for feed in feeds], device=self.model.device)
+        decoder = self.model.decoder
+        hidden = decoder.decode(decoder.embed_tokens(tokens), CacheBatch([feed.cache for feed in feeds]))
+        return self.model.lm_head(hidden[:, 0])
+
+    @torch.inference_mode()
+    def serve(self, request: Request) -> Serving:
+        """One answer; see the module. Raises as `answer` does."""
+        prompt, digests = yield from self._wait(self._threads.submit(self._prepare, request))
         room = self.card.context - len(prompt.input_ids)
         if room < 1:
             raise PromptError(self._explain_length(prompt))
-        embeds, timings = yield from self._encode(prompt)
-        cache = KVCache(
-            self.model.config.language_config,
-            self.card.context - max(0, room - request.sampling.max_new_tokens),
-        )
-        logits, timings = yield from self._prefill(embeds, cache, timings)
-        yield from self._decode(request, prompt, cache, logits, room, timings)
+        key, fed = identify(prompt, digests), list[int]()
+        capacity = self.card.context - max(0, room - request.sampling.max_new_tokens)
+        cache = self.prefixes.fork(request.owner, key, capacity)
+        try:
+            embeds, timings = yield from self._encode(prompt, digests, cache.get_seq_length())
+            logits, timings = yield from self._prefill(embeds, cache, timings)
+            yield from self._decode(request, prompt, cache, logits, room, timings, fed)
+        finally:
+            self.prefixes.store(request.owner, np.concatenate((key, np.array(fed, np.int64))), cache)
 
     def _build(self, request: Request) -> Prompt:
         with self._tokenizer_lock:
@@ -78,42 +144,99 @@ class Engine:
                 request.messages, allow=request.allow, tiling=request.tiling, max_tiles=request.max_tiles
             )
 
-    def _encode(self, prompt: Prompt) -> Generator[Step, None, tuple[Tensor, Timings]]:
-        """Embeds [1, T, D] of text and images; a step after each batch of tiles."""
-        started = time.perf_counter()
-        distinct, twins = merge_identical(torch.from_numpy(self.processor.cut(prompt)))
-        timings = Timings(tiles=len(twins), encoded_tiles=len(distinct), prompt_tokens=len(prompt.input_ids))
-        tokens: list[Tensor] = []
-        if len(distinct):
-            yield Step("vision", done=0, total=len(distinct), timings=timings)
-        for batch in distinct.split(self.model.tile_batch) if len(distinct) else ():
-            tokens.append(self.model.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
-            timings = replace(timings, vision=time.perf_counter() - started)
-            yield Step("vision", done=sum(map(len, tokens)), total=len(distinct), timings=timings)
-        embeds = self.model.embed(torch.tensor([prompt.input_ids], device=self.model.device))
-        if tokens:
-            views = torch.cat(tokens)[twins.to(self.model.device)].split(
-                [layout.num_tiles for layout in prompt.layouts]
-            )
-            for view, layout, start in zip(views, prompt.layouts, prompt.starts, strict=True):
-                embeds[0, start : start + layout.num_tokens] = self.model.adaptor.arrange(view, layout.grid)
+    def _prepare(self, request: Request) -> tuple[Prompt, list[bytes]]:
+        """The prompt, and a digest of each image's pixels."""
+        prompt = self._build(request)
+        return prompt, [digest(image) for image in prompt.images]
+
+    @staticmethod
+    def _wait(future: Future[T]) -> Generator[Future[T], Any, T]:
+        if not future.done():
+            yield future
+        return future.result()
+
+    def _encode(
+        self, prompt: Prompt, digests: Sequence[bytes], reused: int
+    ) -> Generator[Step | Future[Any], Any, tuple[Tensor, Timings]]:
+        """Embeds [1, T - reused, D] of text and images after the first `reused` tokens."""
+        images = list(zip(digests, prompt.images, prompt.layouts, prompt.starts, strict=True))
+        wanted = {
+            (content, layout.grid): (image, layout)
+            for content, image, layout, start in images
+            if start + layout.num_tokens > reused
+        }
+        features = {key: feature for key in wanted if (feature := self.features.get(key)) is not None}
+        missing = {key: image for key, image in wanted.items() if key not in features}
+        tiles = sum(layout.num_tiles for layout in prompt.layouts)
+        timings = Timings(
+            tiles=tiles,
+            reused_tiles=tiles - sum(layout.num_tiles for _, layout in missing.values()),
+            prompt_tokens=len(prompt.input_ids),
+            reused_tokens=reused,
+        )
+        if missing:
+            fresh, timings = yield from self._encode_images(missing, timings)
+            features.update(fresh)
+        embeds = self.model.embed(torch.tensor([prompt.input_ids[reused:]], device=self.model.device))
+        for content, _, layout, start in images:
+            if (content, layout.grid) in features:
+                known = max(0, reused - start)  # its first tokens may be cached already
+                place = slice(start + known - reused, start + layout.num_tokens - reused)
+                embeds[0, place] = features[content, layout.grid][known:]
         return embeds, timings
+
+    def _encode_images(
+        self, images: dict[Content, tuple[Image.Image, TileLayout]], timings: Timings
+    ) -> Generator[Step | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
+        """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are cut."""
+        started, done = time.perf_counter(), 0
+        total = sum(layout.num_tiles for _, layout in images.values())
+        cuts = {content: self._threads.submit(self._cut, *image) for content, image in images.items()}
+        features: dict[Content, Tensor] = {}
+        yield Step("vision", done=0, total=total, timings=timings)
+        for content, cut in cuts.items():
+            distinct, twins = yield from self._wait(cut)
+            tokens: list[Tensor] = []
+            for batch in distinct.split(self.model.tile_batch):
+                tokens.append(self.model.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
+                seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
+                timings = replace(timings, vision=seconds, encoded_tiles=encoded)
+                covered = int((twins < sum(map(len, tokens))).sum())
+                yield Step("vision", done=done + covered, total=total, timings=timings)
+            done += len(twins)
+            features[content] = self.model.adaptor.arrange(torch.cat(tokens)[twins.to(self.model.device)], content[1])
+            self.features.put(content, features[content], features[content].nbytes)
+        return features, timings
+
+    @staticmethod
+    def _cut(image: Image.Image, layout: TileLayout) -> tuple[Tensor, Tensor]:
+        """Distinct tiles [N, side, side, 3] uint8, and which of them each tile of the image is."""
+        return merge_identical(torch.from_numpy(cut_tiles(image, layout)))
 
     def _prefill(
         self, embeds: Tensor, cache: KVCache, timings: Timings
-    ) -> Generator[Step, None, tuple[Tensor, Timings]]:
+    ) -> Generator[Step, Any, tuple[Tensor, Timings]]:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
-        started, total = time.perf_counter(), embeds.shape[1]
+        started = time.perf_counter()
         for chunk in embeds.split(self.prefill_chunk, dim=1):
             hidden = self.model.decoder(chunk, cache=cache)
-            timings = replace(timings, prefill=time.perf_counter() - started)
-            yield Step("prefill", done=cache.get_seq_length(), total=total, timings=timings)
-        return self.model.lm_head(hidden[0, -1]), timings
+            seconds = time.perf_counter() - started
+            timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
+            yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
+        return self.model.lm_head(hidden[0, -1:])[0], timings
 
     def _decode(
-        self, request: Request, prompt: Prompt, cache: KVCache, logits: Tensor, room: int, timings: Timings
-    ) -> Iterator[Step]:
-        """A step per token, then the closing one. Only the end token ends an answer early, never its text."""
+        self,
+        request: Request,
+        prompt: Prompt,
+        cache: KVCache,
+        logits: Tensor,
+        room: int,
+        timings: Timings,
+        fed: list[int],
+    ) -> Generator[Step | Feed, Any, None]:
+        """A step per token, then the closing one; what the cache has been fed is noted in `fed`. Only the end token
+        ends an answer early, never its text."""
         started = time.perf_counter()
         sampler = Sampler(request.sampling, prompt.input_ids, logits.device)
         boxes = self.grammar.start() if request.grammar else None
@@ -128,11 +251,12 @@ class Engine:
                 break
             if boxes:
                 boxes.advance(token)
-            timings = replace(timings, decode=time.perf_counter() - started, new_tokens=number)
+            seconds = time.perf_counter() - started
+            timings = replace(timings, decode=seconds, new_tokens=number, cache_bytes=cache.used_bytes)
             yield Step("decode", stream.push(token), token, timings=timings)
             if number < limit:
-                embeds = self.model.decoder.embed_tokens(torch.tensor([[token]], device=self.model.device))
-                logits = self.model.lm_head(self.model.decoder(embeds, cache=cache)[0, -1])
+                logits = yield Feed(token, cache)
+                fed.append(token)
         timings = replace(timings, decode=time.perf_counter() - started)
         yield Step("done", stream.flush(), finish=finish, timings=timings)
 
@@ -143,3 +267,8 @@ class Engine:
             f"The conversation has {len(prompt.input_ids)} tokens{share} and {self.card.name} holds "
             f"{self.card.context} with its answer; remove pictures or earlier turns, or write less."
         )
+
+
+def digest(image: Image.Image) -> bytes:
+    """Of size and pixels; nobody can make a second picture with the digest of another's."""
+    return hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()

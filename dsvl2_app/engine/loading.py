@@ -23,8 +23,6 @@ NARROW = 1024  # on a CPU, decoders narrower than this are faster in float32 tha
 
 def load_engine(settings: Settings) -> Engine:
     """Raises CheckpointError where the model cannot be had and SettingsError where a setting cannot be met."""
-    if settings.quantize != "none":
-        raise SettingsError(f"--quantize {settings.quantize} is not available yet; leave it at none.")
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
@@ -41,6 +39,7 @@ def load_engine(settings: Settings) -> Engine:
         config=config,
         dtype=choose_dtype(settings.dtype, config, device),
         device_map="auto" if several else device,
+        quantize=settings.quantize,
     )
     name, source = ("nano", "assets/nano") if source == NANO else (Path(source).name, str(source))
     return Engine(model, processor, _describe(model, processor, name, source, notice=""))
@@ -58,7 +57,7 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
         tokenizer, config.candidate_resolutions, vision.patch_size, config.projector_config.downsample_ratio
     )
     model = DeepseekVL2ForConditionalGeneration.from_random(
-        config, choose_dtype(settings.dtype, config, device), device
+        config, choose_dtype(settings.dtype, config, device), device, quantize=settings.quantize
     )
     model.generation_config.update(
         bos_token_id=tokenizer.bos_token_id,
@@ -97,6 +96,7 @@ def _describe(
     notice: str,
 ) -> ModelCard:
     decoder = model.config.language_config
+    quantized = model.lm_head.weight.dtype == torch.int8
     total = sum(parameter.numel() for parameter in model.parameters())
     idle = sum(
         parameter.numel() * (decoder.n_routed_experts - decoder.num_experts_per_tok) // decoder.n_routed_experts
@@ -110,7 +110,7 @@ def _describe(
         notice=notice,
         parameters=total,
         active_parameters=total - idle,
-        dtype=str(model.config.dtype).removeprefix("torch."),
+        dtype=str(model.config.dtype).removeprefix("torch.") + (" and int8" if quantized else ""),
         device=str(model.device),
         context=decoder.max_position_embeddings,
         geometry=processor.geometry,

@@ -1,7 +1,8 @@
 """One thread owns the engine; any number of callers submit requests and iterate over their answers' steps.
 
-Answers are generators, so several are served at once by taking one step of each in turn: nobody waits for longer
-than one token, one prefill chunk or one batch of tiles of somebody else.
+Answers are generators, so several are served at once. In every round all that write take one token together, in one
+step of the model; then one of the others does one piece of its work, a batch of tiles or a chunk of its prompt. So
+nobody's stream waits for longer than one piece of somebody else's.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
+from typing import Any, TypeVar
 
-from dsvl2_app.engine.engine import Engine
+from torch import Tensor
+
+from dsvl2_app.engine.engine import Engine, Feed, Serving
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.request import ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import AppError, BusyError
@@ -23,6 +28,8 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Stream:
@@ -61,11 +68,15 @@ class Stream:
 
 
 class Worker:
-    def __init__(self, engine: Engine, max_active: int = 4, max_waiting: int = 32) -> None:
+    def __init__(self, engine: Engine, max_active: int = 16, max_waiting: int = 32, max_per_owner: int = 4) -> None:
+        """At most `max_active` answers are served at once and `max_waiting` more may wait, of which `max_per_owner` of
+        each kind may have the same owner."""
         self.card: ModelCard = engine.card
         self._engine = engine
-        self._max_active, self._max_waiting = max_active, max_waiting
+        self._max_active, self._max_waiting, self._max_per_owner = max_active, max_waiting, max_per_owner
         self._waiting: deque[Stream] = deque()
+        self._active: deque[_Answer] = deque()
+        self._jobs: deque[tuple[Callable[[Engine], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="worker", daemon=True)
@@ -77,14 +88,18 @@ class Worker:
         return cls(load_engine(settings), max_waiting=settings.max_queue)
 
     def submit(self, request: Request) -> Stream:
-        """Queue a request. Raises BusyError when too many are waiting or the worker is closed."""
+        """Queue a request. Raises BusyError when too many are waiting, of all or of its owner, or the worker is
+        closed."""
         stream = Stream(request)
         with self._changed:
-            if self._closing:
-                raise BusyError("The model is shutting down; start the app again to ask more.")
+            self._raise_if_closing()
             self._drop_cancelled()
             if len(self._waiting) >= self._max_waiting:
                 raise BusyError(f"{len(self._waiting)} requests are already waiting; try again in a moment.")
+            if request.owner and count_owned(self._waiting, request.owner) >= self._max_per_owner:
+                raise BusyError(
+                    f"{self._max_per_owner} of your requests are already waiting; let one of them end first."
+                )
             self._waiting.append(stream)
             stream._events.put(Step("queued", done=len(self._waiting), total=len(self._waiting)))
             self._changed.notify()
@@ -94,6 +109,15 @@ class Worker:
         """What a conversation would cost. Raises PromptError or ImageError."""
         return self._engine.plan(messages, tiling, max_tiles)
 
+    def call(self, job: Callable[[Engine], T]) -> T:
+        """The result of `job(engine)`, which runs on the worker's thread while everybody else waits."""
+        future: Future[T] = Future()
+        with self._changed:
+            self._raise_if_closing()
+            self._jobs.append((job, future))
+            self._changed.notify()
+        return future.result()
+
     def close(self) -> None:
         """Finish nothing more: running and waiting answers end as cancelled."""
         with self._changed:
@@ -101,32 +125,90 @@ class Worker:
             self._changed.notify()
         self._thread.join()
 
+    def _raise_if_closing(self) -> None:
+        if self._closing:
+            raise BusyError("The model is shutting down; start the app again to ask more.")
+
+    # -- the worker's thread ----------------------------------------------------------------------------------
+
     def _serve(self) -> None:
-        active: deque[_Answer] = deque()
-        while True:
-            active += self._admit(room=self._max_active - len(active), block=not active)
-            if self._closing:
-                break
-            if active:
-                answer = active.popleft()
-                if answer.advance():
-                    active.append(answer)
-        for answer in (*active, *map(self._start, self._waiting)):
+        while self._await_work():
+            self._run_jobs()
+            self._admit()
+            self._write()
+            self._work()
+        for answer in (*self._active, *map(self._start, self._waiting)):
             answer.stream.cancel()
             answer.advance()
+        for _, future in self._jobs:
+            future.cancel()
 
-    def _admit(self, room: int, block: bool) -> list[_Answer]:
-        """Waiting requests that may begin; tells those behind them their new places."""
+    def _await_work(self) -> bool:
+        """Sleep until there is something to do; False when the worker is closing."""
         with self._changed:
             self._drop_cancelled()
-            while block and not self._waiting and not self._closing:
+            while not (
+                self._closing or self._waiting or self._jobs or any(answer.can_go_on for answer in self._active)
+            ):
                 self._changed.wait()
-            if self._closing or not self._waiting or not room:
-                return []
-            admitted = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-            for place, stream in enumerate(self._waiting, start=1):
+            return not self._closing
+
+    def _run_jobs(self) -> None:
+        while self._jobs:
+            job, future = self._jobs.popleft()
+            try:
+                future.set_result(job(self._engine))
+            except BaseException as error:  # it belongs to who called
+                future.set_exception(error)
+
+    def _admit(self) -> None:
+        """Begin waiting requests while there is room, owners with fewer running answers first; tell those that stay
+        their new places."""
+        with self._changed:
+            admitted = 0
+            while self._waiting and len(self._active) < self._max_active:
+                running = {stream: count_owned(self._streams(), stream.request.owner) for stream in self._waiting}
+                stream = min(self._waiting, key=running.__getitem__)  # of several the first
+                if stream.request.owner and running[stream] >= self._max_per_owner:
+                    break
+                self._waiting.remove(stream)
+                self._active.append(self._start(stream))
+                admitted += 1
+            for place, stream in enumerate(self._waiting if admitted else (), start=1):
                 stream._events.put(Step("queued", done=place, total=len(self._waiting)))
-        return [self._start(stream) for stream in admitted]
+
+    def _write(self) -> None:
+        """One token for every answer that has come so far."""
+        self._advance([answer for answer in self._active if answer.writes or answer.stream._cancelled.is_set()])
+        feeding = [answer for answer in self._active if answer.feed is not None]
+        if not feeding:
+            return
+        try:
+            rows: Iterable[Tensor | Exception] = self._engine.forward([answer.feed for answer in feeding])
+        except Exception as error:  # who was in the step has lost it
+            rows = [error] * len(feeding)
+        self._advance(feeding, rows)
+
+    def _work(self) -> None:
+        """One piece of vision or prefill, of the answer whose turn it is."""
+        for answer in list(self._active):
+            if answer.can_go_on and not answer.writes and answer.feed is None:
+                self._active.remove(answer)
+                self._active.append(answer)
+                self._advance([answer])
+                break
+
+    def _advance(self, answers: Iterable[_Answer], replies: Iterable[Any] = ()) -> None:
+        replies = iter(replies)
+        for answer in answers:
+            if not answer.advance(next(replies, None)):
+                self._active.remove(answer)
+            elif answer.future is not None:
+                answer.future.add_done_callback(self._wake)
+
+    def _wake(self, _: object) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def _drop_cancelled(self) -> None:
         """Who went away while waiting takes nobody's place."""
@@ -135,21 +217,35 @@ class Worker:
             self._start(stream).advance()
 
     def _start(self, stream: Stream) -> _Answer:
-        return _Answer(stream, self._engine.answer)
+        return _Answer(stream, self._engine.serve)
+
+    def _streams(self) -> Iterator[Stream]:
+        return (answer.stream for answer in self._active)
+
+
+def count_owned(streams: Iterable[Stream], owner: str) -> int:
+    return sum(stream.request.owner == owner for stream in streams)
 
 
 class _Answer:
     """A stream and the generator that feeds it."""
 
-    def __init__(self, stream: Stream, answer: Callable[[Request], Iterator[Step]]) -> None:
+    def __init__(self, stream: Stream, serve: Callable[[Request], Serving]) -> None:
         self.stream = stream
-        self.answer = answer
-        self.steps: Iterator[Step] | None = None
+        self.serve = serve
+        self.steps: Serving | None = None
         self.queued = time.perf_counter() - stream.submitted
         self.timings = Timings(queued=self.queued)
+        self.feed: Feed | None = None  # wants a token of its fed to the model
+        self.future: Future[Any] | None = None  # waits for something else
+        self.writes = False  # has just written a token
 
-    def advance(self) -> bool:
-        """Take one step and hand it over; False when there will be no more."""
+    @property
+    def can_go_on(self) -> bool:
+        return self.future is None or self.future.done() or self.stream._cancelled.is_set()
+
+    def advance(self, reply: Tensor | Exception | None = None) -> bool:
+        """Take one step and hand it over; False when there will be no more. `reply` is what the last one wanted."""
         events = self.stream._events
         if self.stream._cancelled.is_set():
             if self.steps is not None:
@@ -158,8 +254,11 @@ class _Answer:
             events.put(None)
             return False
         try:
-            self.steps = self.steps or self.answer(self.stream.request)
-            step = next(self.steps)
+            if self.steps is None:
+                self.steps = iter(self.serve(self.stream.request))
+            if isinstance(reply, Exception):
+                self.steps.throw(reply)
+            item = next(self.steps) if reply is None else self.steps.send(reply)
         except StopIteration:
             events.put(None)
             return False
@@ -168,6 +267,10 @@ class _Answer:
                 logger.exception("a request failed")
             events.put(error)
             return False
-        self.timings = replace(step.timings, queued=self.queued)
-        events.put(replace(step, timings=self.timings))
+        self.feed = item if isinstance(item, Feed) else None
+        self.future = item if isinstance(item, Future) else None
+        self.writes = isinstance(item, Step) and item.stage == "decode"
+        if isinstance(item, Step):
+            self.timings = replace(item.timings, queued=self.queued)
+            events.put(replace(item, timings=self.timings))
         return True

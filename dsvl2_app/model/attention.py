@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsvl2_app.model.cache import CacheBatch
 from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.kernels import attend_one
+from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
 
@@ -40,22 +43,26 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
         self.layer = layer
-        self.head_dim = config.head_dim
+        self.head_dim, self.scale = config.head_dim, config.head_dim**-0.5
         width, kv_width = config.hidden_size, config.num_key_value_heads * config.head_dim
-        self.q_proj = nn.Linear(width, config.num_attention_heads * self.head_dim, bias=False)
-        self.k_proj = nn.Linear(width, kv_width, bias=False)
-        self.v_proj = nn.Linear(width, kv_width, bias=False)
-        self.o_proj = nn.Linear(config.num_attention_heads * self.head_dim, width, bias=False)
+        self.q_proj = Linear(width, config.num_attention_heads * self.head_dim)
+        self.k_proj = Linear(width, kv_width)
+        self.v_proj = Linear(width, kv_width)
+        self.o_proj = Linear(config.num_attention_heads * self.head_dim, width)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
         queries, keys, values = (
             proj(hidden).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H, T, head]
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         queries, keys = rotate_halves(queries, rotary), rotate_halves(keys, rotary)
+        if isinstance(cache, CacheBatch):
+            known = cache.update_each(keys, values, self.layer)
+            each = [attend_one(query[:, 0], *pair, self.scale) for query, pair in zip(queries, known, strict=True)]
+            return self.o_proj(torch.stack(each).flatten(1)[:, None])
         if cache is not None:
             keys, values = cache.update(keys, values, self.layer)
-        context = attend(queries, keys, values, mask, self.head_dim**-0.5)
+        context = attend(queries, keys, values, mask, self.scale)
         return self.o_proj(context.transpose(1, 2).flatten(2))
 
 
@@ -75,19 +82,22 @@ class MultiHeadLatentAttention(nn.Module):
         self.value_dim, self.scale = config.v_head_dim, config.head_dim**-0.5
         width, query_width = config.hidden_size, self.heads * config.head_dim
         if config.q_lora_rank is None:
-            self.q_proj = nn.Linear(width, query_width, bias=False)
+            self.q_proj = Linear(width, query_width)
         else:
-            self.q_a_proj = nn.Linear(width, config.q_lora_rank, bias=False)
+            self.q_a_proj = Linear(width, config.q_lora_rank)
             self.q_a_layernorm = RMSNorm(config.q_lora_rank, config.rms_norm_eps)
-            self.q_b_proj = nn.Linear(config.q_lora_rank, query_width, bias=False)
-        self.kv_a_proj_with_mqa = nn.Linear(width, self.rank + self.rope, bias=False)
+            self.q_b_proj = Linear(config.q_lora_rank, query_width)
+        self.kv_a_proj_with_mqa = Linear(width, self.rank + self.rope)
         self.kv_a_layernorm = RMSNorm(self.rank, config.rms_norm_eps)
         self.kv_b_proj = nn.Linear(self.rank, self.heads * (self.nope + self.value_dim), bias=False)
-        self.o_proj = nn.Linear(self.heads * self.value_dim, width, bias=False)
+        self.o_proj = Linear(self.heads * self.value_dim, width)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
         q_nope, q_rope = self._project_queries(hidden, rotary)
         latent, rope_key = self._project_latent(hidden, rotary)
+        if isinstance(cache, CacheBatch):
+            known = cache.update_each(latent, rope_key, self.layer)
+            return self.o_proj(self._decode_each(q_nope[:, :, 0], q_rope[:, :, 0], known)[:, None])
         if cache is not None:
             latent, rope_key = cache.update(latent, rope_key, self.layer)
         attend_latent = self.decode if hidden.shape[1] == 1 else self.prefill
@@ -104,14 +114,28 @@ class MultiHeadLatentAttention(nn.Module):
     def decode(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
         """Absorbed: queries move into latent space and the context moves out of it, so that one query reads each
         cached latent once and expands none."""
-        weight = self.kv_b_proj.weight.unflatten(0, (self.heads, -1))  # [H, nope + value, L]
-        to_keys, to_values = weight.split((self.nope, self.value_dim), dim=1)
+        to_keys, to_values = self._absorbed()
         q_latent = q_nope @ to_keys  # [B, H, 1, L]
         scores = (q_latent @ latent.mT + q_rope @ rope_key.mT).float() * self.scale  # [B, H, 1, S]
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
         context = scores.softmax(-1).to(latent.dtype) @ latent  # [B, H, 1, L]
         return context @ to_values.mT
+
+    def _decode_each(self, q_nope: Tensor, q_rope: Tensor, known: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """`decode` for one token [B, H, ...] of several conversations, each over its own latents -> [B, H * value]."""
+        to_keys, to_values = self._absorbed()
+        q_latent = torch.einsum("bhn,hnl->bhl", q_nope, to_keys)
+        each = [
+            attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
+            for query, rope, (latent, rope_key) in zip(q_latent, q_rope, known, strict=True)
+        ]
+        return torch.einsum("bhl,hvl->bhv", torch.stack(each), to_values).flatten(1)
+
+    def _absorbed(self) -> tuple[Tensor, Tensor]:
+        """The halves of kv_b_proj: into keys [H, nope, L] and into values [H, value, L]."""
+        weight = self.kv_b_proj.weight.unflatten(0, (self.heads, -1))
+        return weight[:, : self.nope], weight[:, self.nope :]
 
     def _project_queries(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
         if hasattr(self, "q_proj"):

@@ -7,6 +7,8 @@ multi-head attention, normalised latent and rotated rope key [B, 1, T, L] and [B
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -41,13 +43,13 @@ class KVCache:
         """Forget everything from token `length` on."""
         self.lengths = [min(length, known) for known in self.lengths]
 
-    def fork(self, capacity: int) -> KVCache:
-        """An independent copy with room for `capacity` tokens."""
+    def fork(self, capacity: int, length: int | None = None) -> KVCache:
+        """An independent copy with room for `capacity` tokens, of all tokens or of the first `length`."""
         twin = object.__new__(KVCache)
         twin.capacity = capacity
-        twin.lengths = list(self.lengths)
+        twin.lengths = [known if length is None else min(length, known) for known in self.lengths]
         twin.buffers = []
-        for buffers, length in zip(self.buffers, self.lengths, strict=True):
+        for buffers, length in zip(self.buffers, twin.lengths, strict=True):
             copies = None
             if buffers is not None:
                 copies = (twin._reserve(buffers[0]), twin._reserve(buffers[1]))
@@ -60,5 +62,27 @@ class KVCache:
     def nbytes(self) -> int:
         return sum(buffer.nbytes for buffers in self.buffers if buffers for buffer in buffers)
 
+    @property
+    def used_bytes(self) -> int:
+        """Of the tokens that are there; pages of memory that were only reserved cost nothing on a CPU."""
+        return self.nbytes * self.get_seq_length() // self.capacity
+
     def _reserve(self, like: Tensor) -> Tensor:
         return torch.empty(*like.shape[:-2], self.capacity, like.shape[-1], dtype=like.dtype, device=like.device)
+
+
+class CacheBatch:
+    """Caches of conversations that decode together: row b of a batch belongs to `caches[b]`."""
+
+    def __init__(self, caches: Sequence[KVCache]) -> None:
+        self.caches = caches
+
+    def positions(self, device: torch.device) -> Tensor:
+        """Of each conversation's next token [B, 1]."""
+        return torch.tensor([[cache.get_seq_length()] for cache in self.caches], device=device)
+
+    def update_each(self, first: Tensor, second: Tensor, layer: int) -> list[tuple[Tensor, Tensor]]:
+        """Append one token [B, heads, 1, ...] to each, and return all of each so far [heads, S, ...]."""
+        rows = zip(self.caches, first.split(1), second.split(1), strict=True)
+        known = [cache.update(*pair, layer) for cache, *pair in rows]
+        return [(whole[0][0], whole[1][0]) for whole in known]

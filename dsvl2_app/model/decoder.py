@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsvl2_app.model.attention import Cache, MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
+from dsvl2_app.model.cache import CacheBatch
 from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.experts import MLP, MixtureOfExperts
 from dsvl2_app.model.rotary import Rotary, rotary_angles
@@ -26,7 +27,7 @@ class DecoderLayer(nn.Module):
         else:
             self.mlp = MixtureOfExperts(config)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
         hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotary, mask, cache)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
@@ -61,6 +62,14 @@ class Decoder(nn.Module):
                 hidden = self._gradient_checkpointing_func(layer, hidden, rotary, looks, cache)
             else:
                 hidden = layer(hidden, rotary, looks, cache)
+        return self.norm(hidden)
+
+    def decode(self, embeds: Tensor, caches: CacheBatch) -> Tensor:
+        """One token of each of B conversations [B, 1, D] -> normalised hidden states [B, 1, D]."""
+        rotary = rotary_angles(caches.positions(embeds.device), self.rotary_width, self.rotary_theta)
+        hidden = embeds
+        for layer in self.layers:
+            hidden = layer(hidden, rotary, None, caches)
         return self.norm(hidden)
 
 

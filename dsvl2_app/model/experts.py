@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import DecoderConfig
-
-FEW_TOKENS = 4  # up to here each (token, expert) pair reads its own weights, above tokens are sorted by expert
+from dsvl2_app.model.linear import Linear
 
 
 class MLP(nn.Module):
@@ -19,8 +19,8 @@ class MLP(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
-        self.down = nn.Linear(inner, width, bias=False)
+        self.gate_up = Linear(width, 2 * inner)
+        self.down = Linear(inner, width)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return self.down(swiglu(self.gate_up(hidden)))
@@ -62,29 +62,28 @@ class Router(nn.Module):
 class Experts(nn.Module):
     """The routed experts' weights as two stacks."""
 
+    stacks = ("gate_up", "down")
+    gate_up_scale: Tensor | None
+    down_scale: Tensor | None
+
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         experts, width, inner = config.n_routed_experts, config.hidden_size, config.moe_intermediate_size
         self.gate_up = nn.Parameter(torch.empty(experts, 2 * inner, width))
         self.down = nn.Parameter(torch.empty(experts, width, inner))
+        self.register_parameter("gate_up_scale", None)
+        self.register_parameter("down_scale", None)
 
     def forward(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Hidden [T, D], weights and experts [T, K] -> weighted sum of the chosen experts' outputs [T, D]."""
-        run = self.few if hidden.shape[0] <= FEW_TOKENS else self.many
+        run = self.few if kernels.prefers_each(hidden, self.gate_up) else self.many
         return run(hidden, weights, experts)
 
     def few(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Gathered: every (token, expert) pair multiplies with its expert's matrices where they lie."""
-        if hidden.device.type == "cpu":  # indexing a stack with a number is a view, with a tensor a copy
-            pairs = [
-                F.linear(swiglu(F.linear(token, self.gate_up[expert])), self.down[expert])
-                for token, chosen in zip(hidden, experts.tolist(), strict=True)
-                for expert in chosen
-            ]
-            outputs = torch.stack(pairs).unflatten(0, experts.shape)  # [T, K, D]
-        else:
-            inner = swiglu(torch.einsum("td,tkfd->tkf", hidden, self.gate_up[experts]))
-            outputs = torch.einsum("tkf,tkdf->tkd", inner, self.down[experts])
+        pairs = experts.flatten()  # [T * K]
+        inner = swiglu(kernels.linear_each(hidden, self.gate_up, self.gate_up_scale, pairs))
+        outputs = kernels.linear_each(inner, self.down, self.down_scale, pairs).unflatten(0, experts.shape)
         return (outputs.float() * weights[..., None]).sum(1).to(hidden.dtype)
 
     def many(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
@@ -93,21 +92,11 @@ class Experts(nn.Module):
         tokens = order // experts.shape[1]
         counts = torch.zeros(len(self.gate_up), dtype=torch.long, device=hidden.device)
         counts.scatter_add_(0, experts.flatten(), torch.ones_like(order))
-        inner = swiglu(grouped_linear(hidden.index_select(0, tokens), self.gate_up, counts))
-        outputs = grouped_linear(inner, self.down, counts)
+        rows = hidden.index_select(0, tokens)
+        inner = swiglu(kernels.linear_groups(rows, self.gate_up, self.gate_up_scale, counts))
+        outputs = kernels.linear_groups(inner, self.down, self.down_scale, counts)
         outputs = outputs.float() * weights.flatten()[order, None]
         return torch.zeros_like(hidden, dtype=torch.float32).index_add_(0, tokens, outputs).to(hidden.dtype)
-
-
-def grouped_linear(rows: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
-    """Rows [T, D] sorted by group, `counts[e]` of them for matrix `weights[e]` [E, F, D] -> [T, F]."""
-    if rows.is_cuda and hasattr(F, "grouped_mm"):
-        if torch.is_autocast_enabled("cuda"):  # which does not know grouped_mm
-            rows, weights = rows.bfloat16(), weights.bfloat16()
-        if rows.dtype == torch.bfloat16:
-            return F.grouped_mm(rows, weights.mT, offs=counts.cumsum(0).to(torch.int32))
-    groups = rows.split(counts.tolist())
-    return torch.cat([F.linear(group, weight) for group, weight in zip(groups, weights, strict=True)])
 
 
 class MixtureOfExperts(nn.Module):

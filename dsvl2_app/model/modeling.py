@@ -25,6 +25,7 @@ from dsvl2_app.model.attention import Cache
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.experts import Router
+from dsvl2_app.model.linear import Linear, hold_int8
 from dsvl2_app.model.vision import VisionEncoder, merge_identical
 
 
@@ -43,7 +44,7 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.vision = VisionEncoder(config.vision_config)
         self.adaptor = Adaptor(config.projector_config)
         self.decoder = Decoder(config.language_config)
-        self.lm_head = nn.Linear(config.language_config.hidden_size, config.language_config.vocab_size, bias=False)
+        self.lm_head = Linear(config.language_config.hidden_size, config.language_config.vocab_size)
         self.generation_config = GenerationConfig(
             **{name: getattr(config.language_config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
         )
@@ -169,13 +170,15 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         dtype: str | torch.dtype | None = None,
         device_map: str | dict[str, Any] | torch.device | None = None,
         max_memory: dict[Any, Any] | None = None,
+        quantize: str = "none",
         **options: Any,
     ) -> DeepseekVL2ForConditionalGeneration:
         """Load a folder or Hugging Face repository in the official layout.
 
         `dtype` is the checkpoint's unless given (`torch_dtype` is accepted too). `device_map` is a device, "auto"
         (spread over what is there, through accelerate) or a map of module names to devices. Weights are read
-        straight into place, so memory peaks little above their size. Raises CheckpointError when anything is
+        straight into place, so memory peaks little above their size; with `quantize` "int8" the decoder's become
+        int8 on the way. Raises CheckpointError when anything is
         missing, left over or of another shape.
         """
         hub = {name: options.pop(name) for name in weights.HUB_OPTIONS if name in options}
@@ -184,7 +187,7 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if config is None:
             config = DeepseekVL2Config(**weights.read_config(folder))
         config.check_supported(str(folder / "config.json"))
-        model = cls._on_meta(config, dtype)
+        model = cls._on_meta(config, dtype, quantize)
         device_map = _place(model, device_map, max_memory)
         weights.load(model, folder)
         model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path)
@@ -201,15 +204,18 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         dtype: str | torch.dtype | None = None,
         device: Any = None,
         seed: int = 0,
+        quantize: str = "none",
     ) -> DeepseekVL2ForConditionalGeneration:
         """The right shapes with random weights: its answers are noise, its costs are real."""
-        model = cls._on_meta(config, dtype)
+        model = cls._on_meta(config, dtype, quantize)
         _place(model, device, None)
         weights.fill_random(model, seed, std=config.language_config.initializer_range)
         return model
 
     @classmethod
-    def _on_meta(cls, config: DeepseekVL2Config, dtype: Any) -> DeepseekVL2ForConditionalGeneration:
+    def _on_meta(
+        cls, config: DeepseekVL2Config, dtype: Any, quantize: str = "none"
+    ) -> DeepseekVL2ForConditionalGeneration:
         """An evaluation-mode model whose parameters have their dtype but no memory yet."""
         config.dtype = _choose_dtype(dtype, config)
         with torch.device("meta"):
@@ -217,6 +223,8 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         for module in model.modules():
             if isinstance(module, Router) and module.bias is not None:
                 module.bias.data = module.bias.data.float()
+        if quantize == "int8":
+            hold_int8(model)
         return model.eval()
 
     def save_pretrained(self, save_directory: str | Path, max_shard_size: int | str = "5GB", **_: Any) -> None:

@@ -19,7 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dsvl2_app.errors import CheckpointError
+from dsvl2_app.errors import CheckpointError, SettingsError
+from dsvl2_app.model.kernels import quantise
+from dsvl2_app.model.linear import SCALE
 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
@@ -36,6 +38,7 @@ PREFIXES = (  # ours, official
     ("adaptor.view_separator", "view_seperator"),  # the official spelling
     ("vision.", "vision."),
 )
+INT8_SPREAD = 30.0  # of random int8 weights; the largest of some thousand normal numbers is about 4 times that
 ROUTER = ((".router.weight", ".gate.weight"), (".router.bias", ".gate.e_score_correction_bias"))
 
 
@@ -43,7 +46,17 @@ def official_views(model: nn.Module) -> dict[str, Tensor]:
     """Official key -> the part of our parameters that holds it (shares memory; writes go through)."""
     views: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
-        views.update(_pieces(_official_name(name), parameter.detach()))
+        if not name.endswith(SCALE):
+            views.update(_pieces(_official_name(name), parameter.detach()))
+    return views
+
+
+def scale_views(model: nn.Module) -> dict[str, Tensor]:
+    """Official key -> where the scales of its int8 weights belong."""
+    views: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        if name.endswith(SCALE):
+            views.update(_pieces(_official_name(name.removesuffix(SCALE)), parameter.detach()))
     return views
 
 
@@ -112,7 +125,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def load(model: nn.Module, folder: Path) -> None:
     """Fill every parameter from the folder's safetensors files, or raise CheckpointError that names what is wrong."""
     files = _key_files(folder)
-    views = official_views(model)
+    views, scales = official_views(model), scale_views(model)
     missing, unexpected = sorted(views.keys() - files.keys()), sorted(files.keys() - views.keys())
     if missing or unexpected:
         parts = [f"lacks {_name_some(missing)}"] * bool(missing)
@@ -121,11 +134,11 @@ def load(model: nn.Module, folder: Path) -> None:
             f"The checkpoint in {folder} {' and '.join(parts)}; use files and config.json of one model."
         )
     for path in sorted(set(files.values())):
-        _load_file(path, views, {key for key, holder in files.items() if holder == path})
+        _load_file(path, views, scales, {key for key, holder in files.items() if holder == path})
 
 
 @torch.no_grad()
-def _load_file(path: Path, views: dict[str, Tensor], promised: set[str]) -> None:
+def _load_file(path: Path, views: dict[str, Tensor], scales: dict[str, Tensor], promised: set[str]) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             keys = list(file.offset_keys())
@@ -139,13 +152,16 @@ def _load_file(path: Path, views: dict[str, Tensor], promised: set[str]) -> None
                 while keys and read < BYTES_PER_MAPPING:
                     key = keys.pop(0)
                     source, target = file.get_tensor(key), views[key]
+                    read += source.nbytes
                     if source.shape != target.shape:
                         raise CheckpointError(
                             f"{key} in {path} is {tuple(source.shape)} where the configuration asks for "
                             f"{tuple(target.shape)}; use files and config.json of one model."
                         )
+                    if key in scales:
+                        source, scale = quantise(source)
+                        scales[key].copy_(scale)
                     target.copy_(source)
-                    read += source.nbytes
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or incomplete ({error}); download it again.") from error
 
@@ -178,6 +194,8 @@ def _name_some(keys: list[str], most: int = 5) -> str:
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
     """Write the official layout: one model.safetensors, or numbered shards with an index."""
+    if scale_views(model):
+        raise SettingsError("int8 weights are not written to disk; load the model without --quantize and save that.")
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("model*.safetensors*"):
         stale.unlink()
@@ -227,9 +245,12 @@ def fill_random(model: nn.Module, seed: int = 0, std: float = 0.02) -> None:
             parameter.fill_(1)
         elif name.endswith("bias"):
             parameter.zero_()
+        elif name.endswith(SCALE):
+            parameter.fill_(std / INT8_SPREAD)
         else:
             flat, start = parameter.view(-1), 0
-            source = block.to(parameter.device, parameter.dtype)
+            source = block / std * INT8_SPREAD if parameter.dtype == torch.int8 else block
+            source = source.clamp(-127, 127).to(parameter.device, parameter.dtype)
             while start < flat.numel():
                 piece = flat[start : start + source.numel()]
                 piece.copy_(source[: piece.numel()])

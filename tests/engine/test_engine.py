@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
-from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.errors import PromptError
@@ -41,7 +41,9 @@ def engines(reference_folder: Path) -> Callable[[str], Engine]:
 
 @pytest.fixture
 def engine(engines: Callable[[str], Engine]) -> Engine:
-    return engines("small")
+    engine = engines("small")
+    engine.forget()
+    return engine
 
 
 def ask(conversation: list[dict[str, Any]], **sampling: Any) -> Request:
@@ -68,7 +70,7 @@ class Script(nn.Module):
         self.ids, self.vocabulary = iter(ids), vocabulary
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return nn.functional.one_hot(torch.tensor(next(self.ids)), self.vocabulary).float()
+        return nn.functional.one_hot(torch.tensor([next(self.ids)]), self.vocabulary).float()
 
 
 @pytest.fixture
@@ -139,7 +141,8 @@ def test_steps_come_in_the_order_of_the_work(engine: Engine, open_reference: Cal
     stages = [step.stage for step in steps]
     assert stages == sorted(stages, key=("vision", "prefill", "decode", "done").index)
     vision = [step for step in steps if step.stage == "vision"]
-    assert vision[-1].done == vision[-1].total == 3  # six tiles, of which each pair is the same
+    assert [step.done for step in vision] == [0, 2, 4, 6]  # each pair of tiles is the same and is encoded once
+    assert {step.total for step in vision} == {6}
     assert (vision[-1].timings.tiles, vision[-1].timings.encoded_tiles) == (6, 3)
     assert stages.count("decode") == 5 and stages.count("done") == 1
     assert all(step.token is None for step in steps if step.stage != "decode")
@@ -299,3 +302,82 @@ def test_with_the_grammar_boxes_are_well_formed_whatever_the_model_says(referenc
         text = "".join(step.text for step in steps)
         assert "<|det|>" in text
         assert not parse_boxes(text, complete=steps[-1].finish == "eos").problems
+
+
+# -- never twice -------------------------------------------------------------------------------------------------
+
+
+def test_a_follow_up_on_a_warm_cache_is_the_cold_answer(single: Reference, engines: Callable[[str], Engine]) -> None:
+    """Every reference conversation, and a further turn about it: the same words, from what was kept."""
+    engine = engines(single.variant)
+    first = replace(ask(single.conversations[0]), owner="ann")
+    engine.forget()
+    cold = list(engine.answer(first))
+    again = list(engine.answer(first))
+    assert tokens(again) == tokens(cold)
+    assert again[-1].timings.reused_tokens == cold[-1].timings.prompt_tokens - 1
+    assert again[-1].timings.encoded_tiles == 0 and again[-1].timings.reused_tiles == cold[-1].timings.tiles
+
+    turns = [*single.conversations[0], {"role": "assistant", "content": text(cold)}, *user("And then?")]
+    follow_up = replace(ask(turns), owner="ann")
+    warm = list(engine.answer(follow_up))
+    engine.forget()
+    assert tokens(warm) == tokens(list(engine.answer(follow_up)))
+    assert warm[-1].timings.reused_tokens >= cold[-1].timings.prompt_tokens - 1
+    assert warm[-1].timings.encoded_tiles == 0
+
+
+def test_a_picture_known_from_somebody_else_is_not_encoded_again(
+    engine: Engine, open_reference: Callable[..., Reference]
+) -> None:
+    request = ask(open_reference("small", "b_wide").conversations[0], max_new_tokens=4)
+    cold, warm = (list(engine.answer(replace(request, owner=owner))) for owner in ("ann", "bob"))
+    assert tokens(warm) == tokens(cold)
+    assert (warm[-1].timings.encoded_tiles, warm[-1].timings.reused_tiles, warm[-1].timings.reused_tokens) == (0, 7, 0)
+    assert "vision" not in {step.stage for step in warm}
+    single_tile = list(engine.answer(replace(request, tiling=False)))
+    assert single_tile[-1].timings.encoded_tiles > 0  # another tiling is another feature
+
+
+def test_caches_are_bounded(engines: Callable[[str], Engine]) -> None:
+    engine = engines("tiny")
+    small = Engine(engine.model, engine.processor, engine.card, cache_bytes=400_000)
+    for number in range(12):
+        list(small.answer(Request(user(f"Hi {number}" * 4), Sampling(max_new_tokens=2), owner="ann")))
+        assert small.prefixes.nbytes <= 300_000 and small.features.nbytes <= 100_000
+    assert small.prefixes.nbytes > 0
+
+
+def test_a_stopped_answer_is_kept_as_far_as_it_came(engine: Engine) -> None:
+    request = Request(user("Hi"), Sampling(max_new_tokens=NEW_TOKENS), owner="ann")
+    expected = tokens(list(engine.answer(request)))
+    engine.forget()
+    steps = engine.answer(request)
+    while next(steps).timings.new_tokens < 3:
+        pass
+    steps.close()
+    assert tokens(list(engine.answer(request))) == expected
+
+
+def test_a_batch_of_answers_is_each_alone(engines: Callable[[str], Engine]) -> None:
+    """`forward` over several caches of different lengths gives each its own logits."""
+    engine = engines("base")
+    requests = [Request(user("word " * length), Sampling(max_new_tokens=8)) for length in (1, 5, 17, 2, 9, 3, 30)]
+    alone = [tokens(list(engine.answer(request))) for request in requests]
+    together: list[list[int]] = [[] for _ in requests]
+    servings = {number: engine.serve(request) for number, request in enumerate(requests)}
+    feeds: dict[int, Feed] = {}
+    replies: dict[int, Tensor] = {}
+    while servings:
+        for number, serving in list(servings.items()):
+            try:
+                while not isinstance(item := serving.send(replies.pop(number, None)), Feed):
+                    if isinstance(item, Step) and item.token is not None:
+                        together[number].append(item.token)
+                feeds[number] = item
+            except StopIteration:
+                del servings[number]
+        if feeds:
+            replies = dict(zip(feeds, engine.forward(list(feeds.values())), strict=True))
+            feeds.clear()
+    assert together == alone

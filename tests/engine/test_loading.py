@@ -118,7 +118,6 @@ def test_active_parameters_of_the_released_sizes(
     ("settings", "kind", "sentence"),
     [
         ({"model": "/no/such/folder"}, CheckpointError, "neither a folder here nor a repository id"),
-        ({"model": "nano", "quantize": "int8"}, SettingsError, "--quantize int8 is not available yet"),
         ({"model": "nano", "device": "cuda:99"}, SettingsError, "--device cuda:99"),
     ],
 )

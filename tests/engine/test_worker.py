@@ -34,7 +34,7 @@ class ScriptedEngine:
         self.taken: list[str] = []  # by which answer, in order
         self.closed: list[str] = []
 
-    def answer(self, request: Request) -> Iterator[Step]:
+    def serve(self, request: Request) -> Iterator[Step]:
         name = str(request.messages[0]["content"])
         try:
             if name == "bug":
@@ -52,7 +52,7 @@ class ScriptedEngine:
         finally:
             self.closed.append(name)
 
-    def plan(self, messages: list[Any], tiling: bool | None = None) -> PromptPlan:
+    def plan(self, messages: list[Any], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         return PromptPlan(len(messages), (), CARD.context)
 
     def allow(self, tokens: int) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.experts import FEW_TOKENS, MLP, Experts, MixtureOfExperts, Router, grouped_linear, swiglu
+from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router, swiglu
+from dsvl2_app.model.kernels import FEW_ROWS_PLAIN, linear_groups
 
 WIDTH, EXPERTS, ACTIVE = 16, 6, 2
 
@@ -125,7 +126,7 @@ def plain_experts(experts: Experts, hidden: Tensor, weights: Tensor, chosen: Ten
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("tokens", [1, FEW_TOKENS, FEW_TOKENS + 1, 40])
+@pytest.mark.parametrize("tokens", [1, FEW_ROWS_PLAIN, FEW_ROWS_PLAIN + 1, 40])
 def test_few_and_many_equal_a_plain_loop(tokens: int, hidden: Tensor) -> None:
     config = configure()
     experts, router = fill(Experts(config)), fill(Router(config))
@@ -140,7 +141,7 @@ def test_gathered_matrices_equal_the_views_used_on_a_cpu(hidden: Tensor) -> None
     """What `few` does on a GPU, written out here on the CPU."""
     config = configure()
     experts, router = fill(Experts(config)), fill(Router(config))
-    tokens = hidden[:FEW_TOKENS]
+    tokens = hidden[:FEW_ROWS_PLAIN]
     weights, chosen = router(tokens)
     inner = swiglu(torch.einsum("td,tkfd->tkf", tokens, experts.gate_up[chosen]))
     gathered = (torch.einsum("tkf,tkdf->tkd", inner, experts.down[chosen]) * weights[..., None]).sum(1)
@@ -157,10 +158,10 @@ def test_experts_that_nobody_chose_are_no_problem(hidden: Tensor) -> None:
 
 
 @torch.no_grad()
-def test_grouped_linear_takes_each_group_through_its_matrix() -> None:
+def test_linear_groups_takes_each_group_through_its_matrix() -> None:
     matrices = torch.randn(4, 3, 5)
     rows = torch.randn(6, 5)
-    found = grouped_linear(rows, matrices, torch.tensor([2, 0, 3, 1]))
+    found = linear_groups(rows, matrices, None, torch.tensor([2, 0, 3, 1]))
     expected = torch.stack([matrices[e] @ row for e, row in zip((0, 0, 2, 2, 2, 3), rows, strict=True)])
     torch.testing.assert_close(found, expected)
 

@@ -47,7 +47,7 @@ class Script:
     requests: list[Request] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self, request: Request) -> Iterator[Step]:
+    def serve(self, request: Request) -> Iterator[Step]:
         self.requests.append(request)
         self.closed.clear()
         try:
@@ -65,7 +65,9 @@ class Script:
         finally:
             self.closed.set()
 
-    def plan(self, messages: list[dict[str, Any]], tiling: bool | None = None) -> PromptPlan:
+    def plan(
+        self, messages: list[dict[str, Any]], tiling: bool | None = None, max_tiles: int | None = None
+    ) -> PromptPlan:
         return PromptPlan(1, (), self.card.context)
 
 
@@ -131,12 +133,12 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
     complaints: list[str] = []
 
-    def open_page(app: App, width: int = 1280, height: int = 800) -> Page:
-        page = browser.new_page(viewport={"width": width, "height": height})
+    def open_page(app: App, width: int = 1280, height: int = 800, **options: Any) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": height}, **options)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(app.url)
-        page.get_by_role("tab", name="Chat").wait_for()
+        page.get_by_role("tab").first.wait_for()
         pages.append(page)
         return page
 

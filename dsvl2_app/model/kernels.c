@@ -1,0 +1,226 @@
+/* A few rows of activations against matrices that are read once, at the speed at which memory delivers them.
+ *
+ * P rows of activations, E matrices of F rows and D columns, `experts[p]` the matrix that row p meets. Rows that meet
+ * the same matrix are served together: a block of its rows is widened to float32 in registers and multiplied with up
+ * to MOST rows of activations before the next block is touched. Sums are float32. See kernels.py for the callers.
+ */
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#define LANES 16
+#define BLOCK 4 /* rows of a matrix */
+#define MOST 6  /* inputs: with the rows, 24 sums in 32 registers */
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+typedef int8_t Bytes __attribute__((vector_size(LANES)));
+enum Kind { FLOAT32, BFLOAT16, INT8 };
+static const int SIZES[] = {4, 2, 1};
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE Floats load(const float *from) {
+    Floats lanes;
+    memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+/* LANES weights as float32. A bfloat16 is the upper half of a float32. */
+INLINE Floats widen(const char *from, enum Kind kind) {
+    if (kind == FLOAT32)
+        return load((const float *)from);
+    if (kind == BFLOAT16) {
+        Halves halves;
+        memcpy(&halves, from, sizeof halves);
+        return (Floats)(__builtin_convertvector(halves, Words) << 16);
+    }
+#ifdef __AVX512F__ /* which GCC does not find by itself */
+    return (Floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)from)));
+#else
+    Bytes bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(bytes, Floats);
+#endif
+}
+
+INLINE float widen_one(const char *from, enum Kind kind) {
+    if (kind == INT8)
+        return (float)*(const int8_t *)from;
+    uint32_t bits = 0;
+    memcpy((char *)&bits + (kind == BFLOAT16 ? 2 : 0), from, SIZES[kind]);
+    float number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+INLINE float sum(Floats lanes) {
+    float total = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        total += lanes[lane];
+    return total;
+}
+
+/* `rows` rows of weights against `count` rows of activations; both are constants where this is inlined. */
+INLINE void multiply(const char *weights, enum Kind kind, long columns, int rows, const float *const *inputs,
+                     int count, float *const *outputs, const float *scales) {
+    Floats sums[BLOCK][MOST] = {};
+    const long size = SIZES[kind], whole = columns - columns % LANES;
+    for (long column = 0; column < whole; column += LANES) {
+        Floats wide[BLOCK];
+#pragma GCC unroll 4
+        for (int row = 0; row < rows; row++) {
+            const char *from = weights + (row * columns + column) * size;
+            wide[row] = widen(from, kind);
+            __builtin_prefetch(from + BLOCK * columns * size); /* the next block; twice as fast with it */
+        }
+#pragma GCC unroll 6
+        for (int input = 0; input < count; input++) {
+            const Floats lanes = load(inputs[input] + column);
+#pragma GCC unroll 4
+            for (int row = 0; row < rows; row++)
+                sums[row][input] += wide[row] * lanes;
+        }
+    }
+#pragma GCC unroll 4
+    for (int row = 0; row < rows; row++)
+#pragma GCC unroll 6
+        for (int input = 0; input < count; input++) {
+            float total = sum(sums[row][input]);
+            for (long column = whole; column < columns; column++)
+                total += widen_one(weights + (row * columns + column) * size, kind) * inputs[input][column];
+            outputs[input][row] = scales ? total * scales[row] : total;
+        }
+}
+
+/* A body per number of inputs, and few enough sums that they stay in registers. */
+INLINE void multiply_block(const char *weights, enum Kind kind, long columns, const float *const *inputs, int count,
+                           float *const *outputs, const float *scales) {
+#define CASE(rows, count) \
+    case count: multiply(weights, kind, columns, rows, inputs, count, outputs, scales); break;
+    switch (count) {
+        CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4) CASE(4, 5) CASE(4, 6)
+    }
+}
+
+INLINE void multiply_one(const char *weights, enum Kind kind, long columns, const float *const *inputs, int count,
+                         float *const *outputs, const float *scales) {
+    switch (count) {
+        CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(1, 5) CASE(1, 6)
+    }
+}
+
+/* outputs[p] = weights[experts[p]] x inputs[p / share], [P, F]. Without `experts` every row meets matrix 0. */
+INLINE void linear(const char *weights, enum Kind kind, const float *scales, long matrices, long rows, long columns,
+                   const float *inputs, const int64_t *experts, long pairs, long share, float *outputs, int threads) {
+    long *starts = calloc(matrices + 1, sizeof *starts), *order = malloc(pairs * sizeof *order);
+    for (long pair = 0; pair < pairs; pair++)
+        starts[(experts ? experts[pair] : 0) + 1]++;
+    for (long matrix = 0; matrix < matrices; matrix++)
+        starts[matrix + 1] += starts[matrix];
+    for (long pair = 0, filled[matrices]; pair < pairs; pair++) {
+        if (!pair)
+            memset(filled, 0, sizeof filled);
+        const long matrix = experts ? experts[pair] : 0;
+        order[starts[matrix] + filled[matrix]++] = pair;
+    }
+    const long blocks = (rows + BLOCK - 1) / BLOCK;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long block = 0; block < matrices * blocks; block++) {
+        const long matrix = block / blocks, row = block % blocks * BLOCK;
+        const char *from = weights + (matrix * rows + row) * columns * SIZES[kind];
+        const float *scale = scales ? scales + matrix * rows + row : NULL;
+        for (long first = starts[matrix]; first < starts[matrix + 1]; first += MOST) {
+            const long left = starts[matrix + 1] - first;
+            const int count = left < MOST ? left : MOST;
+            const float *in[MOST];
+            float *out[MOST];
+            for (int i = 0; i < count; i++) {
+                in[i] = inputs + order[first + i] / share * columns;
+                out[i] = outputs + order[first + i] * rows + row;
+            }
+            if (row + BLOCK <= rows)
+                multiply_block(from, kind, columns, in, count, out, scale);
+            else
+                for (long rest = 0; rest < rows - row; rest++) {
+                    multiply_one(from + rest * columns * SIZES[kind], kind, columns, in, count, out,
+                                 scale ? scale + rest : NULL);
+                    for (int i = 0; i < count; i++)
+                        out[i]++;
+                }
+        }
+    }
+    free(starts);
+    free(order);
+}
+
+INLINE float dot(const float *query, const char *key, enum Kind kind, long width) {
+    Floats total = {};
+    float rest = 0;
+    long at = 0;
+    for (; at + LANES <= width; at += LANES)
+        total += load(query + at) * widen(key + at * SIZES[kind], kind);
+    for (; at < width; at++)
+        rest += query[at] * widen_one(key + at * SIZES[kind], kind);
+    return sum(total) + rest;
+}
+
+/* One token's softmax attention: query [H, width] and its rope part [H, rope_width] over `length` keys and values of
+ * its group. Distances between groups are in numbers. */
+INLINE void attend(const float *query, const float *query_rope, enum Kind kind, long heads, long groups,
+                   const char *keys, long key_stride, long width, const char *ropes, long rope_stride, long rope_width,
+                   const char *values, long value_stride, long value_width, long length, float scale, float *context,
+                   int threads) {
+    const long size = SIZES[kind];
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long head = 0; head < heads; head++) {
+        const long group = head * groups / heads;
+        float *scores = malloc(length * sizeof *scores), *out = context + head * value_width;
+        float most = -FLT_MAX, total = 0;
+        for (long at = 0; at < length; at++) {
+            scores[at] = dot(query + head * width, keys + (group * key_stride + at * width) * size, kind, width);
+            if (rope_width)
+                scores[at] += dot(query_rope + head * rope_width,
+                                  ropes + (group * rope_stride + at * rope_width) * size, kind, rope_width);
+            scores[at] *= scale;
+            most = scores[at] > most ? scores[at] : most;
+        }
+        for (long at = 0; at < length; at++)
+            total += scores[at] = expf(scores[at] - most);
+        memset(out, 0, value_width * sizeof *out);
+        for (long at = 0; at < length; at++) {
+            const char *value = values + (group * value_stride + at * value_width) * size;
+            const float share = scores[at] / total;
+            long column = 0;
+            for (; column + LANES <= value_width; column += LANES) {
+                const Floats sums = load(out + column) + share * widen(value + column * size, kind);
+                memcpy(out + column, &sums, sizeof sums);
+            }
+            for (; column < value_width; column++)
+                out[column] += share * widen_one(value + column * size, kind);
+        }
+        free(scores);
+    }
+}
+
+#define EXPORT(name, kind) \
+    void linear_##name(const void *weights, const float *scales, long matrices, long rows, long columns, \
+                       const float *inputs, const int64_t *experts, long pairs, long share, float *outputs, \
+                       int threads) { \
+        linear(weights, kind, scales, matrices, rows, columns, inputs, experts, pairs, share, outputs, threads); \
+    } \
+    void attend_##name(const float *query, const float *query_rope, long heads, long groups, const void *keys, \
+                       long key_stride, long width, const void *ropes, long rope_stride, long rope_width, \
+                       const void *values, long value_stride, long value_width, long length, float scale, \
+                       float *context, int threads) { \
+        attend(query, query_rope, kind, heads, groups, keys, key_stride, width, ropes, rope_stride, rope_width, \
+               values, value_stride, value_width, length, scale, context, threads); \
+    }
+EXPORT(float32, FLOAT32)
+EXPORT(bfloat16, BFLOAT16)
+EXPORT(int8, INT8)

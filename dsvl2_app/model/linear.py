@@ -1,0 +1,45 @@
+"""Linear layers and stacks of them whose weights may be int8, with a scale per output channel beside them.
+
+A parameter `x` that is int8 has a float32 parameter `x_scale` in the same module; `weights` fills both while it reads
+a checkpoint.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dsvl2_app.model import kernels
+
+SCALE = "_scale"
+
+
+class Linear(nn.Linear):
+    """nn.Linear on the kernels of `kernels`, without a bias."""
+
+    weight_scale: Tensor | None
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.register_parameter("weight_scale", None)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return kernels.linear(hidden, self.weight, self.weight_scale)
+
+
+def hold_int8(model: nn.Module) -> None:
+    """Make every `Linear` and stack of experts in `model` hold int8, still without values. What is read rarely or
+    decides much stays as it is: input embeddings, norms, routers, and kv_b_proj, which is used in halves."""
+    for module in model.modules():
+        names = ["weight"] if isinstance(module, Linear) else getattr(module, "stacks", ())
+        for name in names:
+            _hold_int8(module, name)
+
+
+def _hold_int8(module: nn.Module, name: str) -> None:
+    """Replace parameter `name` [..., F, D] by an int8 one and its scale, both empty."""
+    weight = getattr(module, name)
+    numbers = torch.empty_like(weight, dtype=torch.int8)
+    scale = torch.empty(weight.shape[:-1], dtype=torch.float32, device=weight.device)
+    setattr(module, name, nn.Parameter(numbers, requires_grad=False))
+    setattr(module, name + SCALE, nn.Parameter(scale, requires_grad=False))

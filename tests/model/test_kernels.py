@@ -1,0 +1,102 @@
+"""Each compiled kernel equals its plain equivalent, for every shape and number format that it may meet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.model import kernels
+
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> Iterator[None]:
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("no C compiler")
+    kernels.build()
+    yield
+    kernels.remove()
+
+
+def plainly(run: object, *arguments: object) -> Tensor:
+    """What torch alone makes of it."""
+    library, kernels._library = kernels._library, None
+    try:
+        return run(*arguments)  # type: ignore[operator]
+    finally:
+        kernels._library = library
+
+
+def compare(run: object, *arguments: object, dtype: torch.dtype) -> None:
+    with torch.inference_mode():
+        found, expected = run(*arguments), plainly(run, *arguments)  # type: ignore[operator]
+    assert found.dtype == expected.dtype == dtype
+    spread = expected.float().abs().max()
+    torch.testing.assert_close(found.float() / spread, expected.float() / spread, atol=TOLERANCE[dtype], rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 6, 7, 13, 16])
+@pytest.mark.parametrize("shape", [(8, 64), (7, 48), (33, 37), (2, 5)])
+def test_linear(dtype: torch.dtype, rows: int, shape: tuple[int, int]) -> None:
+    hidden, weight = torch.randn(rows, 1, shape[1], dtype=dtype), torch.randn(shape, dtype=dtype)
+    compare(kernels.linear, hidden, weight, dtype=dtype)
+    compare(kernels.linear, hidden, *kernels.quantise(weight), dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tokens", [1, 3, 9, 16])
+def test_linear_each(dtype: torch.dtype, tokens: int) -> None:
+    hidden, weights = torch.randn(tokens, 40, dtype=dtype), torch.randn(6, 22, 40, dtype=dtype)
+    experts = torch.randint(6, (tokens * 3,))  # some experts several times, some never
+    compare(kernels.linear_each, hidden, weights, None, experts, dtype=dtype)
+    compare(kernels.linear_each, hidden, *kernels.quantise(weights), experts, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("heads", "groups", "rope"), [(10, 10, 0), (6, 2, 0), (5, 1, 16), (4, 1, 7)])
+def test_attend_one_over_part_of_a_cache(dtype: torch.dtype, heads: int, groups: int, rope: int) -> None:
+    query = torch.randn(heads, 40, dtype=dtype)
+    keys, values = (torch.randn(groups, 30, width, dtype=dtype)[:, :21] for width in (40, 24))
+    part = (torch.randn(heads, rope, dtype=dtype), torch.randn(groups, 30, rope, dtype=dtype)[:, :21])
+    compare(kernels.attend_one, query, keys, values, 0.2, part if rope else None, dtype=dtype)
+
+
+def test_attend_one_survives_large_scores() -> None:
+    query, keys = torch.full((1, 16), 30.0), torch.randn(1, 9, 16) * 30
+    compare(kernels.attend_one, query, keys, torch.randn(1, 9, 16), 1.0, dtype=torch.float32)
+
+
+def test_int8_is_within_half_a_step_of_every_weight() -> None:
+    weight = torch.randn(5, 12, 64) * torch.rand(5, 12, 1) * 3
+    weight[2, 3] = 0
+    numbers, scale = kernels.quantise(weight)
+    assert numbers.dtype == torch.int8 and scale.shape == (5, 12)
+    assert ((kernels.dequantise(numbers, scale, torch.float32) - weight).abs() <= scale[..., None] * 0.5001).all()
+
+
+def test_gradients_go_through_torch() -> None:
+    weight = torch.randn(4, 8, requires_grad=True)
+    kernels.linear(torch.randn(1, 8), weight).sum().backward()
+    assert weight.grad is not None
+
+
+def test_without_a_compiler_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SettingsError, match="install gcc"):
+        kernels.build()
+
+
+def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(SettingsError, match="false"):
+        kernels.build()
+    assert kernels.is_built()  # what worked before goes on
