@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from dsvl2_app.errors import SettingsError
@@ -78,6 +79,7 @@ LOAD_FORMAT = one_of("auto", "dummy")
 DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
 DTYPE = one_of("auto", "float32", "bfloat16", "float16")
 QUANTIZE = one_of("none", "int8")
+COMPILE = one_of("auto", "on", "off")
 HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
 SWITCH = Kind("on|off", "on or off", read_switch)
 
@@ -95,14 +97,23 @@ class Settings:
     load_format: str = flag("model", "auto", LOAD_FORMAT, "dummy: right shapes, random weights, no download")
     device: str = flag("model", "auto", DEVICE, "auto, cpu, cuda, mps, or cuda:N for one GPU of several")
     dtype: str = flag("model", "auto", DTYPE, "number format of weights and activations")
-    quantize: str = flag("model", "none", QUANTIZE, "keep the weights in fewer bits")
+    quantize: str = flag("model", "none", QUANTIZE, "int8: half the memory of bfloat16, and faster")
+    compile: str = flag(
+        "model", "auto", COMPILE, "build fast kernels with a C compiler: auto does it meanwhile, if it can"
+    )
+    cache_mb: int = flag("model", 1024, whole_number(0), "memory for what earlier turns and pictures made")
     threads: int | None = flag("model", None, whole_number(1), "CPU threads")
 
     host: str = flag("page", "127.0.0.1", HOST, "0.0.0.0 serves other machines too", "GRADIO_SERVER_NAME")
     port: int = flag("page", 7860, whole_number(1, 65535), "port to serve on", "GRADIO_SERVER_PORT")
     share: bool = flag("page", False, SWITCH, "public gradio.live link")
+    mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
     max_queue: int = flag("page", 32, whole_number(1), "turn requests away once so many are waiting")
+
+    def __post_init__(self) -> None:
+        if self.mcp and find_spec("mcp") is None:
+            raise SettingsError('--mcp needs a package that is not installed; run: pip install "gradio[mcp]".')
 
     @property
     def checkpoint(self) -> str:

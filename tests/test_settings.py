@@ -17,6 +17,8 @@ EXAMPLES = [
     ("device", "cuda:3", "cuda:3", "cuda:"),
     ("dtype", "bfloat16", "bfloat16", "bf16"),
     ("quantize", "int8", "int8", "int4"),
+    ("compile", "off", "off", "yes"),
+    ("cache_mb", "0", 0, "-1"),
     ("threads", "4", 4, "0"),
     ("host", "::1", "::1", "my host"),
     ("port", "8080", 8080, "65536"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ import torch
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
@@ -17,7 +20,9 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 
 NANO = Path(__file__).parents[2] / "assets" / "nano"
+logger = logging.getLogger(__name__)
 RANDOM_NOTICE = "These weights are random: everything works and costs what it should, but the words are noise."
+MEBIBYTE = 2**20
 NARROW = 1024  # on a CPU, decoders narrower than this are faster in float32 than in bfloat16
 
 
@@ -26,6 +31,7 @@ def load_engine(settings: Settings) -> Engine:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
+    build_kernels(settings.compile, device)
     if settings.load_format == "dummy" or (settings.model == "nano" and not has_weights(NANO)):
         return _load_random(settings, device)
     source = NANO if settings.model == "nano" else settings.checkpoint
@@ -42,7 +48,8 @@ def load_engine(settings: Settings) -> Engine:
         quantize=settings.quantize,
     )
     name, source = ("nano", "assets/nano") if source == NANO else (Path(source).name, str(source))
-    return Engine(model, processor, _describe(model, processor, name, source, notice=""))
+    card = _describe(model, processor, name, source, notice="")
+    return Engine(model, processor, card, cache_bytes=settings.cache_mb * MEBIBYTE)
 
 
 def _load_random(settings: Settings, device: torch.device) -> Engine:
@@ -66,7 +73,23 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
     )
     name = settings.model if settings.model in PRESETS else Path(settings.model).name
     card = _describe(model, processor, name, "random weights", RANDOM_NOTICE)
-    return Engine(model, processor, card, vocabulary=len(tokenizer))
+    return Engine(model, processor, card, vocabulary=len(tokenizer), cache_bytes=settings.cache_mb * MEBIBYTE)
+
+
+def build_kernels(when: str, device: torch.device) -> None:
+    """ "on": before anything is served; "auto": meanwhile, the first requests run without; "off": not at all."""
+    kernels.remove()
+    if when == "on":
+        kernels.build()
+    elif when == "auto" and device.type == "cpu":
+        threading.Thread(target=_build_meanwhile, name="build kernels", daemon=True).start()
+
+
+def _build_meanwhile() -> None:
+    try:
+        kernels.build()
+    except SettingsError as error:
+        logger.info("Answers come more slowly than they could: %s", error)
 
 
 def choose_device(name: str) -> torch.device:

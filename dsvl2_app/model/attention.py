@@ -32,9 +32,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, hidden: Tensor) -> Tensor:
-        wide = hidden.float()
-        scaled = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * scaled.to(hidden.dtype)
+        return F.rms_norm(hidden, self.weight.shape, self.weight, self.eps)
 
 
 class MultiHeadAttention(nn.Module):
@@ -125,12 +123,12 @@ class MultiHeadLatentAttention(nn.Module):
     def _decode_each(self, q_nope: Tensor, q_rope: Tensor, known: list[tuple[Tensor, Tensor]]) -> Tensor:
         """`decode` for one token [B, H, ...] of several conversations, each over its own latents -> [B, H * value]."""
         to_keys, to_values = self._absorbed()
-        q_latent = torch.einsum("bhn,hnl->bhl", q_nope, to_keys)
+        q_latent = (q_nope.transpose(0, 1) @ to_keys).transpose(0, 1)  # [B, H, L]
         each = [
             attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
             for query, rope, (latent, rope_key) in zip(q_latent, q_rope, known, strict=True)
         ]
-        return torch.einsum("bhl,hvl->bhv", torch.stack(each), to_values).flatten(1)
+        return (torch.stack(each, dim=1) @ to_values.mT).transpose(0, 1).flatten(1)
 
     def _absorbed(self) -> tuple[Tensor, Tensor]:
         """The halves of kv_b_proj: into keys [H, nope, L] and into values [H, value, L]."""

@@ -29,6 +29,7 @@ from dsvl2_app.errors import SettingsError
 SOURCE = Path(__file__).with_name("kernels.c")
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC")
 FEW_ROWS = 16  # up to here weights are read from memory longer than they are multiplied
+HEADS_AT_ONCE = 4
 FEW_ROWS_PLAIN = 4  # the same for torch's matrix products, one per (token, expert) pair
 SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.int8: "int8"}
 
@@ -114,6 +115,13 @@ def linear_groups(rows: Tensor, weights: Tensor, scales: Tensor | None, counts: 
     return torch.cat([F.linear(group, expert_weight(weights, scales, e, rows.dtype)) for e, group in groups])
 
 
+def linear_gelu(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """GELU (tanh) of a linear layer, in bfloat16 on a CPU while the products are still in registers."""
+    if _is_bfloat16_on_cpu(rows) and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "gelu", [], "tanh")
+    return F.gelu(F.linear(rows, weight, bias), approximate="tanh")
+
+
 def expert_weight(weights: Tensor, scales: Tensor | None, expert: int, dtype: torch.dtype) -> Tensor:
     return dequantise(weights[expert], None if scales is None else scales[expert], dtype)
 
@@ -133,6 +141,24 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 # -- attention ----------------------------------------------------------------------------------------------------
 
 
+def attend_all(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Softmax attention of every patch to every patch [N, H, P, width] -> [N, P, H, width].
+
+    torch's fused kernel is slow in bfloat16 on a CPU. There matrix products with scores in bfloat16, for as many
+    heads at once as caches hold, take less than half its time.
+    """
+    if not _is_bfloat16_on_cpu(queries):
+        return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2)
+    context = torch.empty_like(queries.transpose(1, 2), memory_format=torch.contiguous_format)
+    queries = queries * queries.shape[-1] ** -0.5
+    for tile in range(queries.shape[0]):
+        for first in range(0, queries.shape[1], HEADS_AT_ONCE):
+            heads = slice(first, first + HEADS_AT_ONCE)
+            weights = (queries[tile, heads] @ keys[tile, heads].mT).softmax(-1)
+            context[tile, :, heads] = (weights @ values[tile, heads]).transpose(0, 1)
+    return context
+
+
 def attend_one(
     query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
@@ -147,6 +173,10 @@ def attend_one(
     if rope is not None:
         scores = scores + rope[0].float().unflatten(0, (groups, heads // groups)) @ rope[1].float().mT
     return ((scores * scale).softmax(-1) @ values.float()).flatten(0, 1).to(query.dtype)
+
+
+def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.dtype == torch.bfloat16 and not torch.is_grad_enabled()
 
 
 # -- C ------------------------------------------------------------------------------------------------------------

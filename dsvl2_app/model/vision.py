@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import VisionConfig
 
 LAYER_NORM_EPS = 1e-6
@@ -65,8 +65,7 @@ class VisionAttention(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         queries, keys, values = self.qkv(hidden).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        context = F.scaled_dot_product_attention(queries, keys, values)  # [N, H, P, V/H]
-        return self.proj(context.transpose(1, 2).flatten(2))
+        return self.proj(kernels.attend_all(queries, keys, values).flatten(2))
 
 
 class VisionMLP(nn.Module):
@@ -76,7 +75,7 @@ class VisionMLP(nn.Module):
         self.fc2 = nn.Linear(config.mlp_width, config.width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(hidden), approximate="tanh"))
+        return self.fc2(kernels.linear_gelu(hidden, self.fc1.weight, self.fc1.bias))
 
 
 class UnusedAttentionPool(nn.Module):

@@ -381,3 +381,21 @@ def test_a_batch_of_answers_is_each_alone(engines: Callable[[str], Engine]) -> N
             replies = dict(zip(feeds, engine.forward(list(feeds.values())), strict=True))
             feeds.clear()
     assert together == alone
+
+
+# -- int8 --------------------------------------------------------------------------------------------------------
+
+
+def test_int8_says_nearly_what_full_weights_say(
+    reference_folder: Path, open_reference: Callable[..., Reference]
+) -> None:
+    """Most tokens' distributions hardly move; a few do more, where a router with random weights was undecided."""
+    reference = open_reference("base", "c_tall_ref")
+    folder = str(reference_folder / "base" / "checkpoint")
+    full, narrow = (load_engine(Settings(model=folder, quantize=quantize)) for quantize in ("none", "int8"))
+    assert narrow.card.dtype.endswith("and int8")
+    with torch.inference_mode():
+        chances = [engine.model(**reference.inputs).logits[0].log_softmax(-1) for engine in (full, narrow)]
+    difference = (chances[0].exp() * (chances[0] - chances[1])).sum(-1)  # nats per token
+    assert difference.median() < 5e-3 and difference.mean() < 5e-2
+    assert len(tokens(list(narrow.answer(ask(reference.conversations[0], max_new_tokens=3))))) == 3

@@ -73,6 +73,27 @@ def test_attend_one_survives_large_scores() -> None:
     compare(kernels.attend_one, query, keys, torch.randn(1, 9, 16), 1.0, dtype=torch.float32)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_linear_gelu_is_both_steps(dtype: torch.dtype) -> None:
+    rows, weight, bias = (torch.randn(shape, dtype=dtype) for shape in ((2, 9, 24), (36, 24), (36,)))
+    plain = torch.nn.functional.gelu(torch.nn.functional.linear(rows, weight, bias), approximate="tanh")
+    with torch.inference_mode():
+        found = kernels.linear_gelu(rows, weight, bias)
+    torch.testing.assert_close(found, plain, atol=4 * TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+    assert kernels.linear_gelu(rows, weight.requires_grad_(), bias).grad_fn is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attend_all_is_softmax_attention(dtype: torch.dtype) -> None:
+    parts = torch.randn(3, 2, 6, 49, 16, dtype=dtype).unbind()  # six heads: the last group is smaller
+    queries, keys, values = (part.double() for part in parts)
+    expected = ((queries @ keys.mT / 4).softmax(-1) @ values).transpose(1, 2)
+    with torch.inference_mode():
+        found = kernels.attend_all(*parts)
+    assert found.dtype == dtype
+    assert (found - expected).norm() / expected.norm() < (1e-6 if dtype == torch.float32 else 2e-2)
+
+
 def test_int8_is_within_half_a_step_of_every_weight() -> None:
     weight = torch.randn(5, 12, 64) * torch.rand(5, 12, 1) * 3
     weight[2, 3] = 0

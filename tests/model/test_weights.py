@@ -124,6 +124,25 @@ def sharded(checkpoint: Path, model: Model, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+def test_int8_is_made_while_loading(reference_folder: Path, name: str, tmp_path: Path) -> None:
+    folder = reference_folder / name / "checkpoint"
+    model = Model.from_pretrained(folder, quantize="int8")
+    narrow = {key for key, parameter in model.named_parameters() if parameter.dtype == torch.int8}
+    assert {"lm_head.weight", "decoder.layers.1.mlp.experts.gate_up", "decoder.layers.0.mlp.down.weight"} < narrow
+    assert not any(key.startswith(("vision.", "adaptor.", "decoder.embed")) or "kv_b" in key for key in narrow)
+
+    views, scales = official_views(model), weights.scale_views(model)
+    for key, tensor in read(folder).items():
+        if key in scales:
+            error = (views[key].float() * scales[key][..., None] - tensor.float()).abs()
+            assert (error <= scales[key][..., None] * 0.5001).all(), key
+        else:
+            assert torch.equal(views[key], tensor.to(views[key].dtype)), key
+    with pytest.raises(SettingsError, match="without --quantize"):
+        model.save_pretrained(tmp_path)
+
+
 def test_sharded_checkpoints_load(sharded: Path, model: Model) -> None:
     assert has_weights(sharded)
     assert_same(official_views(Model.from_pretrained(sharded)), official_views(model))
