@@ -241,12 +241,13 @@ class Engine:
         sampler = Sampler(request.sampling, prompt.input_ids, logits.device)
         boxes = self.grammar.start() if request.grammar else None
         stream = TextStream(self.processor.decode)
-        limit = min(request.sampling.max_new_tokens, room)
+        limit, end = min(request.sampling.max_new_tokens, room), self.processor.tokenizer.eos_token_id
         finish: Finish = "length"
         for number in range(1, limit + 1):
             allowed = boxes.allowed(room=limit - number + 1) if boxes else None
-            token = sampler.choose(logits[: self.vocabulary], allowed)
-            if token == self.processor.tokenizer.eos_token_id:
+            banned = end if number <= request.sampling.min_new_tokens else None
+            token = sampler.choose(logits[: self.vocabulary], allowed, banned)
+            if token == end:
                 finish = "eos"
                 break
             if boxes:

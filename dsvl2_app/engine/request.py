@@ -20,6 +20,7 @@ class Sampling:
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     max_new_tokens: int = 512
+    min_new_tokens: int = 0  # the answer does not end before, as benchmarks want it
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -33,6 +34,7 @@ class Sampling:
                 raise SettingsError(f"{name} is {value!r}; choose a number between {low} and {high}.")
         for name, value, low, high in (
             ("max_new_tokens", self.max_new_tokens, 1, 1_000_000),
+            ("min_new_tokens", self.min_new_tokens, 0, 1_000_000),
             ("seed", self.seed or 0, 0, 2**63 - 1),
         ):
             if not isinstance(value, int) or not low <= value <= high:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from dsvl2_app.engine.request import Sampling
 
+NUCLEUS = 1024  # ids that nearly always are enough
+
 
 class Sampler:
     """One answer's choices: greedy at temperature 0, else drawn from the nucleus, reproducible by seed."""
@@ -21,9 +23,12 @@ class Sampler:
             self.generator.manual_seed(sampling.seed)
         self.seen = torch.tensor(sorted(set(prompt_ids)), device=device)
 
-    def choose(self, logits: Tensor, allowed: np.ndarray | None = None) -> int:
-        """Next id from the logits [vocabulary] of the last position, one of `allowed` where these are given."""
+    def choose(self, logits: Tensor, allowed: np.ndarray | None = None, banned: int | None = None) -> int:
+        """Next id from the logits [vocabulary] of the last position, one of `allowed` where these are given, and not
+        the one that is `banned`."""
         scores = self._penalise(logits.float())
+        if banned is not None:
+            scores = scores.index_fill(0, torch.tensor([banned], device=scores.device), float("-inf"))
         if allowed is not None:
             kept = torch.from_numpy(allowed).to(scores.device)
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
@@ -44,7 +49,13 @@ class Sampler:
 
     def _draw(self, scores: Tensor) -> Tensor:
         """Draw from the smallest set of ids whose probabilities reach top_p; the most likely id is always in it."""
-        probabilities, ids = scores.softmax(-1).sort(descending=True)
-        before = probabilities.cumsum(-1) - probabilities
-        probabilities = probabilities.masked_fill((before >= self.sampling.top_p) & (before > 0), 0)
-        return ids[torch.multinomial(probabilities, 1, generator=self.generator)].squeeze(0)
+        probabilities = scores.softmax(-1)
+        if self.sampling.top_p == 1:
+            return torch.multinomial(probabilities, 1, generator=self.generator).squeeze(0)
+        for size in (min(NUCLEUS, len(scores)), len(scores)):  # sorting all of a large vocabulary takes longer
+            likely, ids = probabilities.topk(size)
+            if likely.sum() >= self.sampling.top_p:
+                break
+        before = likely.cumsum(-1) - likely
+        likely = likely.masked_fill((before >= self.sampling.top_p) & (before > 0), 0)
+        return ids[torch.multinomial(likely, 1, generator=self.generator)].squeeze(0)

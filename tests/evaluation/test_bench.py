@@ -116,32 +116,68 @@ def test_decode_is_judged_by_its_quickest_answer() -> None:
     slow = answer.Answer(Timings(prompt_tokens=100, new_tokens=3), 1.0, (0.5, 0.7))
     quick = answer.Answer(Timings(prompt_tokens=200, new_tokens=4), 1.0, (0.1, 0.2, 0.9))
     empty = answer.Answer(Timings(prompt_tokens=200, new_tokens=1), 1.0, ())
-    judged = answer.judge_decode(config, [slow, quick, empty], torch.bfloat16, roof=1e10)
+    judged = answer.judge_decode(config, [slow, quick, empty], torch.bfloat16, 2, roof=1e10)
     assert judged is not None
     assert (judged["seconds_per_token"], judged["fastest"], judged["slowest"]) == (0.2, 0.1, 0.9)
     moved = costs.decode_bytes(config.language_config, 202, torch.bfloat16)
     assert judged["mbu"] == pytest.approx(moved / 0.2 / 1e10)
-    assert answer.judge_decode(config, [empty], torch.bfloat16, roof=1e10) is None
+    assert answer.judge_decode(config, [empty], torch.bfloat16, 2, roof=1e10) is None
 
 
 def test_the_last_line_of_an_answer_bench_is_json(quick_roofs: None, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["bench", "--model", str(CHECKPOINT), "--repeats", "1", "--tokens", "5"]
+    argv = ["bench", "--model", str(CHECKPOINT), "--repeats", "1", "--tokens", "5", "--what", "answer"]
     assert main(argv) == 0
     *shown, last = capsys.readouterr().out.splitlines()
     result = json.loads(last)
-    assert result["what"] == "answer" and result["dtype"] == "float32"
-    assert (result["vision"]["tiles"], result["decode"]["tokens"]) == (7, 5)
-    assert result["prefill"]["tokens"] > 1415  # the picture's and those of the question
-    assert 0 < result["first_token"]["seconds"] >= result["vision"]["seconds"] + result["prefill"]["seconds"]
-    assert all(result[stage]["mfu"] > 0 for stage in ("vision", "prefill")) and result["decode"]["mbu"] > 0
+    one = result["answer"]
+    assert result["dtype"] == "float32" and result["roofs"]["read"] > 0
+    assert (one["vision"]["tiles"], one["decode"]["tokens"]) == (7, 5)
+    assert one["prefill"]["tokens"] > 1415  # the picture's and those of the question
+    assert 0 < one["first_token"]["seconds"] >= one["vision"]["seconds"] + one["prefill"]["seconds"]
+    assert all(one[stage]["mfu"] > 0 for stage in ("vision", "prefill")) and one["decode"]["mbu"] > 0
     assert any("tokens/s" in line for line in shown) and any("GB/s" in line for line in shown)
+
+
+def test_a_step_for_many_reads_the_experts_that_one_of_them_chose() -> None:
+    config = decoder("small")
+    one = costs.decode_bytes(config, 0, torch.bfloat16)
+    expert = costs.routed_weights(config) * 2
+    assert costs.decode_bytes(config, 0, torch.bfloat16, batch=2) - one == pytest.approx(expert * 6 * 58 / 64, rel=1e-6)
+    most = costs.decode_bytes(config, 0, torch.bfloat16, batch=10_000)
+    assert most - one == pytest.approx(expert * 58, rel=1e-6)
+    assert costs.decode_bytes(config, 100, torch.bfloat16, batch=3) > costs.decode_bytes(
+        config, 0, torch.bfloat16, 2, 3
+    )
+    assert costs.decode_bytes(config, 0, torch.bfloat16, weight_bytes=1) == one // 2
+
+
+@pytest.mark.slow
+def test_the_other_parts_of_the_bench(
+    quick_roofs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench.decode, "STEPS", 2)
+    monkeypatch.setattr(bench.decode, "BATCHES", (1, 3))
+    monkeypatch.setattr(bench.decode, "CONTEXT", 40)
+    monkeypatch.setattr(bench.agreement, "ANSWERS", 1)
+    argv = ["bench", "--model", str(CHECKPOINT), "--repeats", "1", "--tokens", "12", "--chats", "3"]
+    argv += ["--what", "decode", "reuse", "chats", "agreement", "--against", "plain", "int8"]
+    assert main(argv) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    steps = result["decode"]["steps"]
+    assert [(step["weights"], step["batch"]) for step in steps] == [
+        (weights, batch) for batch in (1, 3) for weights in ("float32", "plain torch", "int8")
+    ]
+    assert all(step["mbu"] > 0 for step in steps)
+    assert len(result["chats"]["tokens_per_second"]) == 3 and result["chats"]["longest_stall"] > 0
+    assert result["reuse"]["fastest"].keys() == {"cold", "follow-up", "same picture", "same picture, other owner"}
+    assert 0.5 < result["agreement"]["top1"] <= 1
 
 
 def test_a_load_bench_reads_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(load, "in_fresh_process", lambda run, *arguments: run(*arguments))  # which takes seconds
     assert main(["bench", "--what", "load", "--model", str(CHECKPOINT), "--dtype", "bfloat16"]) == 0
     *shown, last = capsys.readouterr().out.splitlines()
-    result = json.loads(last)
+    result = json.loads(last)["load"]
     assert (result["what"], result["dtype"]) == ("load", "bfloat16")
     on_disk = (CHECKPOINT / "model.safetensors").stat().st_size  # float32, with a header
     assert on_disk * 0.45 < result["weights"] < on_disk * 0.5
@@ -154,7 +190,7 @@ def test_a_load_bench_reads_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.slow
 def test_a_load_bench_writes_a_preset_and_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--what", "load", "--model", "nano", "--folder", str(tmp_path)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])["load"]
     assert result["model"] == "nano"
     if result["peak_memory"]:
         assert result["peak_memory"] < result["target"]

@@ -102,6 +102,10 @@ def test_int8_is_within_half_a_step_of_every_weight() -> None:
     assert ((kernels.dequantise(numbers, scale, torch.float32) - weight).abs() <= scale[..., None] * 0.5001).all()
 
 
+def test_tiny_numbers_survive_in_the_rest_of_the_process() -> None:
+    assert float.fromhex("0x1p-1074") * 1.0 > 0  # what -ffast-math would take away
+
+
 def test_gradients_go_through_torch() -> None:
     weight = torch.randn(4, 8, requires_grad=True)
     kernels.linear(torch.randn(1, 8), weight).sum().backward()

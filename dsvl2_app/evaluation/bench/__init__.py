@@ -1,8 +1,7 @@
 """`python -m dsvl2_app bench`: how fast this machine runs the model, as shares of what the machine could do.
 
-A table while it runs; the last line is one JSON object. What is measured is a module each: `answer` (loading, vision,
-prefill and decode through the worker that the app uses) and `load` (reading a checkpoint, in a fresh process). They
-compare times with `costs`, what the work must cost by the configuration, and `roofs`, what the machine can do.
+A table while it runs; the last line is one JSON object. What is measured is a module each; they compare times with
+`costs`, what the work must cost by the configuration, and `roofs`, what the machine can do, measured in between.
 """
 
 from __future__ import annotations
@@ -10,26 +9,102 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
 
+import torch
+
+from dsvl2_app.engine.loading import choose_device, load_engine
+from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.evaluation.bench import answer, load
+from dsvl2_app.evaluation.bench import agreement, answer, chats, decode, load, peers, reuse, table
+from dsvl2_app.evaluation.bench.memory import peak_memory
+from dsvl2_app.evaluation.bench.roofs import RoofMeter
+from dsvl2_app.model import kernels
 from dsvl2_app.settings import Settings, add_model_flags
+
+PARTS = {
+    "answer": "vision, prefill and decode of one answer through the worker that the app uses",
+    "decode": "steps of the decoder at batch sizes 1 to 16",
+    "reuse": "first token of a new picture, a known one, and a follow-up question",
+    "chats": "many at once, and the longest stall while somebody else's picture is read",
+    "agreement": "what int8 weights change",
+    "peers": "transformers' deepseek_v2 layers and a loop without a cache",
+    "load": "reading a checkpoint, in a fresh process",
+}
+USUAL = ("answer", "decode", "reuse", "chats")
+AGAINST = ("plain", "int8")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--what", choices=("answer", "load"), default="answer", help="(default: answer)")
-    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="answer: tokens to generate (default: 64)")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="answer: measure so often (default: 3)")
+    what = "; ".join(f"{name}: {text}" for name, text in PARTS.items())
+    parser.add_argument("--what", nargs="+", choices=PARTS, default=USUAL, help=f"{what} (default: {' '.join(USUAL)})")
+    parser.add_argument(
+        "--against", nargs="+", choices=(*AGAINST, "transformers"), default=(), help="decode: run beside"
+    )
+    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="answer, chats: new tokens (default: 64)")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="answer, reuse: so often (default: 3)")
+    parser.add_argument("--chats", type=int, default=8, metavar="N", help="chats at once (default: 8)")
     parser.add_argument("--folder", help="load: write the checkpoint here and keep it (default: temporary)")
     add_model_flags(parser)
 
 
 def run(flags: argparse.Namespace) -> None:
     """Measure speed and memory on this machine, as shares of what the machine could do."""
-    if flags.repeats < 1:
-        raise SettingsError(f"--repeats is {flags.repeats}; measure at least once.")
-    if flags.what == "load":
-        result = load.measure(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}), flags.folder)
-    else:
-        result = answer.measure(Settings.choose(flags, os.environ), flags.tokens, flags.repeats)
+    for name in ("repeats", "tokens", "chats"):
+        if getattr(flags, name) < 1:
+            raise SettingsError(f"--{name} is {getattr(flags, name)}; choose 1 or more.")
+    parts = [*flags.what, *["peers"] * ("transformers" in flags.against and "peers" not in flags.what)]
+    result: dict[str, Any] = {}
+    if "load" in parts:
+        result["load"] = load.measure(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}), flags.folder)
+    if set(parts) - {"load"}:
+        result |= measure(Settings.choose(flags, os.environ), parts, flags)
     print(json.dumps(result), flush=True)
+
+
+def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> dict[str, Any]:
+    """Everything but loading, on one engine, with one meter of the roofs."""
+    load_before, device = table.load_average(), choose_device(settings.device)
+    if settings.compile == "auto" and device.type == "cpu" and kernels.find_compiler():
+        settings = replace(settings, compile="on")  # not meanwhile
+    started = time.perf_counter()
+    engine = load_engine(settings)
+    seconds, card = time.perf_counter() - started, engine.card
+    table.show_title(card.name, card.source, card.dtype, card.device, f"{torch.get_num_threads()} threads")
+    table.show("load", seconds, f"{card.parameters:,} parameters")
+    meter = RoofMeter(engine.model.device, engine.model.dtype)
+    meter.sample()
+    result: dict[str, Any] = {
+        "model": card.name,
+        "source": card.source,
+        "dtype": card.dtype,
+        "device": card.device,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "kernels": kernels.is_built(),
+        "load": {"seconds": seconds, "parameters": card.parameters},
+    }
+    with closing(Worker(engine)) as worker:
+        if "answer" in parts:
+            result["answer"] = answer.measure(engine, worker, meter, flags.tokens, flags.repeats)
+        if "reuse" in parts:
+            result["reuse"] = reuse.measure(worker, flags.repeats)
+        if "chats" in parts:
+            result["chats"] = chats.measure(worker, flags.chats, flags.tokens)
+    result["peak_memory"] = peak_memory()  # before others take memory of their own
+    if "decode" in parts:
+        result["decode"] = decode.measure(settings, engine, meter, tuple(flags.against))
+    if "agreement" in parts:
+        result["agreement"] = agreement.measure(settings, engine)
+    if "peers" in parts:
+        result["peers"] = peers.measure(engine.model.device, meter)
+    result["roofs"] = {"read": meter.best.read, "matrix": meter.best.matrix}
+    result["load_average"] = [load_before, table.load_average()]
+    rates = (f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in meter.best.matrix.items())
+    table.show("peak memory", None, table.gigabytes(result["peak_memory"]))
+    table.show("roofs", None, f"read {meter.best.read / 1e9:.1f} GB/s", *rates)
+    table.show("load average", None, table.from_to(*result["load_average"]))
+    return result

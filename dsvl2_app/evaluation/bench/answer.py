@@ -1,4 +1,4 @@
-"""One question about one picture, through the worker that the app uses: loading, vision, prefill, decode.
+"""One question about one picture, through the worker that the app uses: vision, prefill, decode.
 
 MFU is what the work must cost, divided by its time and by the machine's matrix rate in the model's dtype; MBU the bytes
 that must move per new token, divided by its time and by the rate at which the machine reads memory.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,14 +16,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.request import Request, Sampling, Timings
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench import costs, table
-from dsvl2_app.evaluation.bench.memory import peak_memory
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
 from dsvl2_app.model.configuration import DeepseekVL2Config
-from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
 
 PICTURE_SIZE = 1000, 400
@@ -40,48 +37,25 @@ class Answer:
     gaps: tuple[float, ...]
 
 
-def measure(settings: Settings, tokens: int, repeats: int) -> dict[str, Any]:
+def measure(engine: Engine, worker: Worker, meter: RoofMeter, tokens: int, repeats: int) -> dict[str, Any]:
     """The best of several answers, stage by stage, with the roofs measured in between."""
-    load_before = table.load_average()
-    started = time.perf_counter()
-    engine = load_engine(settings)
-    load_seconds = time.perf_counter() - started
-    card, config, dtype = engine.card, engine.model.config, engine.model.config.dtype
-    table.show_title(card.name, card.source, card.dtype, card.device, f"{torch.get_num_threads()} threads")
-    table.show("load", load_seconds, f"{card.parameters:,} parameters")
-
-    meter = RoofMeter(engine.model.device, dtype)
-    answers, peak = [], None
-    with closing(Worker(engine)) as worker:
-        for number in range(repeats):
-            answers.append(ask(worker, number, Sampling(max_new_tokens=tokens)))
-            show_stages(f"answer {number + 1}", answers[-1].timings)
-            if peak is None:
-                peak = peak_memory()  # before the meter takes memory of its own
-            meter.sample()
-
+    config, dtype = engine.model.config, engine.model.dtype
+    sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
+    answers = []
+    for number in range(repeats):
+        answers.append(ask(worker, number, sampling))
+        show_stages(f"answer {number + 1}", answers[-1].timings)
+        meter.sample()
     timings = [answer.timings for answer in answers]
-    quickest_vision = min(timings, key=lambda each: each.vision)
-    quickest_prefill = min(timings, key=lambda each: each.prefill)
-    matrix_roof = meter.best.matrix[card.dtype]
+    matrix_roof = meter.best.matrix[str(dtype).removeprefix("torch.")]
+    weight_bytes = engine.model.lm_head.weight.element_size()
     result = {
-        "what": "answer",
-        "model": card.name,
-        "source": card.source,
-        "dtype": card.dtype,
-        "device": card.device,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
         "picture": PICTURE_SIZE,
         "repeats": repeats,
-        "load": {"seconds": load_seconds, "parameters": card.parameters},
-        "vision": judge_vision(config, quickest_vision, matrix_roof),
-        "prefill": judge_prefill(config, quickest_prefill, matrix_roof),
+        "vision": judge_vision(config, min(timings, key=lambda each: each.vision), matrix_roof),
+        "prefill": judge_prefill(config, min(timings, key=lambda each: each.prefill), matrix_roof),
         "first_token": {"seconds": min(answer.first_token for answer in answers)},
-        "decode": judge_decode(config, answers, dtype, meter.best.read),
-        "peak_memory": peak,
-        "roofs": {"read": meter.best.read, "matrix": meter.best.matrix},
-        "load_average": [load_before, table.load_average()],
+        "decode": judge_decode(config, answers, dtype, weight_bytes, meter.best.read),
     }
     show(result)
     return result
@@ -89,7 +63,7 @@ def measure(settings: Settings, tokens: int, repeats: int) -> dict[str, Any]:
 
 def ask(worker: Worker, seed: int, sampling: Sampling) -> Answer:
     """Stream an answer about a picture of its own, which no cache can know."""
-    picture = Image.fromarray(np.random.default_rng(seed).integers(256, size=(*PICTURE_SIZE[::-1], 3), dtype=np.uint8))
+    picture = draw_noise(seed)
     messages = [{"role": "user", "content": place_images(QUESTION, [picture])}]
     moments, timings, first = [], Timings(), None
     with worker.submit(Request(messages, sampling)) as stream:
@@ -99,6 +73,11 @@ def ask(worker: Worker, seed: int, sampling: Sampling) -> Answer:
                 first = first or time.perf_counter() - stream.submitted
                 moments.append(timings.decode)
     return Answer(timings, first or 0.0, tuple(late - early for early, late in pairwise(moments)))
+
+
+def draw_noise(seed: int, size: tuple[int, int] = PICTURE_SIZE) -> Image.Image:
+    numbers = np.random.default_rng(seed).integers(256, size=(*size[::-1], 3), dtype=np.uint8)
+    return Image.fromarray(numbers)
 
 
 def judge_vision(config: DeepseekVL2Config, timings: Timings, roof: float) -> dict[str, Any]:
@@ -122,7 +101,7 @@ def judge_prefill(config: DeepseekVL2Config, timings: Timings, roof: float) -> d
 
 
 def judge_decode(
-    config: DeepseekVL2Config, answers: list[Answer], dtype: torch.dtype, roof: float
+    config: DeepseekVL2Config, answers: list[Answer], dtype: torch.dtype, weight_bytes: int, roof: float
 ) -> dict[str, Any] | None:
     """The answer with the quickest median token; None where the model ended all before a second token."""
     answers = [answer for answer in answers if answer.gaps]
@@ -131,7 +110,7 @@ def judge_decode(
     quickest = min(answers, key=lambda answer: statistics.median(answer.gaps))
     seconds = statistics.median(quickest.gaps)
     context = quickest.timings.prompt_tokens + quickest.timings.new_tokens // 2
-    moved = costs.decode_bytes(config.language_config, context, dtype)
+    moved = costs.decode_bytes(config.language_config, context, dtype, weight_bytes)
     return {
         "seconds_per_token": seconds,
         "fastest": min(quickest.gaps),
@@ -150,7 +129,7 @@ def show_stages(name: str, timings: Timings) -> None:
 
 
 def show(result: dict[str, Any]) -> None:
-    vision, prefill, decode, roofs = (result[name] for name in ("vision", "prefill", "decode", "roofs"))
+    vision, prefill, decode = (result[name] for name in ("vision", "prefill", "decode"))
     table.show("first token", result["first_token"]["seconds"])
     table.show(f"vision, {vision['tiles']} tiles, each", vision["seconds_per_tile"], "", f"MFU {vision['mfu']:.2f}")
     rate = f"{prefill['tokens_per_second']:,.0f} tokens/s"
@@ -160,7 +139,3 @@ def show(result: dict[str, Any]) -> None:
         table.show("decode, median token", decode["seconds_per_token"], rate, f"MBU {decode['mbu']:.2f}")
     else:
         table.show("decode", None, "the answers were too short")
-    table.show("peak memory", None, table.gigabytes(result["peak_memory"]))
-    rates = (f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in roofs["matrix"].items())
-    table.show("roofs", None, f"read {roofs['read'] / 1e9:.1f} GB/s", *rates)
-    table.show("load average", None, table.from_to(*result["load_average"]))

@@ -35,9 +35,21 @@ def prefill_flops(config: DecoderConfig, tokens: int) -> int:
     return 2 * (tokens * layer_weights(config) + attention)
 
 
-def decode_bytes(config: DecoderConfig, context: int, dtype: torch.dtype) -> int:
-    """One new token at batch 1: every active weight and the cache of `context` tokens pass through memory once."""
-    return (active_weights(config) + context * cache_width(config)) * dtype.itemsize
+def decode_bytes(
+    config: DecoderConfig, context: int, dtype: torch.dtype, weight_bytes: int | None = None, batch: int = 1
+) -> int:
+    """One new token of each of `batch` answers: every weight that one of them needs and the cache of `context` tokens
+    of each pass through memory once. Which experts tokens choose counts as independent."""
+    distinct = 1 - (1 - (config.num_experts_per_tok or 0) / (config.n_routed_experts or 1)) ** batch
+    dense = active_weights(config) - routed_weights(config) * (config.num_experts_per_tok or 0)
+    weights = dense + distinct * routed_weights(config) * (config.n_routed_experts or 0)
+    return int(weights * (weight_bytes or dtype.itemsize) + batch * context * cache_width(config) * dtype.itemsize)
+
+
+def routed_weights(config: DecoderConfig) -> int:
+    """One routed expert of every layer that has them."""
+    layers = sum(not config.is_dense(layer) for layer in range(config.num_hidden_layers))
+    return layers * 3 * config.hidden_size * (config.moe_intermediate_size or 0)
 
 
 def cache_width(config: DecoderConfig) -> int:

@@ -31,12 +31,12 @@ class RoofMeter:
         self.dtypes = dict.fromkeys((torch.bfloat16, torch.float32, *dtypes))
         self.best = Roofs(0.0, {_name(dtype): 0.0 for dtype in self.dtypes})
 
-    def sample(self) -> None:
+    def sample(self, *, matrices: bool = True) -> None:
         numbers = torch.ones(READ_BYTES // 4, device=self.device)
         read = READ_BYTES / self._time(numbers.sum)
         del numbers
         matrix = dict(self.best.matrix)
-        for dtype in self.dtypes:
+        for dtype in self.dtypes if matrices else ():
             left, right = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE, dtype=dtype, device=self.device)
             rate = 2 * MATRIX_SIDE**3 / self._time(lambda left=left, right=right: F.linear(left, right))
             matrix[_name(dtype)] = max(matrix[_name(dtype)], rate)
@@ -46,14 +46,15 @@ class RoofMeter:
         """Seconds of the fastest try."""
         seconds: list[float] = []
         while sum(seconds) < SECONDS or not seconds:
-            self._wait()
+            self.wait()
             started = time.perf_counter()
             run()
-            self._wait()
+            self.wait()
             seconds.append(time.perf_counter() - started)
         return min(seconds)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Until the device has done what it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 

@@ -1,0 +1,59 @@
+"""Many at once: how fast everybody's answer comes, and how long a stream stalls while another's picture is read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+from typing import Any
+
+from dsvl2_app.engine.request import Request, Sampling
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.evaluation.bench import table
+from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
+from dsvl2_app.text.prompt import place_images
+
+LARGE = 1200, 1200  # px, a grid of nine tiles
+
+
+def measure(worker: Worker, chats: int, tokens: int) -> dict[str, Any]:
+    streams = stream_together(worker, [write(f"Tell me more about number {n}.", tokens, str(n)) for n in range(chats)])
+    overlap = min(stream[-1] for stream in streams)  # while all of them write
+    rates = [sum(moment <= overlap for moment in stream) / (overlap - stream[0]) for stream in streams]
+    total = sum(rates)
+    table.show(f"{chats} chats, slowest", None, f"{min(rates):.1f} tokens/s", f"{total:.1f} in all")
+
+    alone = Sampling(max_new_tokens=1)
+    picture = Request([{"role": "user", "content": place_images(QUESTION, [draw_noise(7, LARGE)])}], alone)
+    calm, reading = (
+        write("Tell me more.", tokens * 4, "reader"),
+        threading.Timer(0.1, lambda: list(worker.submit(picture))),
+    )
+    reading.start()
+    (moments,) = stream_together(worker, [calm])
+    reading.join()
+    stall = max(late - early for early, late in pairwise(moments))
+    table.show("longest stall beside nine tiles", stall)
+    return {"chats": chats, "tokens_per_second": rates, "total": total, "longest_stall": stall}
+
+
+def write(text: str, tokens: int, owner: str) -> Request:
+    sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
+    return Request([{"role": "user", "content": text}], sampling, owner=owner)
+
+
+def stream_together(worker: Worker, requests: list[Request]) -> list[list[float]]:
+    """When each token of each answer came."""
+    moments: list[list[float]] = [[] for _ in requests]
+
+    def read(number: int) -> None:
+        for step in worker.submit(requests[number]):
+            if step.stage == "decode":
+                moments[number].append(time.perf_counter())
+
+    readers = [threading.Thread(target=read, args=(number,)) for number in range(len(requests))]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    return moments

@@ -1,0 +1,122 @@
+"""Steps of the decoder at several batch sizes, against other ways to run them, with the read roof in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dsvl2_app.engine.engine import Engine, Feed
+from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.evaluation.bench import costs, table
+from dsvl2_app.evaluation.bench.roofs import RoofMeter
+from dsvl2_app.model import kernels
+from dsvl2_app.model.cache import KVCache
+from dsvl2_app.settings import Settings
+
+BATCHES = (1, 2, 4, 8, 16)
+CONTEXT = 1000  # tokens that every answer has behind it
+STEPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    name: str
+    engine: Engine
+    plain: bool  # without the compiled kernels
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.engine.model.lm_head.weight.element_size()
+
+
+def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple[str, ...]) -> dict[str, Any]:
+    """Tokens per second and share of the read roof; `against` names "plain" and "int8"."""
+    candidates = [Candidate(engine.card.dtype, engine, plain=False)]
+    if "plain" in against:
+        candidates.append(Candidate("plain torch", engine, plain=True))
+    if "int8" in against and settings.quantize == "none":
+        candidates.append(Candidate("int8", load_engine(replace(settings, quantize="int8", compile="on")), plain=False))
+    results = []
+    for batch in BATCHES:
+        fastest = race([step_of(candidate, batch) for candidate in candidates], meter)
+        for candidate, seconds in zip(candidates, fastest, strict=True):
+            config, dtype = candidate.engine.model.config.language_config, candidate.engine.model.config.dtype
+            moved = costs.decode_bytes(config, CONTEXT, dtype, candidate.weight_bytes, batch)
+            results.append(
+                {
+                    "weights": candidate.name,
+                    "batch": batch,
+                    "seconds": seconds,
+                    "tokens_per_second": batch / seconds,
+                    "mbu": moved / seconds / meter.best.read,
+                }
+            )
+            rate = f"{batch / seconds:.1f} tokens/s"
+            table.show(f"decode {candidate.name}, {batch} at once", seconds, rate, f"MBU {results[-1]['mbu']:.2f}")
+    return {"context": CONTEXT, "steps": results}
+
+
+def step_of(candidate: Candidate, batch: int) -> Callable[[], Any]:
+    """One step for `batch` answers; what the caches hold is noise, which costs the same."""
+    engine, caches = candidate.engine, [fill_cache(candidate.engine, CONTEXT) for _ in range(batch)]
+    vocabulary = engine.vocabulary or engine.model.config.language_config.vocab_size
+    tokens = iter(torch.randint(3, vocabulary, (10_000,)).tolist())  # so that experts change
+
+    def step() -> Tensor:
+        for cache in caches:
+            cache.truncate(CONTEXT)
+        with without_kernels() if candidate.plain else kept():
+            return engine.forward([Feed(next(tokens), cache) for cache in caches])
+
+    return step
+
+
+@torch.inference_mode()
+def fill_cache(engine: Engine, length: int) -> KVCache:
+    config = engine.model.config.language_config
+    cache = KVCache(config, length + 1)
+    shapes = [(1, 1, length, config.kv_lora_rank), (1, 1, length, config.qk_rope_head_dim)]
+    if not config.use_mla:
+        shapes = [(1, config.num_key_value_heads, length, config.head_dim)] * 2
+    for layer in range(config.num_hidden_layers):
+        cache.update(
+            *(torch.randn(shape, dtype=engine.model.dtype, device=engine.model.device) for shape in shapes), layer
+        )
+    return cache
+
+
+def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
+    """Fastest seconds of each, in turn, so that what disturbs one disturbs all."""
+    fastest = [float("inf")] * len(steps)
+    for round_ in range(STEPS):
+        for number, step in enumerate(steps):
+            meter.wait()
+            started = time.perf_counter()
+            step()
+            meter.wait()
+            if round_:  # the first one warms up
+                fastest[number] = min(fastest[number], time.perf_counter() - started)
+        meter.sample(matrices=False)
+    return fastest
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    was_built = kernels.is_built()
+    kernels.remove()
+    try:
+        yield
+    finally:
+        if was_built:
+            kernels.build()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    yield

@@ -1,0 +1,50 @@
+"""How soon the first token comes: of a new picture, of one seen before, of a follow-up question."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+from dsvl2_app.engine.request import Request, Sampling
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.evaluation.bench import table
+from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
+from dsvl2_app.text.prompt import place_images
+
+ANSWER_TOKENS = 16
+
+
+def measure(worker: Worker, repeats: int) -> dict[str, Any]:
+    seconds: dict[str, list[float]] = {"cold": [], "follow-up": [], "same picture": [], "same picture, other owner": []}
+    for number in range(repeats):
+        picture, owner = draw_noise(1000 + number), f"owner {number}"
+        first = [{"role": "user", "content": place_images(QUESTION, [picture])}]
+        cold, answer = ask(worker, first, owner)
+        turns = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "What is on the left?"}]
+        other = [{"role": "user", "content": place_images("Which colours are there?", [picture])}]
+        for name, taken in (
+            ("cold", cold),
+            ("follow-up", ask(worker, turns, owner)[0]),
+            ("same picture", ask(worker, other, owner)[0]),
+            ("same picture, other owner", ask(worker, other, f"other {number}")[0]),
+        ):
+            seconds[name].append(taken)
+    fastest = {name: min(each) for name, each in seconds.items()}
+    for name, taken in fastest.items():
+        sooner = "" if name == "cold" else f"{fastest['cold'] / taken:.1f} times sooner"
+        table.show(f"first token, {name}", taken, sooner)
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    return {"fastest": fastest, "median": medians}
+
+
+def ask(worker: Worker, messages: list[dict[str, Any]], owner: str) -> tuple[float, str]:
+    """Seconds to the first token, and the answer."""
+    sampling = Sampling(max_new_tokens=ANSWER_TOKENS, min_new_tokens=ANSWER_TOKENS)
+    first, text = 0.0, ""
+    with worker.submit(Request(messages, sampling, owner=owner)) as stream:
+        for step in stream:
+            if step.stage == "decode" and not first:
+                first = time.perf_counter() - stream.submitted
+            text += step.text
+    return first, text
