@@ -11,7 +11,7 @@ import torch
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.model import kernels
+from dsvl2_app.model import compiled
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
@@ -78,16 +78,16 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
 
 def build_kernels(when: str, device: torch.device) -> None:
     """ "on": before anything is served; "auto": meanwhile, the first requests run without; "off": not at all."""
-    kernels.remove()
+    compiled.remove()
     if when == "on":
-        kernels.build()
+        compiled.build()
     elif when == "auto" and device.type == "cpu":
         threading.Thread(target=_build_meanwhile, name="build kernels", daemon=True).start()
 
 
 def _build_meanwhile() -> None:
     try:
-        kernels.build()
+        compiled.build()
     except SettingsError as error:
         logger.info("Answers come more slowly than they could: %s", error)
 

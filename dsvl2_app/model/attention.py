@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dsvl2_app.model.cache import CacheBatch
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.kernels import attend_one
+from dsvl2_app.model.kernels import attend, attend_one
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
@@ -150,37 +150,16 @@ class MultiHeadLatentAttention(nn.Module):
         return self.kv_a_layernorm(latent), rotate_pairs(rope_key, rotary)
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """Softmax attention [B, H, T, ...] x [B, H, S, ...]; `mask` True = may look; None with T == S > 1 is causal.
-
-    On CPU the fast kernel wants keys and values of one width and one number of heads, and falls back to a slow
-    one without a word, so narrower values are padded for it.
-    """
-    if keys.shape[1] != queries.shape[1]:
-        groups = queries.shape[1] // keys.shape[1]
-        keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
-    width = values.shape[-1]
-    if width < keys.shape[-1]:
-        values = F.pad(values, (0, keys.shape[-1] - width))
-    causal = mask is None and queries.shape[2] > 1
-    context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal, scale=scale)
-    return context[..., :width]
-
-
 def visible(mask: Tensor | None, new: int, total: int, device: torch.device) -> Tensor | None:
-    """Which of S tokens each of T new ones may look at, [B or 1, 1, T, S] bool; None where `attend` needs none.
+    """Which of S tokens each of T new ones may look at, [B, 1, T, S] bool; None where that is all up to itself.
 
     `mask` [B, S] is False at padding. A padded query still sees itself: a row of nothing would be NaN, and NaN
     spreads through values even where their weight is 0. A mask of four dimensions is taken as it is.
     """
-    if mask is not None and mask.dim() == 4:
+    if mask is None or mask.dim() == 4:
         return mask
-    if mask is not None and bool(mask.all()):
-        mask = None
-    if mask is None and (new == 1 or new == total):
+    if bool(mask.all()):
         return None
     causal = torch.ones(new, total, dtype=torch.bool, device=device).tril(total - new)
-    if mask is None:
-        return causal[None, None]
     itself = torch.eye(total, dtype=torch.bool, device=device)[total - new :]
     return (causal & mask.bool()[:, None, None, :]) | itself

@@ -1,87 +1,25 @@
-"""The one place where kernels are chosen: C for a few rows on a CPU, torch for everything else.
+"""The one place where kernels are chosen, for what decides speed: products with weights, and attention.
 
 One token passes every active weight once, so decode on a CPU is as fast as memory is read; torch's matrix products
-reach a third to a half of that for a handful of rows, kernels.c all of it. It is compiled when `build` is called (a
-second or two; kept between starts) and used from then on. Without a compiler everything runs as well, only slower:
-each function here has its plain equivalent beside it.
+reach a third to a half of that for a handful of rows, the compiled ones (`compiled`, kernels.c) all of it. Whatever is
+chosen, the plain way stands beside it and gives the same result.
 
 int8 weights come with a float32 scale per output channel: `weight[f, d] * scale[f]`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
 
-from dsvl2_app.errors import SettingsError
+from dsvl2_app.model import compiled
 
-SOURCE = Path(__file__).with_name("kernels.c")
-FLAGS = (
-    *("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
-    # of -ffast-math what lets sums be reordered; the rest would round tiny numbers to 0 in the whole process
-    *("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-fno-math-errno"),
-)
 FEW_ROWS = 16  # up to here weights are read from memory longer than they are multiplied
-HEADS_AT_ONCE = 4
+HEADS_AT_ONCE = 4  # of a tile, whose scores stay in caches
+QUERIES_AT_ONCE = 128
 FEW_ROWS_PLAIN = 4  # the same for torch's matrix products, one per (token, expert) pair
-SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.int8: "int8"}
-
-logger = logging.getLogger(__name__)
-_library: ctypes.CDLL | None = None
-
-
-def build() -> None:
-    """Compile kernels.c for this processor unless that was done before, and use it from now on.
-
-    Raises SettingsError where there is no C compiler or it fails.
-    """
-    global _library
-    compiler = find_compiler()
-    if compiler is None:
-        raise SettingsError("--compile on needs a C compiler; install gcc, or leave it at auto or off.")
-    identity = "\n".join((SOURCE.read_text(), *FLAGS, compiler, platform.machine(), _processor()))
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsvl2"
-    target = folder / f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
-    try:
-        if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                fresh = Path(scratch) / target.name
-                command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCE), "-lm"]
-                subprocess.run(command, check=True, capture_output=True, text=True)
-                fresh.replace(target)  # in one step, whoever else compiles at the same time
-        _library = _declare(ctypes.CDLL(str(target)))
-    except (OSError, subprocess.CalledProcessError) as error:
-        detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise SettingsError(
-            f"The compiler {compiler} could not build the kernels ({detail[0] if detail else error}); "
-            "start with --compile off."
-        ) from error
-
-
-def find_compiler() -> str | None:
-    return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-
-
-def remove() -> None:
-    """Back to torch alone."""
-    global _library
-    _library = None
-
-
-def is_built() -> bool:
-    return _library is not None
 
 
 # -- matrices -----------------------------------------------------------------------------------------------------
@@ -90,7 +28,7 @@ def is_built() -> bool:
 def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
     """Rows [..., D] times weight [F, D] -> [..., F]."""
     if bias is None and rows.numel() <= FEW_ROWS * rows.shape[-1] and _fits(rows, weight):
-        outputs = _multiply(rows.reshape(-1, rows.shape[-1]), weight[None], scale)
+        outputs = compiled.multiply(rows.reshape(-1, rows.shape[-1]), weight[None], scale)
         return outputs.to(rows.dtype).unflatten(0, rows.shape[:-1])
     return F.linear(rows, dequantise(weight, scale, rows.dtype), bias)
 
@@ -98,7 +36,7 @@ def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None, bias: Tens
 def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
     """Pair p multiplies row `p // share` of rows [P / share, D] with weights[experts[p]] [E, F, D] -> [P, F]."""
     if _fits(rows, weights):
-        return _multiply(rows, weights, scales, experts).to(rows.dtype)
+        return compiled.multiply(rows, weights, scales, experts).to(rows.dtype)
     rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
     if rows.device.type == "cpu":  # indexing a stack with a number is a view, with a tensor a copy
         each = zip(rows.split(1), experts.tolist(), strict=True)
@@ -149,6 +87,44 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 # -- attention ----------------------------------------------------------------------------------------------------
 
 
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """Softmax attention [B, H, T, K] x [B, G, S, K] -> [B, H, T, V]; `mask` True = may look. Without one every token
+    looks at itself, the last of S, and at all before.
+
+    On a CPU torch's fast kernel wants keys and values of one width and one number of heads, and falls back to a slow
+    one without a word, so narrower values are padded for it.
+    """
+    new, total = queries.shape[2], keys.shape[2]
+    if keys.shape[1] != queries.shape[1]:
+        groups = queries.shape[1] // keys.shape[1]
+        keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
+    if mask is None and new > 1 and _is_bfloat16_on_cpu(queries):
+        return _attend_in_blocks(queries, keys, values, scale)
+    width = values.shape[-1]
+    if width < keys.shape[-1]:
+        values = F.pad(values, (0, keys.shape[-1] - width))
+    causal = mask is None and new == total > 1
+    if mask is None and 1 < new < total:
+        mask = causal_lower_right(new, total)
+    context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal, scale=scale)
+    return context[..., :width]
+
+
+def _attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """`attend` without a mask as matrix products with scores in bfloat16, as the official code has them: no work for
+    what lies ahead of a block of queries, and less than half the time of torch's kernel on a CPU."""
+    new, past = queries.shape[2], keys.shape[2] - queries.shape[2]
+    context = torch.empty(*queries.shape[:3], values.shape[-1], dtype=queries.dtype)
+    ahead = torch.full((QUERIES_AT_ONCE, QUERIES_AT_ONCE), float("-inf"), dtype=queries.dtype).triu(1)
+    for first in range(0, new, QUERIES_AT_ONCE):
+        block = slice(first, min(first + QUERIES_AT_ONCE, new))
+        end, size = past + block.stop, block.stop - first
+        scores = (queries[:, :, block] * scale) @ keys[:, :, :end].mT
+        scores[..., end - size :] += ahead[:size, :size]
+        context[:, :, block] = scores.softmax(-1) @ values[:, :, :end]
+    return context
+
+
 def attend_all(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Softmax attention of every patch to every patch [N, H, P, width] -> [N, P, H, width].
 
@@ -175,7 +151,7 @@ def attend_one(
     `rope` is a second part of query [H, R] and keys [G, S, R] whose products are added.
     """
     if _fits(query, keys) and _fits(query, values):
-        return _attend(query, keys, values, scale, rope)
+        return compiled.attend(query, keys, values, scale, rope)
     heads, groups = query.shape[0], keys.shape[0]
     scores = query.float().unflatten(0, (groups, heads // groups)) @ keys.float().mT  # [G, H / G, S]
     if rope is not None:
@@ -183,101 +159,19 @@ def attend_one(
     return ((scores * scale).softmax(-1) @ values.float()).flatten(0, 1).to(query.dtype)
 
 
-def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype == torch.bfloat16 and not torch.is_grad_enabled()
-
-
-# -- C ------------------------------------------------------------------------------------------------------------
+# -- which ones fit -----------------------------------------------------------------------------------------------
 
 
 def _fits(rows: Tensor, weight: Tensor) -> bool:
     return (
-        _library is not None
+        compiled.is_built()
         and rows.device.type == "cpu"
-        and weight.dtype in SUFFIXES
+        and weight.dtype in compiled.SUFFIXES
         and rows.dtype in (torch.float32, torch.bfloat16)
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
 
 
-def _multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor | None = None) -> Tensor:
-    """Rows [P / share, D], weights [E, F, D] -> [P, F] float32."""
-    assert _library is not None
-    rows, matrices = rows.float().contiguous(), weights.shape[0]
-    pairs = rows.shape[0] if experts is None else experts.shape[0]
-    outputs = torch.empty(pairs, weights.shape[1])
-    getattr(_library, f"linear_{SUFFIXES[weights.dtype]}")(
-        weights.data_ptr(),
-        None if scales is None else scales.data_ptr(),
-        matrices,
-        weights.shape[1],
-        weights.shape[2],
-        rows.data_ptr(),
-        None if experts is None else experts.data_ptr(),
-        pairs,
-        pairs // rows.shape[0],
-        outputs.data_ptr(),
-        torch.get_num_threads(),
-    )
-    return outputs
-
-
-def _attend(query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tuple[Tensor, Tensor] | None) -> Tensor:
-    assert _library is not None
-    query_rope, keys_rope = (None, None) if rope is None else (rope[0].float().contiguous(), rope[1])
-    wide = query.float().contiguous()
-    context = torch.empty(query.shape[0], values.shape[-1])
-    getattr(_library, f"attend_{SUFFIXES[keys.dtype]}")(
-        wide.data_ptr(),
-        None if query_rope is None else query_rope.data_ptr(),
-        query.shape[0],
-        keys.shape[0],
-        keys.data_ptr(),
-        keys.stride(0),
-        keys.shape[2],
-        None if keys_rope is None else keys_rope.data_ptr(),
-        0 if keys_rope is None else keys_rope.stride(0),
-        0 if keys_rope is None else keys_rope.shape[2],
-        values.data_ptr(),
-        values.stride(0),
-        values.shape[2],
-        keys.shape[1],
-        scale,
-        context.data_ptr(),
-        torch.get_num_threads(),
-    )
-    return context.to(query.dtype)
-
-
-def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, number, real, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
-    for suffix in SUFFIXES.values():
-        linear = getattr(library, f"linear_{suffix}")
-        linear.restype = None
-        linear.argtypes = [
-            *(pointer, pointer),  # weights, scales
-            *(number, number, number),  # E, F, D
-            *(pointer, pointer, number, number),  # rows, experts, P, share
-            *(pointer, threads),
-        ]
-        attend = getattr(library, f"attend_{suffix}")
-        attend.restype = None
-        attend.argtypes = [
-            *(pointer, pointer, number, number),  # query, its rope part, H, G
-            *(pointer, number, number),  # keys, distance of two groups, K
-            *(pointer, number, number),  # keys' rope part, distance, R
-            *(pointer, number, number),  # values, distance, V
-            *(number, real),  # S, scale
-            *(pointer, threads),
-        ]
-    return library
-
-
-def _processor() -> str:
-    """What -march=native depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.dtype == torch.bfloat16 and not torch.is_grad_enabled()

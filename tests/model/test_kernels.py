@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.model import kernels
+from dsvl2_app.model import compiled, kernels
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -19,18 +19,18 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 def built() -> Iterator[None]:
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         pytest.skip("no C compiler")
-    kernels.build()
+    compiled.build()
     yield
-    kernels.remove()
+    compiled.remove()
 
 
 def plainly(run: object, *arguments: object) -> Tensor:
     """What torch alone makes of it."""
-    library, kernels._library = kernels._library, None
+    library, compiled._library = compiled._library, None
     try:
         return run(*arguments)  # type: ignore[operator]
     finally:
-        kernels._library = library
+        compiled._library = library
 
 
 def compare(run: object, *arguments: object, dtype: torch.dtype) -> None:
@@ -84,6 +84,21 @@ def test_linear_gelu_is_both_steps(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("new", "total", "groups"), [(5, 5, 4), (1, 9, 4), (300, 300, 2), (200, 331, 4), (2, 140, 1)])
+def test_attend_looks_back_only(dtype: torch.dtype, new: int, total: int, groups: int) -> None:
+    queries, keys = torch.randn(2, 4, new, 24, dtype=dtype), torch.randn(2, groups, total, 24, dtype=dtype)
+    values = torch.randn(2, groups, total, 16, dtype=dtype)
+    wide = [part.double().repeat_interleave(4 // groups, dim=1) for part in (keys, values)]
+    scores = queries.double() @ wide[0].mT / 5
+    scores += torch.full((new, total), float("-inf")).triu(total - new + 1)
+    expected = scores.softmax(-1) @ wide[1]
+    with torch.inference_mode():
+        found = kernels.attend(queries, keys, values, None, 0.2)
+    assert found.dtype == dtype
+    assert (found - expected).norm() / expected.norm() < (1e-6 if dtype == torch.float32 else 2e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_attend_all_is_softmax_attention(dtype: torch.dtype) -> None:
     parts = torch.randn(3, 2, 6, 49, 16, dtype=dtype).unbind()  # six heads: the last group is smaller
     queries, keys, values = (part.double() for part in parts)
@@ -116,12 +131,12 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SettingsError, match="install gcc"):
-        kernels.build()
+        compiled.build()
 
 
 def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("CC", "false")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(SettingsError, match="false"):
-        kernels.build()
-    assert kernels.is_built()  # what worked before goes on
+        compiled.build()
+    assert compiled.is_built()  # what worked before goes on

@@ -22,7 +22,7 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation.bench import agreement, answer, chats, decode, load, peers, reuse, table
 from dsvl2_app.evaluation.bench.memory import peak_memory
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
-from dsvl2_app.model import kernels
+from dsvl2_app.model import compiled
 from dsvl2_app.settings import Settings, add_model_flags
 
 PARTS = {
@@ -68,7 +68,7 @@ def run(flags: argparse.Namespace) -> None:
 def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> dict[str, Any]:
     """Everything but loading, on one engine, with one meter of the roofs."""
     load_before, device = table.load_average(), choose_device(settings.device)
-    if settings.compile == "auto" and device.type == "cpu" and kernels.find_compiler():
+    if settings.compile == "auto" and device.type == "cpu" and compiled.find_compiler():
         settings = replace(settings, compile="on")  # not meanwhile
     started = time.perf_counter()
     engine = load_engine(settings)
@@ -84,7 +84,7 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
         "device": card.device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "kernels": kernels.is_built(),
+        "kernels": compiled.is_built(),
         "load": {"seconds": seconds, "parameters": card.parameters},
     }
     with closing(Worker(engine)) as worker:

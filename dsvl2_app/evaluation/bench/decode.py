@@ -15,7 +15,7 @@ from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.evaluation.bench import costs, table
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
-from dsvl2_app.model import kernels
+from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.settings import Settings
 
@@ -108,13 +108,13 @@ def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
 
 @contextmanager
 def without_kernels() -> Iterator[None]:
-    was_built = kernels.is_built()
-    kernels.remove()
+    was_built = compiled.is_built()
+    compiled.remove()
     try:
         yield
     finally:
         if was_built:
-            kernels.build()
+            compiled.build()
 
 
 @contextmanager
