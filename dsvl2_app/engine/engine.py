@@ -30,6 +30,7 @@ from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Ste
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.graphs import GraphDecoder
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.text.grammar import BoxGrammar
@@ -74,6 +75,7 @@ class Engine:
         self.prefill_chunk = prefill_chunk
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
+        self.graphs = self._prepare_graphs() if model.device.type == "cuda" else None
         self.forget()
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
         self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
@@ -116,6 +118,8 @@ class Engine:
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Feed]) -> Tensor:
         """One token of each of B answers -> logits [B, vocabulary]."""
+        if self.graphs:
+            return self.graphs.forward([feed.token for feed in feeds], [feed.cache for feed in feeds])
         tokens = torch.tensor([[feed.token] for feed in feeds], device=self.model.device)
         decoder = self.model.decoder
         hidden = decoder.decode(decoder.embed_tokens(tokens), CacheBatch([feed.cache for feed in feeds]))
@@ -136,7 +140,23 @@ class Engine:
             logits, timings = yield from self._prefill(embeds, cache, timings)
             yield from self._decode(request, prompt, cache, logits, room, timings, fed)
         finally:
+            if self.graphs:
+                self.graphs.release(cache)
             self.prefixes.store(request.owner, np.concatenate((key, np.array(fed, np.int64))), cache)
+
+    def _prepare_graphs(self) -> GraphDecoder | None:
+        """None where weights are spread over devices, or memory is too short for a conversation's row."""
+        config, model = self.model.config.language_config, self.model
+        if len({parameter.device for parameter in model.decoder.parameters()}) > 1:
+            return None
+        per_token = config.num_hidden_layers * config.cache_width * model.dtype.itemsize
+        graphs = GraphDecoder(model.decoder, model.lm_head, per_token, self.card.context)
+        return graphs if graphs.room else None
+
+    @property
+    def room(self) -> int | None:
+        """How many answers may decode together; None: any number."""
+        return self.graphs.room if self.graphs else None
 
     def _build(self, request: Request) -> Prompt:
         with self._tokenizer_lock:

@@ -73,7 +73,8 @@ class Worker:
         each kind may have the same owner."""
         self.card: ModelCard = engine.card
         self._engine = engine
-        self._max_active, self._max_waiting, self._max_per_owner = max_active, max_waiting, max_per_owner
+        self._max_active = min(max_active, getattr(engine, "room", None) or max_active)
+        self._max_waiting, self._max_per_owner = max_waiting, max_per_owner
         self._waiting: deque[Stream] = deque()
         self._active: deque[_Answer] = deque()
         self._jobs: deque[tuple[Callable[[Engine], Any], Future[Any]]] = deque()

@@ -58,6 +58,10 @@ class KVCache:
             twin.buffers.append(copies)
         return twin
 
+    def move(self, other: KVCache) -> None:
+        """Take over another cache's memory and what is in it."""
+        self.capacity, self.buffers, self.lengths = other.capacity, other.buffers, other.lengths
+
     @property
     def nbytes(self) -> int:
         return sum(buffer.nbytes for buffers in self.buffers if buffers for buffer in buffers)

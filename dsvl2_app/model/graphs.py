@@ -1,0 +1,144 @@
+"""Decode on a GPU as CUDA graphs: one launch per step in place of a thousand.
+
+A graph replays the same kernels on the same addresses, so conversations that decode together live in the rows of one
+pool of keys and values, and there is a graph per number of rows and per length that attention runs over. They are
+captured when first needed. Nothing inside a step waits for the CPU.
+B rows that decode, S tokens that attention runs over.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dsvl2_app.model.cache import KVCache
+from dsvl2_app.model.decoder import Decoder
+
+BATCHES = (1, 2, 4, 8, 16, 32)
+LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+POOL_SHARE = 0.25  # of the memory that is free when the model is loaded
+WARM_UPS = 3  # steps before a capture, in which libraries choose and set up their kernels
+
+
+class GraphDecoder:
+    def __init__(self, decoder: Decoder, lm_head: nn.Linear, bytes_per_token: int, context: int) -> None:
+        self.decoder, self.lm_head, self.context = decoder, lm_head, context
+        self.device = lm_head.weight.device
+        self._graphs: dict[tuple[int, int], tuple[Callable[[], None], Tensor]] = {}
+        self._memory = None
+        rows = BATCHES[-1]
+        if self.device.type == "cuda":
+            self._memory = torch.cuda.graph_pool_handle()
+            free, _ = torch.cuda.mem_get_info(self.device)
+            rows = int(min(rows, free * POOL_SHARE // (bytes_per_token * context)))
+        self.rows: list[KVCache | None] = [None] * rows
+        self.buffers: list[tuple[Tensor, Tensor]] = []  # per layer, [rows, heads, context, ...]
+        # what a step reads: tokens and their positions, copied in one go
+        self._host = torch.zeros(2, max(rows, 1), dtype=torch.long, pin_memory=self.device.type == "cuda")
+        self._inputs = torch.zeros_like(self._host, device=self.device)
+
+    @property
+    def room(self) -> int:
+        """How many conversations may decode together."""
+        return len(self.rows)
+
+    def forward(self, tokens: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
+        """Feed one token to each conversation -> logits [B, vocabulary], valid until the next step."""
+        self._seat(caches)
+        order = [caches.index(cache) if cache in caches else None for cache in self.rows[: self._used]]
+        for row, number in enumerate(order):
+            self._host[0, row] = 0 if number is None else tokens[number]
+            self._host[1, row] = 0 if number is None else caches[number].get_seq_length()
+        self._inputs.copy_(self._host, non_blocking=True)
+        longest = max(cache.get_seq_length() for cache in caches) + 1
+        batch = BATCHES[bisect_left(BATCHES, self._used)]
+        length = min(LENGTHS[bisect_left(LENGTHS, longest)], self.context)
+        replay, logits = self._find(min(batch, self.room), length)
+        replay()
+        for cache in caches:
+            cache.lengths = [cache.get_seq_length() + 1] * len(cache.lengths)
+        return logits[[order.index(number) for number in range(len(caches))]]
+
+    def release(self, cache: KVCache) -> None:
+        """Give a conversation that has ended its own memory, and its row to others."""
+        if cache in self.rows:
+            row = self.rows.index(cache)
+            cache.move(cache.fork(cache.get_seq_length() or 1))
+            self.rows[row] = None
+
+    @property
+    def _used(self) -> int:
+        """Rows up to the last that is taken."""
+        return max((row + 1 for row, cache in enumerate(self.rows) if cache is not None), default=0)
+
+    def _seat(self, caches: Sequence[KVCache]) -> None:
+        """Move conversations that have none into rows, the first free ones."""
+        for cache in caches:
+            if cache not in self.rows:
+                if not self.buffers:
+                    self.buffers = [tuple(self._reserve(part) for part in pair) for pair in cache.buffers]
+                row = self.rows.index(None)
+                pairs = [tuple(part[row : row + 1] for part in pair) for pair in self.buffers]
+                for pair, own in zip(pairs, cache.buffers, strict=True):
+                    for part, known in zip(pair, own, strict=True):
+                        part[:, :, : cache.get_seq_length()] = known[:, :, : cache.get_seq_length()]
+                cache.buffers, cache.capacity = pairs, self.context
+                self.rows[row] = cache
+
+    def _reserve(self, like: Tensor) -> Tensor:
+        return torch.zeros(self.room, like.shape[1], self.context, like.shape[3], dtype=like.dtype, device=self.device)
+
+    def _find(self, batch: int, length: int) -> tuple[Callable[[], None], Tensor]:
+        if (batch, length) not in self._graphs:
+            self._graphs[batch, length] = self._capture(batch, length)
+        return self._graphs[batch, length]
+
+    def _capture(self, batch: int, length: int) -> tuple[Callable[[], None], Tensor]:
+        """A function that runs one step, and where it leaves the logits [batch, vocabulary]."""
+        tokens, positions = self._inputs[:, :batch]
+        rows = _Rows(self.buffers, positions, length)
+
+        def step() -> Tensor:
+            looks = torch.arange(length, device=self.device) <= positions[:, None]
+            embeds = self.decoder.embed_tokens(tokens[:, None])
+            hidden = self.decoder(embeds, looks[:, None, None], positions[:, None], rows)
+            return self.lm_head(hidden[:, 0])
+
+        if self.device.type != "cuda":  # the same without a graph
+            logits = step()
+
+            def replay() -> None:
+                logits.copy_(step())
+
+            return replay, logits
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._memory):
+            logits = step()
+        return graph.replay, logits
+
+
+class _Rows:
+    """The first rows of the pool as the cache of one step: writes at each row's position, shows `length` tokens."""
+
+    def __init__(self, buffers: list[tuple[Tensor, Tensor]], positions: Tensor, length: int) -> None:
+        self.buffers, self.positions, self.length = buffers, positions, length
+
+    def update(self, first: Tensor, second: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        shown = []
+        for buffer, new in zip(self.buffers[layer], (first, second), strict=True):
+            rows = buffer[: len(self.positions)]
+            rows.scatter_(2, self.positions[:, None, None, None].expand_as(new), new)
+            shown.append(rows[:, :, : self.length])
+        return shown[0], shown[1]
+
+    def get_seq_length(self, layer: int = 0) -> int:
+        return 0

@@ -1,0 +1,59 @@
+"""Rows of one pool give the logits of caches of their own, whoever comes and goes; here without the graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.graphs import GraphDecoder
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+
+Model = DeepseekVL2ForConditionalGeneration
+
+
+@pytest.fixture
+def model(load_model: Callable[[str], Model], variant: str) -> Model:
+    return load_model(variant)
+
+
+def prefill(model: Model, ids: list[int], room: int = 40) -> KVCache:
+    cache = KVCache(model.config.language_config, room)
+    model.decoder(model.decoder.embed_tokens(torch.tensor([ids])), cache=cache)
+    return cache
+
+
+def plainly(model: Model, tokens: list[int], caches: list[KVCache]) -> torch.Tensor:
+    embeds = model.decoder.embed_tokens(torch.tensor(tokens)[:, None])
+    return model.lm_head(model.decoder.decode(embeds, CacheBatch(caches))[:, 0])
+
+
+@torch.inference_mode()
+def test_rows_give_the_logits_of_each_alone(model: Model) -> None:
+    graphs = GraphDecoder(model.decoder, model.lm_head, 1, 64)
+    prompts = [[5, 6, 7], [9] * 11, [8, 4], [30, 31, 32, 33]]
+    seated, alone = ([prefill(model, prompt) for prompt in prompts] for _ in range(2))
+    # who is in each step: they join late, pause, change places and leave
+    for who in ([0], [0, 1], [1, 0], [0, 1, 2], [2, 0], [0, 2, 3], [3, 2], [3]):
+        tokens = [40 + number for number in who]
+        found = graphs.forward(tokens, [seated[number] for number in who])
+        expected = plainly(model, tokens, [alone[number] for number in who])
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        if who == [2, 0]:
+            graphs.release(seated[1])
+    assert [cache.get_seq_length() for cache in seated] == [cache.get_seq_length() for cache in alone]
+
+
+@torch.inference_mode()
+def test_who_leaves_keeps_what_it_has(model: Model) -> None:
+    graphs = GraphDecoder(model.decoder, model.lm_head, 1, 64)
+    first, second, alone = (prefill(model, [5, 6, 7]) for _ in range(3))
+    graphs.forward([40], [first])
+    graphs.release(first)
+    graphs.forward([50], [second])  # in the row that became free
+    plainly(model, [40], [alone])
+    for kept, expected in zip(first.fork(20).buffers, alone.fork(20).buffers, strict=True):
+        for part, other in zip(kept, expected, strict=True):
+            torch.testing.assert_close(part[:, :, :4], other[:, :, :4], atol=1e-5, rtol=1e-5)
