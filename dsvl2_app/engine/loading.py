@@ -79,7 +79,9 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
 def build_kernels(when: str, device: torch.device) -> None:
     """ "on": before anything is served; "auto": meanwhile, the first requests run without; "off": not at all."""
     compiled.remove()
-    if when == "on":
+    if device.type == "cuda" and when != "off":
+        compiled.fuse_on_gpu()
+    elif when == "on":
         compiled.build()
     elif when == "auto" and device.type == "cpu":
         threading.Thread(target=_build_meanwhile, name="build kernels", daemon=True).start()

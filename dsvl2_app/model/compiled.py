@@ -13,7 +13,9 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,9 +28,11 @@ FLAGS = (
     # of -ffast-math what lets sums be reordered; the rest would round tiny numbers to 0 in the whole process
     *("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-fno-math-errno"),
 )
+ROW_TYPES = (torch.float32, torch.bfloat16)
 SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.int8: "int8"}
 
-_library: ctypes.CDLL | None = None
+_fuses = False
+_functions: dict[tuple[str, torch.dtype], Any] = {}  # by name and format of weights; empty until built
 
 
 def build() -> None:
@@ -36,7 +40,6 @@ def build() -> None:
 
     Raises SettingsError where there is no C compiler or it fails.
     """
-    global _library
     compiler = find_compiler()
     if compiler is None:
         raise SettingsError("--compile on needs a C compiler; install gcc, or leave it at auto or off.")
@@ -51,7 +54,7 @@ def build() -> None:
                 command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCE), "-lm"]
                 subprocess.run(command, check=True, capture_output=True, text=True)
                 fresh.replace(target)  # in one step, whoever else compiles at the same time
-        _library = _declare(ctypes.CDLL(str(target)))
+        _functions.update(_declare(ctypes.CDLL(str(target))))
     except (OSError, subprocess.CalledProcessError) as error:
         detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         raise SettingsError(
@@ -64,44 +67,55 @@ def find_compiler() -> str | None:
     return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
+def fuse_on_gpu() -> None:
+    """From now on torch.compile makes the kernels of decode on a GPU, when they are first needed."""
+    global _fuses
+    _fuses = True
+
+
+def fuses() -> bool:
+    return _fuses
+
+
 def remove() -> None:
-    """Back to torch alone."""
-    global _library
-    _library = None
+    """Back to plain torch."""
+    global _fuses
+    _fuses = False
+    _functions.clear()
 
 
 def is_built() -> bool:
-    return _library is not None
+    return bool(_functions)
 
 
 def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor | None = None) -> Tensor:
-    """Rows [P / share, D], weights [E, F, D] -> [P, F] float32."""
-    assert _library is not None
-    rows, matrices = rows.float().contiguous(), weights.shape[0]
-    pairs = rows.shape[0] if experts is None else experts.shape[0]
-    outputs = torch.empty(pairs, weights.shape[1])
-    getattr(_library, f"linear_{SUFFIXES[weights.dtype]}")(
+    """Rows [P / share, D], weights [E, F, D] or [F, D] -> [P, F] float32."""
+    *matrices, outputs, inputs = weights.shape
+    rows = rows.float().contiguous()
+    count = rows.numel() // inputs
+    pairs = count if experts is None else experts.shape[0]
+    found = torch.empty(pairs, outputs)
+    _functions["linear", weights.dtype](
         weights.data_ptr(),
         None if scales is None else scales.data_ptr(),
-        matrices,
-        weights.shape[1],
-        weights.shape[2],
+        matrices[0] if matrices else 1,
+        outputs,
+        inputs,
         rows.data_ptr(),
         None if experts is None else experts.data_ptr(),
         pairs,
-        pairs // rows.shape[0],
-        outputs.data_ptr(),
+        pairs // count,
+        found.data_ptr(),
         torch.get_num_threads(),
     )
-    return outputs
+    return found
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tuple[Tensor, Tensor] | None) -> Tensor:
-    assert _library is not None
     query_rope, keys_rope = (None, None) if rope is None else (rope[0].float().contiguous(), rope[1])
     wide = query.float().contiguous()
     context = torch.empty(query.shape[0], values.shape[-1])
-    getattr(_library, f"attend_{SUFFIXES[keys.dtype]}")(
+    _functions["attend", keys.dtype](
         wide.data_ptr(),
         None if query_rope is None else query_rope.data_ptr(),
         query.shape[0],
@@ -123,28 +137,30 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tupl
     return context.to(query.dtype)
 
 
-def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype], Any]:
     pointer, number, real, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
-    for suffix in SUFFIXES.values():
-        linear = getattr(library, f"linear_{suffix}")
-        linear.restype = None
-        linear.argtypes = [
+    arguments = {
+        "linear": (
             *(pointer, pointer),  # weights, scales
             *(number, number, number),  # E, F, D
             *(pointer, pointer, number, number),  # rows, experts, P, share
             *(pointer, threads),
-        ]
-        attend = getattr(library, f"attend_{suffix}")
-        attend.restype = None
-        attend.argtypes = [
+        ),
+        "attend": (
             *(pointer, pointer, number, number),  # query, its rope part, H, G
             *(pointer, number, number),  # keys, distance of two groups, K
             *(pointer, number, number),  # keys' rope part, distance, R
             *(pointer, number, number),  # values, distance, V
             *(number, real),  # S, scale
             *(pointer, threads),
-        ]
-    return library
+        ),
+    }
+    functions = {}
+    for (name, types), (dtype, suffix) in product(arguments.items(), SUFFIXES.items()):
+        function = getattr(library, f"{name}_{suffix}")
+        function.restype, function.argtypes = None, types
+        functions[name, dtype] = function
+    return functions
 
 
 def _processor() -> str:

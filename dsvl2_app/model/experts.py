@@ -48,8 +48,10 @@ class Router(nn.Module):
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden [T, D] -> weights [T, K] float32 and experts [T, K]. The bias steers the choice, never a weight."""
-        with torch.autocast(hidden.device.type, enabled=False):
-            logits = F.linear(hidden.float(), self.weight.float())
+        if torch.is_autocast_enabled(hidden.device.type):
+            with torch.autocast(hidden.device.type, enabled=False):
+                return self(hidden)
+        logits = F.linear(hidden.float(), self.weight.float())
         scores = logits.sigmoid() if self.sigmoid else logits.softmax(-1)
         ranking = scores if self.bias is None else scores + self.bias.float()
         experts = ranking.topk(self.active, dim=-1, sorted=False).indices

@@ -27,9 +27,10 @@ FEW_ROWS_PLAIN = 4  # the same for torch's matrix products, one per (token, expe
 
 def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
     """Rows [..., D] times weight [F, D] -> [..., F]."""
-    if bias is None and rows.numel() <= FEW_ROWS * rows.shape[-1] and _fits(rows, weight):
-        outputs = compiled.multiply(rows.reshape(-1, rows.shape[-1]), weight[None], scale)
-        return outputs.to(rows.dtype).unflatten(0, rows.shape[:-1])
+    if bias is None and _fits(rows, weight) and rows.numel() <= FEW_ROWS * rows.shape[-1]:
+        return compiled.multiply(rows, weight, scale).to(rows.dtype).view(*rows.shape[:-1], -1)
+    if scale is not None and rows.is_cuda and compiled.fuses() and rows.numel() == rows.shape[-1]:
+        return _multiply_row(rows.flatten(), weight, scale).view(*rows.shape[:-1], -1)
     return F.linear(rows, dequantise(weight, scale, rows.dtype), bias)
 
 
@@ -37,6 +38,8 @@ def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: T
     """Pair p multiplies row `p // share` of rows [P / share, D] with weights[experts[p]] [E, F, D] -> [P, F]."""
     if _fits(rows, weights):
         return compiled.multiply(rows, weights, scales, experts).to(rows.dtype)
+    if rows.is_cuda and compiled.fuses():
+        return _multiply_gathered(rows, weights, scales, experts)
     rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
     if rows.device.type == "cpu":  # indexing a stack with a number is a view, with a tensor a copy
         each = zip(rows.split(1), experts.tolist(), strict=True)
@@ -45,9 +48,25 @@ def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: T
     return torch.einsum("pd,pfd->pf", rows, chosen)
 
 
+@torch.compile(dynamic=False)
+def _multiply_gathered(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
+    """`linear_each` as one kernel that reads each chosen matrix where it lies; eagerly it would be copied first."""
+    rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
+    products = (weights[experts].float() * rows.float()[:, None]).sum(-1)
+    return (products if scales is None else products * scales[experts]).to(rows.dtype)
+
+
+@torch.compile(dynamic=False)
+def _multiply_row(row: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
+    """`linear` for a single row, which matrix products serve badly."""
+    products = (weight.float() * row.float()).sum(-1)
+    return (products if scale is None else products * scale).to(row.dtype)
+
+
 def prefers_each(rows: Tensor, weights: Tensor) -> bool:
     """Whether `linear_each` beats `linear_groups` for rows [T, D]."""
-    return rows.shape[0] <= (FEW_ROWS if _fits(rows, weights) else FEW_ROWS_PLAIN)
+    fused = _fits(rows, weights) or (rows.is_cuda and compiled.fuses())
+    return rows.shape[0] <= (FEW_ROWS if fused else FEW_ROWS_PLAIN)
 
 
 def linear_groups(rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:
@@ -163,15 +182,15 @@ def attend_one(
 
 
 def _fits(rows: Tensor, weight: Tensor) -> bool:
+    """Whether a compiled kernel takes these. None keeps what a gradient would need."""
     return (
         compiled.is_built()
-        and rows.device.type == "cpu"
+        and rows.is_cpu
+        and rows.dtype in compiled.ROW_TYPES
         and weight.dtype in compiled.SUFFIXES
-        and rows.dtype in (torch.float32, torch.bfloat16)
-        and not torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
+        and torch.is_inference_mode_enabled()
     )
 
 
 def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+    return tensor.is_cpu and tensor.dtype == torch.bfloat16 and not torch.is_grad_enabled()

@@ -26,11 +26,12 @@ def built() -> Iterator[None]:
 
 def plainly(run: object, *arguments: object) -> Tensor:
     """What torch alone makes of it."""
-    library, compiled._library = compiled._library, None
+    functions = dict(compiled._functions)
+    compiled.remove()
     try:
         return run(*arguments)  # type: ignore[operator]
     finally:
-        compiled._library = library
+        compiled._functions.update(functions)
 
 
 def compare(run: object, *arguments: object, dtype: torch.dtype) -> None:
