@@ -31,8 +31,12 @@ FLAGS = (
 ROW_TYPES = (torch.float32, torch.bfloat16)
 SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.int8: "int8"}
 
+PAIRS = ("linear", "pairs")  # bfloat16 times bfloat16, where the processor multiplies them in pairs
+
+PAIRS_FROM = 3  # rows of activations; for fewer, memory is the limit either way
+
 _fuses = False
-_functions: dict[tuple[str, torch.dtype], Any] = {}  # by name and format of weights; empty until built
+_functions: dict[tuple[str, torch.dtype | str], Any] = {}  # by name and format of weights; empty until built
 
 
 def build() -> None:
@@ -91,11 +95,16 @@ def is_built() -> bool:
 def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor | None = None) -> Tensor:
     """Rows [P / share, D], weights [E, F, D] or [F, D] -> [P, F] float32."""
     *matrices, outputs, inputs = weights.shape
-    rows = rows.float().contiguous()
     count = rows.numel() // inputs
+    function = _functions["linear", weights.dtype]
+    if count >= PAIRS_FROM and not matrices and weights.dtype == rows.dtype == torch.bfloat16 and PAIRS in _functions:
+        function = _functions[PAIRS]
+    else:
+        rows = rows.float()
+    rows = rows.contiguous()
     pairs = count if experts is None else experts.shape[0]
     found = torch.empty(pairs, outputs)
-    _functions["linear", weights.dtype](
+    function(
         weights.data_ptr(),
         None if scales is None else scales.data_ptr(),
         matrices[0] if matrices else 1,
@@ -137,7 +146,7 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tupl
     return context.to(query.dtype)
 
 
-def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype], Any]:
+def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype | str], Any]:
     pointer, number, real, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
     arguments = {
         "linear": (
@@ -156,10 +165,11 @@ def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype], Any]:
         ),
     }
     functions = {}
-    for (name, types), (dtype, suffix) in product(arguments.items(), SUFFIXES.items()):
-        function = getattr(library, f"{name}_{suffix}")
-        function.restype, function.argtypes = None, types
-        functions[name, dtype] = function
+    for (name, types), (kind, suffix) in product(arguments.items(), (*SUFFIXES.items(), (PAIRS[1], PAIRS[1]))):
+        function = getattr(library, f"{name}_{suffix}", None)
+        if function is not None:
+            function.restype, function.argtypes = None, types
+            functions[name, kind] = function
     return functions
 
 

@@ -20,8 +20,10 @@ typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 typedef int8_t Bytes __attribute__((vector_size(LANES)));
-enum Kind { FLOAT32, BFLOAT16, INT8 };
-static const int SIZES[] = {4, 2, 1};
+/* Of weights. Rows of activations are float32, but bfloat16 where weights are multiplied in PAIRS, which processors
+ * with an instruction for that do without widening anything. */
+enum Kind { FLOAT32, BFLOAT16, INT8, PAIRS };
+static const int SIZES[] = {4, 2, 1, 2}, ROW_SIZES[] = {4, 4, 4, 2};
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -53,7 +55,7 @@ INLINE float widen_one(const char *from, enum Kind kind) {
     if (kind == INT8)
         return (float)*(const int8_t *)from;
     uint32_t bits = 0;
-    memcpy((char *)&bits + (kind == BFLOAT16 ? 2 : 0), from, SIZES[kind]);
+    memcpy((char *)&bits + (kind == FLOAT32 ? 0 : 2), from, SIZES[kind]);
     float number;
     memcpy(&number, &bits, sizeof number);
     return number;
@@ -67,11 +69,30 @@ INLINE float sum(Floats lanes) {
 }
 
 /* `rows` rows of weights against `count` rows of activations; both are constants where this is inlined. */
-INLINE void multiply(const char *weights, enum Kind kind, long columns, int rows, const float *const *inputs,
+INLINE void multiply(const char *weights, enum Kind kind, long columns, int rows, const char *const *inputs,
                      int count, float *const *outputs, const float *scales) {
     Floats sums[BLOCK][MOST] = {};
-    const long size = SIZES[kind], whole = columns - columns % LANES;
-    for (long column = 0; column < whole; column += LANES) {
+    const int lanes_at_once = kind == PAIRS ? 2 * LANES : LANES;
+    const long size = SIZES[kind], row_size = ROW_SIZES[kind], whole = columns - columns % lanes_at_once;
+#ifdef __AVX512BF16__
+    for (long column = 0; kind == PAIRS && column < whole; column += 2 * LANES) {
+        __m512bh wide[BLOCK];
+#pragma GCC unroll 4
+        for (int row = 0; row < rows; row++) {
+            const char *from = weights + (row * columns + column) * size;
+            wide[row] = (__m512bh)_mm512_loadu_si512(from);
+            __builtin_prefetch(from + BLOCK * columns * size);
+        }
+#pragma GCC unroll 6
+        for (int input = 0; input < count; input++) {
+            const __m512bh lanes = (__m512bh)_mm512_loadu_si512(inputs[input] + column * row_size);
+#pragma GCC unroll 4
+            for (int row = 0; row < rows; row++)
+                sums[row][input] = (Floats)_mm512_dpbf16_ps((__m512)sums[row][input], wide[row], lanes);
+        }
+    }
+#endif
+    for (long column = 0; kind != PAIRS && column < whole; column += LANES) {
         Floats wide[BLOCK];
 #pragma GCC unroll 4
         for (int row = 0; row < rows; row++) {
@@ -81,7 +102,7 @@ INLINE void multiply(const char *weights, enum Kind kind, long columns, int rows
         }
 #pragma GCC unroll 6
         for (int input = 0; input < count; input++) {
-            const Floats lanes = load(inputs[input] + column);
+            const Floats lanes = load((const float *)inputs[input] + column);
 #pragma GCC unroll 4
             for (int row = 0; row < rows; row++)
                 sums[row][input] += wide[row] * lanes;
@@ -93,13 +114,14 @@ INLINE void multiply(const char *weights, enum Kind kind, long columns, int rows
         for (int input = 0; input < count; input++) {
             float total = sum(sums[row][input]);
             for (long column = whole; column < columns; column++)
-                total += widen_one(weights + (row * columns + column) * size, kind) * inputs[input][column];
+                total += widen_one(weights + (row * columns + column) * size, kind) *
+                         widen_one(inputs[input] + column * row_size, kind == PAIRS ? BFLOAT16 : FLOAT32);
             outputs[input][row] = scales ? total * scales[row] : total;
         }
 }
 
 /* A body per number of inputs, and few enough sums that they stay in registers. */
-INLINE void multiply_block(const char *weights, enum Kind kind, long columns, const float *const *inputs, int count,
+INLINE void multiply_block(const char *weights, enum Kind kind, long columns, const char *const *inputs, int count,
                            float *const *outputs, const float *scales) {
 #define CASE(rows, count) \
     case count: multiply(weights, kind, columns, rows, inputs, count, outputs, scales); break;
@@ -108,7 +130,7 @@ INLINE void multiply_block(const char *weights, enum Kind kind, long columns, co
     }
 }
 
-INLINE void multiply_one(const char *weights, enum Kind kind, long columns, const float *const *inputs, int count,
+INLINE void multiply_one(const char *weights, enum Kind kind, long columns, const char *const *inputs, int count,
                          float *const *outputs, const float *scales) {
     switch (count) {
         CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(1, 5) CASE(1, 6)
@@ -117,7 +139,7 @@ INLINE void multiply_one(const char *weights, enum Kind kind, long columns, cons
 
 /* outputs[p] = weights[experts[p]] x inputs[p / share], [P, F]. Without `experts` every row meets matrix 0. */
 INLINE void linear(const char *weights, enum Kind kind, const float *scales, long matrices, long rows, long columns,
-                   const float *inputs, const int64_t *experts, long pairs, long share, float *outputs, int threads) {
+                   const char *inputs, const int64_t *experts, long pairs, long share, float *outputs, int threads) {
     long *starts = calloc(matrices + 1, sizeof *starts), *order = malloc(pairs * sizeof *order);
     for (long pair = 0; pair < pairs; pair++)
         starts[(experts ? experts[pair] : 0) + 1]++;
@@ -138,10 +160,10 @@ INLINE void linear(const char *weights, enum Kind kind, const float *scales, lon
         for (long first = starts[matrix]; first < starts[matrix + 1]; first += MOST) {
             const long left = starts[matrix + 1] - first;
             const int count = left < MOST ? left : MOST;
-            const float *in[MOST];
+            const char *in[MOST];
             float *out[MOST];
             for (int i = 0; i < count; i++) {
-                in[i] = inputs + order[first + i] / share * columns;
+                in[i] = inputs + order[first + i] / share * columns * ROW_SIZES[kind];
                 out[i] = outputs + order[first + i] * rows + row;
             }
             if (row + BLOCK <= rows)
@@ -208,12 +230,13 @@ INLINE void attend(const float *query, const float *query_rope, enum Kind kind, 
     }
 }
 
-#define EXPORT(name, kind) \
+#define EXPORT_LINEAR(name, kind) \
     void linear_##name(const void *weights, const float *scales, long matrices, long rows, long columns, \
-                       const float *inputs, const int64_t *experts, long pairs, long share, float *outputs, \
+                       const void *inputs, const int64_t *experts, long pairs, long share, float *outputs, \
                        int threads) { \
         linear(weights, kind, scales, matrices, rows, columns, inputs, experts, pairs, share, outputs, threads); \
-    } \
+    }
+#define EXPORT_ATTEND(name, kind) \
     void attend_##name(const float *query, const float *query_rope, long heads, long groups, const void *keys, \
                        long key_stride, long width, const void *ropes, long rope_stride, long rope_width, \
                        const void *values, long value_stride, long value_width, long length, float scale, \
@@ -221,6 +244,11 @@ INLINE void attend(const float *query, const float *query_rope, enum Kind kind, 
         attend(query, query_rope, kind, heads, groups, keys, key_stride, width, ropes, rope_stride, rope_width, \
                values, value_stride, value_width, length, scale, context, threads); \
     }
-EXPORT(float32, FLOAT32)
-EXPORT(bfloat16, BFLOAT16)
-EXPORT(int8, INT8)
+EXPORT_LINEAR(float32, FLOAT32)
+EXPORT_LINEAR(bfloat16, BFLOAT16)
+EXPORT_LINEAR(int8, INT8)
+#ifdef __AVX512BF16__
+EXPORT_LINEAR(pairs, PAIRS)
+#endif
+EXPORT_ATTEND(float32, FLOAT32)
+EXPORT_ATTEND(bfloat16, BFLOAT16)
