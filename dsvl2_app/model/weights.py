@@ -18,6 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dsvl2_app.errors import CheckpointError, SettingsError
 from dsvl2_app.model.kernels import quantise
@@ -133,12 +134,17 @@ def load(model: nn.Module, folder: Path) -> None:
         raise CheckpointError(
             f"The checkpoint in {folder} {' and '.join(parts)}; use files and config.json of one model."
         )
-    for path in sorted(set(files.values())):
-        _load_file(path, views, scales, {key for key, holder in files.items() if holder == path})
+    paths = sorted(set(files.values()))
+    size = sum(path.stat().st_size for path in paths if path.exists())
+    with tqdm(total=size, desc="Loading weights", unit="B", unit_scale=True, delay=0.5, leave=False) as bar:
+        for path in paths:
+            _load_file(path, views, scales, {key for key, holder in files.items() if holder == path}, bar)
 
 
 @torch.no_grad()
-def _load_file(path: Path, views: dict[str, Tensor], scales: dict[str, Tensor], promised: set[str]) -> None:
+def _load_file(
+    path: Path, views: dict[str, Tensor], scales: dict[str, Tensor], promised: set[str], bar: tqdm[Any]
+) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             keys = list(file.offset_keys())
@@ -153,6 +159,7 @@ def _load_file(path: Path, views: dict[str, Tensor], scales: dict[str, Tensor], 
                     key = keys.pop(0)
                     source, target = file.get_tensor(key), views[key]
                     read += source.nbytes
+                    bar.update(source.nbytes)
                     if source.shape != target.shape:
                         raise CheckpointError(
                             f"{key} in {path} is {tuple(source.shape)} where the configuration asks for "
