@@ -55,6 +55,12 @@ def test_devices_of_a_plain_machine() -> None:
             choose_device(name)
 
 
+def test_a_piece_of_vision_is_short_on_a_cpu_and_long_on_a_gpu() -> None:
+    tiny, nano = (DeepseekVL2Config.preset(name) for name in ("tiny", "nano"))
+    sizes = [loading.choose_tile_batch(tiny, CPU), loading.choose_tile_batch(nano, CPU)]
+    assert 1 == sizes[0] < sizes[1] < loading.choose_tile_batch(tiny, torch.device("cuda"))
+
+
 @pytest.mark.usefixtures("two_gpus")
 def test_devices_of_a_machine_with_gpus() -> None:
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
