@@ -49,11 +49,7 @@ class MultiHeadAttention(nn.Module):
         self.o_proj = Linear(config.num_attention_heads * self.head_dim, width)
 
     def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
-        queries, keys, values = (
-            proj(hidden).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H, T, head]
-            for proj in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        queries, keys = rotate_halves(queries, rotary), rotate_halves(keys, rotary)
+        queries, keys, values = self.project(hidden, rotary)
         if isinstance(cache, CacheBatch):
             known = cache.update_each(keys, values, self.layer)
             each = [attend_one(query[:, 0], *pair, self.scale) for query, pair in zip(queries, known, strict=True)]
@@ -62,6 +58,16 @@ class MultiHeadAttention(nn.Module):
             keys, values = cache.update(keys, values, self.layer)
         context = attend(queries, keys, values, mask, self.scale)
         return self.o_proj(context.transpose(1, 2).flatten(2))
+
+    def project(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, head], keys and values [B, G, T, head]; the first two are rotated."""
+        queries, keys, values = (
+            proj(hidden).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        heads = (queries.shape[1], keys.shape[1])
+        queries, keys = rotate_halves(torch.cat((queries, keys), dim=1), rotary).split(heads, dim=1)
+        return queries, keys, values
 
 
 class MultiHeadLatentAttention(nn.Module):
@@ -91,8 +97,7 @@ class MultiHeadLatentAttention(nn.Module):
         self.o_proj = Linear(self.heads * self.value_dim, width)
 
     def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
-        q_nope, q_rope = self._project_queries(hidden, rotary)
-        latent, rope_key = self._project_latent(hidden, rotary)
+        q_nope, q_rope, latent, rope_key = self.project(hidden, rotary)
         if isinstance(cache, CacheBatch):
             known = cache.update_each(latent, rope_key, self.layer)
             return self.o_proj(self._decode_each(q_nope[:, :, 0], q_rope[:, :, 0], known)[:, None])
@@ -112,7 +117,7 @@ class MultiHeadLatentAttention(nn.Module):
     def decode(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
         """Absorbed: queries move into latent space and the context moves out of it, so that one query reads each
         cached latent once and expands none."""
-        to_keys, to_values = self._absorbed()
+        to_keys, to_values = self.absorbed()
         q_latent = q_nope @ to_keys  # [B, H, 1, L]
         scores = (q_latent @ latent.mT + q_rope @ rope_key.mT).float() * self.scale  # [B, H, 1, S]
         if mask is not None:
@@ -122,7 +127,7 @@ class MultiHeadLatentAttention(nn.Module):
 
     def _decode_each(self, q_nope: Tensor, q_rope: Tensor, known: list[tuple[Tensor, Tensor]]) -> Tensor:
         """`decode` for one token [B, H, ...] of several conversations, each over its own latents -> [B, H * value]."""
-        to_keys, to_values = self._absorbed()
+        to_keys, to_values = self.absorbed()
         q_latent = (q_nope.transpose(0, 1) @ to_keys).transpose(0, 1)  # [B, H, L]
         each = [
             attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
@@ -130,24 +135,23 @@ class MultiHeadLatentAttention(nn.Module):
         ]
         return (torch.stack(each, dim=1) @ to_values.mT).transpose(0, 1).flatten(1)
 
-    def _absorbed(self) -> tuple[Tensor, Tensor]:
+    def absorbed(self) -> tuple[Tensor, Tensor]:
         """The halves of kv_b_proj: into keys [H, nope, L] and into values [H, value, L]."""
         weight = self.kv_b_proj.weight.unflatten(0, (self.heads, -1))
         return weight[:, : self.nope], weight[:, self.nope :]
 
-    def _project_queries(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+    def project(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, nope] and [B, H, T, R]; normalised latent [B, 1, T, L] and rope key [B, 1, T, R], which the
+        cache keeps. Both rope parts are rotated."""
         if hasattr(self, "q_proj"):
             queries = self.q_proj(hidden)
         else:
             queries = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(hidden)))
         queries = queries.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         q_nope, q_rope = queries.split((self.nope, self.rope), dim=-1)
-        return q_nope, rotate_pairs(q_rope, rotary)
-
-    def _project_latent(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
-        """Normalised latent [B, 1, T, L] and rotated rope key [B, 1, T, R]: what the cache keeps."""
         latent, rope_key = self.kv_a_proj_with_mqa(hidden)[:, None].split((self.rank, self.rope), dim=-1)
-        return self.kv_a_layernorm(latent), rotate_pairs(rope_key, rotary)
+        ropes = rotate_pairs(torch.cat((q_rope, rope_key), dim=1), rotary)
+        return q_nope, ropes[:, : self.heads], self.kv_a_layernorm(latent), ropes[:, self.heads :]
 
 
 def visible(mask: Tensor | None, new: int, total: int, device: torch.device) -> Tensor | None:

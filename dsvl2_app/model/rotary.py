@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Rotary(NamedTuple):
-    """Cosines and sines [B, T, R / 2], float32."""
+    """Cosines and sines [B, 1, T, R / 2], alike for all heads, float32."""
 
     cos: Tensor
     sin: Tensor
@@ -23,7 +23,7 @@ def rotary_angles(positions: Tensor, width: int, theta: float) -> Rotary:
     """Positions [B, T] (integers) -> angles of the R / 2 frequencies theta^(-2i / R)."""
     exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device) / width
     angles = positions[..., None].float() * (1.0 / theta**exponents)
-    return Rotary(angles.cos(), angles.sin())
+    return Rotary(angles.cos()[:, None], angles.sin()[:, None])
 
 
 def rotate_halves(x: Tensor, rotary: Rotary) -> Tensor:
@@ -43,5 +43,5 @@ def rotate_pairs(x: Tensor, rotary: Rotary) -> Tensor:
 
 
 def _rotate(first: Tensor, second: Tensor, rotary: Rotary) -> Tensor:
-    cos, sin = rotary.cos[:, None], rotary.sin[:, None]  # [B, 1, T, R / 2]
+    cos, sin = rotary
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)

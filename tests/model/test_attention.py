@@ -52,8 +52,8 @@ def test_absorbed_decode_equals_expanded_prefill(q_lora_rank: int | None, padded
     layer = fill(MultiHeadLatentAttention(config, 0))
     hidden = torch.randn(BATCH, LENGTH, 32, generator=torch.Generator().manual_seed(1))
     rotary = rotary_angles(torch.arange(LENGTH).expand(BATCH, -1), 4, 10000.0)
-    q_nope, q_rope = layer._project_queries(hidden[:, -1:], type(rotary)(*(each[:, -1:] for each in rotary)))
-    latent, rope_key = layer._project_latent(hidden, rotary)
+    q_nope, q_rope, latent, rope_key = layer.project(hidden, rotary)
+    q_nope, q_rope = q_nope[:, :, -1:], q_rope[:, :, -1:]
     mask = visible(padded_mask(), 1, LENGTH, hidden.device) if padded else None
     arguments = (q_nope, q_rope, latent, rope_key, mask)
     expanded, absorbed = layer.prefill(*arguments), layer.decode(*arguments)
@@ -70,7 +70,7 @@ def test_prefill_then_decode_equals_one_forward(q_lora_rank: int | None) -> None
     whole = layer(hidden, rotary, None, None)
     cache, parts = KVCache(config, LENGTH), []
     for start, stop in ((0, 4), (4, 5), (5, 6), (6, 9)):
-        part = type(rotary)(*(each[:, start:stop] for each in rotary))
+        part = type(rotary)(*(each[:, :, start:stop] for each in rotary))
         mask = visible(None, stop - start, stop, hidden.device)
         parts.append(layer(hidden[:, start:stop], part, mask, cache))
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-5)
