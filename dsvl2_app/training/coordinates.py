@@ -1,7 +1,7 @@
 """Numbers as places on a line: what lets 1000 number tokens be learnt as coordinates from few boxes.
 
 Neighbouring numbers get neighbouring embeddings through a smooth basis, and a box corner's target is a bell curve over
-the numbers around it. Both exist in training only; `fold` leaves an ordinary checkpoint.
+the numbers around it. Both exist in training only; `fold` gives the state of an ordinary checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FREQUENCIES = 64
 class SmoothRows(nn.Module):
     """Adds a smooth curve over the numbers to their rows: rows[n] += sum_k cos(pi k (n + 1/2) / 1000) c_k."""
 
-    def __init__(self, number_ids: list[int], width: int) -> None:
+    def __init__(self, number_ids: list[int], width: int, spread: float) -> None:
         super().__init__()
         places = (torch.arange(NUMBERS) + 0.5) / NUMBERS
         frequencies = torch.arange(FREQUENCIES)
@@ -27,21 +27,23 @@ class SmoothRows(nn.Module):
         basis = (math.pi * places[:, None] * frequencies).cos() / (1 + frequencies).sqrt()
         self.register_buffer("number_ids", torch.tensor(number_ids), persistent=False)
         self.register_buffer("basis", basis, persistent=False)
-        self.coefficients = nn.Parameter(torch.randn(FREQUENCIES, width) * 0.02)
+        self.coefficients = nn.Parameter(torch.randn(FREQUENCIES, width) * spread)
 
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
             return weight.index_add(0, self.number_ids, self.basis @ self.coefficients)
 
 
-def smooth(module: nn.Module, number_ids: list[int]) -> None:
-    """Give the number rows of an embedding or output layer the smooth basis."""
-    parametrize.register_parametrization(module, "weight", SmoothRows(number_ids, module.weight.shape[1]))
+def smooth(module: nn.Module, number_ids: list[int], spread: float) -> None:
+    """Give the number rows of an embedding or output layer the smooth basis; `spread` of its first coefficients."""
+    parametrize.register_parametrization(module, "weight", SmoothRows(number_ids, module.weight.shape[1], spread))
 
 
-def fold(module: nn.Module) -> None:
-    """Write the basis into plain rows again."""
-    parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+def fold(model: nn.Module) -> dict[str, Tensor]:
+    """The state of `model` with its smooth rows written out, as an ordinary model loads it."""
+    state = {name: value for name, value in model.state_dict().items() if "parametrizations." not in name}
+    smoothed = (name for name, module in model.named_modules() if parametrize.is_parametrized(module))
+    return state | {f"{name}.weight": model.get_submodule(name).weight.detach() for name in smoothed}
 
 
 def bell_loss(log_probabilities: Tensor, numbers: Tensor, sigma: float) -> Tensor:

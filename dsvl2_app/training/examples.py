@@ -98,7 +98,7 @@ WANTED: tuple[Wanted, ...] = (
     Wanted("words", "grounding", "documents.locate_word", _document("words"), _size(1.4, 3.0)),
     Wanted("screen", "grounding", "screens.locate", _screen, _size(1.4, 3.0)),
     Wanted("context", "chat", "pictures.in_context", _several("in_context"),
-           _size(0.8, 2.2, 2)),
+           _size(0.8, 2.2, 2), skip=1),
     Wanted("page", "tiles", "documents.title", _document("page"), _size(2.0, 3.4)),
     Wanted("window", "tiles", "screens.title", _screen, _size(2.0, 3.4)),
 )  # fmt: skip

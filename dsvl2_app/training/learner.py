@@ -77,14 +77,15 @@ class Learner(nn.Module):
             logits = self.patch_heads[name](features).unflatten(-1, (slots, -1))  # [N, P, slots, answers]
             total = total + weight * self._name(name, logits, target.view(logits.shape[:-1]), parts)
         there = looks["kinds"] > NOTHING
-        offsets = F.smooth_l1_loss(self.offset_head(features)[there].float(), looks["offsets"][there], beta=0.1)
+        offsets = self.offset_head(features)[there].float()
+        offsets = mean(F.smooth_l1_loss(offsets, looks["offsets"][there], beta=0.1, reduction="none"))
         token_kinds = self._name("token_kinds", self.kind_head(tokens), looks["token_kinds"].long(), parts)
         owned = looks["token_boxes"][..., 0] >= 0
         asks = self.corner_head(tokens[owned]).unflatten(-1, (4, -1))  # [owned, 4, D]
         numbers = F.linear(asks, self.model.lm_head.weight[self.number_ids]).float().log_softmax(-1)
         boxes = looks["token_boxes"][owned].long()
-        corners = bell_loss(numbers.flatten(0, 1), boxes.flatten(), sigma).mean()
-        parts["token_corner_error"] = (numbers.argmax(-1) - boxes).abs().float().mean()
+        corners = mean(bell_loss(numbers.flatten(0, 1), boxes.flatten(), sigma))
+        parts["token_corner_error"] = mean((numbers.argmax(-1) - boxes).abs().float())
         return total + 2 * offsets + token_kinds + corners
 
     def _name(self, name: str, logits: Tensor, target: Tensor, parts: dict[str, Tensor]) -> Tensor:
@@ -95,7 +96,10 @@ class Learner(nn.Module):
         told = target > (UNKNOWN if name == "order" else NOTHING)
         right = (logits.argmax(-1) == target) & told
         parts[f"{name}_accuracy"] = right.sum() / told.sum().clamp(min=1)
-        return F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), weights, ignore_index=UNKNOWN)
+        losses = F.cross_entropy(
+            logits.flatten(0, -2).float(), target.flatten(), weights, ignore_index=UNKNOWN, reduction="sum"
+        )
+        return losses / (weights[target.clamp(min=0)] * (target > UNKNOWN)).sum().clamp(min=1)
 
     def _speak(self, tokens: Tensor, batch: Batch, sigma: float, parts: dict[str, Tensor]) -> Tensor:
         embeds = self.model.decoder.embed_tokens(batch.ids)
@@ -118,3 +122,8 @@ class Learner(nn.Module):
         errors = (logits[:, self.number_ids].argmax(-1) - numbers).abs().float()
         parts["corner_error"] = (errors * batch.corners).sum() / batch.corners.sum().clamp(min=1)
         return (losses * batch.weights).sum() / batch.weights.sum()
+
+
+def mean(values: Tensor) -> Tensor:
+    """0 of nothing: a small batch may show no object and no character."""
+    return values.sum() / max(values.numel(), 1)

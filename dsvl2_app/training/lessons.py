@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -94,3 +95,5 @@ def load_lessons(lessons: Lessons, workers: int, pin: bool) -> DataLoader:
 
 def _start_worker(_: int) -> None:
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches them too; the run itself decides when to end
+        signal.signal(number, signal.SIG_IGN)

@@ -20,7 +20,8 @@ from dsvl2_app.training.tasks.talk import ask_about, talk
 from dsvl2_app.training.tasks.turn import Turn
 
 EVALUATION_SEEDS = 900_000_000
-SEEDS_PER_RUN = 100_000_000  # run 0 draws the seeds from 0, run 1 those from 100,000,000, ...
+SEEDS_PER_RUN = 100_000_000
+RUNS = EVALUATION_SEEDS // SEEDS_PER_RUN  # run 0 draws the seeds from 0, run 1 those from 100,000,000, ...
 
 Dialogue = tuple[Turn, ...]
 
@@ -60,7 +61,7 @@ STAGES: dict[str, Mixture] = {
     # 70 % pictures with text, 30 % text, as in the paper.
     "pretrain": Mixture(shapes=0.26, documents=0.22, charts=0.07, screens=0.08, pictures=0.07, talk=0.30),
     "sft": Mixture(
-        shapes=0.29, documents=0.26, charts=0.12, screens=0.12, pictures=0.14, talk=0.07, longest_dialogue=4
+        shapes=0.27, documents=0.26, charts=0.14, screens=0.15, pictures=0.14, talk=0.04, longest_dialogue=4
     ),
 }
 
@@ -108,9 +109,9 @@ class SampleStream:
 
     def __init__(self, mixture: Mixture, run: int = 0) -> None:
         self.mixture = mixture
+        if not 0 <= run < RUNS:
+            raise ValueError(f"Run {run} would train on evaluation seeds; choose one from 0 to {RUNS - 1}.")
         self.first = run * SEEDS_PER_RUN
-        if not 0 <= self.first < EVALUATION_SEEDS:
-            raise ValueError(f"Run {run} would train on evaluation seeds; choose one from 0 to 8.")
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < SEEDS_PER_RUN:

@@ -6,7 +6,11 @@ and answers are asked in; anything else is written byte by byte. There are no me
 For the same reason digits outside a box are single tokens. Both hold because a quoted word is a piece of its own
 kind (`"red` is not ` red`) and because the vocabulary takes no word from inside quotes.
 
-    python -m dsvl2_app.training.tokenizer assets/nano
+    python -m dsvl2_app.training.tokenizer runs/tokenizer
+
+makes the tokenizer of a *new* model. The order of the vocabulary follows from how often today's questions hold each
+piece, so it changes with every change of a phrasing; weights know their tokens by number. That is why assets/nano's is
+never made anew, and why `train` copies the tokenizer of the model that it starts from.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from random import Random
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.pre_tokenizers import PreTokenizer
 
+from dsvl2_app.errors import SettingsError
 from dsvl2_app.training import scenes, tasks
 from dsvl2_app.training.phrasings import PHRASINGS, expand
 from dsvl2_app.training.scenes import Level, words
@@ -174,7 +179,14 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
         (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def make(folder: Path) -> None:
+    """Count, build and save; a tokenizer that is there already may have weights that rely on it."""
+    if (folder / "tokenizer.json").exists():
+        raise SettingsError(f"{folder} has a tokenizer already, and weights may rely on it; give another folder.")
+    tokenizer = build(count_pieces())
+    save(tokenizer, folder)
+    print(f"{tokenizer.get_vocab_size()} entries written to {folder}")
+
+
 if __name__ == "__main__":
-    made = build(count_pieces())
-    save(made, Path(sys.argv[1]))
-    print(f"{made.get_vocab_size()} entries written to {sys.argv[1]}")
+    make(Path(sys.argv[1]))

@@ -1,16 +1,18 @@
-"""nano from nothing: alignment, pretraining, supervised fine-tuning (DeepSeek-VL2 paper, section 3.2), one command.
+"""nano from nothing or from a checkpoint: alignment, pretraining, supervised fine-tuning, one command.
 
     python -m dsvl2_app train --out runs/nano --minutes 240
+    python -m dsvl2_app train --out runs/more --minutes 20 --start assets/nano --seed 1
     accelerate launch -m dsvl2_app train --out runs/nano --minutes 20      # several GPUs
 
-A run that was killed goes on from its last checkpoint. The stages are the paper's, for a model whose encoder is not
-pretrained: in *align* vision and adaptor learn to say what each patch and token shows while the decoder rests; in
-*pretrain* everything learns, from all text; in *sft* only answers count and the learning rate falls to zero.
+A run that was killed goes on from its last checkpoint. In *align* vision and adaptor learn to say what each patch and
+token shows while the decoder rests; in *pretrain* everything learns, from all text; in *sft* only answers count and
+the learning rate falls to zero. A run with --start leaves *align* out.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import signal
@@ -29,6 +31,7 @@ from dsvl2_app.engine.loading import NANO
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.weights import find_folder
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.training.balance import RouterBalance
 from dsvl2_app.training.checkpoint import write_checkpoint
@@ -39,34 +42,16 @@ from dsvl2_app.training.learner import Learner
 from dsvl2_app.training.lessons import BatchSize, Lessons, load_lessons
 from dsvl2_app.training.muon import Muon
 from dsvl2_app.training.packing import Batch
+from dsvl2_app.training.samples import RUNS
 from dsvl2_app.training.samples import STAGES as MIXTURES
+from dsvl2_app.training.stages import FROM_CHECKPOINT, FROM_NOTHING, Stage
 
 CHECKPOINT_SECONDS = 200  # with the longest pauses between two steps, a kill costs less than four minutes
 LOG_STEPS = 20
 WARM_UP_STEPS = 100
 CLIP = 1.0
 SHARD_SIZE = "9MB"  # a Space takes files up to 10 MB without LFS
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """`share` of the run; `mixture` of samples; which losses count, and how far a corner's target spreads."""
-
-    name: str
-    share: float
-    mixture: str
-    speak: bool
-    look_weight: float
-    sigma: float  # numbers of 0..999
-    question_weight: float  # of predicting what users say; answers weigh 1
-    decays: bool = False  # the learning rate falls to zero
-
-
-STAGES = (
-    Stage("align", 0.25, "patches", speak=False, look_weight=1.0, sigma=16, question_weight=0),
-    Stage("pretrain", 0.40, "pretrain", speak=True, look_weight=0.3, sigma=8, question_weight=0.1),
-    Stage("sft", 0.35, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
-)
+LEAST = {"minutes": 0, "steps": 1, "rows": 1, "length": 512, "tiles": 2, "workers": 0, "seed": 0, "snapshots": 0}
 
 
 @dataclass(slots=True)
@@ -93,10 +78,11 @@ class Run:
         )
         self.folder = Path(options.out)
         self.finished = self.folder / "nano"
-        self.processor = self._choose_processor()
-        config = DeepseekVL2Config.preset("nano")
-        self.model = DeepseekVL2ForConditionalGeneration.from_random(config, "float32", seed=options.seed).train()
-        self.bare = build_learner(self.model, self.processor)
+        start = find_folder(options.start) if options.start else None
+        self.stages = FROM_CHECKPOINT if start else FROM_NOTHING
+        self.processor = self._choose_processor(start or NANO)
+        self.model = build_model(start, options.seed)
+        self.bare = build_learner(self.model, self.processor, fresh=start is None)
         optimizer = build_optimizer(self.bare, options.rate)
         self.learner, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
         self.balance = RouterBalance(self.model)
@@ -104,11 +90,11 @@ class Run:
         if options.compile:
             compile_blocks(self.model)
 
-    def _choose_processor(self) -> DeepseekVL2Processor:
-        """A run keeps the tokenizer that it began with, whatever becomes of the one in assets."""
+    def _choose_processor(self, source: Path) -> DeepseekVL2Processor:
+        """A copy of the source's tokenizer: weights and tokenizer belong together, whatever becomes of the source."""
         with self.accelerator.main_process_first():
             if not (self.finished / "tokenizer.json").exists():
-                DeepseekVL2Processor.from_pretrained(NANO).save_pretrained(self.finished)
+                DeepseekVL2Processor.from_pretrained(source).save_pretrained(self.finished)
         return DeepseekVL2Processor.from_pretrained(self.finished)
 
     # -- progress ---------------------------------------------------------------------------------------------
@@ -123,7 +109,7 @@ class Run:
     @property
     def stage(self) -> Stage | None:
         end = 0.0
-        for stage in STAGES:
+        for stage in self.stages:
             end += stage.share
             if self.share_done < end - 1e-9:
                 return stage
@@ -139,6 +125,7 @@ class Run:
     def train(self) -> Path | None:
         """Train to the end and return the finished checkpoint's folder; None when asked to stop before."""
         self.resume()
+        options = self.options
         before, started = self.progress.seconds, time.monotonic()
         saved = started
         bar = tqdm(total=1.0, initial=self.share_done, disable=not self.accelerator.is_main_process)
@@ -148,6 +135,7 @@ class Run:
                 if stage.name != self.progress.stage:
                     self.progress.stage, self.progress.stage_steps = stage.name, 0
                 for batch in self.lessons(stage):
+                    share = self.share_done
                     parts = self.learn(batch, stage)
                     seconds, samples, stop = self._agree(time.monotonic() - started, batch.count, bool(caught))
                     self.progress.seconds = before + seconds
@@ -160,10 +148,12 @@ class Run:
                         saved = time.monotonic()
                     if stop:
                         return None
+                    if self.stage and int(self.share_done * options.snapshots) > int(share * options.snapshots):
+                        self.write(self.folder / f"nano-{self.progress.samples}")
                     if self.stage is not stage:
                         break
         self.save()
-        return self.export()
+        return self.write(self.finished)
 
     def lessons(self, stage: Stage) -> Iterator[Batch]:
         """The stage's batches on this process's device, from the first sample not yet seen."""
@@ -174,6 +164,7 @@ class Run:
             BatchSize(options.rows, options.length, options.tiles),
             stage.question_weight,
             start=self.progress.samples,
+            run=options.seed,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
         )
@@ -247,13 +238,13 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.progress = Progress(**state["progress"])
 
-    def export(self) -> Path:
-        """The checkpoint in the official layout, in bfloat16, without anything that only training needs."""
+    def write(self, folder: Path) -> Path:
+        """A copy in the official layout, in bfloat16, without anything that only training needs."""
         if self.accelerator.is_main_process:
-            for module in (self.model.decoder.embed_tokens, self.model.lm_head):
-                fold(module)
-            write_checkpoint(self.model, self.processor, self.finished, torch.bfloat16, SHARD_SIZE)
-        return self.finished
+            model = DeepseekVL2ForConditionalGeneration.from_random(copy.deepcopy(self.model.config), "float32", seed=0)
+            model.load_state_dict(fold(self.model))
+            write_checkpoint(model, self.processor, folder, torch.bfloat16, SHARD_SIZE)
+        return folder
 
 
 @contextmanager
@@ -269,11 +260,21 @@ def catch_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def build_learner(model: DeepseekVL2ForConditionalGeneration, processor: DeepseekVL2Processor) -> Learner:
+def build_model(start: Path | None, seed: int) -> DeepseekVL2ForConditionalGeneration:
+    if start:
+        return DeepseekVL2ForConditionalGeneration.from_pretrained(start, dtype="float32").train()
+    config = DeepseekVL2Config.preset("nano")
+    return DeepseekVL2ForConditionalGeneration.from_random(config, "float32", seed=seed).train()
+
+
+def build_learner(
+    model: DeepseekVL2ForConditionalGeneration, processor: DeepseekVL2Processor, *, fresh: bool
+) -> Learner:
+    """`fresh` weights get smooth number rows to begin with; those of a checkpoint are left as they are."""
     vocabulary = processor.tokenizer.get_vocab()
     number_ids = [vocabulary[str(number)] for number in range(NUMBERS)]
     for module in (model.decoder.embed_tokens, model.lm_head):
-        smooth(module, number_ids)
+        smooth(module, number_ids, 0.02 if fresh else 0.0)
     return Learner(model, number_ids)
 
 
@@ -307,17 +308,21 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiles", type=int, default=64, help="most tiles in a batch (default: 64)")
     parser.add_argument("--rate", type=float, default=3e-3, help="learning rate of the matrices (default: 0.003)")
     parser.add_argument("--workers", type=int, default=1, help="processes that render (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")
+    parser.add_argument("--start", metavar="MODEL", help="go on from this checkpoint's weights, with its tokenizer")
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights and of all pictures (default: 0)")
+    parser.add_argument("--snapshots", type=int, default=0, help="models to write along the way, for a scaling curve")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 autocast")
     parser.add_argument("--cpu", action="store_true", help="train on the CPU even where there is a GPU")
     parser.add_argument("--compile", action="store_true", help="compile the blocks (pays on a GPU)")
 
 
 def run(flags: argparse.Namespace) -> None:
-    """Train nano from nothing on rendered pictures; the same command goes on with a run that was stopped."""
+    """Train nano on rendered pictures; the same command goes on with a run that was stopped."""
     require("matplotlib")
-    for name, least in (("minutes", 0), ("steps", 1), ("rows", 1), ("length", 512), ("tiles", 2), ("workers", 0)):
+    for name, least in LEAST.items():
         if getattr(flags, name) < least:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least {least}.")
+    if flags.seed >= RUNS:
+        raise SettingsError(f"--seed is {flags.seed}; pictures are numbered for 0 to {RUNS - 1}.")
     finished = Run(flags).train()
     print(f"The finished model is in {finished}." if finished else "Stopped; the same command goes on from here.")

@@ -10,20 +10,29 @@ IDS = list(range(50, 50 + NUMBERS))
 
 def test_folding_leaves_the_same_numbers_in_an_ordinary_layer():
     torch.manual_seed(0)
-    for module in (nn.Embedding(1100, 8), nn.Linear(8, 1100, bias=False)):
-        plain = module.weight.detach().clone()
-        smooth(module, IDS)
-        learnt = module.weight.detach().clone()
-        assert not torch.allclose(learnt[IDS], plain[IDS]) and torch.equal(learnt[:50], plain[:50])
-        fold(module)
-        assert torch.equal(module.weight, learnt)
-        assert [name for name, _ in module.named_parameters()] == ["weight"]
+    model = nn.Sequential(nn.Embedding(1100, 8), nn.LayerNorm(8), nn.Linear(8, 1100, bias=False))
+    plain = {name: value.clone() for name, value in model.state_dict().items()}
+    for module in (model[0], model[2]):
+        smooth(module, IDS, 0.02)
+    state = fold(model)
+    assert state.keys() == plain.keys()
+    for name in ("0.weight", "2.weight"):
+        assert not torch.allclose(state[name][IDS], plain[name][IDS])
+        assert torch.equal(state[name][:50], plain[name][:50])
+    assert torch.equal(state["0.weight"], model[0].weight) and torch.equal(state["1.bias"], plain["1.bias"])
+
+
+def test_rows_that_are_known_already_stay_as_they_are():
+    module = nn.Embedding(1100, 8)
+    plain = module.weight.detach().clone()
+    smooth(module, IDS, 0.0)
+    assert torch.equal(module.weight, plain)
 
 
 def test_neighbouring_numbers_get_neighbouring_rows():
     module = nn.Embedding(1100, 8)
     nn.init.zeros_(module.weight)
-    smooth(module, IDS)
+    smooth(module, IDS, 0.02)
     rows = module.weight.detach()[IDS]
     near, far = (rows[1:] - rows[:-1]).norm(dim=1).mean(), (rows[500:] - rows[:500]).norm(dim=1).mean()
     assert near < 0.3 * far

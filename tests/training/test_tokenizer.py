@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from dsvl2_app.training.tokenizer import LEADING, SIZE, TRAILING, build, pre_tokenizer, save
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.training.tokenizer import LEADING, SIZE, TRAILING, build, make, pre_tokenizer, save
 
 NANO = Path(__file__).parents[2] / "assets" / "nano"
 
@@ -85,3 +86,8 @@ def test_build_takes_the_most_frequent_pieces_and_saves_the_official_layout(tmp_
 def test_digits_outside_a_box_stand_alone():
     pieces_of = [piece for piece, _ in pre_tokenizer().pre_tokenize_str("in 2024, 12 b")]
     assert pieces_of == ["in", "Ġ", "2", "0", "2", "4", ",Ġ", "1", "2", "Ġb"]
+
+
+def test_a_tokenizer_with_weights_is_never_made_anew():
+    with pytest.raises(SettingsError, match="another folder"):
+        make(NANO)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.errors import SettingsError
@@ -18,6 +19,7 @@ from dsvl2_app.training import train
 from dsvl2_app.training.lessons import BatchSize, Lessons
 from dsvl2_app.training.packing import collate
 from dsvl2_app.training.samples import Mixture
+from dsvl2_app.training.stages import FROM_CHECKPOINT, FROM_NOTHING
 
 STEPS = 8
 
@@ -92,9 +94,26 @@ def test_a_run_keeps_the_tokenizer_that_it_began_with(tmp_path: Path, monkeypatc
     assert train.Run(parse(tmp_path)).processor.tokenizer.get_vocab() == first
 
 
+def test_a_run_from_a_checkpoint_begins_where_that_ended_and_leaves_snapshots(tmp_path: Path):
+    train.Run(parse(tmp_path / "first")).write(tmp_path / "start")
+    flags = parse(tmp_path / "second", "--start", str(tmp_path / "start"), "--seed", "1", "--snapshots", "4")
+    run = train.Run(flags)
+    started = DeepseekVL2ForConditionalGeneration.from_pretrained(tmp_path / "start", dtype="float32")
+    assert torch.equal(run.model.decoder.embed_tokens.weight, started.decoder.embed_tokens.weight)
+    assert torch.equal(run.model.lm_head.weight, started.lm_head.weight)
+    assert all(map(torch.equal, run.model.vision.state_dict().values(), started.vision.state_dict().values()))
+    assert run.train() == tmp_path / "second" / "nano"
+    assert {entry["stage"] for entry in read_log(tmp_path / "second")} == {stage.name for stage in FROM_CHECKPOINT}
+    snapshots = sorted(tmp_path.glob("second/nano-*"), key=lambda folder: int(folder.name.partition("-")[2]))
+    assert len(snapshots) == 3  # the fourth is the finished model
+    weights = [load_file(next(folder.glob("*.safetensors"))) for folder in snapshots]
+    assert weights[0].keys() == weights[2].keys()
+    assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
+
+
 def test_in_alignment_the_decoder_rests_and_a_batch_without_pictures_teaches(tmp_path: Path):
     run = train.Run(parse(tmp_path))
-    align, pretrain, _ = train.STAGES
+    align, pretrain, _ = FROM_NOTHING
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.learn(next(run.lessons(align)), align)
     moved = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
@@ -110,7 +129,7 @@ def test_in_alignment_the_decoder_rests_and_a_batch_without_pictures_teaches(tmp
 
 def test_the_rate_warms_up_in_each_stage_and_falls_to_zero_in_the_last(tmp_path: Path):
     run = train.Run(parse(tmp_path))
-    pretrain, sft = train.STAGES[1:]
+    pretrain, sft = FROM_NOTHING[1:]
     assert run.rate(pretrain) == 1 / train.WARM_UP_STEPS
     run.progress.stage_steps = train.WARM_UP_STEPS
     assert run.rate(pretrain) == 1
@@ -123,7 +142,7 @@ def test_the_rate_warms_up_in_each_stage_and_falls_to_zero_in_the_last(tmp_path:
 def test_minutes_count_over_restarts(tmp_path: Path):
     run = train.Run(parse(tmp_path, "--minutes", "10"))
     run.progress.steps, run.progress.seconds = 10**6, 60
-    assert run.share_done == 0.1 and run.stage is train.STAGES[0]
+    assert run.share_done == 0.1 and run.stage is FROM_NOTHING[0]
     run.progress.seconds = 600
     assert run.stage is None
 
@@ -138,11 +157,21 @@ def test_every_matrix_but_the_routers_learns_by_muon(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--rows", "0"), ("--steps", "0"), ("--workers", "-1"), ("--minutes", "-2")]
+    ("flag", "value"), [("--rows", "0"), ("--steps", "0"), ("--workers", "-1"), ("--minutes", "-2"), ("--seed", "9")]
 )
 def test_a_flag_out_of_range_is_named(tmp_path: Path, flag: str, value: str):
     with pytest.raises(SettingsError, match=flag):
         train.run(parse(tmp_path, flag, value))
+
+
+def test_a_batch_without_a_character_teaches(tmp_path: Path):
+    run = train.Run(parse(tmp_path))
+    align = FROM_NOTHING[0]
+    for name, nothing in (("characters", -1), ("order", -1), ("kinds", 0), ("token_boxes", -1)):
+        batch = next(run.lessons(align))
+        batch.looks[name].fill_(nothing)
+        parts = run.learn(batch, align)
+        assert all(torch.isfinite(value) for value in parts.values()), name
 
 
 def test_a_row_of_nothing_is_padding():

@@ -18,10 +18,11 @@ SHAPES = (
 ICONS = (
     "home", "search", "mail", "bell", "lock", "trash", "plus", "play", "menu", "user", "camera", "download",
 )  # fmt: skip
+SWITCHED = ("checkbox", "switch", "radio button", "tab")  # what can be on or off
 # What a patch can show; the index is the class of the vision warm-up.
 KINDS = (
-    "background", *SHAPES, "word", "button", "field", "checkbox", "switch", "radio button", "tab",
-    "bar", "point", "slice", "key", *(f"{icon} icon" for icon in ICONS),
+    "background", *SHAPES, "word", "button", "field", *SWITCHED,
+    "bar", "point", "slice", "key", *(f"{icon} icon" for icon in ICONS), *(f"{kind}, on" for kind in SWITCHED),
 )  # fmt: skip
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 COLOURS: dict[str, Colour] = {
@@ -54,6 +55,11 @@ class SceneObject:
     glyph_height: int = 0  # px of a capital letter, for words
     line: int = -1  # index into Scene.lines, for words
     state: bool | None = None  # ticked, switched on, selected
+
+    @property
+    def look(self) -> str:
+        """Its kind, with its state: which of KINDS a patch of it shows."""
+        return f"{self.kind}, on" if self.state else self.kind
 
     @property
     def centre(self) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def patch_targets(scene: Scene, layout: TileLayout) -> PatchTargets:
     geometry = layout.geometry
     columns, rows = layout.grid
     boxes = np.array([(0, 0, 0, 0), *(item.box for item in scene.objects)], np.float32)
-    kinds = np.array([0, *(KIND_CODE[item.kind] for item in scene.objects)], np.int8)
+    kinds = np.array([0, *(KIND_CODE[item.look] for item in scene.objects)], np.int8)
     colours = np.array([0, *(COLOUR_CODE.get(item.colour, 0) for item in scene.objects)], np.int8)
     width, height = scene.size
     spread = 999 / np.array((width, height, width, height), np.float32)

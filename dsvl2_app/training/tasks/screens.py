@@ -213,7 +213,7 @@ TASKS: dict[str, tuple[Task, float]] = {
     "title": (ask_title, 0.8),
     "buttons": (ask_buttons, 0.8),
     "count": (ask_count, 0.8),
-    "ticked": (ask_ticked, 2.0),
+    "ticked": (ask_ticked, 3.0),
     "chosen": (ask_chosen, 1.2),
     "entered": (ask_entered, 1.4),
     "icon": (ask_icon, 1.2),

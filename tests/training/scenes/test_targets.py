@@ -71,6 +71,14 @@ def test_offsets_lead_from_every_tile_to_the_same_box():
     assert (targets.kinds == KIND_CODE["square"]).sum() > 50
 
 
+def test_what_is_on_looks_other_than_what_is_off():
+    for on in (False, True):
+        canvas = Canvas(TILE, TILE, (255, 255, 255))
+        canvas.claim(SceneObject("switch", (20, 20, 120, 80), name="Sound", state=on))
+        targets = patch_targets(canvas.finish("screens", "window"), lay_out(TILE, TILE, GEOMETRY))
+        assert set(targets.kinds.ravel()) == {0, KIND_CODE["switch, on" if on else "switch"]}
+
+
 def test_padding_is_not_learnt():
     scene = one_box(600, 100, (10, 10, 60, 60))
     targets = patch_targets(scene, lay_out(600, 100, GEOMETRY))

@@ -1,0 +1,32 @@
+"""The stages of a run: which samples, which losses, and how long (DeepSeek-VL2 paper, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`share` of the run; `mixture` of samples; which losses count, and how far a corner's target spreads."""
+
+    name: str
+    share: float
+    mixture: str
+    speak: bool
+    look_weight: float
+    sigma: float  # numbers of 0..999
+    question_weight: float  # of predicting what users say; answers weigh 1
+    decays: bool = False  # the learning rate falls to zero
+
+
+# From nothing: the encoder learns to see before the decoder learns to speak.
+FROM_NOTHING = (
+    Stage("align", 0.25, "patches", speak=False, look_weight=1.0, sigma=16, question_weight=0),
+    Stage("pretrain", 0.40, "pretrain", speak=True, look_weight=0.3, sigma=8, question_weight=0.1),
+    Stage("sft", 0.35, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
+)
+# From a model that sees and speaks: all text again, so that no word is forgotten, then a longer decay.
+FROM_CHECKPOINT = (
+    Stage("pretrain", 0.20, "pretrain", speak=True, look_weight=0.3, sigma=4, question_weight=0.1),
+    Stage("sft", 0.80, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
+)
