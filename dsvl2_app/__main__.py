@@ -9,19 +9,19 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from dsvl2_app import terminal
 from dsvl2_app.errors import AppError
 from dsvl2_app.evaluation import bench, evaluate
 from dsvl2_app.settings import FlagParser
+from dsvl2_app.terminal import chat, ground, tiles
 from dsvl2_app.training import finetune, train
 
 AddFlags = Callable[[argparse.ArgumentParser], None]
 Run = Callable[[argparse.Namespace], None]
 
 COMMANDS: dict[str, tuple[AddFlags, Run]] = {
-    "chat": (terminal.add_chat_flags, terminal.chat),
-    "ground": (terminal.add_ground_flags, terminal.ground),
-    "tiles": (terminal.add_tiles_flags, terminal.tiles),
+    "chat": (chat.add_flags, chat.run),
+    "ground": (ground.add_flags, ground.run),
+    "tiles": (tiles.add_flags, tiles.run),
     "bench": (bench.add_flags, bench.run),
     "eval": (evaluate.add_flags, evaluate.run),
     "train": (train.add_flags, train.run),

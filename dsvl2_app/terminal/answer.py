@@ -1,0 +1,68 @@
+"""What `chat` and `ground` share: their flags, a model that answers, and progress while it does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from dsvl2_app.engine.request import Request, Step
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.settings import Settings, add_model_flags
+
+# What people and models write is text, not rich's markup.
+OUTPUT: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
+
+
+def add_answer_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="(default: 512)")
+    parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
+    add_json_flag(parser)
+    add_model_flags(parser)
+
+
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
+
+
+@contextmanager
+def open_worker(flags: argparse.Namespace) -> Iterator[Worker]:
+    """The model that the flags name; what people must know of it goes to stderr."""
+    with closing(Worker.load(Settings.choose(flags, os.environ))) as worker:
+        if worker.card.notice:
+            print(worker.card.notice, file=sys.stderr)
+        yield worker
+
+
+def answer(worker: Worker, request: Request) -> Iterator[Step]:
+    """The steps of one answer. What happens before its first word is shown on a terminal's stderr."""
+    console = Console(stderr=True, **OUTPUT)
+    with worker.submit(request) as stream:
+        steps = iter(stream)
+        if console.is_terminal:
+            with console.status("Waiting") as status:
+                for step in steps:
+                    if step.stage in ("decode", "done"):
+                        break
+                    status.update(_describe(step))
+                    yield step
+            yield step
+        yield from steps
+
+
+def _describe(step: Step) -> str:
+    what = {"vision": "Looking at the pictures: tile", "prefill": "Reading: token"}.get(step.stage, "Waiting: number")
+    return f"{what} {step.done:,} of {step.total:,}"
+
+
+def summarise(steps: Iterable[Step]) -> dict[str, Any]:
+    """For JSON."""
+    steps = list(steps)
+    text = "".join(step.text for step in steps)
+    return {"text": text, "finish": steps[-1].finish, "timings": asdict(steps[-1].timings)}

@@ -1,0 +1,115 @@
+"""`python -m dsvl2_app ground`: boxes as a table, as a picture, as a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+from rich import box as borders
+from rich.console import Console
+from rich.table import Table
+
+from dsvl2_app.engine.request import Request, Sampling
+from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.image.load import load_image
+from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
+from dsvl2_app.terminal.answer import OUTPUT, add_answer_flags, answer, open_worker, summarise
+from dsvl2_app.text.boxes import Parsed, parse_boxes
+from dsvl2_app.text.exports import FORMATS, Annotation
+from dsvl2_app.text.grounding import ALLOWED, MODES, ask_for, ask_for_marked
+from dsvl2_app.text.prompt import Message
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("phrase", nargs="?", default="", help="what to find; with --mode describe, a question")
+    parser.add_argument("--image", required=True, metavar="FILE", help="where to look")
+    parser.add_argument("--mode", choices=MODES, default="find", help="(default: find)")
+    parser.add_argument("--example", metavar="FILE", help="with --mode in_context: a picture that shows such a thing")
+    parser.add_argument("--rectangle", metavar="L,T,R,B", help="and where, in pixels: left,top,right,bottom")
+    parser.add_argument("--unconstrained", action="store_true", help="let the model write malformed boxes")
+    suffixes = ", ".join(each.suffix for each in FORMATS.values())
+    parser.add_argument(
+        "--out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"write the picture with its boxes here, or the boxes alone to a name that ends in one of {suffixes}",
+    )
+    add_answer_flags(parser)
+
+
+def run(flags: argparse.Namespace) -> None:
+    """Find something in a picture; print its boxes, and write them with --out."""
+    image = load_image(flags.image)
+    request = Request(
+        _compose(flags, image),
+        Sampling(max_new_tokens=flags.max_new_tokens),
+        ALLOWED,
+        max_tiles=flags.max_tiles,
+        grammar=not flags.unconstrained,
+    )
+    with open_worker(flags) as worker:
+        summary = summarise(answer(worker, request))
+    parsed = parse_boxes(summary["text"])
+    if flags.json:
+        boxes = [{**asdict(box), "pixels": box.pixels(*image.size)} for box in parsed.boxes]
+        problems = [asdict(problem) for problem in parsed.problems]
+        print(json.dumps({"boxes": boxes, "problems": problems, **summary}))
+    else:
+        _print(parsed, image.size, summary["text"])
+    found = Annotation(Path(flags.image).name, *image.size, parsed.boxes, summary["text"])
+    for name in flags.out:
+        _write(name, image, found)
+
+
+def _compose(flags: argparse.Namespace, image: Image.Image) -> list[Message]:
+    if flags.mode != "in_context":
+        if not flags.phrase.strip():
+            raise PromptError("There is nothing to look for; write a phrase after the flags, in quotes.")
+        return ask_for(image, flags.phrase, flags.mode)
+    if not flags.example or not flags.rectangle:
+        raise PromptError("--mode in_context needs --example and --rectangle; give both.")
+    try:
+        left, top, right, bottom = map(int, flags.rectangle.split(","))
+        if left >= right or top >= bottom:
+            raise ValueError
+    except ValueError:
+        raise SettingsError(
+            f"--rectangle is {flags.rectangle!r}, but must be left,top,right,bottom in pixels, as in 10,20,110,220."
+        ) from None
+    return ask_for_marked(draw_mark(load_image(flags.example), (left, top, right, bottom)), image)
+
+
+def _print(parsed: Parsed, size: tuple[int, int], text: str) -> None:
+    for problem in parsed.problems:
+        print(f"At character {problem.place} of the answer: {problem.what}: {problem.excerpt!r}", file=sys.stderr)
+    if not parsed.boxes:
+        print(f"No boxes; the model answered {text!r}")
+        return
+    table = Table(box=borders.SIMPLE_HEAD)
+    table.add_column("label", overflow="fold")
+    for edge in ("left", "top", "right", "bottom"):
+        table.add_column(f"{edge} px", justify="right")
+    table.add_column("of 999", no_wrap=True)
+    for box in parsed.boxes:
+        edges = [f"{edge:.0f}" for edge in box.pixels(*size)]
+        table.add_row(box.label or "unnamed", *edges, f"{box.x1}, {box.y1}, {box.x2}, {box.y2}")
+    Console(**OUTPUT).print(table)
+
+
+def _write(name: str, image: Image.Image, found: Annotation) -> None:
+    """The longest suffix says what, as a-coco.json is also a .json."""
+    formats = [each for each in FORMATS.values() if name.endswith(each.suffix)]
+    try:
+        if formats:
+            text = max(formats, key=lambda each: len(each.suffix)).write(found)
+            Path(name).write_text(text, encoding="utf-8")
+        else:
+            drawn = [OverlayBox(box.label, *found.pixels(box)) for box in found.boxes]
+            draw_boxes(image, drawn).save(name)
+    except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture's
+        raise SettingsError(f"--out {name} cannot be written ({error}); try boxes.png.") from error

@@ -1,0 +1,49 @@
+"""What to look for -> the message that the model was trained to answer with boxes: phrase, or mark in another picture.
+
+The wordings are those of the official demo; the page, the /ground endpoint and the terminal all take them from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.text.prompt import GROUNDING_TOKEN, REF_TOKENS, Message
+
+Mode = Literal["find", "find_all", "describe", "in_context"]
+MODES: tuple[Mode, ...] = ("find", "find_all", "describe", "in_context")
+
+ALLOWED = REF_TOKENS | {GROUNDING_TOKEN}  # what these messages may carry into the prompt
+MOST_TOKENS = 1024  # about 40 boxes
+
+_TEXTS: dict[Mode, str] = {
+    "find": "\n<|ref|>{phrase}<|/ref|>.",
+    "find_all": "\nFind all <|ref|>{phrase}<|/ref|>.",
+    "describe": "\n<|grounding|>{phrase}",
+}
+_IN_CONTEXT = (
+    "\n<|grounding|>In the first image, an object within the red rectangle is marked. "
+    "Locate the object of the same category in the second image."
+)
+
+
+def ask_for(image: Any, phrase: str, mode: Mode = "find") -> list[Message]:
+    """A question about one picture."""
+    if mode not in _TEXTS:
+        raise SettingsError(f"The mode is {mode!r}; choose one of {', '.join(MODES)}.")
+    if not phrase.strip():
+        raise PromptError("There is nothing to look for yet; type a phrase or a question.")
+    return _ask([image], _TEXTS[mode].format(phrase=phrase))
+
+
+def ask_for_marked(marked: Any, image: Any) -> list[Message]:
+    """Find in `image` what the red rectangle in `marked` surrounds."""
+    return _ask([marked, image], _IN_CONTEXT)
+
+
+def _ask(images: Sequence[Any], text: str) -> list[Message]:
+    parts: list[dict[str, Any]] = []
+    for image in images:
+        parts += [{"type": "text", "text": "\n"}] * bool(parts) + [{"type": "image", "image": image}]
+    return [{"role": "user", "content": [*parts, {"type": "text", "text": text}]}]

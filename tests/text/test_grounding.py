@@ -1,0 +1,43 @@
+"""The messages of each mode, in the words of the official demo."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_for_marked
+
+
+def spell(messages: list[dict]) -> str:
+    (message,) = messages
+    assert message["role"] == "user"
+    return "".join(part.get("text") or f"({part['image']})" for part in message["content"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        ("find", "(photo)\n<|ref|>a {dog}<|/ref|>."),
+        ("find_all", "(photo)\nFind all <|ref|>a {dog}<|/ref|>."),
+        ("describe", "(photo)\n<|grounding|>a {dog}"),
+    ],
+)
+def test_a_question_about_one_picture(mode, text):
+    assert spell(ask_for("photo", "a {dog}", mode)) == text
+
+
+def test_a_mark_in_another_picture():
+    text = spell(ask_for_marked("marked", "photo"))
+    assert text.startswith("(marked)\n(photo)\n<|grounding|>In the first image, an object within the red rectangle")
+
+
+def test_nothing_to_look_for_and_unknown_modes_are_refused():
+    with pytest.raises(PromptError, match="nothing to look for"):
+        ask_for("photo", " \n")
+    for mode in ("in_context", "other", None):
+        with pytest.raises(SettingsError, match="mode"):
+            ask_for("photo", "dog", mode)
+
+
+def test_only_what_the_messages_need_is_allowed():
+    assert sorted(ALLOWED) == ["<|/ref|>", "<|grounding|>", "<|ref|>"]
