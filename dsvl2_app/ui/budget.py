@@ -1,13 +1,20 @@
-"""What a picture costs the released models: the table below the layout in the Tiles tab."""
+"""What pictures cost the released models: the table below the layout in the Tiles tab."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsvl2_app.image.tiles import TileLayout
+from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.translations import say
 
 BYTES = 2  # bfloat16
-RELEASED_TILE = 384  # px
+CONTEXT = 4096  # tokens
+EXPLANATION = (
+    "KV cache in bfloat16: small and base keep a latent per token, where plain attention would keep every head's keys "
+    "and values; tiny has plain attention."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +32,33 @@ RELEASED = (
 )
 
 
-def show_budget(layout: TileLayout) -> str:
-    """Nothing for tiles of another size than theirs."""
-    if layout.geometry.tile != RELEASED_TILE:
-        return ""
+def lay_out_released(sizes: Sequence[tuple[int, int]], *, tiling: bool, max_tiles: int) -> list[TileLayout]:
+    """As the released models lay pictures of these sizes out, whatever model is loaded."""
+    return [lay_out(*size, TileGeometry(), tiling=tiling, max_tiles=max_tiles) for size in sizes]
+
+
+def show_budget(layouts: Sequence[TileLayout]) -> str:
+    """Of all pictures together. `layouts` are those of the released models."""
+    tokens, tiles = sum(layout.num_tokens for layout in layouts), sum(layout.num_tiles for layout in layouts)
     rows = "".join(
-        f"<tr><th>{model.name}</th><td>{_megabytes(layout.num_tokens * model.cache)}</td>"
-        f"<td>{_megabytes(layout.num_tokens * model.plain)}</td>"
-        f"<td>{layout.num_tiles * model.tile / 1e12:.1f} TFLOP</td></tr>"
+        f'<tr><th scope="row">{model.name}</th><td>{tokens:,}</td><td>{tokens / CONTEXT:.0%}</td>'
+        f"<td>{_megabytes(tokens * model.cache)}</td><td>{_megabytes(tokens * model.plain)}</td>"
+        f"<td>{tiles * model.tile / 1e12:.1f} TFLOP</td></tr>"
         for model in RELEASED
     )
+    what = say("What this picture costs the released models")
+    if len(layouts) > 1:
+        what = say("What these {number} pictures cost the released models together", number=len(layouts))
+    names = (say("Model"), say("Tokens"), f"/ {CONTEXT:,}", *map(say, ("KV cache", "with plain attention", "Vision")))
+    heads = "".join(f'<th scope="col">{name}</th>' for name in names)
+    full = ""
+    if tokens >= CONTEXT:
+        words = "That is {excess:,} tokens too many to leave room for an answer."
+        full = f"<p>{say(words, excess=tokens - CONTEXT + 1)}</p>"
     return (
-        '<table class="budget"><caption>What this picture costs the released models</caption><thead><tr><th></th>'
-        "<th>KV cache</th><th>with plain attention</th><th>vision</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        f'<div class="budget"><p>{what} ({wording.count(tiles, "tile")})</p><div class="scroll" tabindex="0"><table>'
+        f"<thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>{full}<p>{say(EXPLANATION)}</p></div>"
     )
 
 

@@ -1,42 +1,48 @@
-"""The Tiles tab and the /tiles endpoint: how pictures are cut up before the model sees them. Runs no model."""
+"""The Tiles tab: how pictures are cut up before the model sees them, what that costs, and a view inside."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import ModelCard
-from dsvl2_app.errors import ImageError, SettingsError
+from dsvl2_app.engine.worker import Worker
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_grid, tile_images
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, cut_tiles, lay_out
+from dsvl2_app.image.tiles import TileGeometry, cut_tiles, lay_out
+from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.budget import show_budget
+from dsvl2_app.ui.budget import lay_out_released, show_budget
 from dsvl2_app.ui.examples import read_examples
-from dsvl2_app.ui.token_map import show_tokens, token_parts
-from dsvl2_app.ui.uploads import gallery_paths, save_preview, uploaded_path
+from dsvl2_app.ui.inside import Inside
+from dsvl2_app.ui.layout_figures import HEADERS, explain_choice, show_summary, tabulate
+from dsvl2_app.ui.token_map import name_tile, show_tokens
+from dsvl2_app.ui.translations import label, say
+from dsvl2_app.ui.uploads import gallery_paths, save_preview
 
 LONGEST_SIDE = 4000  # px, that a picture can be stretched to
-MOST_TILED = 2  # with more pictures in the conversation every one is a single tile
-HEADERS = ["Rank", "Grid", "Canvas px", "Scale", "Effective px", "Wasted px"]
 HOW_TO = (
-    '<p class="empty">Add a picture to see which grid is chosen for it, the tiles as the model gets them, '
-    "and the tokens that they become.</p>"
+    "Add a picture to see which grid is chosen for it, the tiles as the model gets them, and the tokens that they "
+    "become."
 )
 
 
+def show_how_to() -> str:
+    return f'<p class="empty">{say(HOW_TO)}</p>'
+
+
 class Tiles:
-    def __init__(self, card: ModelCard, limits: Limits) -> None:
-        self.card = card
+    def __init__(self, worker: Worker, limits: Limits) -> None:
+        self.card = worker.card
         self.limits = limits
+        self.inside = Inside(worker, limits)
 
     def build(self) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 self.gallery = gr.Gallery(
-                    label="Pictures",
+                    label=label("Pictures"),
                     type="filepath",
                     interactive=True,
                     columns=3,
@@ -46,39 +52,41 @@ class Tiles:
                     sources=["upload", "clipboard"],
                     elem_id="tiles-pictures",
                 )
-                self.which = gr.Radio(label="Picture to look at", visible=False, elem_id="tiles-which")
+                self.which = gr.Radio(label=label("Picture to look at"), visible=False, elem_id="tiles-which")
                 self.count = gr.Slider(
                     1,
                     8,
                     value=1,
                     step=1,
-                    label="Pictures in the conversation",
-                    info="With more than two, each of them is a single tile",
+                    label=label("Pictures in the conversation"),
+                    info=label("With more than two, each of them is a single tile"),
                     elem_id="tiles-count",
                 )
-                with gr.Accordion("What if", open=False, elem_id="tiles-what-if"):
+                with gr.Accordion(label("What if"), open=False, elem_id="tiles-what-if"):
                     most = max(width * height for width, height in self.card.geometry.candidates)
                     most //= self.card.geometry.tile**2
-                    limit = gr.Slider(1, most, value=most, step=1, label="Tiles at most", elem_id="tiles-limit")
+                    limit = gr.Slider(1, most, value=most, step=1, label=label("Tiles at most"), elem_id="tiles-limit")
                     side = {"minimum": 0, "maximum": LONGEST_SIDE, "value": 0, "step": 10}
-                    width = gr.Slider(**side, label="Picture's width", info="px; 0 is its own", elem_id="tiles-width")
+                    width = gr.Slider(
+                        **side, label=label("Picture's width"), info=label("px; 0 is its own"), elem_id="tiles-width"
+                    )
                     height = gr.Slider(
-                        **side, label="Picture's height", info="px; 0 is its own", elem_id="tiles-height"
+                        **side, label=label("Picture's height"), info=label("px; 0 is its own"), elem_id="tiles-height"
                     )
                     released = gr.Checkbox(
-                        label="Released models' tiles of 384 px",
+                        label=label("Released models' tiles of 384 px"),
                         visible=self.card.geometry != TileGeometry(),
                         elem_id="tiles-released",
                     )
                 self.what_if = [limit, width, height, released]
                 examples = [[list(example.pictures)] for example in read_examples("tiles")]
-                if examples:
-                    gr.Examples(examples, [self.gallery])
+                shown = gr.Examples(examples, [self.gallery]) if examples else None
             with gr.Column(scale=3, min_width=300):
                 self.notice = gr.HTML(elem_id="tiles-notice")
-                self.summary = gr.HTML(HOW_TO, elem_id="tiles-summary")
+                self.how = gr.HTML(show_how_to(), elem_id="tiles-how")
+                self.summary = gr.HTML(elem_id="tiles-summary")
                 self.grid = gr.Image(
-                    label="Chosen grid",
+                    label=label("Chosen grid"),
                     show_label=False,  # it would cover the first tile's number
                     interactive=False,
                     visible=False,
@@ -88,7 +96,7 @@ class Tiles:
                 self.budget = gr.HTML(elem_id="tiles-budget")
         self.tokens = gr.HTML(elem_id="tiles-tokens")
         self.tiles = gr.Gallery(
-            label="What the model gets",
+            label=label("What the model gets"),
             show_label=False,
             format="png",  # exactly these pixels
             interactive=False,
@@ -102,14 +110,15 @@ class Tiles:
             headers=HEADERS,
             datatype=["number", "str", "str", "str", "str", "str"],
             type="array",
-            label="All grids that the model knows, best first",
+            label=label("All grids that the model knows, best first"),
             interactive=False,
             visible=False,
             max_height=420,
             elem_id="tiles-candidates",
         )
+        self.inside.build(self.gallery, self.count, limit)
 
-        page = [self.which, self.count, self.notice, self.summary, self.grid, self.budget, self.tokens]
+        page = [self.which, self.count, self.notice, self.how, self.summary, self.grid, self.budget, self.tokens]
         page += [self.tiles, self.candidates]
         options: dict[str, Any] = {
             "preprocess": False,
@@ -118,7 +127,13 @@ class Tiles:
             "concurrency_id": "tiles",
             "show_progress": "hidden",
         }
-        self.gallery.change(self.receive, [self.gallery, *self.what_if], page, **options)
+        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        gr.on(None, show_how_to, None, self.how, **quiet)  # in the visitor's language
+        changes = [self.gallery.change]
+        if shown:  # Gradio 6.31 calls the first example no change
+            changes.append(shown.load_input_event.success)
+        for change in changes:
+            change(self.receive, [self.gallery, *self.what_if], page, **options)
         gr.on(
             [control.input for control in (self.which, self.count, *self.what_if)],
             self.inspect,
@@ -143,7 +158,7 @@ class Tiles:
     ) -> dict[Any, Any]:
         shown = [self.grid, self.tiles, self.candidates]
         empty = {
-            self.summary: HOW_TO,
+            self.summary: "",
             self.budget: "",
             self.tokens: "",
             **{part: gr.update(visible=False) for part in shown},
@@ -151,116 +166,37 @@ class Tiles:
         try:
             paths = gallery_paths(gallery)
             if not paths:
-                return {self.notice: wording.show_notice(), **empty}
-            image = load_image(paths[(which or 1) - 1], limits=self.limits)
+                return {self.notice: wording.show_notice(), self.how: gr.HTML(visible=True), **empty}
+            place = (which or 1) - 1
+            image = load_image(paths[place], limits=self.limits)
             if width or height:
                 image = image.resize((int(width) or image.width, int(height) or image.height))
+            sizes = [_measure(path, self.limits) for path in paths]
+            sizes[place] = image.size
             geometry = TileGeometry() if released else self.card.geometry
-            layout = lay_out(*image.size, geometry, tiling=count <= MOST_TILED, max_tiles=int(limit))
+            tiling = count <= MOST_TILED_IMAGES
+            options: dict[str, Any] = {"tiling": tiling, "max_tiles": int(limit)}
+            layouts = [lay_out(*size, geometry, **options) for size in sizes]
+            layout = layouts[place]
             tiles = tile_images(cut_tiles(image, layout))
             return {
                 self.notice: wording.show_notice(),
-                self.summary: show_summary(layout, self.card, tiling=count <= MOST_TILED),
+                self.how: gr.HTML(visible=False),
+                self.summary: show_summary(layouts, place, self.card) + explain_choice(layout, tiling=tiling),
                 self.grid: gr.Image(draw_grid(image, layout), visible=True),
-                self.budget: show_budget(layout),
+                self.budget: show_budget(lay_out_released(sizes, **options)),
                 self.tokens: show_tokens(layout, save_preview(image)),
                 self.tiles: gr.Gallery(
-                    [(tile, f"Tile {number}" if number else "Global view") for number, tile in enumerate(tiles)],
+                    [(tile, name_tile(number)) for number, tile in enumerate(tiles)],
                     visible=True,
                 ),
-                self.candidates: gr.Dataframe(tabulate(layout), visible=True),
+                self.candidates: gr.Dataframe(tabulate(layout), headers=[*map(say, HEADERS)], visible=True),
             }
         except Exception as error:
-            return {self.notice: wording.show_notice(error), **empty, self.summary: ""}
-
-    def lay_out(self, size: tuple[int, int], count: int) -> TileLayout:
-        return lay_out(*size, self.card.geometry, tiling=count <= MOST_TILED)
-
-    def build_endpoint(self) -> None:
-        gr.Button().click(
-            self.describe,
-            [
-                gr.File(label="images", file_count="multiple", type="filepath"),
-                gr.Number(label="pictures_in_conversation", value=None, precision=0),
-            ],
-            gr.JSON(label="layouts"),
-            api_name="tiles",
-            preprocess=False,
-            concurrency_id="tiles",
-            concurrency_limit=4,
-        )
-
-    def describe(self, images: Any, pictures_in_conversation: int | None = None) -> dict[str, Any]:
-        """How pictures are cut into tiles and which tokens they become.
-
-        Args:
-            images: A list of handle_file(path or URL).
-            pictures_in_conversation: As many as there are images, unless given; with more than two, each picture is
-                a single tile.
-
-        Returns:
-            {"tokens": of all images, "context": of the model, "images": [{"size", "grid": [columns, rows], "canvas",
-            "content": [left, top, right, bottom] of the picture on the canvas, "scale", "tokens", "parts": [{"kind",
-            "first", "last", ...}], "candidates": [...]}]}, lengths in px, token numbers from 0 within an image.
-        """
-        with wording.errors_for_clients():
-            files = images if isinstance(images, list) else [images]
-            if not files:
-                raise ImageError("There is no picture; send at least one.")
-            count = len(files) if pictures_in_conversation is None else pictures_in_conversation
-            if not isinstance(count, int | float) or count < 1:
-                raise SettingsError(f"pictures_in_conversation is {count!r}; choose a whole number from 1 up.")
-            layouts = [
-                self.lay_out(load_image(uploaded_path(file), limits=self.limits).size, int(count)) for file in files
-            ]
-            return {
-                "tokens": sum(layout.num_tokens for layout in layouts),
-                "context": self.card.context,
-                "images": [describe_layout(layout) for layout in layouts],
-            }
+            return {self.notice: wording.show_notice(error), self.how: gr.HTML(visible=False), **empty}
 
 
-def describe_layout(layout: TileLayout) -> dict[str, Any]:
-    return {
-        "size": layout.image_size,
-        "grid": layout.grid,
-        "canvas": layout.canvas,
-        "content": layout.content,
-        "scale": layout.scale,
-        "tiles": layout.num_tiles,
-        "tokens": layout.num_tokens,
-        "parts": token_parts(layout),
-        "candidates": [asdict(candidate) for candidate in sorted(layout.candidates, key=lambda each: each.rank)],
-    }
-
-
-def tabulate(layout: TileLayout) -> list[list[Any]]:
-    return [
-        [
-            candidate.rank,
-            f"{candidate.grid[0]} × {candidate.grid[1]}" + (" (chosen)" if candidate.chosen else ""),
-            f"{candidate.resolution[0]:,} × {candidate.resolution[1]:,}",
-            f"{candidate.scale:.3f}",
-            f"{candidate.effective:,}",
-            f"{candidate.wasted:,}",
-        ]
-        for candidate in sorted(layout.candidates, key=lambda each: each.rank)
-    ]
-
-
-def show_summary(layout: TileLayout, card: ModelCard, tiling: bool) -> str:
-    columns, rows = layout.grid
-    (width, height), (canvas_width, canvas_height) = layout.image_size, layout.canvas
-    left, top, right, bottom = layout.content
-    padding = 1 - (right - left) * (bottom - top) / (canvas_width * canvas_height)
-    figures = [
-        (f"{columns} × {rows}", "grid of tiles, columns by rows" if tiling else "one tile, with so many pictures"),
-        (f"{layout.num_tokens:,}", f"tokens, {layout.num_tokens / card.context:.0%} of {card.name}'s context"),
-        (f"{layout.scale:.3g}×", f"from {width:,} × {height:,} px to {right - left:,} × {bottom - top:,} px"),
-        (f"{padding:.0%}", f"of the {canvas_width:,} × {canvas_height:,} px canvas is padding"),
-    ]
-    return (
-        '<dl class="figures">'
-        + "".join(f"<div><dt>{what}</dt><dd>{figure}</dd></div>" for figure, what in figures)
-        + "</dl>"
-    )
+@lru_cache(maxsize=256)
+def _measure(path: str, limits: Limits) -> tuple[int, int]:
+    """Uploads never change."""
+    return load_image(path, limits=limits).size

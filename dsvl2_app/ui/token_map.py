@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import quote
 
 from dsvl2_app.image.tiles import Box, TileLayout
+from dsvl2_app.ui.linked import link
+from dsvl2_app.ui.translations import say
 
 NAMES = {"global": "Global view", "separator": "Separator", "local": "Tiles"}
+
+# The page's script puts numbers and names in place of the stars.
+TOKEN = "Token *: *"
+TILE = "*: * tokens in * rows, from * to *"
 
 
 def token_parts(layout: TileLayout) -> list[dict[str, Any]]:
@@ -39,31 +44,46 @@ def show_tokens(layout: TileLayout, preview: str) -> str:
         kind, first, last = part["kind"], part["first"], part["last"]
         strip += f'<span class="{kind}" style="flex-grow:{last - first + 1}"></span>'
         if kind == "separator":
-            span = f"token {first:,}"
+            span = say("token {first:,}", first=first)
         else:
-            span = f"tokens {first:,} to {last:,}: {part['rows']} rows of {part['columns']} and a newline"
-        legend += f'<li class="{kind}"><strong>{NAMES[kind]}</strong><small>{span}</small></li>'
+            span = say(
+                "tokens {first:,} to {last:,}: {rows} rows of {columns} and a newline",
+                **{name: part[name] for name in ("first", "last", "rows", "columns")},
+            )
+        name = f"<strong>{say(NAMES[kind])}</strong>"
+        if kind == "global":
+            name = f'<button type="button" class="whole" data-tile="0">{say(NAMES[kind])}</button>'
+        legend += f'<li class="{kind}">{name}<small>{span}</small></li>'
     last = layout.num_tokens - 1
-    title = f"The {layout.num_tokens:,} tokens in order"
+    title = say("The {tokens:,} tokens in order", tokens=layout.num_tokens)
     return (
-        f'<section class="tokens" data-places="{_describe_places(layout)}"><h3>{title}</h3>'
-        f'<div class="strip" aria-hidden="true">{strip}</div>'
-        f'<input type="range" min="0" max="{last}" value="0" aria-label="Token">'
-        '<output class="place" role="status">Point at the strip or at a tile.</output>'
+        f'<section class="tokens" data-places="{_describe_places(layout)}" data-token="{say(TOKEN)}" '
+        f'data-tile-words="{say(TILE)}"><h3>{title}</h3>'
+        f'<div class="strip" aria-hidden="true">{strip}<div class="runs"></div></div>'
+        f'<input type="range" min="0" max="{last}" value="0" aria-label="{say("Token")}">'
+        f'<output class="place" role="status">{say("Point at the strip, at a tile or at the global view.")}</output>'
         f"<ul>{legend}</ul>{_show_picture(layout, preview)}</section>"
-        "<h3>What the model gets: the global view, then the tiles row by row</h3>"
+        f"<h3>{say('What the model gets: the global view, then the tiles row by row')}</h3>"
     )
 
 
 def _describe_places(layout: TileLayout) -> str:
-    """For every token what it is, and the px that it looks at, as an attribute's value."""
+    """For every token what it is, the px that it looks at, and its tile, as an attribute's value."""
     places = []
     for token in layout.tokens():
-        where = f", row {token.row}, column {token.column}" if token.row is not None else ""
-        tile = "" if token.tile is None else "global view" if token.tile == 0 else f"tile {token.tile}"
+        where = ""
+        if token.row is not None:
+            where = say(", row {row}, column {column}", row=token.row, column=token.column)
         box = None if token.box is None else [round(edge, 1) for edge in token.box]
-        places.append([f"{tile or token.kind}{where}", box])
+        if token.tile is not None and box is None:
+            where += say(", padding alone")
+        name = say(token.kind) if token.tile is None else name_tile(token.tile)
+        places.append([f"{name}{where}", box, token.tile])
     return json.dumps(places, separators=(",", ":")).replace('"', "&quot;")
+
+
+def name_tile(tile: int) -> str:
+    return say("Tile {tile}", tile=tile) if tile else say("Global view")
 
 
 def _show_picture(layout: TileLayout, preview: str) -> str:
@@ -76,15 +96,13 @@ def _show_picture(layout: TileLayout, preview: str) -> str:
         if not boxes:
             continue  # nothing but padding
         left, top, right, bottom = _surround(boxes)
-        label = f"Tile {tile}: {len(indices)} tokens in rows, from {indices[0]:,} to {indices[-1]:,}"
         tiles += (
-            f'<rect class="tile" tabindex="0" role="button" aria-label="{label}" data-first="{indices[0]}" '
+            f'<rect class="tile" tabindex="0" role="button" aria-label="{name_tile(tile)}" data-tile="{tile}" '
             f'x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"/>'
         )
-    source = quote(f"gradio_api/file={preview}", safe="/=")
     return (
-        f'<svg viewBox="0 0 {width} {height}" class="map" role="group" aria-label="Tiles of the picture">'
-        f'<image href="{source}" width="{width}" height="{height}" preserveAspectRatio="none"/>{tiles}'
+        f'<svg viewBox="0 0 {width} {height}" class="map" role="group" aria-label="{say("Tiles of the picture")}">'
+        f'<image href="{link(preview)}" width="{width}" height="{height}" preserveAspectRatio="none"/>{tiles}'
         '<rect class="token" width="0" height="0"/></svg>'
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsvl2_app.image.tiles import TileGeometry, lay_out
-from dsvl2_app.ui.budget import RELEASED, Released, show_budget
+from dsvl2_app.ui.budget import RELEASED, Released, lay_out_released, show_budget
 
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda released: released.name)
@@ -21,6 +20,16 @@ def test_constants_follow_from_the_configuration(released: Released):
     assert released.tile == pytest.approx(tile_flops(config), rel=1e-3)
 
 
-def test_tiles_of_another_size_have_no_budget():
-    small = TileGeometry(tile=28, candidates=((28, 28),))
-    assert show_budget(lay_out(100, 50, small)) == ""
+def test_several_pictures_are_added_up():
+    layouts = lay_out_released([(1000, 400), (384, 384)], tiling=True, max_tiles=9)
+    assert [layout.num_tokens for layout in layouts] == [1415, 421]
+    shown = show_budget(layouts)
+    assert "these 2 pictures cost the released models together" in shown
+    assert "<td>1,836</td><td>45%</td><td>57.1 MB</td><td>507.6 MB</td>" in shown
+    assert "too many" not in shown
+    assert "9 tiles" in shown
+
+
+def test_more_than_the_context_holds_is_said():
+    layouts = lay_out_released([(384, 3456)] * 2, tiling=True, max_tiles=9)
+    assert "107 tokens too many" in show_budget(layouts)

@@ -17,7 +17,7 @@ def add(page: Page, *pictures: Path) -> None:
 def test_a_picture_shows_its_grid_tokens_tiles_and_candidates(nano, pictures, open_page):
     page = open_page(nano)
     page.get_by_role("tab", name="Tiles").click()
-    expect(page.locator("#tiles-summary .empty")).to_be_visible()
+    expect(page.locator("#tiles-how .empty")).to_be_visible()
     add(page, pictures["wide"])
     expect(page.locator("#tiles-summary")).to_contain_text("tokens")
     expect(page.locator("#tiles-grid img")).to_be_visible()
@@ -52,7 +52,7 @@ def test_several_pictures(scripted, pictures, open_page):
     page.locator("#tiles-which").get_by_label("1").check()
     expect(summary).to_contain_text("from 1,000 × 400 px")
     page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
-    expect(summary.locator(".empty")).to_be_visible()
+    expect(page.locator("#tiles-how .empty")).to_be_visible()
     expect(page.locator("#tiles-grid")).to_be_hidden()
 
 
@@ -102,18 +102,22 @@ def test_what_if_the_picture_or_the_limit_were_others(scripted, pictures, open_p
     expect(summary).to_contain_text("1 × 8")
 
 
-def test_the_budget_of_the_released_models(scripted, pictures, open_page):
+def test_the_budget_is_of_all_pictures(scripted, pictures, open_page):
     page = open_page(scripted)
     page.get_by_role("tab", name="Tiles").click()
     add(page, pictures["wide"])
     rows = page.locator("#tiles-budget tbody tr")
     expect(rows).to_have_text(
         [
-            "tiny86.9 MB86.9 MB4.7 TFLOP",
-            "small44.0 MB391.2 MB4.7 TFLOP",
-            "base48.9 MB869.4 MB4.7 TFLOP",
+            "tiny1,41535%86.9 MB86.9 MB4.7 TFLOP",
+            "small1,41535%44.0 MB391.2 MB4.7 TFLOP",
+            "base1,41535%48.9 MB869.4 MB4.7 TFLOP",
         ]
     )
+    add(page, pictures["tall"])
+    expect(rows.first).to_contain_text("2,046")
+    expect(page.locator("#tiles-summary")).to_contain_text("all 2 pictures 2,046, 50%")
+    expect(page.locator("#tiles-summary")).to_contain_text("Why 1 × 2? It keeps")
 
 
 def test_tokens_and_tiles_point_at_each_other(scripted, pictures, open_page):
@@ -121,12 +125,16 @@ def test_tokens_and_tiles_point_at_each_other(scripted, pictures, open_page):
     page.get_by_role("tab", name="Tiles").click()
     add(page, pictures["wide"])
     place, mark = page.locator("#tiles-tokens .place"), page.locator("#tiles-tokens .map .token")
-    page.locator("#tiles-tokens .map .tile").nth(1).focus()
-    expect(place).to_have_text("Tile 2: 196 tokens in rows, from 225 to 797")
+    tile, runs = page.locator("#tiles-tokens .map .tile").nth(1), page.locator("#tiles-tokens .runs i")
+    tile.focus()
+    expect(place).to_have_text("Tile 2: 196 tokens in 14 rows, from 225 to 797")
+    expect(runs).to_have_count(14)
+    page.get_by_role("button", name="Global view", exact=True).hover()
+    expect(place).to_have_text("Global view: 196 tokens in 14 rows, from 0 to 208")
     token = page.get_by_role("slider", name="Token")
     token.focus()
     token.press("Home")
-    expect(place).to_have_text("Token 0: global view, row 0, column 0")
+    expect(place).to_have_text("Token 0: Global view, row 0, column 0, padding alone")
     token.press("End")
     expect(place).to_have_text("Token 1414: newline, row 27, column 42")
     expect(mark).to_have_attribute("width", "0")
@@ -134,5 +142,7 @@ def test_tokens_and_tiles_point_at_each_other(scripted, pictures, open_page):
     area = strip.bounding_box()
     assert area
     strip.hover(position={"x": area["width"] * 0.5, "y": 5})
-    expect(place).to_contain_text("tile")
+    expect(place).to_contain_text(", row")
+    expect(runs).to_have_count(1)
     assert float(mark.get_attribute("width") or 0) > 0
+    expect(page.locator("#tiles-tokens .tile.holding")).to_have_count(1)

@@ -1,0 +1,23 @@
+// The answer's tokens (see dsvl2_app/ui/inside.py): one is chosen by a click, or with the arrow keys.
+const choose = (token) => {
+  for (const each of element.querySelectorAll(".piece")) {
+    each.setAttribute("aria-pressed", each === token);
+    each.tabIndex = each === token ? 0 : -1;
+  }
+  trigger("choose", {index: Number(token.dataset.index)});
+};
+element.addEventListener("click", (event) => {
+  const token = event.target.closest(".piece");
+  if (token) choose(token);
+});
+element.addEventListener("keydown", (event) => {
+  const token = event.target.closest(".piece");
+  const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+  if (!token || !step) return;
+  event.preventDefault();
+  const tokens = [...element.querySelectorAll(".piece")];
+  const next = tokens[tokens.indexOf(token) + step];
+  if (!next) return;
+  next.focus();
+  choose(next);
+});

@@ -1,0 +1,80 @@
+"""The /tiles endpoint: pictures -> their tile layouts as numbers. Runs no model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.engine.request import ModelCard
+from dsvl2_app.errors import ImageError, SettingsError
+from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.tiles import TileLayout, lay_out
+from dsvl2_app.text.processor import MOST_TILED_IMAGES
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.token_map import token_parts
+from dsvl2_app.ui.uploads import uploaded_path
+
+
+class Tiling:
+    def __init__(self, card: ModelCard, limits: Limits) -> None:
+        self.card = card
+        self.limits = limits
+
+    def build_endpoint(self) -> None:
+        gr.Button().click(
+            self.describe_tiles,
+            [
+                gr.File(label="images", file_count="multiple", type="filepath"),
+                gr.Number(label="pictures_in_conversation", value=None, precision=0),
+            ],
+            gr.JSON(label="layouts"),
+            api_name="tiles",
+            preprocess=False,
+            concurrency_id="tiles",
+            concurrency_limit=4,
+        )
+
+    def describe_tiles(self, images: Any, pictures_in_conversation: int | None = None) -> dict[str, Any]:
+        """How pictures are cut into tiles and which tokens they become.
+
+        Args:
+            images: A list of handle_file(path or URL).
+            pictures_in_conversation: As many as there are images, unless given; with more than two, each picture is
+                a single tile.
+
+        Returns:
+            {"tokens": of all images, "context": of the model, "images": [{"size", "grid": [columns, rows], "canvas",
+            "content": [left, top, right, bottom] of the picture on the canvas, "scale", "tokens", "parts": [{"kind",
+            "first", "last", ...}], "candidates": [...]}]}, lengths in px, token numbers from 0 within an image.
+        """
+        with wording.errors_for_clients():
+            files = images if isinstance(images, list) else [images]
+            if not files:
+                raise ImageError("There is no picture; send at least one.")
+            count = len(files) if pictures_in_conversation is None else pictures_in_conversation
+            if not isinstance(count, int | float) or count < 1:
+                raise SettingsError(f"pictures_in_conversation is {count!r}; choose a whole number from 1 up.")
+            sizes = [load_image(uploaded_path(file), limits=self.limits).size for file in files]
+            tiling = count <= MOST_TILED_IMAGES
+            layouts = [lay_out(*size, self.card.geometry, tiling=tiling) for size in sizes]
+            return {
+                "tokens": sum(layout.num_tokens for layout in layouts),
+                "context": self.card.context,
+                "images": [describe_layout(layout) for layout in layouts],
+            }
+
+
+def describe_layout(layout: TileLayout) -> dict[str, Any]:
+    return {
+        "size": layout.image_size,
+        "grid": layout.grid,
+        "canvas": layout.canvas,
+        "content": layout.content,
+        "scale": layout.scale,
+        "tiles": layout.num_tiles,
+        "tokens": layout.num_tokens,
+        "parts": token_parts(layout),
+        "candidates": [asdict(candidate) for candidate in sorted(layout.candidates, key=lambda each: each.rank)],
+    }
