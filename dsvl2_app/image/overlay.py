@@ -1,4 +1,4 @@
-"""Drawn on pictures: labelled boxes, the tile grid of a layout, heat maps. The only place that draws.
+"""Drawn on pictures: labelled boxes, the mark around an example, the tile grid of a layout.
 
 Every function takes a PIL RGB picture, leaves it alone and returns a new one.
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -43,19 +42,18 @@ FONTS = (
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
 )
 LONGEST_LABEL = 40  # characters on a chip
+PROBE = 16  # px, at which a font is asked for a letter
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayBox:
-    """A labelled rectangle in px of the picture. `colour` indexes the palette; None: one colour per label."""
+    """A labelled rectangle in px of the picture."""
 
     label: str
     left: float
     top: float
     right: float
     bottom: float
-    colour: int | None = None
-    selected: bool = False
 
 
 def label_colours(labels: Sequence[str]) -> dict[str, Colour]:
@@ -64,23 +62,19 @@ def label_colours(labels: Sequence[str]) -> dict[str, Colour]:
 
 
 def draw_boxes(image: Image.Image, boxes: Sequence[OverlayBox]) -> Image.Image:
-    """The picture with every box and its label; selected boxes are filled, thicker and drawn last."""
+    """The picture with every box and its label, a colour for each label."""
     drawn = image.copy()
     draw = ImageDraw.Draw(drawn)
     colours = label_colours([box.label for box in boxes])
     line = max(2, round(max(image.size) / 400))
     size = max(11, round(max(image.size) / 55))
     placed = []
-    for box in sorted(boxes, key=lambda box: box.selected):
-        colour = colours[box.label] if box.colour is None else _colour(box.colour)
-        edges = _clip(box, image.size)
+    for box in boxes:
+        colour, edges = colours[box.label], _clip(box, image.size)
         if edges is None:
             continue
-        if box.selected:
-            _tint(drawn, edges, colour)
-        width = 2 * line if box.selected else line
-        draw.rectangle(edges, outline=_ink(colour), width=width + max(1, line // 2))
-        draw.rectangle(edges, outline=colour, width=width)
+        draw.rectangle(edges, outline=contrasting(colour), width=line + max(1, line // 2))
+        draw.rectangle(edges, outline=colour, width=line)
         placed.append((box.label, edges, colour))
     taken: list[PixelBox] = []
     for label, edges, colour in placed:  # after all boxes: no line may cross a label
@@ -127,13 +121,6 @@ def _clip(box: OverlayBox, size: tuple[int, int]) -> PixelBox | None:
     )
 
 
-def _tint(image: Image.Image, edges: PixelBox, colour: Colour) -> None:
-    left, top, right, bottom = edges
-    area = (left, top, right + 1, bottom + 1)
-    part = image.crop(area)
-    image.paste(Image.blend(part, Image.new("RGB", part.size, colour), 0.3), area)
-
-
 @dataclass(frozen=True, slots=True)
 class _Chip:
     """A line of text on a coloured ground, and the px that it needs."""
@@ -156,7 +143,7 @@ class _Chip:
         left, top, right, bottom = area
         margin = _margin(self.font.size)
         draw.rectangle((left, top, right - 1, bottom - 1), fill=colour)
-        draw.text((left + margin, top + margin // 2), self.text, fill=_ink(colour), font=self.font)
+        draw.text((left + margin, top + margin // 2), self.text, fill=contrasting(colour), font=self.font)
 
 
 def _margin(size: float) -> int:
@@ -186,19 +173,22 @@ def _overlap(one: PixelBox, other: PixelBox) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _ink(background: Colour) -> Colour:
+def contrasting(background: Colour) -> Colour:
     """Black or white, whichever has more contrast on `background` (WCAG relative luminance)."""
     red, green, blue = ((value / 255) ** 2.2 for value in background)
     return (0, 0, 0) if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else (255, 255, 255)
 
 
-@lru_cache(maxsize=1024)
 def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
-    for font in _fonts(size):
-        unknown = bytes(font.getmask("\U0010fffd"))
-        if all(letter == " " or bytes(font.getmask(letter)) != unknown for letter in text):
-            return font
-    return _fonts(size)[0]
+    fonts = _fonts(size)
+    return next((font for number, font in enumerate(fonts) if all(_knows(number, each) for each in text)), fonts[0])
+
+
+@lru_cache(maxsize=8192)
+def _knows(number: int, letter: str) -> bool:
+    """Whether a font draws a letter, and not what it draws for any that it lacks."""
+    font = _fonts(PROBE)[number]
+    return letter == " " or bytes(font.getmask(letter)) != bytes(font.getmask("\U0010fffd"))
 
 
 @lru_cache(maxsize=32)
@@ -224,7 +214,7 @@ def draw_grid(image: Image.Image, layout: TileLayout, *, longest_side: int = 160
     line = max(1, max(size) // 800)
     for tile in range(1, layout.num_tiles):
         left, top, right, bottom = fit(*layout.tile_box(tile))
-        draw.rectangle((left, top, right - 1, bottom - 1), outline=_ink(GRID_COLOUR), width=2 * line)
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=contrasting(GRID_COLOUR), width=2 * line)
         draw.rectangle((left, top, right - 1, bottom - 1), outline=GRID_COLOUR, width=line)
         chip = _Chip.of(str(tile), max(11, (bottom - top) // 14))
         chip.draw(draw, (left, top, left + chip.width, top + chip.height), GRID_COLOUR)
@@ -237,25 +227,6 @@ def _hatched(size: tuple[int, int]) -> Image.Image:
     grey = PADDING_COLOUR[0]
     shade = np.where((across + down) % 20 < 6, grey + 60, grey).astype(np.uint8)
     return Image.fromarray(shade).convert("RGB")
-
-
-def draw_heat(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """`heat` [rows, columns] stretched over the picture, which turns grey so that colour means heat only: the
-    largest value is brightest, zero is clear. Values that are negative or not numbers count as zero."""
-    grey = image.convert("L").convert("RGB")
-    heat = np.nan_to_num(np.asarray(heat, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
-    if not heat.any():
-        return grey
-    levels = np.rint(cv2.resize(heat / heat.max(), image.size) * 255).astype(np.uint8)  # [height, width]
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, _heat_colours()), cv2.COLOR_BGR2RGB)
-    grey.paste(Image.fromarray(colours), mask=Image.fromarray(cv2.convertScaleAbs(levels, alpha=0.75)))
-    return grey
-
-
-@lru_cache(maxsize=1)
-def _heat_colours() -> np.ndarray:
-    """Inferno without its dark third, which would look like shadow: purple, red, orange, yellow."""
-    return cv2.applyColorMap(np.linspace(85, 255, 256).astype(np.uint8)[:, None], cv2.COLORMAP_INFERNO)
 
 
 def tile_images(tiles: np.ndarray) -> list[Image.Image]:

@@ -1,4 +1,4 @@
-"""The /ground endpoint: a picture and a phrase -> the picture with boxes, the boxes, the text."""
+"""The /ground endpoint: a picture and a phrase, or an example -> the picture with boxes, the boxes, the text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import gradio as gr
 from PIL import Image
 
 from dsvl2_app.engine.worker import Worker
+from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.text.grounding import MODES, Mode, ask_for, ask_for_marked
+from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.locate import PHRASE_MODES, Mode, compose, draw, read_answer, submit
-from dsvl2_app.ui.uploads import open_upload
+from dsvl2_app.ui.locate import draw, read_answer, submit
+from dsvl2_app.ui.marking import read_rectangle
+from dsvl2_app.ui.uploads import name_owner, open_upload
 
 
 class Ground:
@@ -25,8 +30,11 @@ class Ground:
             self.ground,
             [
                 gr.Image(label="image", type="filepath"),
-                gr.Textbox(label="phrase"),
-                gr.Radio(PHRASE_MODES, value="find", label="mode"),
+                gr.Textbox(value="", label="phrase"),
+                gr.Radio(MODES, value="find", label="mode"),
+                gr.Image(label="example", type="filepath"),
+                gr.JSON(label="rectangle"),
+                gr.Checkbox(value=True, label="well_formed"),
             ],
             [gr.Image(label="annotated"), gr.JSON(label="boxes"), gr.Textbox(label="text")],
             api_name="ground",
@@ -35,13 +43,26 @@ class Ground:
             concurrency_limit=None,
         )
 
-    def ground(self, image: Any, phrase: str, mode: Mode = "find") -> tuple[Image.Image, dict[str, Any], str]:
+    def ground(
+        self,
+        image: Any,
+        phrase: str = "",
+        mode: Mode = "find",
+        example: Any = None,
+        rectangle: list[float] | None = None,
+        well_formed: bool = True,
+        visitor: gr.Request | None = None,
+    ) -> tuple[Image.Image, dict[str, Any], str]:
         """Find something in a picture.
 
         Args:
             image: handle_file(path or URL).
-            phrase: What to find ("the dog on the left"), or in mode "describe" a question.
-            mode: "find" a phrase, "find_all" that it fits, or "describe" with boxes for what the answer mentions.
+            phrase: What to find ("the dog on the left"), or in mode "describe" a question; unused "in_context".
+            mode: "find" a phrase, "find_all" that it fits, "describe" with boxes for what the answer mentions, or
+                "in_context": find what is marked in the example.
+            example: In mode "in_context" another picture, handle_file(path or URL), that shows such a thing.
+            rectangle: [left, top, right, bottom] around the thing in the example, in pixels of the upright picture.
+            well_formed: The model can write nothing but whole boxes; with False it writes what it would.
 
         Returns:
             The picture with boxes drawn on it; {"boxes": [{"label", "x1", "y1", "x2", "y2" in 0..999, "pixels":
@@ -49,8 +70,19 @@ class Ground:
         """
         with wording.errors_for_clients():
             picture = open_upload(image, self.limits)
-            with submit(self.worker, compose(picture, phrase, mode)) as stream:
+            if mode == "in_context":
+                messages = self.compose_in_context(picture, example, rectangle)
+            else:
+                messages = ask_for(picture, phrase, mode)
+            owner = name_owner(visitor) if visitor else ""
+            with submit(self.worker, messages, well_formed=well_formed, owner=owner) as stream:
                 *_, (text, parsed, _) = read_answer(stream)
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
             problems = [asdict(problem) for problem in parsed.problems]
             return draw(picture, parsed.boxes), {"boxes": boxes, "problems": problems}, text
+
+    def compose_in_context(self, picture: Image.Image, example: Any, rectangle: Any) -> list[Message]:
+        if example is None or rectangle is None:
+            raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
+        marked = open_upload(example, self.limits)
+        return ask_for_marked(draw_mark(marked, read_rectangle(rectangle, marked.size)), picture)

@@ -14,7 +14,6 @@ from dsvl2_app.image.overlay import (
     OverlayBox,
     draw_boxes,
     draw_grid,
-    draw_heat,
     draw_mark,
     label_colours,
     tile_images,
@@ -92,8 +91,6 @@ def test_a_box_across_the_border_is_clipped() -> None:
             EDGES,
             EDGES,
             EDGES,
-            st.none() | st.integers(-5, 99),
-            st.booleans(),
         ),
         max_size=6,
     )
@@ -122,14 +119,9 @@ def test_every_label_has_its_own_colour() -> None:
     assert drawn.getpixel((249, 149)) == expected["dog"]
 
 
-def test_a_colour_index_overrides_the_label() -> None:
-    drawn = draw_boxes(WHITE, [OverlayBox("", 10, 100, 50, 150, colour=3)])
-    assert drawn.getpixel((10, 100)) == PALETTE[3]
-
-
 @pytest.mark.parametrize("colour", [*PALETTE, *label_colours([str(index) for index in range(27)]).values()])
 def test_label_text_is_readable_on_every_colour(colour: tuple[int, int, int]) -> None:
-    assert contrast(colour, overlay._ink(colour)) >= 4.5
+    assert contrast(colour, overlay.contrasting(colour)) >= 4.5
 
 
 @pytest.mark.parametrize("place", [(0, 0), (380, 0), (0, 280), (380, 280), (200, 150), (-15, 100)])
@@ -162,7 +154,7 @@ def test_labels_make_room_for_each_other() -> None:
 @pytest.mark.parametrize("label", ["cat", "淡定姐", "ねこ", "고양이", "кот", "a\nb\tc", "\ud800\0", "🐈", "…" * 100])
 def test_labels_of_any_script_leave_ink(label: str) -> None:
     drawn = draw_boxes(WHITE, [OverlayBox(label, 50, 100, 350, 200)])
-    plain = draw_boxes(WHITE, [OverlayBox("", 50, 100, 350, 200, colour=0)])
+    plain = draw_boxes(WHITE, [OverlayBox("", 50, 100, 350, 200)])
     assert changed(drawn, plain).sum() > 50
 
 
@@ -177,22 +169,14 @@ def test_chinese_is_drawn_as_letters_where_a_font_has_them() -> None:
 
 def test_without_any_font_file_labels_are_still_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlay, "FONTS", ())
-    overlay._font.cache_clear()
+    overlay._knows.cache_clear()
     overlay._fonts.cache_clear()
     try:
         drawn = draw_boxes(WHITE, [OverlayBox("cat 猫", 50, 100, 350, 200)])
         assert drawn.getpixel((51, 98)) == PALETTE[0]
     finally:
-        overlay._font.cache_clear()
+        overlay._knows.cache_clear()
         overlay._fonts.cache_clear()
-
-
-def test_selected_boxes_are_filled_and_on_top() -> None:
-    selected = OverlayBox("", 100, 100, 300, 200, colour=1, selected=True)
-    other = OverlayBox("", 100, 100, 300, 200, colour=0)
-    drawn = draw_boxes(WHITE, [selected, other])
-    assert drawn.getpixel((100, 100)) == PALETTE[1]
-    assert drawn.getpixel((200, 150)) != (255, 255, 255)
 
 
 def test_lines_grow_with_the_picture() -> None:
@@ -241,38 +225,6 @@ def test_tile_images_are_the_tiles() -> None:
     tiles = cut_tiles(picture, lay_out(500, 300))
     images = tile_images(tiles)
     assert all(np.array_equal(np.asarray(image), tile) for image, tile in zip(images, tiles, strict=True))
-
-
-# --- heat -------------------------------------------------------------------------------------------------
-
-
-def test_heat_colours_only_what_is_hot() -> None:
-    picture = Image.new("RGB", (140, 140), (0, 90, 200))
-    heat = np.zeros((14, 14))
-    heat[3, 10] = 2.0
-    drawn = np.asarray(draw_heat(picture, heat)).astype(int)
-    saturation = drawn.max(axis=2) - drawn.min(axis=2)
-    row, column = np.unravel_index(drawn.sum(axis=2).argmax(), (140, 140))
-    assert 30 <= row < 40 and 100 <= column < 110
-    assert saturation[35, 105] > 60
-    assert saturation[70:, :].max() == 0
-
-
-@pytest.mark.parametrize(
-    "heat",
-    [np.zeros((3, 3)), np.zeros((0, 4)), np.full((2, 2), np.nan), -np.ones((2, 2)), np.array([[np.inf, 0]])],
-)
-def test_heat_without_values_is_a_grey_picture(heat: np.ndarray) -> None:
-    picture = Image.effect_noise((30, 20), 50).convert("RGB")
-    assert not changed(draw_heat(picture, heat), picture.convert("L").convert("RGB")).any()
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 126), (126, 14), (14, 14)])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, bool])
-def test_heat_of_any_shape_and_type(shape: tuple[int, int], dtype: type) -> None:
-    drawn = draw_heat(WHITE, np.ones(shape, dtype=dtype))
-    assert drawn.size == WHITE.size
-    assert changed(drawn).all()
 
 
 def test_a_mark_is_a_red_frame_around_what_stays_to_be_seen():

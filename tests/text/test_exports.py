@@ -1,16 +1,22 @@
-"""Every format, read back by the rules of its own documentation."""
+"""Every format, read back by the rules of its own documentation; and by the tools that it is for, supervision and
+pycocotools, with pictures of every EXIF orientation."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
-from dsvl2_app.text.boxes import Box
+from dsvl2_app.image.load import load_image
+from dsvl2_app.text.boxes import LARGEST, Box, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation
 
 sides = st.integers(1, 8000)
@@ -91,3 +97,109 @@ def test_boxes_are_read_back_in_pixels(name, found):
     assert [label for label, _ in read] == [box.label.strip() or "object" for box in found.boxes]
     for (_, edges), box in zip(read, found.boxes, strict=True):
         assert edges == pytest.approx(found.pixels(box), abs=0.02)
+
+
+# --- other tools ------------------------------------------------------------------------------------------
+
+THEIRS = pytest.mark.filterwarnings("ignore")
+SIZE = (640, 300)  # px, upright
+THING = (400, 30, 560, 90)  # where the picture is red, right and bottom excluded
+# The transposition that turns an upright picture into what is stored with that orientation.
+STORED: dict[int, Image.Transpose | None] = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+LABELS = ("thing", "狗", "the <b> one")
+
+
+def save_picture(folder: Path, orientation: int) -> Path:
+    upright = Image.new("RGB", SIZE, "navy")
+    upright.paste("red", THING)
+    turn = STORED[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = folder / "picture.jpg"
+    stored = upright.transpose(turn) if turn is not None else upright
+    stored.save(path, exif=exif, quality=95)
+    assert ImageOps.exif_transpose(Image.open(path)).size == SIZE
+    return path
+
+
+def annotate(path: Path) -> Annotation:
+    """What a model would say of it that sees red exactly."""
+    image = load_image(path)
+    pixels = np.asarray(image).astype(int)
+    rows, columns = np.nonzero(pixels[..., 0] - pixels[..., 2] > 60)
+    edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    corners = [round(edge * LARGEST / side) for edge, side in zip(edges, image.size * 2, strict=True)]
+    boxes = (Box(LABELS[0], *corners), Box(LABELS[1], 0, 0, 999, 999), Box(LABELS[2], 7, 8, 9, 300))
+    return Annotation(path.name, *image.size, boxes)
+
+
+def is_red(image: np.ndarray, box: Any) -> bool:
+    """Of the pixels [height, width, BGR] in a box, all but its rim; and none around it."""
+    left, top, right, bottom = (round(float(edge)) for edge in box)
+    red = image[..., 2].astype(int) - image[..., 0] > 60
+    inside = red[top + 2 : bottom - 2, left + 2 : right - 2]
+    return bool(inside.all()) and red.sum() <= (bottom - top + 4) * (right - left + 4)
+
+
+@THEIRS
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("format", ["COCO", "YOLO"])
+def test_supervision_finds_the_thing_in_the_picture(tmp_path, orientation, format):
+    supervision = pytest.importorskip("supervision")
+    found = annotate(save_picture(tmp_path, orientation))
+    written = tmp_path / f"picture{FORMATS[format].suffix}"
+    written.write_text(FORMATS[format].write(found), encoding="utf-8")
+    if format == "COCO":
+        data = supervision.DetectionDataset.from_coco(str(tmp_path), str(written))
+    else:
+        names = tmp_path / "data.yaml"
+        names.write_text("names:\n" + "".join(f"- {label!r}\n" for label in found.labels), encoding="utf-8")
+        data = supervision.DetectionDataset.from_yolo(str(tmp_path), str(tmp_path), str(names))
+    ((_, image, detections),) = list(data)
+    assert image.shape[1::-1] == SIZE
+    assert detections.xyxy == pytest.approx(np.array([found.pixels(box) for box in found.boxes]), abs=0.05)
+    # COCO readers may number the classes anew, in the order of their names' ids
+    assert [data.classes[number] for number in detections.class_id] == list(LABELS)
+    assert is_red(image, detections.xyxy[0])
+
+
+@THEIRS
+def test_pycocotools_measures_full_agreement(tmp_path, capsys):
+    coco = pytest.importorskip("pycocotools.coco")
+    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    found = annotate(save_picture(tmp_path, 6))
+    written = tmp_path / "coco.json"
+    written.write_text(FORMATS["COCO"].write(found), encoding="utf-8")
+    truth = coco.COCO(str(written))
+    assert [category["name"] for category in truth.loadCats(truth.getCatIds())] == list(LABELS)
+    guesses = [
+        {"image_id": 1, "category_id": number, "score": 1.0, "bbox": [left, top, right - left, bottom - top]}
+        for number, box in enumerate(found.boxes, start=1)
+        for left, top, right, bottom in [found.pixels(box)]
+    ]
+    scores = evaluation.COCOeval(truth, truth.loadRes(guesses), "bbox")
+    for step in (scores.evaluate, scores.accumulate, scores.summarize):
+        step()
+    assert scores.stats[0] == pytest.approx(1)  # average precision over IoU 0.5 to 0.95
+
+
+@THEIRS
+def test_supervision_reads_the_same_boxes_from_an_answer():
+    supervision = pytest.importorskip("supervision")
+    answer = "".join(
+        f"<|ref|>{label}<|/ref|><|det|>[[{10 * at}, 20, 500, 999], [0, 0, 999, {at}]]<|/det|>"
+        for at, label in enumerate(LABELS)
+    )
+    theirs = supervision.Detections.from_vlm(supervision.VLM.DEEPSEEK_VL_2, answer, resolution_wh=SIZE)
+    ours = parse_boxes(answer).boxes
+    assert theirs.xyxy == pytest.approx(np.array([box.pixels(*SIZE) for box in ours]), abs=1e-3)
+    assert list(theirs.data["class_name"]) == [box.label for box in ours]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.examples import EXAMPLES, read_examples
@@ -22,7 +22,7 @@ ANSWER = (
 
 def open_tab(page: Page) -> None:
     page.get_by_role("tab", name="Grounding").click()
-    expect(page.locator("#grounding-status .empty")).to_be_visible()
+    expect(page.locator("#grounding-how .empty")).to_be_visible()
 
 
 def test_find_with_nano(nano, pictures, open_page):
@@ -31,7 +31,7 @@ def test_find_with_nano(nano, pictures, open_page):
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_role("textbox", name="Phrase").fill("the orange disc")
     page.get_by_role("button", name="Find").click()
-    expect(page.locator("#grounding-drawn img")).to_be_visible()
+    expect(page.locator("#grounding-boxes img")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Find")).to_be_visible(timeout=60_000)
     expect(page.locator("#grounding-status")).to_contain_text("boxes ·")
@@ -47,15 +47,25 @@ def test_boxes_are_drawn_listed_and_reported(scripted, pictures, open_page):
     status = page.locator("#grounding-status")
     expect(status).to_contain_text("2 boxes")
     expect(status).to_contain_text("At character 116: a box needs 4 numbers and has 1 [470,]]")
-    cells = page.locator("#grounding-table [role=gridcell]")
+    cells = page.locator("#grounding-boxes td")
     boxes = [
         ["the <b>dog</b>", "100", "200", "500", "700", "40, 200, 200, 701", ""],
         ["the <b>dog</b>", "600", "300", "900", "999", "240, 300, 360, 1000", "clipped, corners swapped"],
     ]
     expect(cells).to_have_text([cell for box in boxes for cell in box])
     expect(page.locator("#grounding-raw textarea")).to_have_value(ANSWER)
-    width, height = page.locator("#grounding-drawn img").evaluate("img => [img.naturalWidth, img.naturalHeight]")
-    assert (width, height) == (400, 1000)
+    size = page.locator("#grounding-boxes img").evaluate("img => [img.naturalWidth, img.naturalHeight]")
+    assert size == [400, 1000]
+    canvas, second = (locate(page, part) for part in (".canvas", ".box[data-index='1']"))
+    assert second["x"] - canvas["x"] == pytest.approx(canvas["width"] * 600 / 999, abs=1.5)
+    assert second["y"] - canvas["y"] == pytest.approx(canvas["height"] * 300 / 999, abs=1.5)
+    assert second["height"] == pytest.approx(canvas["height"] * 699 / 999, abs=1.5)
+
+
+def locate(page: Page, part: str) -> dict[str, float]:
+    area = page.locator("#grounding-boxes").locator(part).bounding_box()
+    assert area
+    return dict(area)
 
 
 def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_page):
@@ -75,7 +85,7 @@ def test_describe_asks_a_question(scripted, pictures, open_page):
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_label("Describe with boxes").check()
     page.get_by_label("Question").fill("What is there?")
-    page.get_by_role("button", name="Describe").click()
+    page.get_by_role("button", name="Describe", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("0 boxes")
     assert scripted.script.requests[-1].messages[-1]["content"][-1]["text"] == "\n<|grounding|>What is there?"
 
@@ -120,14 +130,54 @@ def find_boxes(page: Page, picture: Path, found: str = "2 boxes") -> None:
     expect(page.locator("#grounding-status")).to_contain_text(found)
 
 
-def test_a_row_makes_its_box_stand_out(scripted, pictures, open_page):
+def test_boxes_and_rows_point_at_each_other(scripted, pictures, open_page):
     scripted.script.say = ANSWER
     page = open_page(scripted)
     find_boxes(page, pictures["wide"])
-    drawn = page.locator("#grounding-drawn img")
-    before = drawn.get_attribute("src")
-    page.locator("#grounding-table [role=gridcell]").nth(8).click()
-    expect(drawn).not_to_have_attribute("src", str(before))
+    boxes, rows = page.locator("#grounding-boxes .box"), page.locator("#grounding-boxes tbody tr")
+    first, second = (page.locator(f"#grounding-boxes .box[data-index='{index}']") for index in (0, 1))
+    active = "active"
+    rows.nth(1).hover()
+    expect(second).to_contain_class(active)
+    expect(first).not_to_contain_class(active)
+    first.hover()
+    expect(rows.nth(0)).to_contain_class(active)
+    expect(first.locator(".label")).to_have_text("the <b>dog</b>")
+    expect(first.locator(".label")).to_be_visible()
+    rows.nth(1).get_by_role("button").click()
+    page.mouse.move(0, 0)
+    expect(second).to_contain_class(active)  # it stays marked
+    expect(second).to_have_attribute("aria-pressed", "true")
+    boxes.first.focus()
+    page.locator("#grounding-boxes .box[tabindex='0']").press("ArrowRight")
+    expect(page.locator("#grounding-boxes .box:focus")).to_have_attribute("data-index", "1")
+
+
+LABELS = ("dog", "ein sehr langer Name für ein kleines Ding am Rand des Bildes", "狗在左边", "الكلب على اليسار")
+CORNERS = "[[0, 0, 40, 30], [960, 0, 999, 40], [0, 970, 50, 999], [970, 960, 999, 999], [480, 300, 520, 340]]"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_stay_on_the_picture_and_off_each_other(scripted, pictures, open_page, width):
+    scripted.script.say = "".join(f"<|ref|>{label}<|/ref|><|det|>{CORNERS}<|/det|>" for label in LABELS)
+    page = open_page(scripted, width=width)
+    find_boxes(page, pictures["wide"], "20 boxes")
+    canvas = locate(page, ".canvas")
+    expect(page.locator("#grounding-boxes .label.crowded").first).to_be_attached()
+    free = page.locator("#grounding-boxes .label:not(.crowded)").all()
+    assert len(free) >= 5
+    areas = [area for label in free if (area := label.bounding_box())]
+    for area in areas:
+        assert canvas["x"] - 0.6 <= area["x"] and area["x"] + area["width"] <= canvas["x"] + canvas["width"] + 0.6
+        assert canvas["y"] - 0.6 <= area["y"] and area["y"] + area["height"] <= canvas["y"] + canvas["height"] + 0.6
+    for place, one in enumerate(areas):
+        for other in areas[:place]:
+            apart = one["x"] + one["width"] <= other["x"] + 0.6 or other["x"] + other["width"] <= one["x"] + 0.6
+            assert (
+                apart or one["y"] + one["height"] <= other["y"] + 0.6 or other["y"] + other["height"] <= one["y"] + 0.6
+            )
+    page.locator("#grounding-boxes .box:has(.crowded)").first.focus()
+    expect(page.locator("#grounding-boxes .box.active .label")).to_be_visible()
 
 
 def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures, open_page):
@@ -147,33 +197,63 @@ def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures,
     assert len(files["YOLO"].path().read_text().splitlines()) == 2
 
 
+def mark(page: Page, example: Path) -> Locator:
+    page.get_by_label("Find what I mark").check()
+    page.set_input_files("#grounding-example input[type=file]", example)
+    canvas = page.locator("#grounding-marking .canvas")
+    expect(canvas).to_be_visible()
+    return canvas
+
+
 def test_what_is_marked_in_one_picture_is_found_in_another(scripted, pictures, open_page):
     scripted.script.say = ANSWER
     page = open_page(scripted)
     open_tab(page)
-    page.get_by_label("Find what I mark").check()
-    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    canvas = mark(page, pictures["wide"])
     start = page.locator("#grounding-start")
     start.click()
     expect(page.get_by_role("alert")).to_contain_text("There is no picture; choose one first.")
-    page.set_input_files("#grounding-example input[type=file]", pictures["wide"])
-    example = page.locator("#grounding-example img")
-    expect(example).to_be_visible()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
     start.click()
-    expect(page.get_by_role("alert")).to_contain_text("click two opposite corners")
-    area = example.bounding_box()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing is marked yet")
+    canvas.scroll_into_view_if_needed()
+    area = canvas.bounding_box()
     assert area
-    for across, down in ((0.5, 0.8), (0.2, 0.2)):
-        example.click(position={"x": across * area["width"], "y": down * area["height"]})
-        page.wait_for_timeout(500)  # two clicks at once are none of a person's
-    expect(page.locator("#grounding-marked img")).to_be_visible()
+    for across, down, act in ((0.5, 0.8, page.mouse.down), (0.2, 0.2, page.mouse.up)):
+        page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"], steps=3)
+        act()
+    fields = [page.get_by_label(name, exact=True) for name in ("Left", "Top", "Right", "Bottom")]
+    dragged = [int(field.input_value()) for field in fields]
+    assert dragged == pytest.approx([200, 80, 500, 320], abs=4)
     start.click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
     parts = scripted.script.requests[-1].messages[-1]["content"]
     marked, searched = (part["image"] for part in parts if part["type"] == "image")
     assert (marked.size, searched.size) == ((1000, 400), (300, 500))
-    assert marked.getpixel((200, 200))[0] > 250 > 60 > marked.getpixel((200, 200))[1]
+    assert marked.getpixel((dragged[0], 200))[0] > 250 > 60 > marked.getpixel((dragged[0], 200))[1]
     assert parts[-1]["text"].startswith("\n<|grounding|>In the first image, an object within the red rectangle")
+
+
+def test_a_rectangle_can_be_typed_and_the_example_be_another(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    open_tab(page)
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    mark(page, pictures["wide"])
+    for name, edge in (("Left", 10), ("Top", 20), ("Right", 400), ("Bottom", 300)):
+        page.get_by_label(name, exact=True).fill(str(edge))
+        page.get_by_label(name, exact=True).press("Tab")
+    rectangle = page.locator("#grounding-marking .rectangle")
+    expect(rectangle).to_be_visible()
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
+    image = scripted.script.requests[-1].messages[-1]["content"][0]["image"]
+    assert image.getpixel((399, 100)) == (255, 0, 0)
+    page.get_by_role("button", name="Another picture").click()
+    expect(page.locator("#grounding-marking .canvas")).to_have_count(0)
+    mark(page, pictures["turned"])
+    expect(rectangle).to_be_hidden()
+    expect(page.get_by_label("Left", exact=True)).to_have_value("")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -32,6 +32,7 @@ PARTS = {
     "chats": "many at once, and the longest stall while somebody else's picture is read",
     "agreement": "what int8 weights change",
     "peers": "transformers' deepseek_v2 layers and a loop without a cache",
+    "overlay": "100 boxes on a picture of 12 megapixels",
     "load": "reading a checkpoint, in a fresh process",
 }
 USUAL = ("answer", "decode", "reuse", "chats")
@@ -60,7 +61,11 @@ def run(flags: argparse.Namespace) -> None:
     result: dict[str, Any] = {}
     if "load" in parts:
         result["load"] = load.measure(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}), flags.folder)
-    if set(parts) - {"load"}:
+    if "overlay" in parts:
+        from dsvl2_app.evaluation.bench import overlay  # which imports gradio
+
+        result["overlay"] = overlay.measure(flags.repeats)
+    if set(parts) - {"load", "overlay"}:
         result |= measure(Settings.choose(flags, os.environ), parts, flags)
     print(json.dumps(result), flush=True)
 

@@ -1,0 +1,94 @@
+// Boxes over a picture and rows of a table that point at each other (see dsvl2_app/ui/linked.py).
+const all = (selector) => [...element.querySelectorAll(selector)];
+let chosen = null; // index of the box that stays marked
+let pointed = null; // index of the one under the pointer or with the focus
+
+const mark = () => {
+  const active = pointed ?? chosen;
+  element.querySelector(".boxes")?.classList.toggle("pointing", active !== null);
+  for (const part of all(".box, tr[data-index]")) part.classList.toggle("active", part.dataset.index === active);
+  for (const part of all(".box, .row")) part.setAttribute("aria-pressed", part.dataset.index === chosen);
+};
+
+// Each label goes above its box, below it or into a corner: on the picture, and where neither another label nor another
+// box is, but for those around its own. One that finds no place is shown while its box is pointed at.
+const place = () => {
+  const canvas = element.querySelector(".canvas");
+  if (!canvas) return;
+  const frame = canvas.getBoundingClientRect();
+  const measure = (part) => {
+    const {left, top, width, height} = part.getBoundingClientRect();
+    return {x: left - frame.left, y: top - frame.top, width, height};
+  };
+  const overlap = (one, other) => one.x < other.x + other.width && other.x < one.x + one.width &&
+    one.y < other.y + other.height && other.y < one.y + one.height;
+  const holds = (outer, inner) => outer.x <= inner.x && outer.y <= inner.y &&
+    outer.x + outer.width >= inner.x + inner.width && outer.y + outer.height >= inner.y + inner.height;
+  const boxes = all(".box").map(measure);
+  const taken = [];
+  all(".box").forEach((part, at) => {
+    const label = part.querySelector(".label");
+    if (!label) return;
+    const box = boxes[at];
+    const {width, height} = measure(label);
+    const [right, bottom] = [box.x + box.width - width, box.y + box.height - height];
+    const obstacles = [...taken, ...boxes.filter((other) => !holds(other, box))];
+    const spots = [
+      [box.x, box.y - height], [box.x, box.y], [box.x, box.y + box.height], [right, box.y - height], [right, box.y],
+      [box.x, bottom], [right, bottom], [right, box.y + box.height],
+    ].map(([x, y]) => ({
+      x: Math.max(0, Math.min(x, frame.width - width)), y: Math.max(0, Math.min(y, frame.height - height)),
+      width, height, moved: y < 0 || y + height > frame.height,
+    }));
+    const free = spots.find((spot) => !spot.moved && !obstacles.some((other) => overlap(spot, other)));
+    const {x, y} = free ?? spots[0];
+    label.style.transform = `translate(${x - box.x}px, ${y - box.y}px)`;
+    label.classList.toggle("crowded", !free);
+    if (free) taken.push(free);
+  });
+};
+
+const point = (event) => {
+  const part = event.target.closest("[data-index]");
+  const index = part ? part.dataset.index : null;
+  if (index === pointed) return;
+  pointed = index;
+  mark();
+};
+element.addEventListener("pointerover", point);
+element.addEventListener("focusin", point);
+for (const kind of ["pointerleave", "focusout"]) {
+  element.addEventListener(kind, () => { pointed = null; mark(); });
+}
+element.addEventListener("click", (event) => {
+  if (event.target.closest(".enlarge")) {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else element.querySelector(".stage").requestFullscreen();
+    return;
+  }
+  const part = event.target.closest("[data-index]");
+  if (!part) return;
+  chosen = chosen === part.dataset.index ? null : part.dataset.index;
+  mark();
+});
+// Boxes are one stop of the Tab key and rows another; arrow keys go from one to the next.
+element.addEventListener("keydown", (event) => {
+  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+  const kind = [".box", ".row"].find((selector) => event.target.matches(selector));
+  if (!step || !kind) return;
+  event.preventDefault();
+  const next = element.querySelector(`${kind}[data-index="${Number(event.target.dataset.index) + step}"]`);
+  if (!next) return;
+  event.target.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+});
+watch("value", () => {
+  if (!element.querySelector(`.box[data-index="${chosen}"]`)) chosen = null;
+  pointed = null;
+  mark();
+  place();
+});
+new ResizeObserver(place).observe(element);
+element.addEventListener("load", place, true);
+element.addEventListener("fullscreenchange", () => requestAnimationFrame(place));

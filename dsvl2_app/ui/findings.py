@@ -1,0 +1,84 @@
+"""One visitor's last answer in the Grounding tab, and the files that it is downloaded as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.engine.request import Step
+from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.text.boxes import Parsed
+from dsvl2_app.text.exports import FORMATS, Annotation
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.locate import draw
+from dsvl2_app.ui.translations import label, say
+from dsvl2_app.ui.uploads import save_picture, save_upload
+
+MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
+FILES = ("PNG", *FORMATS)
+
+
+@dataclass
+class Finding:
+    path: str = ""  # of the picture that was searched
+    annotation: Annotation | None = None
+
+
+def build_downloads(finding: gr.State, limits: Limits) -> gr.Row:
+    """A row of buttons, hidden until there are boxes."""
+    with gr.Row(visible=False, elem_id="grounding-exports") as row:
+        buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
+    file = gr.DownloadButton(label("Download"), visible="hidden", elem_id="grounding-download")
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    fetch = "() => setTimeout(() => document.querySelector('#grounding-download').click(), 300)"
+    for name, button in zip(FILES, buttons, strict=True):
+
+        def write(found: Finding, name: str = name) -> Any:
+            return save_file(found, name, limits) or gr.skip()
+
+        button.click(write, finding, file, **private).success(None, None, None, js=fetch)
+    return row
+
+
+def save_file(finding: Finding, name: str, limits: Limits) -> str | None:
+    found = finding.annotation
+    if found is None:
+        return None
+    stem = Path(found.picture).stem
+    if name == "PNG":
+        image = load_image(finding.path, limits=limits)
+        return save_picture(draw(image, found.boxes), f"{stem}-boxes.png")
+    format = FORMATS[name]
+    return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
+
+
+def describe_step(step: Step, parsed: Parsed) -> str:
+    """How far the answer is, or what it came to."""
+    if step.finish is None:
+        return show_status(wording.describe_progress(step), running=True)
+    found = wording.count(len(parsed.boxes), "box", "boxes")
+    return show_status(f"{found} · {wording.describe_ending(step.timings, step.finish)}") + show_problems(parsed)
+
+
+def show_status(text: str, *, running: bool = False) -> str:
+    return f'<p class="progress{" running" if running else ""}" role="status">{escape(text)}</p>'
+
+
+def show_problems(parsed: Parsed) -> str:
+    """What in the answer is malformed, and where."""
+    if not parsed.problems:
+        return ""
+    items = "".join(
+        f"<li>{say('At character {place:,}', place=problem.place)}: {escape(problem.what)} "
+        f"<code>{escape(problem.excerpt)}</code></li>"
+        for problem in parsed.problems[:MOST_PROBLEMS]
+    )
+    more = len(parsed.problems) - MOST_PROBLEMS
+    if more > 0:
+        items += f"<li>{say('and {more:,} more', more=more)}</li>"
+    heading = say("Parts of the answer are not well-formed boxes:")
+    return f'<div class="problems"><p>{heading}</p><ul>{items}</ul></div>'
