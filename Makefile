@@ -1,6 +1,7 @@
 # make run      set up .venv and serve the demo on http://127.0.0.1:7860
 # make test     set up .venv and a browser, then lint and run every test
 # make check    the same without the slow tests
+# make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
 # make clean    remove .venv and caches
 #
 # make run ARGS="--model tiny --load-format dummy" passes flags; make PYTHON=python3.12 chooses the Python.
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint browser clean
+.PHONY: run test check lint browser screenshots clean
 
 run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
@@ -29,6 +30,9 @@ browser: $(VENV)/installed-dev
 	@command -v chromium || command -v chromium-browser || command -v google-chrome \
 	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
 	|| $(BIN)/python -m playwright install chromium
+
+screenshots: browser
+	$(BIN)/python -m tests.ui.screenshots screenshots
 
 # The stamps are newer than the requirements they were installed from.
 $(VENV)/installed: requirements.txt | $(VENV)

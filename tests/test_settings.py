@@ -23,10 +23,17 @@ EXAMPLES = [
     ("host", "::1", "::1", "my host"),
     ("port", "8080", 8080, "65536"),
     ("share", "on", True, "maybe"),
+    ("mcp", "on", True, "maybe"),
     ("max_megapixels", "100", 100, "-1"),
     ("max_queue", "8", 8, "1.5"),
 ]
 BAD = {name: bad for name, _, _, bad in EXAMPLES}
+
+
+@pytest.fixture(autouse=True)
+def every_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all optional packages were installed."""
+    monkeypatch.setattr("dsvl2_app.settings.find_spec", lambda name: name)
 
 
 def as_flag(name: str) -> str:
@@ -161,3 +168,9 @@ def test_any_text_is_read_or_refused_with_one_sentence(name: str, text: str) -> 
     else:
         assert text.strip()
         assert isinstance(getattr(settings, name), str | int)
+
+
+def test_mcp_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsvl2_app.settings.find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=r'run: pip install "gradio\[mcp\]"\.$'):
+        Settings.parse([], {"DSVL2_MCP": "on"})

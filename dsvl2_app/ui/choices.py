@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import Sampling
+from dsvl2_app.engine.request import ModelCard, Sampling
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.ui.translations import label
 
 # temperature, top-p
 PRESETS: dict[str, tuple[float, float]] = {"Precise": (0.0, 1.0), "Balanced": (0.2, 0.9), "Creative": (0.8, 0.95)}
@@ -22,44 +23,58 @@ class Choices:
     """What the controls say, checked."""
 
     sampling: Sampling
-    system: str
-    tiling: bool | None
+    system: str = ""
+    tiling: bool | None = None
+    max_tiles: int | None = None
 
     @classmethod
     def read(cls, *values: Any) -> Choices:
-        *sampling, system, tiling = values
+        *sampling, system, tiling, max_tiles = values
         if tiling not in TILINGS:
             raise SettingsError(f"The tiling is {tiling!r}; choose one of {', '.join(TILINGS)}.")
-        return cls(read_sampling(*sampling), str(system or ""), TILINGS[tiling])
+        max_tiles = read_whole_number("max_tiles", max_tiles)
+        if max_tiles < 1:
+            raise SettingsError(f"max_tiles is {max_tiles}; choose a whole number from 1 up.")
+        return cls(read_sampling(*sampling), str(system or ""), TILINGS[tiling], max_tiles)
 
 
-def build_choices(context: int) -> list[gr.components.Component]:
+def build_choices(card: ModelCard) -> list[gr.components.Component]:
     """The controls whose values `Choices.read` takes, in its order."""
-    preset = gr.Radio(list(PRESETS), value="Balanced", label="Preset", elem_id="chat-preset")
-    temperature, top_p, *others = build_sampling(context)
+    preset = gr.Radio(
+        [(label(name), name) for name in PRESETS], value="Balanced", label=label("Preset"), elem_id="chat-preset"
+    )
+    temperature, top_p, *others = build_sampling(card.context)
     with gr.Row():
         system = gr.Textbox(
-            label="System prompt",
-            info="Said to the model before the first question; the released models were trained without one",
+            label=label("System prompt"),
+            info=label("Said to the model before the first question; the released models were trained without one"),
             lines=2,
             max_lines=6,
         )
         tiling = gr.Radio(
-            list(TILINGS),
+            [(label(name), name) for name in TILINGS],
             value="Automatic",
-            label="Tiles",
-            info="Cut pictures into tiles: automatic means for at most two in the conversation",
+            label=label("Cut pictures into tiles"),
+            info=label("Automatic: with at most two pictures in the conversation"),
         )
-    controls: list[gr.components.Component] = [temperature, top_p, *others, system, tiling]
-    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        most = max(width * height for width, height in card.geometry.candidates) // card.geometry.tile**2
+        max_tiles = gr.Slider(
+            1,
+            most,
+            value=most,
+            step=1,
+            label=label("Tiles at most"),
+            info=label("Per picture; fewer tokens, less detail"),
+            elem_id="chat-max-tiles",
+        )
     # In the browser, because answers of the server could overtake each other.
+    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     presets = json.dumps(PRESETS)
     set_both = f"name => ({presets})[name]"
     find = f"(...now) => Object.entries({presets}).find(([, values]) => `${{values}}` === `${{now}}`)?.[0] ?? null"
-    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     preset.input(None, preset, [temperature, top_p], js=set_both, **private)
     gr.on([temperature.change, top_p.change], None, [temperature, top_p], preset, js=find, **private)
-    return controls
+    return [temperature, top_p, *others, system, tiling, max_tiles]
 
 
 def remember(demo: gr.Blocks, controls: list[gr.components.Component]) -> None:
@@ -84,17 +99,36 @@ def build_sampling(context: int) -> list[gr.components.Component]:
     """The controls whose values `read_sampling` takes, in its order."""
     with gr.Row():
         temperature = gr.Slider(
-            0, 2, value=0.2, step=0.05, label="Temperature", info="0 always takes the likeliest token"
+            0,
+            2,
+            value=0.2,
+            step=0.05,
+            label=label("Temperature"),
+            info=label("0 always takes the likeliest token"),
         )
-        top_p = gr.Slider(0, 1, value=0.9, step=0.01, label="Top-p", info="Share of likely tokens to choose from")
+        top_p = gr.Slider(
+            0, 1, value=0.9, step=0.01, label=label("Top-p"), info=label("Share of likely tokens to choose from")
+        )
         penalty = gr.Slider(
-            1, 2, value=1, step=0.01, label="Repetition penalty", info="Above 1 avoids repeating; harms numbers"
+            1,
+            2,
+            value=1,
+            step=0.01,
+            label=label("Repetition penalty"),
+            info=label("Above 1 avoids repeating; harms numbers"),
         )
     with gr.Row():
         tokens = gr.Slider(
-            1, context, value=min(512, context), step=1, label="New tokens at most", info="Limit of the answer"
+            1,
+            context,
+            value=min(512, context),
+            step=1,
+            label=label("New tokens at most"),
+            info=label("Limit of the answer"),
         )
-        seed = gr.Textbox(label="Seed", placeholder="random", info="The same seed repeats an answer")
+        seed = gr.Textbox(
+            label=label("Seed"), placeholder=label("random"), info=label("The same seed repeats an answer")
+        )
     return [temperature, top_p, penalty, tokens, seed]
 
 
@@ -103,8 +137,8 @@ def read_sampling(temperature: Any, top_p: Any, repetition_penalty: Any, max_new
         temperature,
         top_p,
         repetition_penalty,
-        read_whole_number("max_new_tokens", max_new_tokens),
-        None if seed in (None, "") else read_whole_number("seed", seed),
+        max_new_tokens=read_whole_number("max_new_tokens", max_new_tokens),
+        seed=None if seed in (None, "") else read_whole_number("seed", seed),
     )
 
 

@@ -1,7 +1,7 @@
-"""assets/examples/examples.json -> what a tab offers to try.
+"""assets/examples -> what a tab offers to try. Together they ask in every way that the official demo's examples do.
 
-A list of {"tab": "chat" | "grounding" | "tiles", "text": "...", "pictures": ["file.jpg", ...]}, pictures being names
-in the same folder. Without the file there are no examples.
+examples.json is a list of {"tab": "chat" | "grounding" | "tiles", "text": "...", "pictures": ["file.jpg", ...]},
+pictures being names in the same folder. Without the file there are no examples.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsvl2_app.text.grounding import Mode
+
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 
 
@@ -17,14 +19,32 @@ EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 class Example:
     text: str
     pictures: tuple[str, ...]
+    mode: Mode = "find"  # in the Grounding tab
+
+
+# The pictures of other examples, asked otherwise.
+MORE = {
+    "chat": (
+        Example("<|ref|>The black triangle<|/ref|>.", ("one.png",)),
+        Example("Find all <|ref|>yellow shapes<|/ref|>.", ("several.png",)),
+        Example("<|grounding|>Describe this picture.", ("one.png",)),
+    ),
+    "grounding": (
+        Example("yellow shapes", ("several.png",), "find_all"),
+        Example("Describe this picture.", ("one.png",), "describe"),
+    ),
+    "tiles": (Example("", ("which-1.png", "which-2.png", "which-3.png")),),
+}
 
 
 def read_examples(tab: str, folder: Path = EXAMPLES) -> list[Example]:
     index = folder / "examples.json"
     if not index.exists():
         return []
+    listed = json.loads(index.read_text(encoding="utf-8"))
+    examples = [Example(each["text"], tuple(each["pictures"])) for each in listed if each["tab"] == tab]
     return [
-        Example(example["text"], tuple(str(folder / name) for name in example["pictures"]))
-        for example in json.loads(index.read_text(encoding="utf-8"))
-        if example["tab"] == tab
+        Example(example.text, tuple(str(folder / name) for name in example.pictures), example.mode)
+        for example in (*examples, *MORE[tab])
+        if all((folder / name).exists() for name in example.pictures)
     ]

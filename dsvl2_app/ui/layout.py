@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -15,29 +16,35 @@ from dsvl2_app.ui.chat import Chat
 from dsvl2_app.ui.ground import Ground
 from dsvl2_app.ui.grounding import Grounding
 from dsvl2_app.ui.reply import Reply
+from dsvl2_app.ui.schemas import spell_out_schemas
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
 from dsvl2_app.ui.tiles import Tiles
+from dsvl2_app.ui.tiling import Tiling
+from dsvl2_app.ui.translations import WORDS, label, say
 from dsvl2_app.ui.uploads import image_limits
 
 HOUR, DAY = 3600, 86400  # seconds
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 def build(worker: Worker, settings: Settings) -> gr.Blocks:
     limits = image_limits(settings)
-    chat, grounding, tiles = Chat(worker, limits), Grounding(worker, limits), Tiles(worker.card, limits)
+    chat, grounding, tiles = Chat(worker, limits), Grounding(worker, limits), Tiles(worker, limits)
     with gr.Blocks(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
-        gr.HTML(show_header(worker.card), elem_id="header")
+        header = gr.HTML(show_header(worker.card), elem_id="header")
+        demo.load(lambda: show_header(worker.card), None, header, **QUIET)  # in the visitor's language
         with gr.Tabs():
-            with gr.Tab("Chat", id="chat"):
+            with gr.Tab(label("Chat"), id="chat"):
                 chat.build(demo)
-            with gr.Tab("Grounding", id="grounding"):
+            with gr.Tab(label("Grounding"), id="grounding"):
                 grounding.build()
-            with gr.Tab("Tiles", id="tiles"):
+            with gr.Tab(label("Tiles"), id="tiles"):
                 tiles.build()
         with gr.Column(visible=False):  # what scripts call
             Reply(worker, limits).build_endpoint()
             Ground(worker, limits).build_endpoint()
-            tiles.build_endpoint()
+            Tiling(worker.card, limits).build_endpoint()
+    spell_out_schemas(demo)
     return demo.queue(max_size=settings.max_queue)
 
 
@@ -54,10 +61,12 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
             show_error=True,
             enable_monitoring=False,
             run_history=False,
+            mcp_server=settings.mcp,
             footer_links=["api", "settings"],
             theme=build_theme(),
             css_paths=STYLE_SHEET,
             js=read_script(),
+            i18n=WORDS,
         )
     except OSError as error:
         raise SettingsError(
@@ -72,8 +81,8 @@ def show_header(card: ModelCard) -> str:
     return f"""
       <header>
         <h1>DeepSeek-VL2</h1>
-        <ul class="card" aria-label="Loaded model">
-          <li><strong>{escape(card.name)}</strong> from {escape(card.source)}</li>{facts}
+        <ul class="card" aria-label="{say("Loaded model")}">
+          <li><strong>{escape(card.name)}</strong> {escape(say("from {source}", source=card.source))}</li>{facts}
         </ul>
       </header>
       {notice}

@@ -13,8 +13,8 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.choices import build_sampling, read_sampling
-from dsvl2_app.ui.uploads import open_upload, read_message
+from dsvl2_app.ui.choices import read_sampling
+from dsvl2_app.ui.uploads import name_owner, open_upload, read_message
 
 
 class Reply:
@@ -24,12 +24,15 @@ class Reply:
 
     def build_endpoint(self) -> None:
         gr.Button().click(
-            self.reply,
+            self.chat,
             [
                 gr.MultimodalTextbox(label="message", file_count="multiple"),
                 gr.JSON(value=[], label="history"),
-                *build_sampling(self.worker.card.context)[:-1],
-                gr.Number(value=None, precision=0, label="Seed"),
+                gr.Number(value=0.2, label="temperature"),
+                gr.Number(value=0.9, label="top_p"),
+                gr.Number(value=1.0, label="repetition_penalty"),
+                gr.Number(value=min(512, self.worker.card.context), precision=0, label="max_new_tokens"),
+                gr.Number(value=None, precision=0, label="seed"),
             ],
             gr.Textbox(label="answer"),
             api_name="chat",
@@ -38,8 +41,9 @@ class Reply:
             concurrency_limit=None,
         )
 
-    def reply(
+    def chat(
         self,
+        request: gr.Request,
         message: dict[str, Any],
         history: list[dict[str, Any]] | None = None,
         temperature: float = 0.2,
@@ -50,17 +54,17 @@ class Reply:
     ) -> Iterator[str]:
         """Answer a message about any number of pictures. Streams the answer so far; the last value is all of it.
 
-        Nothing is kept between calls: what was said before goes into `history`.
+        Nothing is kept between calls: what was said before goes into `history`, oldest turn first, as [{"role":
+        "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]. Content may also be a list of
+        {"type": "text", "text": ...} and {"type": "image", "image": picture}, and the first role may be "system".
+        A picture is handle_file(path or URL) in gradio_client and an http(s) or data URL for MCP clients.
 
         Args:
-            message: {"text": "What differs?", "files": [handle_file("a.png"), handle_file("b.png")]}; `<image>` in
-                the text says where the next picture goes, pictures left over go first.
-            history: Earlier turns, oldest first: [{"role": "user", "content": "Hi"}, {"role": "assistant",
-                "content": "Hello."}]. Content may also be a list of {"type": "text", "text": ...} and
-                {"type": "image", "image": handle_file(...)}. The first role may be "system".
+            message: {"text": question, "files": [pictures]}; <image> in the text says where the next picture goes.
+            history: Earlier turns, as above.
             temperature: 0 always takes the likeliest token.
             top_p: Choose among the likeliest tokens that together have this probability.
-            repetition_penalty: Above 1 discourages tokens that occurred before.
+            repetition_penalty: Above 1 discourages tokens that occurred before; it harms numbers.
             max_new_tokens: The answer's limit.
             seed: The same seed gives the same answer; leave it out for a random one.
         """
@@ -71,7 +75,7 @@ class Reply:
             images = [load_image(path, limits=self.limits) for path in paths]
             messages.append({"role": "user", "content": place_images(text, images)})
             answer = ""
-            with self.worker.submit(Request(messages, sampling)) as stream:
+            with self.worker.submit(Request(messages, sampling, grammar=True, owner=name_owner(request))) as stream:
                 for step in stream:
                     if step.text:
                         answer += step.text

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from gradio.processing_utils import encode_pil_to_bytes, hash_bytes
+import gradio as gr
+from gradio.processing_utils import (
+    encode_pil_to_bytes,
+    hash_bytes,
+    save_base64_to_cache,
+    ssrf_protected_download,
+)
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
@@ -30,9 +37,24 @@ def uploaded_path(file: Any) -> str:
     """Gradio has made sure that the path of a file object is an upload; anything else could be any file."""
     if file is None:
         raise ImageError("There is no picture; choose one first.")
+    if isinstance(file, str):
+        return fetch(file)
     if not is_file_obj_with_meta(file):
         raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
     return file["path"]
+
+
+def fetch(address: str) -> str:
+    """A picture as MCP clients name it in a list, where Gradio leaves names alone: an http(s) or data URL."""
+    folder = str(Path(get_upload_folder()).resolve())
+    try:
+        if address.startswith("data:image/"):
+            return save_base64_to_cache(address, folder)
+        if address.startswith(("http://", "https://")):
+            return ssrf_protected_download(address, folder)
+    except Exception:
+        raise ImageError(f"{address[:100]} cannot be fetched; give the public address of a picture.") from None
+    raise ImageError("A picture must be an uploaded file, or an address that begins with https:// or data:image/.")
 
 
 def open_upload(file: Any, limits: Limits) -> Image.Image:
@@ -66,6 +88,11 @@ def read_parts(message: Any) -> tuple[str, list[str]]:
     if not isinstance(text, str) or not isinstance(files, list):
         raise PromptError('A message must be {"text": ..., "files": [...]}, text first, then a list of pictures.')
     return text, [uploaded_path(file) for file in files]
+
+
+def name_owner(request: gr.Request) -> str:
+    """Whose request it is (see engine.request.Request): one page that is open, or one client."""
+    return request.session_hash or uuid4().hex
 
 
 def shrink(image: Image.Image) -> Image.Image:

@@ -11,52 +11,79 @@ import gradio as gr
 
 from dsvl2_app.engine.request import Finish, ModelCard, Step, Timings
 from dsvl2_app.errors import AppError
+from dsvl2_app.ui.translations import say
 
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something went wrong on the server, which has noted it; please try again."
-ENDINGS = {"length": "stopped at the limit of new tokens", "cancelled": "stopped"}
 
 
 def describe_progress(step: Step) -> str:
     if step.stage == "queued":
-        return f"Waiting: number {step.done:,} of {step.total:,}" if step.total > 1 else "Waiting"
+        if step.total < 2:
+            return say("Waiting")
+        return say("Waiting: number {done:,} of {total:,}", done=step.done, total=step.total)
     if step.stage == "vision":
-        return f"Looking at the pictures: tile {step.done:,} of {step.total:,}"
+        return say("Looking at the pictures: tile {done:,} of {total:,}", done=step.done, total=step.total)
     if step.stage == "prefill":
-        return f"Reading: {step.done:,} of {step.total:,} tokens"
-    return "Answering"
+        return say("Reading: {done:,} of {total:,} tokens", done=step.done, total=step.total)
+    return say("Answering")
 
 
 def describe_ending(timings: Timings, finish: Finish | None) -> str:
     """One line under an answer."""
     words = [count(timings.new_tokens, "token")]
-    if timings.decode > 0 and timings.new_tokens > 1:
-        words.append(f"{timings.new_tokens / timings.decode:.3g} tokens/s")
-    words.append(f"{timings.queued + timings.vision + timings.prefill + timings.decode:.1f} s in all")
-    if finish in ENDINGS:
-        words.append(ENDINGS[finish])
+    if timings.new_tokens > 1:
+        words += describe_speed(timings.new_tokens, timings.decode)
+    seconds = timings.queued + timings.vision + timings.prefill + timings.decode
+    words.append(say("{seconds:.1f} s in all", seconds=seconds))
+    if finish == "length":
+        words.append(say("stopped at the limit of new tokens"))
+    if finish == "cancelled":
+        words.append(say("stopped"))
     return " · ".join(words)
 
 
-def describe_timings(timings: Timings) -> list[tuple[str, str, str]]:
-    """What each stage did and how long it took."""
-    stages = [("Prompt", count(timings.prompt_tokens, "token"), timings.prefill)]
-    if timings.tiles:
-        merged = timings.tiles - timings.encoded_tiles
-        tiles = count(timings.tiles, "tile") + (f", {merged:,} of them alike" if merged else "")
-        stages.insert(0, ("Pictures", tiles, timings.vision))
-    stages.append(("Answer", count(timings.new_tokens, "token"), timings.decode))
+def describe_timings(timings: Timings) -> list[tuple[str, str, str, str]]:
+    """What each stage did, how fast, and how long it took; then what was spared and what is held."""
+    table = []
     if timings.queued >= 0.05:
-        stages.insert(0, ("Waiting", "for other requests", timings.queued))
-    return [(stage, what, f"{seconds:.2f} s") for stage, what, seconds in stages]
+        table.append((say("Waiting"), say("for other requests"), "", f"{timings.queued:.2f} s"))
+    if timings.tiles:
+        merged = timings.tiles - timings.encoded_tiles - timings.reused_tiles
+        tiles = count(timings.tiles, "tile") + (say(", {merged:,} of them alike", merged=merged) if merged > 0 else "")
+        table.append((say("Pictures"), tiles, "", f"{timings.vision:.2f} s"))
+    for stage, tokens, reused, seconds in (
+        (say("Prompt"), timings.prompt_tokens, timings.reused_tokens, timings.prefill),
+        (say("Answer"), timings.new_tokens, 0, timings.decode),
+    ):
+        speed = "".join(describe_speed(tokens - reused, seconds))
+        table.append((stage, count(tokens, "token"), speed, f"{seconds:.2f} s"))
+    reused = [
+        count(number, noun)
+        for number, noun in ((timings.reused_tokens, "token"), (timings.reused_tiles, "tile"))
+        if number
+    ]
+    if reused:
+        table.append((say("From the cache"), ", ".join(reused), "", ""))
+    if timings.cache_bytes:
+        table.append((say("KV cache"), f"{abbreviate(timings.cache_bytes)}B", "", ""))
+    return table
+
+
+def describe_speed(tokens: int, seconds: float) -> list[str]:
+    """Nothing for what took no time."""
+    if not tokens or seconds <= 0:
+        return []
+    speed = tokens / seconds
+    return [say("{speed} tokens/s", speed=f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}")]
 
 
 def describe_card(card: ModelCard) -> list[str]:
-    sizes = f"{abbreviate(card.parameters)} parameters"
+    sizes = say("{size} parameters", size=abbreviate(card.parameters))
     if card.active_parameters != card.parameters:
-        sizes += f", {abbreviate(card.active_parameters)} active"
-    return [sizes, card.dtype, card.device, f"{card.context:,} tokens of context"]
+        sizes += say(", {size} active", size=abbreviate(card.active_parameters))
+    return [sizes, card.dtype, card.device, say("{tokens:,} tokens of context", tokens=card.context)]
 
 
 def describe_error(error: Exception) -> str:
@@ -82,7 +109,7 @@ def errors_for_clients() -> Iterator[None]:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return say(f"{{number:,}} {noun if number == 1 else plural or noun + 's'}", number=number)
 
 
 def abbreviate(number: int) -> str:

@@ -107,6 +107,19 @@ def scripted_app() -> Iterator[App]:
     yield from serve(Worker(script), Settings.parse([], {}), script)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="session")
+def trained() -> Iterator[App]:
+    """nano as it is shipped."""
+    settings = Settings.parse([], {})
+    yield from serve(Worker.load(settings), settings)
+
+
+@pytest.fixture(scope="session")
+def mcp_app() -> Iterator[App]:
+    script = Script()
+    yield from serve(Worker(script), Settings.parse(["--mcp"], {}), script)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def scripted(scripted_app: App) -> App:
     assert scripted_app.script

@@ -1,42 +1,18 @@
-"""The Chat tab in a browser."""
+"""The Chat tab in a browser: questions and answers."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from dsvl2_app.errors import PromptError
-from dsvl2_app.ui.examples import EXAMPLES
+from tests.ui.steps import ask, attach, bot, open_settings, user
 
 pytestmark = pytest.mark.slow
 
 HOSTILE = "<b>x</b> <image> a < b &lt; <script>document.title = 'owned'</script> <img src=x onerror=alert(1)>"
 ANSWER = "# Title\n\n**bold** `<i>`\n\n```html\n<u>code</u> `x`\n```\n\n"
-
-
-def attach(page: Page, *pictures: Path) -> None:
-    page.set_input_files("#message input[type=file]", list(pictures))
-    expect(page.locator("#message .thumbnail-item")).to_have_count(len(pictures))
-
-
-def ask(page: Page, text: str) -> None:
-    expect(page.get_by_role("button", name="Submit")).to_be_visible()  # the answer before has ended
-    page.locator("#message textarea").fill(text)
-    page.locator("#message textarea").press("Enter")
-
-
-def open_settings(page: Page) -> None:
-    page.locator("#chat-settings button").first.click()
-
-
-def bot(page: Page):
-    return page.locator("#conversation [data-testid=bot]").last
-
-
-def user(page: Page):
-    return page.locator("#conversation .user-row").last
+BOXES = "See <|ref|>the <b>dog</b><|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
 
 
 def test_a_conversation_with_nano(nano, pictures, open_page):
@@ -179,35 +155,15 @@ def test_a_refused_question_stays_where_it_was_typed(scripted, pictures, open_pa
     expect(notice).to_have_count(0)
 
 
-@pytest.mark.skipif(not EXAMPLES.exists(), reason="there are no examples")
-def test_an_example_is_asked_at_a_click(scripted, open_page):
-    page = open_page(scripted)
-    page.get_by_role("button", name="Select example 1:").click()
-    expect(bot(page).locator("summary")).to_be_visible()
-    expect(page.locator("#conversation .user-row img")).not_to_have_count(0)
-    parts = scripted.script.requests[-1].messages[-1]["content"]
-    assert {part["type"] for part in parts} == {"image", "text"}
-
-
 def test_two_visitors_do_not_share_a_conversation(scripted, open_page):
     one, other = open_page(scripted), open_page(scripted)
     ask(one, "First")
     expect(bot(one).locator("summary")).to_be_visible()
     ask(other, "Second")
     expect(bot(other).locator("summary")).to_be_visible()
-    assert len(scripted.script.requests[-1].messages) == 1
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_wider_than_the_window(scripted, open_page, width):
-    scripted.script.say = "Longword" * 60 + "\n\n" + "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 3
-    page = open_page(scripted, width=width)
-    ask(page, "x" * 300)
-    expect(bot(page).locator("summary")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-BOXES = "See <|ref|>the <b>dog</b><|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
+    first, second = scripted.script.requests
+    assert len(second.messages) == 1
+    assert first.owner != second.owner
 
 
 def test_boxes_are_chips_and_drawn_on_a_picture_of_choice(scripted, pictures, open_page):
@@ -229,87 +185,6 @@ def test_boxes_are_chips_and_drawn_on_a_picture_of_choice(scripted, pictures, op
     expect(answer).to_contain_text(BOXES)
 
 
-def test_an_earlier_question_is_edited_with_its_pictures(scripted, pictures, open_page):
-    page = open_page(scripted)
-    attach(page, pictures["wide"])
-    for question in ("First it's <one>", "Second"):
-        ask(page, question)
-        expect(page.locator("#conversation summary")).to_have_count(1 + (question == "Second"))
-    page.locator("#conversation").get_by_role("button", name="Edit").first.click()
-    expect(page.locator("#message textarea")).to_have_value("First it's <one>")
-    expect(page.locator("#message .thumbnail-item")).to_have_count(1)
-    expect(page.locator("#conversation .dropped")).to_have_count(4)
-    page.get_by_role("button", name="Cancel editing").click()
-    expect(page.locator("#conversation .dropped")).to_have_count(0)
-    page.locator("#conversation").get_by_role("button", name="Edit").first.click()
-    attach_more = page.locator("#message .thumbnail-item")
-    expect(attach_more).to_have_count(1)
-    page.set_input_files("#message input[type=file]", [pictures["tall"]])
-    expect(attach_more).to_have_count(2)
-    ask(page, "Compare")
-    expect(page.locator("#conversation summary")).to_have_count(1)
-    (message,) = scripted.script.requests[-1].messages
-    assert [part.get("text", "<picture>").strip() for part in message["content"]] == [
-        "<picture>", "", "<picture>", "", "Compare",
-    ]  # fmt: skip
-
-
-def test_undo_puts_the_question_back(scripted, pictures, open_page):
-    page = open_page(scripted)
-    attach(page, pictures["wide"])
-    ask(page, "What is it?")
-    expect(bot(page).locator("summary")).to_be_visible()
-    page.locator("#conversation").get_by_role("button", name="Undo").click()
-    expect(page.locator("#message textarea")).to_have_value("What is it?")
-    expect(page.locator("#message .thumbnail-item")).to_have_count(1)
-    expect(page.locator("#conversation .welcome")).to_be_visible()
-
-
-def test_a_conversation_is_exported_and_imported(scripted, pictures, open_page, tmp_path):
-    scripted.script.say = BOXES
-    page = open_page(scripted)
-    attach(page, pictures["turned"])
-    ask(page, "Where is the dog?")
-    expect(bot(page).locator("img")).to_be_visible()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Export").click()
-    download.value.save_as(tmp_path / "conversation.zip")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Markdown").click()
-    assert "| the <b>dog</b> | 100 | 200 | 500 | 700 |" in download.value.path().read_text()
-
-    other = open_page(scripted)
-    other.set_input_files("input[type=file][accept*=zip]", tmp_path / "conversation.zip")
-    expect(bot(other).locator("img")).to_have_attribute("alt", "Boxes on picture 1")
-    ask(other, "And the cat?")
-    expect(other.locator("#conversation .bot-row")).to_have_count(2)
-    expect(bot(other).locator("summary")).to_be_visible()
-    question, answer, _ = scripted.script.requests[-1].messages
-    assert question["content"][0]["image"].size == (400, 1000)
-    assert answer["content"] == BOXES
-
-
-def test_the_meter_counts_before_sending_and_the_oldest_turn_can_be_dropped(nano, pictures, open_page):
-    page = open_page(nano)
-    meter = page.locator("#chat-meter")
-    open_settings(page)
-    page.get_by_label("number input for New tokens").fill("1")
-    for number, name in ((1, "wide"), (2, "turned")):
-        attach(page, pictures[name])
-        page.locator("#message textarea").fill("What is it?")
-        expect(meter).to_contain_text(f"Picture {number} (")
-        page.locator("#message textarea").press("Enter")
-        expect(page.locator("#conversation summary")).to_have_count(number, timeout=60_000)
-        expect(page.get_by_role("button", name="Submit")).to_be_visible()
-    attach(page, pictures["tall"])
-    expect(meter).to_contain_text("With a third picture every picture of the conversation is a single tile")
-    page.locator("#message textarea").fill("long " * 3990)
-    expect(meter).to_contain_text("The conversation is full")
-    page.get_by_role("button", name="Drop the oldest turn").click()
-    expect(page.locator("#conversation .dropped")).to_have_count(2)
-    expect(meter).not_to_contain_text("Picture 3")
-
-
 def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     page = open_page(scripted)
     open_settings(page)
@@ -317,6 +192,8 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     expect(page.get_by_label("number input for Temperature")).to_have_value("0.8")
     page.get_by_label("System prompt").fill("Be brief.")
     page.get_by_label("Never").check()
+    page.get_by_label("number input for Tiles at most").fill("4")
+    page.keyboard.press("Tab")
     page.wait_for_timeout(1000)  # what is stored is encrypted, so that nothing says when it is there
     page.reload()
     open_settings(page)
@@ -326,5 +203,7 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     expect(bot(page).locator("summary")).to_be_visible()
     request = scripted.script.requests[-1]
     assert request.messages[0] == {"role": "system", "content": "Be brief."}
-    assert request.tiling is False
+    assert (request.tiling, request.max_tiles) == (False, 4)
+    assert request.grammar
+    assert request.owner
     assert request.sampling.temperature == 0.8

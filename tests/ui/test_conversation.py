@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dsvl2_app.engine.request import Sampling, Timings
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.archive import read_archive, write_archive, write_markdown
+from dsvl2_app.ui.choices import Choices
 from dsvl2_app.ui.conversation import Conversation, Picture, Turn
 from dsvl2_app.ui.meter import Reading, measure, show_reading
+from dsvl2_app.ui.transcript import show_transcript
+from dsvl2_app.ui.wording import describe_timings
 
 ANSWER = "<|ref|>a|b<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
+
+
+def choose(**choices: Any) -> Choices:
+    return Choices(Sampling(), **choices)
 
 
 @pytest.fixture
@@ -35,7 +45,7 @@ def test_an_archive_is_read_back(conversation, tmp_path):
         (turn.question, turn.answer, turn.dropped) for turn in conversation.turns
     ]
     assert [picture.size for picture in read.pictures] == [(1000, 400), (400, 1000)]
-    assert read.turns[-1].marked == 0  # "the first picture"
+    assert read.turns[-1].marked == 1  # "the first picture" of those that are left
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,9 @@ def test_markdown_names_pictures_and_tabulates_boxes(conversation):
 
 def test_what_is_measured_is_what_the_model_is_given(nano_worker, conversation):
     conversation.turns.append(Turn("Now?", ()))
-    reading = measure(nano_worker, Conversation(conversation.turns[:2]), conversation.turns[2], "Be brief.", None)
+    reading = measure(
+        nano_worker, Conversation(conversation.turns[:2]), conversation.turns[2], choose(system="Be brief.")
+    )
     plan = nano_worker.plan(conversation.messages(Limits(), "Be brief."))
     assert reading.tokens == plan.tokens
     assert [layout.grid for layout in reading.layouts] == [layout.grid for layout in plan.layouts]
@@ -89,10 +101,44 @@ def test_what_is_measured_is_what_the_model_is_given(nano_worker, conversation):
 
 def test_a_third_picture_is_warned_of(nano_worker, conversation):
     third = Turn("Three", conversation.turns[0].pictures)
-    assert measure(nano_worker, conversation, third, "", None).shrinks
-    assert not measure(nano_worker, conversation, third, "", True).shrinks
+    assert measure(nano_worker, conversation, third, choose()).shrinks
+    assert not measure(nano_worker, conversation, third, choose(tiling=True)).shrinks
     conversation.drop_oldest()
-    assert not measure(nano_worker, conversation, third, "", None).shrinks
+    assert not measure(nano_worker, conversation, third, choose()).shrinks
+
+
+def test_fewer_tiles_cost_less(nano_worker, conversation):
+    turn = conversation.turns.pop()
+    for most in (1, 4):
+        reading = measure(nano_worker, conversation, turn, choose(max_tiles=most))
+        plan = nano_worker.plan(Conversation([*conversation.turns, turn]).messages(Limits()), max_tiles=most)
+        assert reading.tokens == plan.tokens
+        assert all(layout.grid[0] * layout.grid[1] <= most for layout in reading.layouts)
+
+
+def test_pictures_are_numbered_as_the_model_gets_them(conversation):
+    shown = conversation.turns
+    assert conversation.numbers == [1, 2]
+    conversation.editing = 1
+    assert conversation.numbers == [1, None]
+    conversation.editing = None
+    conversation.drop_oldest()
+    assert conversation.numbers == [None, 1]
+    conversation.mark()
+    assert conversation.turns[-1].marked == 1  # "the first picture", of those that are left
+    assert 'alt="Boxes on picture 1"' in show_transcript(conversation)[-1]["content"][0]["text"]
+    assert conversation.undo(0) == replace(shown[0], dropped=True)
+    assert conversation.turns == []
+
+
+def test_what_was_reused_is_shown_where_there_is_any():
+    rows = describe_timings(Timings(prefill=1.0, prompt_tokens=900, new_tokens=3, decode=0.001))
+    assert [row[0] for row in rows] == ["Prompt", "Answer"]
+    assert [row[2] for row in rows] == ["900 tokens/s", "3,000 tokens/s"]
+    spared = Timings(prefill=1.0, prompt_tokens=900, reused_tokens=800, reused_tiles=1, cache_bytes=1_230_000)
+    rows = describe_timings(spared)
+    assert rows[0][2] == "100 tokens/s"
+    assert [row[:2] for row in rows[2:]] == [("From the cache", "800 tokens, 1 tile"), ("KV cache", "1.23 MB")]
 
 
 def test_what_does_not_fit_is_said():

@@ -28,7 +28,7 @@ def test_only_the_three_endpoints_are_public(nano):
         name: [each["parameter_name"] for each in endpoint["parameters"] if not each["parameter_has_default"]]
         for name, endpoint in info["named_endpoints"].items()
     }
-    assert required == {"/chat": [], "/ground": ["image", "phrase"], "/tiles": ["images"]}
+    assert required == {"/chat": [], "/ground": ["image"], "/tiles": ["images"]}
 
 
 def test_chat_streams_text_that_grows(nano, pictures):
@@ -145,6 +145,49 @@ def test_ground_returns_picture_boxes_and_text(scripted, pictures):
 def test_ground_describes(scripted, pictures):
     scripted.client().predict(handle_file(pictures["wide"]), "What is there?", "describe", api_name="/ground")
     assert text_of(scripted.script.requests[0]) == "<picture>\n<|grounding|>What is there?"
+
+
+def test_ground_finds_what_an_example_marks(scripted, pictures):
+    scripted.script.say = TWO_BOXES
+    _, found, _ = scripted.client().predict(
+        handle_file(pictures["tall"]),
+        mode="in_context",
+        example=handle_file(pictures["turned"]),  # its rectangle is in pixels of the upright picture
+        rectangle=[10.4, 20, 5000, 900],
+        well_formed=False,
+        api_name="/ground",
+    )
+    assert found["boxes"][0]["pixels"][2] == 300
+    (request,) = scripted.script.requests
+    marked, searched = (part["image"] for part in request.messages[-1]["content"] if part["type"] == "image")
+    assert (marked.size, searched.size) == ((400, 1000), (300, 500))
+    assert marked.getpixel((10, 500)) == marked.getpixel((399, 500)) == (255, 0, 0)
+    assert "within the red rectangle" in text_of(request)
+    assert not request.grammar
+
+
+def test_ground_keeps_boxes_well_formed_and_knows_whose_request_it_is(scripted, pictures):
+    client = scripted.client()
+    client.predict(handle_file(pictures["wide"]), "the dog", api_name="/ground")
+    (request,) = scripted.script.requests
+    assert request.grammar
+    assert request.owner == client.session_hash
+
+
+@pytest.mark.parametrize(
+    ("rectangle", "said"),
+    [
+        (None, "needs an example and a rectangle"),
+        ([1, 2, 3], "give four numbers"),
+        ([1, 2, "3", 4], "give four numbers"),
+        ([50, 2, 20, 40], "holds nothing"),
+        ([2000, 2, 3000, 40], "holds nothing"),
+    ],
+)
+def test_ground_refuses_rectangles(scripted, pictures, rectangle, said):
+    files = [handle_file(pictures["wide"])] * 2
+    with pytest.raises(AppError, match=said):
+        scripted.client().predict(files[0], "", "in_context", files[1], rectangle, api_name="/ground")
 
 
 @pytest.mark.parametrize(("phrase", "mode", "said"), [(" ", "find", "nothing to look for"), ("x", "other", "mode")])

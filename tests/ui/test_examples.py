@@ -2,19 +2,72 @@ from __future__ import annotations
 
 import json
 
-from dsvl2_app.ui.examples import Example, read_examples
+import pytest
+from playwright.sync_api import Page, expect
+
+from dsvl2_app.ui.examples import MORE, Example, read_examples
+from tests.ui.conftest import App
+from tests.ui.steps import bot
 
 
 def test_examples_of_a_tab(tmp_path):
     listed = [
         {"tab": "chat", "text": "What is it?", "pictures": ["a.png", "b.png"], "truth": {}},
         {"tab": "tiles", "text": "", "pictures": ["c.png"]},
+        {"tab": "chat", "text": "Where is it?", "pictures": ["gone.png"]},
     ]
     (tmp_path / "examples.json").write_text(json.dumps(listed))
-    pictures = (str(tmp_path / "a.png"), str(tmp_path / "b.png"))
-    assert read_examples("chat", tmp_path) == [Example("What is it?", pictures)]
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).touch()
+    assert read_examples("chat", tmp_path) == [
+        Example("What is it?", (str(tmp_path / "a.png"), str(tmp_path / "b.png")))
+    ]
     assert read_examples("grounding", tmp_path) == []
 
 
 def test_no_folder_no_examples(tmp_path):
     assert read_examples("chat", tmp_path / "none") == []
+
+
+def test_every_way_to_ask_has_an_example():
+    chat = read_examples("chat")
+    assert all(any(example.text == more.text for example in chat) for more in MORE["chat"])
+    assert {len(example.pictures) for example in chat} == {1, 2, 3}
+    assert {example.mode for example in read_examples("grounding")} == {"find", "find_all", "describe"}
+
+
+def wait_for_requests(page: Page, app: App, count: int) -> None:
+    for _ in range(200):
+        if len(app.script.requests) >= count:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{len(app.script.requests)} requests instead of {count}")
+
+
+@pytest.mark.slow
+def test_every_chat_example_is_asked_at_a_click(scripted, open_page):
+    page = open_page(scripted)
+    for number, example in enumerate(read_examples("chat")):
+        page.locator("#conversation .example").nth(number).click()
+        expect(bot(page).locator("summary")).to_be_visible()
+        expect(page.locator("#conversation .user-row .picture")).to_have_count(len(example.pictures))
+        parts = scripted.script.requests[number].messages[-1]["content"]
+        assert "".join(part.get("text", "") for part in parts).strip() == example.text
+        page.locator("#conversation").get_by_role("button", name="Clear").click()
+        expect(page.locator("#conversation .welcome")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_every_example_of_the_other_tabs_runs_at_a_click(scripted, open_page):
+    scripted.script.say = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
+    page = open_page(scripted)
+    page.locator("[data-tab-id=grounding]:visible").click()
+    for number, example in enumerate(read_examples("grounding")):
+        page.get_by_role("button", name=example.text, exact=True).click()
+        wait_for_requests(page, scripted, number + 1)
+        page.wait_for_timeout(1000)  # a click is ignored while the answer before is being written
+    page.locator("[data-tab-id=tiles]:visible").click()
+    for number, example in enumerate(read_examples("tiles")):
+        page.locator("button.gallery-item:visible").nth(number).click()
+        expect(page.locator("#tiles-tokens section")).to_be_visible()
+        expect(page.locator("#tiles-pictures .thumbnail-item")).to_have_count(len(example.pictures))

@@ -1,0 +1,55 @@
+// The Chat tab: what its copy buttons copy, and an edit and an undo button at every question.
+() => {
+  // Messages reach the Chatbot with character references in place of signs (dsvl2_app/ui/markup.py), with pictures
+  // above the text and timings below. Its copy buttons would copy what it was given; here that becomes the text alone.
+  const clipboard = navigator.clipboard;
+  if (clipboard) {
+    const write = clipboard.writeText.bind(clipboard);
+    clipboard.writeText = (text) => write(
+      text
+        .replace(/<div class="pictures">.*?<\/div>\n*/g, "")
+        .replace(/\n*<details class="timings">.*?<\/details>/g, "")
+        .replace(/\n*<img class="drawing" [^>]*>/g, "")
+        .replace(/<span class="dropped" [^>]*><\/span>/g, "")
+        .replace(/<span class="chip [^>]*title="([^"]*)"[^>]*>.*?<\/span>/g, "$1")
+        .replace(/<code class="inline">(.*?)<\/code>/g, "`$1`")
+        .replace(/&#(\d{4});/g, (_, code) => String.fromCharCode(Number(code)))
+    );
+  }
+
+  // The Chatbot's own pencil edits text only, and its undo knows only the last question. A hidden textbox tells the
+  // server "edit 2" or "undo 2" instead (dsvl2_app/ui/revising.py).
+  const BUTTONS = "#conversation .user-row + .message-buttons";
+  const pencils = () => [...document.querySelectorAll(BUTTONS)]
+    .map((buttons) => [...buttons.querySelectorAll("button:not(.undo)")].at(-1));
+  const ARROW = '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">'
+    + '<path d="M4 9h10a6 6 0 0 1 0 12h-3M4 9l5-5M4 9l5 5"/></svg>';
+
+  const revise = (verb, number) => {
+    const box = document.querySelector("#chat-revision :is(textarea, input)");
+    if (!box || number < 0) return;
+    box.value = `${verb} ${number}`;
+    box.dispatchEvent(new Event("input", {bubbles: true}));
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(`${BUTTONS} button`);
+    const undoes = button?.matches(".undo");
+    const number = pencils().indexOf(undoes ? button.previousElementSibling : button);
+    if (number < 0) return;
+    event.stopImmediatePropagation();
+    revise(undoes ? "undo" : "edit", number);
+  }, true);
+
+  const addUndo = () => {
+    for (const pencil of pencils()) {
+      if (!pencil || pencil.nextElementSibling?.matches(".undo")) continue;
+      const undo = document.createElement("button");
+      undo.className = "undo";
+      undo.title = document.querySelector("#chat-revision label")?.textContent.trim() || "Undo";
+      undo.setAttribute("aria-label", undo.title);
+      undo.innerHTML = ARROW;
+      pencil.after(undo);
+    }
+  };
+  new MutationObserver(addUndo).observe(document.body, {childList: true, subtree: true});
+}

@@ -1,0 +1,120 @@
+"""A message of the Chat tab -> its answer, streamed onto the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.engine.request import Request
+from dsvl2_app.engine.worker import Worker
+from dsvl2_app.image.load import Limits
+from dsvl2_app.ui import wording
+from dsvl2_app.ui.chat_page import ChatPage, put_back, show_box
+from dsvl2_app.ui.choices import Choices
+from dsvl2_app.ui.conversation import Asked, Conversation, Picture, Turn
+from dsvl2_app.ui.transcript import show_transcript
+from dsvl2_app.ui.translations import say
+from dsvl2_app.ui.uploads import name_owner, read_message
+
+REFRESH = 0.05  # seconds between two pictures of a fast answer
+ALLOWED = frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})
+
+
+class Answering:
+    """Two events for one answer. What the first one sets on the page stays set; of two results of one event that come
+    at once, as when an answer streams, Gradio 6.31 can lose what only the first one sets."""
+
+    def __init__(self, worker: Worker, limits: Limits, page: ChatPage) -> None:
+        self.worker = worker
+        self.limits = limits
+        self.page = page
+
+    def send(self, message: Any, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
+        try:
+            chosen = Choices.read(*choices)
+            text, paths = read_message(message)
+            turn = Turn(text, tuple(Picture.open(path, self.limits) for path in paths))
+        except Exception as error:
+            return {self.page.notice: wording.show_notice(error)}
+        return self.begin(conversation, turn, chosen)
+
+    def retry(self, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
+        try:
+            chosen = Choices.read(*choices)
+        except Exception as error:
+            return {self.page.notice: wording.show_notice(error)}
+        if not conversation.turns:
+            return {self.page.notice: ""}
+        conversation.editing = len(conversation.turns) - 1
+        last = conversation.turns[-1]
+        return self.begin(conversation, Turn(last.question, last.pictures), chosen)
+
+    def begin(self, conversation: Conversation, turn: Turn, choices: Choices) -> dict[Any, Any]:
+        conversation.stopping = False
+        if conversation.stream:
+            conversation.stream.cancel()
+        conversation.asked = Asked(turn, choices, conversation.turns, conversation.editing)
+        conversation.turns = [*conversation.turns[: conversation.editing], replace(turn, progress=say("Starting"))]
+        conversation.editing = None
+        return self.page.show_running(conversation)
+
+    def answer(self, request: gr.Request, conversation: Conversation) -> Iterator[dict[Any, Any]]:
+        """Stream the answer to what was asked. A question that gets none goes back to where it was typed."""
+        page, asked, turns = self.page, conversation.asked, conversation.turns
+        conversation.asked = None
+        if asked is None:  # it was refused
+            yield {page.notice: gr.skip()}
+            return
+        failure = None
+        try:
+            for _ in self.run(conversation, turns, asked.choices, name_owner(request)):
+                yield {page.chatbot: show_transcript(conversation)}
+            if conversation.turns is turns:
+                conversation.mark()
+        except Exception as error:
+            failure = error
+        if conversation.abandoned:  # what comes last stays on the page
+            yield page.show_empty()
+            return
+        if conversation.turns is not turns:  # asked anew or undone in the meantime
+            return
+        last = turns[-1]
+        box = show_box(busy=False)
+        if not last.is_answered:
+            conversation.turns, conversation.editing = asked.before, asked.editing
+            box = put_back(asked.turn)
+        elif failure:
+            turns[-1] = replace(last, finish="cancelled")
+        yield {**page.show(conversation), page.box: box, page.notice: wording.show_notice(failure)}
+
+    def run(self, conversation: Conversation, turns: list[Turn], choices: Choices, owner: str) -> Iterator[None]:
+        """Write the answer into the last of `turns`; yields whenever there is something new to show."""
+        shown = 0.0
+        request = Request(
+            conversation.messages(self.limits, choices.system),
+            choices.sampling,
+            allow=ALLOWED,
+            tiling=choices.tiling,
+            max_tiles=choices.max_tiles,
+            grammar=True,
+            owner=owner,
+        )
+        with self.worker.submit(request) as stream:
+            conversation.stream = stream
+            if conversation.stopping:
+                stream.cancel()
+            for step in stream:
+                turns[-1] = replace(
+                    turns[-1],
+                    answer=turns[-1].answer + step.text,
+                    progress=wording.describe_progress(step),
+                    finish=step.finish,
+                    timings=step.timings,
+                )
+                if step.finish or time.monotonic() - shown > REFRESH:
+                    yield
+                    shown = time.monotonic()

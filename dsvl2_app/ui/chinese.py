@@ -1,0 +1,264 @@
+"""Every word of the page in Chinese, by what it is in English (see translations.py)."""
+
+from __future__ import annotations
+
+CHINESE = {
+    # The header and the tabs
+    "from {source}": "来自 {source}",
+    "Loaded model": "已加载的模型",
+    "{size} parameters": "{size} 参数",
+    ", {size} active": "，激活 {size}",
+    "{tokens:,} tokens of context": "上下文 {tokens:,} 词元",
+    "Chat": "对话",
+    "Grounding": "定位",
+    "Tiles": "切片",
+    # Chat
+    "Conversation": "对话",
+    "Message": "消息",
+    "Ask about your pictures": "就图片提问",
+    "Boxes are drawn on picture": "在哪张图片上画框",
+    "Cancel editing": "取消编辑",
+    "Drop the oldest turn": "去掉最早的一轮",
+    "Undo from here": "撤回到这里",
+    "Export": "导出",
+    "Import": "导入",
+    "Markdown": "Markdown",
+    "Download": "下载",
+    (
+        '<div class="welcome"><h2>Ask about your pictures</h2>'
+        "<p>Drop, paste or attach one or more, then type a question.<br>"
+        "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes.</p></div>"
+    ): (
+        '<div class="welcome"><h2>就图片提问</h2><p>拖入、粘贴或添加一张或多张图片，然后输入问题。<br>'
+        "在文字中写 <code>&lt;image&gt;</code> 表示下一张图片的位置。</p></div>"
+    ),
+    "Picture {number}": "图片 {number}",
+    "Boxes": "框",
+    "Boxes on picture {number}": "图片 {number} 上的框",
+    "The model had nothing to say.": "模型没有回答。",
+    "No longer sent to the model": "不再发送给模型",
+    # While an answer is written, and under it
+    "Starting": "正在开始",
+    "Waiting": "等待",
+    "Waiting: number {done:,} of {total:,}": "排队中：第 {done:,} 位，共 {total:,} 位",
+    "Looking at the pictures: tile {done:,} of {total:,}": "正在看图：切片 {done:,} / {total:,}",
+    "Reading: {done:,} of {total:,} tokens": "正在阅读：词元 {done:,} / {total:,}",
+    "Answering": "正在回答",
+    "for other requests": "其他请求",
+    "Pictures": "图片",
+    "Prompt": "提示",
+    "Answer": "回答",
+    "{speed} tokens/s": "{speed} 词元/秒",
+    "{seconds:.1f} s in all": "共 {seconds:.1f} 秒",
+    "stopped at the limit of new tokens": "达到词元上限而停止",
+    "stopped": "已停止",
+    ", {merged:,} of them alike": "，其中 {merged:,} 个相同",
+    "From the cache": "取自缓存",
+    "KV cache": "KV 缓存",
+    "{number:,} token": "{number:,} 个词元",
+    "{number:,} tokens": "{number:,} 个词元",
+    "{number:,} tile": "{number:,} 个切片",
+    "{number:,} tiles": "{number:,} 个切片",
+    "{number:,} box": "{number:,} 个框",
+    "{number:,} boxes": "{number:,} 个框",
+    # What a message costs
+    "Text {tokens:,}": "文字 {tokens:,}",
+    "Picture {number} ({columns} × {rows} tiles) {tokens:,}": "图片 {number}（{columns} × {rows} 切片）{tokens:,}",
+    "{used:,} tokens of {context:,}": "{used:,} / {context:,} 词元",
+    "{room:,} left for the answer": "留给回答 {room:,}",
+    "{excess:,} too many": "超出 {excess:,}",
+    "With a third picture every picture of the conversation is a single tile, the earlier ones too.": (
+        "加入第三张图片后，对话中的每张图片（包括之前的）都只有一个切片。"
+    ),
+    "The conversation is full: drop its oldest turn, shorten the message or remove a picture.": (
+        "对话已满：去掉最早的一轮、缩短消息或移除一张图片。"
+    ),
+    # Its settings
+    "Settings": "设置",
+    "Raw": "原文",
+    "Show answers to the letter, special tokens and all": "逐字显示回答，包括特殊标记",
+    "Preset": "预设",
+    "Precise": "精确",
+    "Balanced": "均衡",
+    "Creative": "创意",
+    "Temperature": "温度",
+    "0 always takes the likeliest token": "0 总是取最可能的词元",
+    "Top-p": "Top-p",
+    "Share of likely tokens to choose from": "从累计概率达到此值的词元中选择",
+    "Repetition penalty": "重复惩罚",
+    "Above 1 avoids repeating; harms numbers": "大于 1 可减少重复，但有损数字",
+    "New tokens at most": "最多生成词元数",
+    "Limit of the answer": "回答的上限",
+    "Seed": "随机种子",
+    "random": "随机",
+    "The same seed repeats an answer": "相同的种子得到相同的回答",
+    "System prompt": "系统提示",
+    "Said to the model before the first question; the released models were trained without one": (
+        "在第一个问题之前告诉模型；已发布的模型训练时没有系统提示"
+    ),
+    "Cut pictures into tiles": "把图片切成切片",
+    "Automatic: with at most two pictures in the conversation": "自动：对话中最多两张图片时",
+    "Automatic": "自动",
+    "Always": "总是",
+    "Never": "从不",
+    "Tiles at most": "最多切片数",
+    "Per picture; fewer tokens, less detail": "每张图片；越少词元越少，细节也越少",
+    # Grounding
+    "Find a phrase": "查找短语",
+    "Find all": "查找全部",
+    "Describe with boxes": "带框描述",
+    "Find what I mark": "查找我标出的物体",
+    "What to do": "要做什么",
+    "Example": "示例",
+    "Picture": "图片",
+    "Well-formed boxes only": "只允许完整的框",
+    "The model can write nothing but whole boxes; off, it shows what it would write": (
+        "模型只能写出完整的框；关闭后显示它原本会写的内容"
+    ),
+    "Find": "查找",
+    "Describe": "描述",
+    "Stop": "停止",
+    "Phrase": "短语",
+    "Question": "问题",
+    "Describe this picture.": "描述这张图片。",
+    "the dog on the left": "左边的狗",
+    "dogs": "狗",
+    "Choose a picture and say what to look for: its boxes appear here.": "选择一张图片并说明要找什么：框会显示在这里。",
+    "The answer as the model wrote it": "模型的原始回答",
+    "At character {place:,}": "第 {place:,} 个字符",
+    "and {more:,} more": "以及另外 {more:,} 处",
+    "Parts of the answer are not well-formed boxes:": "回答中有些部分不是完整的框：",
+    "Drag a rectangle around the thing, or type its edges in pixels.": "用矩形框住物体，或输入其边缘的像素值。",
+    "The example picture": "示例图片",
+    "Another picture": "换一张图片",
+    "Left": "左",
+    "Top": "上",
+    "Right": "右",
+    "Bottom": "下",
+    "Boxes on the picture": "图片上的框",
+    "The picture that was searched": "被查找的图片",
+    "Full screen": "全屏",
+    "Box {number}": "框 {number}",
+    "unnamed": "未命名",
+    "Label": "标签",
+    "Pixels": "像素",
+    "Notes": "备注",
+    "Corners in 0..999, and in pixels as left, top, right, bottom. Point at a row or a box to see the other.": (
+        "角点以 0..999 表示，像素依次为左、上、右、下。指向一行或一个框即可看到对应的另一个。"
+    ),
+    # Tiles
+    "Add a picture to see which grid is chosen for it, the tiles as the model gets them, and the tokens that they "
+    "become.": "添加一张图片，查看为它选择的网格、模型得到的切片以及它们变成的词元。",
+    "Picture to look at": "查看的图片",
+    "Pictures in the conversation": "对话中的图片数",
+    "With more than two, each of them is a single tile": "多于两张时，每张只有一个切片",
+    "What if": "假设",
+    "Picture's width": "图片宽度",
+    "Picture's height": "图片高度",
+    "px; 0 is its own": "像素；0 为原尺寸",
+    "Released models' tiles of 384 px": "已发布模型的 384 像素切片",
+    "Chosen grid": "选定的网格",
+    "What the model gets": "模型得到的内容",
+    "All grids that the model knows, best first": "模型已知的所有网格，最佳在前",
+    " (chosen)": "（选定）",
+    "Rank": "排名",
+    "Grid": "网格",
+    "Canvas px": "画布像素",
+    "Scale": "缩放",
+    "Effective px": "有效像素",
+    "Wasted px": "浪费像素",
+    "tokens, {share:.0%} of {model}'s context": "个词元，占 {model} 上下文的 {share:.0%}",
+    "; all {number} pictures {total:,}, {share:.0%}": "；全部 {number} 张图片 {total:,}，{share:.0%}",
+    "grid of tiles, columns by rows; and the global view": "切片网格（列 × 行），另加全局视图",
+    "from {width:,} × {height:,} px to {across:,} × {down:,} px": (
+        "从 {width:,} × {height:,} 像素到 {across:,} × {down:,} 像素"
+    ),
+    "padding, {padding:,} of {width:,} × {height:,} px": "填充，占 {width:,} × {height:,} 像素中的 {padding:,}",
+    "Why {grid}?": "为什么是 {grid}？",
+    "With more than two pictures in the conversation, every picture is a single tile.": (
+        "对话中多于两张图片时，每张图片只有一个切片。"
+    ),
+    "It is the only grid that is allowed.": "它是唯一允许的网格。",
+    "It keeps {kept:,} px of the picture, more than any other grid; {second} comes next with {less:,}.": (
+        "它保留图片的 {kept:,} 像素，多于任何其他网格；其次是 {second}，保留 {less:,}。"
+    ),
+    "It keeps {kept:,} px of the picture, as other grids do ({number}), and of these wastes the least: "
+    "{wasted:,} px of its canvas, against {more:,} for {second}.": (
+        "它与另外 {number} 个网格一样保留图片的 {kept:,} 像素，其中浪费最少：画布的 {wasted:,} 像素，"
+        "而 {second} 为 {more:,}。"
+    ),
+    "It keeps {kept:,} px of the picture and wastes {wasted:,} px, just as {second}; "
+    "it comes first in the model's list.": (
+        "它与 {second} 一样保留 {kept:,} 像素、浪费 {wasted:,} 像素，但在模型的列表中排在前面。"
+    ),
+    "What this picture costs the released models": "这张图片在已发布模型上的开销",
+    "What these {number} pictures cost the released models together": "这 {number} 张图片在已发布模型上的总开销",
+    "Model": "模型",
+    "Tokens": "词元",
+    "with plain attention": "普通注意力",
+    "Vision": "视觉",
+    "That is {excess:,} tokens too many to leave room for an answer.": "超出 {excess:,} 个词元，没有留给回答的空间。",
+    "KV cache in bfloat16: small and base keep a latent per token, where plain attention would keep every head's keys "
+    "and values; tiny has plain attention.": (
+        "KV 缓存按 bfloat16 计：small 和 base 每个词元只保存一个潜在向量，而普通注意力要保存每个头的键和值；"
+        "tiny 使用普通注意力。"
+    ),
+    "Global view": "全局视图",
+    "Separator": "分隔符",
+    "newline": "换行",
+    "separator": "分隔符",
+    "Token": "词元",
+    "token {first:,}": "词元 {first:,}",
+    "tokens {first:,} to {last:,}: {rows} rows of {columns} and a newline": (
+        "词元 {first:,} 至 {last:,}：{rows} 行，每行 {columns} 个和一个换行"
+    ),
+    "The {tokens:,} tokens in order": "按顺序排列的 {tokens:,} 个词元",
+    "Point at the strip, at a tile or at the global view.": "指向色带、切片或全局视图。",
+    "What the model gets: the global view, then the tiles row by row": "模型得到的内容：先是全局视图，然后逐行的切片",
+    ", row {row}, column {column}": "，第 {row} 行，第 {column} 列",
+    ", padding alone": "，只有填充",
+    "Tile {tile}": "切片 {tile}",
+    "Tiles of the picture": "图片的切片",
+    "Token *: *": "词元 *：*",
+    "*: * tokens in * rows, from * to *": "*：* 个词元，共 * 行，从 * 到 *",
+    # Inside view
+    "Inside view": "内部视图",
+    "Ask something about the pictures above. Afterwards, look inside: what each word of the answer attended to, "
+    "which experts worked, which tiles were encoded once.": (
+        "就上面的图片提问，然后查看内部：回答中的每个词关注了什么、哪些专家参与了工作、哪些切片只编码了一次。"
+    ),
+    "What is in the picture?": "图片里有什么？",
+    "Ask": "提问",
+    "Look inside": "查看内部",
+    "Look inside: one more pass over {tokens:,} tokens": "查看内部：再处理一遍 {tokens:,} 个词元",
+    "Layer": "层",
+    "Layer {number}": "第 {number} 层",
+    "All, averaged": "全部平均",
+    "Attention of the chosen token": "所选词元的注意力",
+    "Choose a part of the answer to see what the model looked at for it": "选择回答的一部分，查看模型为它看了哪里",
+    "Answer, token by token": "逐词元的回答",
+    "Picture {number}: {tile}": "图片 {number}：{tile}",
+    "Begin token": "起始词元",
+    "Text of the prompt": "提示文字",
+    "Answer so far": "已写的回答",
+    "Where the model looked when it chose": "模型选择此词元时看向哪里：",
+    "{share} went to places in the picture below, brightness being the square root of the weight; what else went "
+    "to the picture is on its newlines, its separator and padding.": (
+        "{share} 落在下面图片中的位置，亮度为权重的平方根；图片得到的其余部分落在换行、分隔符和填充上。"
+    ),
+    "Which experts were chosen, layer by layer": "逐层选择了哪些专家",
+    "Tokens of pictures": "图片词元",
+    "Tokens of text": "文字词元",
+    "Of 100 choices of a layer's router, how many fell on each expert. If all were chosen alike it would be {even}, "
+    "and the most is {most}.": "每层路由器的 100 次选择中落在各专家上的次数。若均匀选择则为 {even}；最多为 {most}。",
+    "Tiles encoded once": "只编码一次的切片",
+    "All {tiles:,} tiles differ, so each was encoded.": "全部 {tiles:,} 个切片各不相同，因此都编码了。",
+    "{encoded:,} of {tiles:,} tiles were encoded; the same pixels need it only once.": (
+        "{tiles:,} 个切片中编码了 {encoded:,} 个；相同的像素只需编码一次。"
+    ),
+    "Collecting this took {seconds:.2f} s and {megabytes:,.1f} MB: one more pass over {tokens:,} tokens, whose "
+    "attention weights and router choices were kept. An answer that is not looked into costs nothing extra.": (
+        "收集这些用了 {seconds:.2f} 秒和 {megabytes:,.1f} MB：再处理一遍 {tokens:,} 个词元，"
+        "保留其注意力权重和路由选择。不查看内部的回答没有额外开销。"
+    ),
+}

@@ -1,0 +1,55 @@
+"""What visitors do to their conversation in the Chat tab, besides asking."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dsvl2_app.ui.chat_page import EMPTY, ChatPage, put_back, show_box
+from dsvl2_app.ui.conversation import Conversation
+from dsvl2_app.ui.transcript import show_transcript
+
+_REVISION = re.compile(r"(edit|undo) (\d{1,6})", re.ASCII)
+
+
+class Revising:
+    def __init__(self, page: ChatPage) -> None:
+        self.page = page
+
+    async def stop(self, conversation: Conversation) -> None:
+        """Not in a thread of the pool, which may be full of answers."""
+        conversation.stop()
+
+    async def clear(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.abandon()
+        return {self.page.conversation: Conversation(), **self.page.show_empty()}
+
+    def revise(self, revision: str, conversation: Conversation) -> dict[Any, Any]:
+        """ "edit 2" or "undo 2": that question goes back to where it was typed, pictures and all. Edited, it stays
+        in its place until it is sent, and all after it until then; undone, they are gone."""
+        match = _REVISION.fullmatch(revision)
+        if not match or int(match[2]) >= len(conversation.turns) or conversation.is_running:
+            return {self.page.revision: ""}
+        number = int(match[2])
+        turn = conversation.turns[number]
+        if match[1] == "undo":
+            conversation.undo(number)
+        else:
+            conversation.editing = number
+        return {**self.page.show(conversation), self.page.box: put_back(turn), self.page.revision: ""}
+
+    def keep_all(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.editing = None
+        return {**self.page.show(conversation), self.page.box: show_box(busy=False, value=EMPTY)}
+
+    def drop_oldest(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.drop_oldest()
+        return self.page.show(conversation)
+
+    def show_raw(self, conversation: Conversation, raw: bool) -> list[dict[str, Any]]:
+        conversation.raw = raw
+        return show_transcript(conversation)
+
+    def mark(self, conversation: Conversation, place: int) -> list[dict[str, Any]]:
+        conversation.mark(place)
+        return show_transcript(conversation)

@@ -1,0 +1,30 @@
+"""What the page tests and the screenshots do in the Chat tab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+
+def attach(page: Page, *pictures: Path) -> None:
+    page.set_input_files("#message input[type=file]", list(pictures))
+    expect(page.locator("#message .thumbnail-item")).to_have_count(len(pictures))
+
+
+def ask(page: Page, text: str) -> None:
+    expect(page.locator("#message .submit-button")).to_be_visible()  # the answer before has ended
+    page.locator("#message textarea").fill(text)
+    page.locator("#message textarea").press("Enter")
+
+
+def open_settings(page: Page) -> None:
+    page.locator("#chat-settings button").first.click()
+
+
+def bot(page: Page) -> Locator:
+    return page.locator("#conversation [data-testid=bot]").last
+
+
+def user(page: Page) -> Locator:
+    return page.locator("#conversation .user-row").last

@@ -1,0 +1,79 @@
+"""The three tools over MCP, as a client calls them: JSON-RPC over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("mcp") is None, reason="mcp is not installed"),
+]
+
+
+def call(url: str, method: str, **params: Any) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    with urlopen(Request(f"{url}gradio_api/mcp/", body, headers), timeout=60) as response:
+        text = response.read().decode()
+    return json.loads(text.rpartition("data: ")[2])["result"]
+
+
+def use(url: str, tool: str, **arguments: Any) -> list[dict[str, Any]]:
+    # Gradio 6.31 gives several results as one text to those who do not ask for progress.
+    result = call(url, "tools/call", name=tool, arguments=arguments, _meta={"progressToken": 1})
+    assert not result["isError"], result
+    return result["content"]
+
+
+def as_address(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+
+
+def test_tools_describe_themselves(mcp_app):
+    tools = {tool["name"]: tool for tool in call(mcp_app.url, "tools/list")["tools"]}
+    assert set(tools) == {"chat", "ground", "describe_tiles"}
+    assert "$ref" not in json.dumps(tools)
+    for tool in tools.values():
+        assert tool["description"]
+        assert all(parameter["description"] for parameter in tool["inputSchema"]["properties"].values())
+
+
+def test_chat_takes_pictures_by_address(mcp_app, pictures):
+    message = {"text": "Is <image> in <image>?", "files": [as_address(pictures[name]) for name in ("wide", "tall")]}
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    (answer,) = use(mcp_app.url, "chat", message=message, history=history, temperature=0)
+    assert answer["text"] == "Hello."
+    request = mcp_app.script.requests[-1]
+    assert [part["image"].size for part in request.messages[-1]["content"] if part["type"] == "image"] == [
+        (1000, 400),
+        (300, 500),
+    ]
+    assert request.messages[0]["content"] == "Hi"
+
+
+def test_ground_gives_picture_boxes_and_text(mcp_app, pictures):
+    mcp_app.script.say = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
+    drawn, *others = use(mcp_app.url, "ground", image=as_address(pictures["wide"]), phrase="dog")
+    assert drawn["type"] == "image"
+    assert "'x2': 999" in "".join(other.get("text", "") for other in others)
+
+
+def test_tiles_takes_pictures_by_address(mcp_app, pictures):
+    (layouts,) = use(mcp_app.url, "describe_tiles", images=[as_address(pictures["wide"])])
+    assert "'grid': [3, 2]" in layouts["text"]
+
+
+@pytest.mark.parametrize(
+    "address", ["/etc/passwd", "file:///etc/passwd", "http://127.0.0.1:9/a.png", "data:image/png;base64,no"]
+)
+def test_what_is_no_picture_is_refused(mcp_app, address):
+    result = call(mcp_app.url, "tools/call", name="describe_tiles", arguments={"images": [address]})
+    assert result["isError"]
+    assert "Traceback" not in json.dumps(result)

@@ -1,0 +1,125 @@
+"""All three tabs, in both themes and every width: who can use them, and in which language."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, expect
+
+from dsvl2_app import ui
+from dsvl2_app.engine.request import Sampling
+from dsvl2_app.ui.chinese import CHINESE
+from tests.ui.steps import ask, attach, bot, open_settings
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+BOXES = "<|ref|>" + "Longword" * 20 + "<|/ref|><|det|>[[100, 200, 500, 700], [0, 0, 10, 10]]<|/det|>"
+ANSWER = BOXES + "\n\n" + "word" * 100 + "\n\n| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 3
+
+
+IS_WIDE = "part => part.scrollWidth > part.clientWidth"
+
+
+def fill_tabs(page: Page, pictures: dict[str, Path]) -> Iterator[str]:
+    """Each tab as it opens and with something in it; its name whenever there is something new to look at."""
+    yield "chat"
+    attach(page, pictures["wide"], pictures["tall"])
+    ask(page, "x" * 300)
+    expect(bot(page).locator("summary")).to_be_visible()
+    attach(page, pictures["turned"])
+    bot(page).locator("summary").click()
+    open_settings(page)
+    yield "chat-answered"
+    page.locator("[data-tab-id=grounding]:visible").click()
+    yield "grounding"
+    page.locator("#grounding-picture input[type=file]").set_input_files(pictures["wide"])
+    page.locator("#grounding-phrase :is(textarea, input)").fill("dog")
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-exports")).to_be_visible()
+    yield "grounding-found"
+    page.locator("[data-tab-id=tiles]:visible").click()
+    yield "tiles"
+    page.locator("#tiles-pictures input[type=file]").first.set_input_files(pictures["wide"])
+    expect(page.locator("#tiles-tokens section")).to_be_visible()
+    yield "tiles-cut"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1280, 2560])
+def test_nothing_scrolls_sideways_and_axe_finds_nothing_serious(scripted, pictures, open_page, theme, width):
+    scripted.script.say = ANSWER
+    page = open_page(scripted, width=width, color_scheme=theme)
+    page.evaluate(f"{AXE}; 0")
+    wide, serious = [], []
+    for place in fill_tabs(page, pictures):
+        page.wait_for_timeout(500)  # transitions
+        wide += [(place, part) for part in ("html", ".bubble-wrap") if page.locator(part).first.evaluate(IS_WIDE)]
+        serious += [
+            (place, violation["id"], node["html"][:200])
+            for violation in page.evaluate("axe.run()")["violations"]
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
+    assert (wide, serious) == ([], [])
+
+
+@pytest.mark.slow
+def test_the_keyboard_reaches_everything_in_chat(scripted, open_page):
+    page = open_page(scripted)
+    ask(page, "Hi")
+    expect(bot(page).locator("summary")).to_be_visible()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
+        )
+    expected = {"Chat", "Clear", "Copy message", "Edit", "Undo from here", "Retry", "Settings", "Export", "Import"}
+    assert expected <= {name.split("\n")[0] for name in reached}
+
+
+@pytest.mark.slow
+def test_the_page_speaks_chinese(scripted, pictures, open_page):
+    scripted.script.say = BOXES
+    page = open_page(scripted, locale="zh-CN")
+    expect(page.get_by_role("tab")).to_contain_text(["对话", "定位", "切片"])
+    expect(page.locator("#header .card")).to_contain_text("参数")
+    expect(page.locator("#conversation .welcome h2")).to_have_text("就图片提问")
+    expect(page.locator("#message textarea")).to_have_attribute("placeholder", "就图片提问")
+    open_settings(page)
+    expect(page.locator("#chat-preset")).to_contain_text("均衡")
+    attach(page, pictures["wide"])
+    ask(page, "你好")
+    expect(bot(page).locator("summary")).to_contain_text("个词元")
+    expect(page.locator("#chat-meter")).to_contain_text("留给回答")
+    page.locator("#conversation").get_by_role("button", name="撤回到这里").click()
+    expect(page.locator("#message textarea")).to_have_value("你好")
+    assert scripted.script.requests[-1].sampling == Sampling(0.2, 0.9)
+
+
+def find_words() -> Iterator[tuple[str, str]]:
+    """What the code hands to `label` and `say`, by file."""
+    for file in sorted(Path(ui.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("label", "say")
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                yield file.name, node.args[0].value
+
+
+def test_everything_that_is_said_has_a_translation():
+    assert [(file, words) for file, words in find_words() if words not in CHINESE] == []
+
+
+def test_a_translation_has_the_same_places_to_fill():
+    def fields(text: str) -> set[str]:
+        return {part.split("}")[0] for part in text.split("{")[1:]}
+
+    assert [english for english, chinese in CHINESE.items() if fields(english) != fields(chinese)] == []
