@@ -51,7 +51,7 @@ class Router(nn.Module):
         if torch.is_autocast_enabled(hidden.device.type):
             with torch.autocast(hidden.device.type, enabled=False):
                 return self(hidden)
-        logits = F.linear(hidden.float(), self.weight.float())
+        logits = kernels.linear(hidden.float(), self.weight)
         scores = logits.sigmoid() if self.sigmoid else logits.softmax(-1)
         ranking = scores if self.bias is None else scores + self.bias.float()
         experts = ranking.topk(self.active, dim=-1, sorted=False).indices

@@ -19,6 +19,7 @@
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef int8_t Bytes __attribute__((vector_size(LANES)));
 /* Of weights. Rows of activations are float32, but bfloat16 where weights are multiplied in PAIRS, which processors
  * with an instruction for that do without widening anything. */
@@ -62,10 +63,14 @@ INLINE float widen_one(const char *from, enum Kind kind) {
 }
 
 INLINE float sum(Floats lanes) {
+#ifdef __AVX512F__
+    return _mm512_reduce_add_ps((__m512)lanes);
+#else
     float total = 0;
     for (int lane = 0; lane < LANES; lane++)
         total += lanes[lane];
     return total;
+#endif
 }
 
 /* `rows` rows of weights against `count` rows of activations; both are constants where this is inlined. */
@@ -181,15 +186,47 @@ INLINE void linear(const char *weights, enum Kind kind, const float *scales, lon
     free(order);
 }
 
-INLINE float dot(const float *query, const char *key, enum Kind kind, long width) {
-    Floats total = {};
-    float rest = 0;
+/* e^x for x <= 0, to seven digits: 2^n times a polynomial of the rest, |rest| <= ln(2) / 2. */
+INLINE Floats exponential(Floats x) {
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = x[lane] > -87 ? x[lane] : -87;
+    const Ints n = __builtin_convertvector(x * 1.44269504f - 0.5f, Ints);
+    const Floats whole = __builtin_convertvector(n, Floats);
+    const Floats rest = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+    Floats sum = rest * 1.3888889e-3f + 8.3333333e-3f;
+    sum = sum * rest + 4.1666667e-2f;
+    sum = sum * rest + 1.6666667e-1f;
+    sum = sum * rest + 0.5f;
+    sum = sum * rest + 1.0f;
+    return (sum * rest + 1.0f) * (Floats)((n + 127) << 23);
+}
+
+/* scores[at] += query x keys[at], four keys at a time. */
+INLINE void add_scores(const float *query, const char *keys, enum Kind kind, long length, long width, float *scores) {
+    const char *const input = (const char *)query;
     long at = 0;
-    for (; at + LANES <= width; at += LANES)
-        total += load(query + at) * widen(key + at * SIZES[kind], kind);
-    for (; at < width; at++)
-        rest += query[at] * widen_one(key + at * SIZES[kind], kind);
-    return sum(total) + rest;
+    for (; at + BLOCK <= length; at += BLOCK) {
+        float each[BLOCK], *const output = each;
+        multiply(keys + at * width * SIZES[kind], kind, width, BLOCK, &input, 1, &output, NULL);
+        for (int key = 0; key < BLOCK; key++)
+            scores[at + key] += each[key];
+    }
+    for (; at < length; at++) {
+        float one, *const output = &one;
+        multiply(keys + at * width * SIZES[kind], kind, width, 1, &input, 1, &output, NULL);
+        scores[at] += one;
+    }
+}
+
+/* out = sum of shares[at] x values[at], for `lanes` columns of LANES at a time, a constant where this is inlined. */
+INLINE void add_values(const float *shares, const char *values, enum Kind kind, long length, long width, int lanes,
+                       float *out) {
+    Floats sums[8] = {};
+    for (long at = 0; at < length; at++)
+#pragma GCC unroll 8
+        for (int lane = 0; lane < lanes; lane++)
+            sums[lane] += shares[at] * widen(values + (at * width + lane * LANES) * SIZES[kind], kind);
+    memcpy(out, sums, lanes * sizeof *sums);
 }
 
 /* One token's softmax attention: query [H, width] and its rope part [H, rope_width] over `length` keys and values of
@@ -202,29 +239,36 @@ INLINE void attend(const float *query, const float *query_rope, enum Kind kind, 
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long head = 0; head < heads; head++) {
         const long group = head * groups / heads;
-        float *scores = malloc(length * sizeof *scores), *out = context + head * value_width;
-        float most = -FLT_MAX, total = 0;
-        for (long at = 0; at < length; at++) {
-            scores[at] = dot(query + head * width, keys + (group * key_stride + at * width) * size, kind, width);
-            if (rope_width)
-                scores[at] += dot(query_rope + head * rope_width,
-                                  ropes + (group * rope_stride + at * rope_width) * size, kind, rope_width);
-            scores[at] *= scale;
-            most = scores[at] > most ? scores[at] : most;
-        }
+        const char *from = values + group * value_stride * size;
+        const long padded = (length + LANES - 1) / LANES * LANES;
+        float *scores = calloc(padded, sizeof *scores), *out = context + head * value_width;
+        float most = -FLT_MAX;
+        Floats totals = {};
+        add_scores(query + head * width, keys + group * key_stride * size, kind, length, width, scores);
+        if (rope_width)
+            add_scores(query_rope + head * rope_width, ropes + group * rope_stride * size, kind, length, rope_width,
+                       scores);
         for (long at = 0; at < length; at++)
-            total += scores[at] = expf(scores[at] - most);
-        memset(out, 0, value_width * sizeof *out);
-        for (long at = 0; at < length; at++) {
-            const char *value = values + (group * value_stride + at * value_width) * size;
-            const float share = scores[at] / total;
-            long column = 0;
-            for (; column + LANES <= value_width; column += LANES) {
-                const Floats sums = load(out + column) + share * widen(value + column * size, kind);
-                memcpy(out + column, &sums, sizeof sums);
-            }
-            for (; column < value_width; column++)
-                out[column] += share * widen_one(value + column * size, kind);
+            most = scores[at] > most ? scores[at] : most;
+        for (long at = length; at < padded; at++)
+            scores[at] = -FLT_MAX;
+        for (long at = 0; at < padded; at += LANES) {
+            const Floats shares = exponential((load(scores + at) - most) * scale);
+            memcpy(scores + at, &shares, sizeof shares);
+            totals += shares;
+        }
+        const float total = sum(totals);
+        for (long at = 0; at < length; at++)
+            scores[at] /= total;
+        long column = 0;
+        for (; column + 8 * LANES <= value_width; column += 8 * LANES)
+            add_values(scores, from + column * size, kind, length, value_width, 8, out + column);
+        for (; column + LANES <= value_width; column += LANES)
+            add_values(scores, from + column * size, kind, length, value_width, 1, out + column);
+        for (; column < value_width; column++) {
+            out[column] = 0;
+            for (long at = 0; at < length; at++)
+                out[column] += scores[at] * widen_one(from + (at * value_width + column) * size, kind);
         }
         free(scores);
     }

@@ -31,7 +31,7 @@ def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None, bias: Tens
         return compiled.multiply(rows, weight, scale).to(rows.dtype).view(*rows.shape[:-1], -1)
     if scale is not None and rows.is_cuda and compiled.fuses() and rows.numel() == rows.shape[-1]:
         return _multiply_row(rows.flatten(), weight, scale).view(*rows.shape[:-1], -1)
-    return F.linear(rows, dequantise(weight, scale, rows.dtype), bias)
+    return F.linear(rows, dequantise(weight, scale, rows.dtype).to(rows.dtype), bias)
 
 
 def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
