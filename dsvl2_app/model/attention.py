@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsvl2_app.model import kernels
 from dsvl2_app.model.cache import CacheBatch
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.kernels import attend, attend_one
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
@@ -52,11 +52,13 @@ class MultiHeadAttention(nn.Module):
         queries, keys, values = self.project(hidden, rotary)
         if isinstance(cache, CacheBatch):
             known = cache.update_each(keys, values, self.layer)
-            each = [attend_one(query[:, 0], *pair, self.scale) for query, pair in zip(queries, known, strict=True)]
+            each = [
+                kernels.attend_one(query[:, 0], *pair, self.scale) for query, pair in zip(queries, known, strict=True)
+            ]
             return self.o_proj(torch.stack(each).flatten(1)[:, None])
         if cache is not None:
             keys, values = cache.update(keys, values, self.layer)
-        context = attend(queries, keys, values, mask, self.scale)
+        context = kernels.attend(queries, keys, values, mask, self.scale)
         return self.o_proj(context.transpose(1, 2).flatten(2))
 
     def project(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,7 +114,7 @@ class MultiHeadLatentAttention(nn.Module):
         expanded = self.kv_b_proj(latent.squeeze(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k_nope, values = expanded.split((self.nope, self.value_dim), dim=-1)
         keys = torch.cat((k_nope, rope_key.expand(-1, self.heads, -1, -1)), dim=-1)
-        return attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, self.scale)
+        return kernels.attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, self.scale)
 
     def decode(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
         """Absorbed: queries move into latent space and the context moves out of it, so that one query reads each
@@ -130,10 +132,14 @@ class MultiHeadLatentAttention(nn.Module):
         to_keys, to_values = self.absorbed()
         q_latent = (q_nope.transpose(0, 1) @ to_keys).transpose(0, 1)  # [B, H, L]
         each = [
-            attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
+            kernels.attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
             for query, rope, (latent, rope_key) in zip(q_latent, q_rope, known, strict=True)
         ]
-        return (torch.stack(each, dim=1) @ to_values.mT).transpose(0, 1).flatten(1)
+        context = torch.stack(each)  # [B, H, L]
+        if kernels.fits(context, to_values):
+            heads = torch.arange(self.heads).repeat(len(each))
+            return kernels.linear_each(context.flatten(0, 1), to_values, None, heads).view(len(each), -1)
+        return (context.transpose(0, 1) @ to_values.mT).transpose(0, 1).flatten(1)
 
     def absorbed(self) -> tuple[Tensor, Tensor]:
         """The halves of kv_b_proj: into keys [H, nope, L] and into values [H, value, L]."""

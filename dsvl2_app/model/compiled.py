@@ -93,7 +93,7 @@ def is_built() -> bool:
 
 
 def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor | None = None) -> Tensor:
-    """Rows [P / share, D], weights [E, F, D] or [F, D] -> [P, F] float32."""
+    """Rows [P / share, D], weights [E, F, D] or [F, D], each matrix contiguous -> [P, F] float32."""
     *matrices, outputs, inputs = weights.shape
     count = rows.numel() // inputs
     function = _functions["linear", weights.dtype]
@@ -108,6 +108,7 @@ def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tens
         weights.data_ptr(),
         None if scales is None else scales.data_ptr(),
         matrices[0] if matrices else 1,
+        weights.stride(0),
         outputs,
         inputs,
         rows.data_ptr(),
@@ -151,7 +152,7 @@ def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype | str], Any]:
     arguments = {
         "linear": (
             *(pointer, pointer),  # weights, scales
-            *(number, number, number),  # E, F, D
+            *(number, number, number, number),  # E, distance of two matrices, F, D
             *(pointer, pointer, number, number),  # rows, experts, P, share
             *(pointer, threads),
         ),

@@ -142,8 +142,10 @@ INLINE void multiply_one(const char *weights, enum Kind kind, long columns, cons
     }
 }
 
-/* outputs[p] = weights[experts[p]] x inputs[p / share], [P, F]. Without `experts` every row meets matrix 0. */
-INLINE void linear(const char *weights, enum Kind kind, const float *scales, long matrices, long rows, long columns,
+/* outputs[p] = weights[experts[p]] x inputs[p / share], [P, F]. Without `experts` every row meets matrix 0. `stride`
+ * numbers lie between the beginnings of two matrices. */
+INLINE void linear(const char *weights, enum Kind kind, const float *scales, long matrices, long stride, long rows,
+                   long columns,
                    const char *inputs, const int64_t *experts, long pairs, long share, float *outputs, int threads) {
     long *starts = calloc(matrices + 1, sizeof *starts), *order = malloc(pairs * sizeof *order);
     for (long pair = 0; pair < pairs; pair++)
@@ -160,7 +162,7 @@ INLINE void linear(const char *weights, enum Kind kind, const float *scales, lon
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long block = 0; block < matrices * blocks; block++) {
         const long matrix = block / blocks, row = block % blocks * BLOCK;
-        const char *from = weights + (matrix * rows + row) * columns * SIZES[kind];
+        const char *from = weights + (matrix * stride + row * columns) * SIZES[kind];
         const float *scale = scales ? scales + matrix * rows + row : NULL;
         for (long first = starts[matrix]; first < starts[matrix + 1]; first += MOST) {
             const long left = starts[matrix + 1] - first;
@@ -275,10 +277,10 @@ INLINE void attend(const float *query, const float *query_rope, enum Kind kind, 
 }
 
 #define EXPORT_LINEAR(name, kind) \
-    void linear_##name(const void *weights, const float *scales, long matrices, long rows, long columns, \
+    void linear_##name(const void *weights, const float *scales, long matrices, long stride, long rows, long columns, \
                        const void *inputs, const int64_t *experts, long pairs, long share, float *outputs, \
                        int threads) { \
-        linear(weights, kind, scales, matrices, rows, columns, inputs, experts, pairs, share, outputs, threads); \
+        linear(weights, kind, scales, matrices, stride, rows, columns, inputs, experts, pairs, share, outputs, threads); \
     }
 #define EXPORT_ATTEND(name, kind) \
     void attend_##name(const float *query, const float *query_rope, long heads, long groups, const void *keys, \

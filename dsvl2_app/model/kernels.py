@@ -25,27 +25,27 @@ FEW_ROWS_PLAIN = 4  # the same for torch's matrix products, one per (token, expe
 # -- matrices -----------------------------------------------------------------------------------------------------
 
 
-def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
     """Rows [..., D] times weight [F, D] -> [..., F]."""
-    if bias is None and _fits(rows, weight) and rows.numel() <= FEW_ROWS * rows.shape[-1]:
+    if fits(rows, weight) and rows.numel() <= FEW_ROWS * rows.shape[-1]:
         return compiled.multiply(rows, weight, scale).to(rows.dtype).view(*rows.shape[:-1], -1)
     if scale is not None and rows.is_cuda and compiled.fuses() and rows.numel() == rows.shape[-1]:
         return _multiply_row(rows.flatten(), weight, scale).view(*rows.shape[:-1], -1)
-    return F.linear(rows, dequantise(weight, scale, rows.dtype).to(rows.dtype), bias)
+    return _linear_plain(rows, weight, scale)
 
 
 def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
     """Pair p multiplies row `p // share` of rows [P / share, D] with weights[experts[p]] [E, F, D] -> [P, F]."""
-    if _fits(rows, weights):
+    if fits(rows, weights):
         return compiled.multiply(rows, weights, scales, experts).to(rows.dtype)
     if rows.is_cuda and compiled.fuses():
         return _multiply_gathered(rows, weights, scales, experts)
     rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
     if rows.device.type == "cpu":  # indexing a stack with a number is a view, with a tensor a copy
         each = zip(rows.split(1), experts.tolist(), strict=True)
-        return torch.cat([F.linear(row, expert_weight(weights, scales, e, row.dtype)) for row, e in each])
-    chosen = dequantise(weights[experts], None if scales is None else scales[experts], rows.dtype)
-    return torch.einsum("pd,pfd->pf", rows, chosen)
+        return torch.cat([_linear_plain(row, weights[e], _of(scales, e)) for row, e in each])
+    products = torch.einsum("pd,pfd->pf", rows, weights[experts].to(rows.dtype))
+    return products if scales is None else (products * scales[experts]).to(rows.dtype)
 
 
 @torch.compile(dynamic=False)
@@ -65,7 +65,7 @@ def _multiply_row(row: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
 
 def prefers_each(rows: Tensor, weights: Tensor) -> bool:
     """Whether `linear_each` beats `linear_groups` for rows [T, D]."""
-    fused = _fits(rows, weights) or (rows.is_cuda and compiled.fuses())
+    fused = fits(rows, weights) or (rows.is_cuda and compiled.fuses())
     return rows.shape[0] <= (FEW_ROWS if fused else FEW_ROWS_PLAIN)
 
 
@@ -77,7 +77,17 @@ def linear_groups(rows: Tensor, weights: Tensor, scales: Tensor | None, counts: 
         if rows.dtype == torch.bfloat16:
             return F.grouped_mm(rows, weights.mT, offs=counts.cumsum(0).to(torch.int32))
     groups = enumerate(rows.split(counts.tolist()))
-    return torch.cat([F.linear(group, expert_weight(weights, scales, e, rows.dtype)) for e, group in groups])
+    return torch.cat([_linear_plain(group, weights[e], _of(scales, e)) for e, group in groups])
+
+
+def _linear_plain(rows: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
+    """int8 becomes the rows' format exactly; its scales are the outputs' and wait until these are there."""
+    products = F.linear(rows, weight.to(rows.dtype))
+    return products if scale is None else (products * scale).to(rows.dtype)
+
+
+def _of(scales: Tensor | None, expert: int) -> Tensor | None:
+    return None if scales is None else scales[expert]
 
 
 def linear_gelu(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -85,15 +95,6 @@ def linear_gelu(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if _is_bfloat16_on_cpu(rows) and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "gelu", [], "tanh")
     return F.gelu(F.linear(rows, weight, bias), approximate="tanh")
-
-
-def expert_weight(weights: Tensor, scales: Tensor | None, expert: int, dtype: torch.dtype) -> Tensor:
-    return dequantise(weights[expert], None if scales is None else scales[expert], dtype)
-
-
-def dequantise(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """int8 weight [..., F, D] and scale [..., F] -> weight of `dtype`; any other weight as it is."""
-    return weight if scale is None else (weight * scale[..., None]).to(dtype)
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,7 +170,7 @@ def attend_one(
 
     `rope` is a second part of query [H, R] and keys [G, S, R] whose products are added.
     """
-    if _fits(query, keys) and _fits(query, values):
+    if fits(query, keys) and fits(query, values):
         return compiled.attend(query, keys, values, scale, rope)
     heads, groups = query.shape[0], keys.shape[0]
     scores = query.float().unflatten(0, (groups, heads // groups)) @ keys.float().mT  # [G, H / G, S]
@@ -181,7 +182,7 @@ def attend_one(
 # -- which ones fit -----------------------------------------------------------------------------------------------
 
 
-def _fits(rows: Tensor, weight: Tensor) -> bool:
+def fits(rows: Tensor, weight: Tensor) -> bool:
     """Whether a compiled kernel takes these. None keeps what a gradient would need."""
     return (
         compiled.is_built()

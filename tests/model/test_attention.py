@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, attend, visible
+from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.kernels import attend
 from dsvl2_app.model.rotary import rotary_angles
 
 LATENT = dict(
