@@ -33,6 +33,7 @@ SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.int8: "i
 
 PAIRS = ("linear", "pairs")  # bfloat16 times bfloat16, where the processor multiplies them in pairs
 
+PARALLEL_BYTES = 2**20
 PAIRS_FROM = 3  # rows of activations; for fewer, memory is the limit either way
 
 _fuses = False
@@ -116,7 +117,7 @@ def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tens
         pairs,
         pairs // count,
         found.data_ptr(),
-        torch.get_num_threads(),
+        _choose_threads(weights.element_size() * outputs * inputs * (1 if experts is None else pairs)),
     )
     return found
 
@@ -142,9 +143,14 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tupl
         keys.shape[1],
         scale,
         context.data_ptr(),
-        torch.get_num_threads(),
+        _choose_threads(keys.nbytes + values.nbytes),
     )
     return context.to(query.dtype)
+
+
+def _choose_threads(nbytes: int) -> int:
+    """One for what a core reads sooner than a second one joins in, the more so where others want that core too."""
+    return torch.get_num_threads() if nbytes >= PARALLEL_BYTES else 1
 
 
 def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype | str], Any]:
