@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from rich import box as borders
 from rich.console import Console
 from rich.table import Table
 
+from dsvl2_app.image.description import describe_layout, token_parts
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
@@ -39,7 +37,7 @@ def run(flags: argparse.Namespace) -> None:
     ]
     pairs = list(zip(flags.image, layouts, strict=True))
     if flags.json:
-        print(json.dumps([{"file": file, **_export(layout)} for file, layout in pairs]))
+        print(json.dumps([{"file": file, **describe_layout(layout)} for file, layout in pairs]))
         return
     console = Console(**OUTPUT)
     for file, layout in pairs:
@@ -54,30 +52,6 @@ def _read_geometry(model: str) -> TileGeometry:
     return DeepseekVL2Config(**read_config(find_folder(model, TEXT_FILES))).geometry
 
 
-def _export(layout: TileLayout) -> dict[str, Any]:
-    return {
-        "size": layout.image_size,
-        "grid": layout.grid,
-        "canvas": layout.canvas,
-        "content": layout.content,
-        "scale": layout.scale,
-        "tiles": layout.num_tiles,
-        "tokens": layout.num_tokens,
-        "parts": _list_parts(layout),
-        "candidates": [asdict(candidate) for candidate in layout.candidates],
-    }
-
-
-def _list_parts(layout: TileLayout) -> list[dict[str, Any]]:
-    """The views and the separator with the range of their tokens, the last one included."""
-    parts, start = [], 0
-    for name, tokens in groupby(layout.tokens(), key=lambda token: token.view or token.kind):
-        stop = start + len(list(tokens))
-        parts.append({"part": name, "first": start, "last": stop - 1})
-        start = stop
-    return parts
-
-
 def _print(console: Console, file: str, layout: TileLayout) -> None:
     (width, height), (columns, rows) = layout.image_size, layout.grid
     left, top, right, bottom = layout.content
@@ -90,19 +64,16 @@ def _print(console: Console, file: str, layout: TileLayout) -> None:
 
 
 def _tabulate_tokens(layout: TileLayout) -> Table:
-    (columns, rows), side = layout.grid, layout.geometry.tokens_per_side
-    shapes = {
-        "global": f"{side} rows of {side} tokens and a newline",
-        "separator": "between the views",
-        "local": f"{rows * side} rows of {columns * side} tokens and a newline",
-    }
     table = Table(title=f"{layout.num_tokens:,} tokens", title_justify="left", box=borders.SIMPLE_HEAD)
     for name in ("first", "last"):
         table.add_column(name, justify="right")
     for name in ("part", "what"):
         table.add_column(name)
-    for part in _list_parts(layout):
-        table.add_row(str(part["first"]), str(part["last"]), part["part"], shapes[part["part"]])
+    for part in token_parts(layout):
+        shape = "between the views"
+        if part["kind"] != "separator":
+            shape = f"{part['rows']} rows of {part['columns']} tokens and a newline"
+        table.add_row(str(part["first"]), str(part["last"]), part["kind"], shape)
     return table
 
 

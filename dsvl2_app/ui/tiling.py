@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
 from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import ImageError, SettingsError
+from dsvl2_app.image.description import describe_layout
 from dsvl2_app.image.load import Limits, load_image
-from dsvl2_app.image.tiles import TileLayout, lay_out
+from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.token_map import token_parts
 from dsvl2_app.ui.uploads import uploaded_path
 
 
@@ -64,17 +63,3 @@ class Tiling:
                 "context": self.card.context,
                 "images": [describe_layout(layout) for layout in layouts],
             }
-
-
-def describe_layout(layout: TileLayout) -> dict[str, Any]:
-    return {
-        "size": layout.image_size,
-        "grid": layout.grid,
-        "canvas": layout.canvas,
-        "content": layout.content,
-        "scale": layout.scale,
-        "tiles": layout.num_tiles,
-        "tokens": layout.num_tokens,
-        "parts": token_parts(layout),
-        "candidates": [asdict(candidate) for candidate in sorted(layout.candidates, key=lambda each: each.rank)],
-    }

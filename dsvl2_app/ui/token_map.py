@@ -6,8 +6,8 @@ The page's script (assets/tokens.js) moves the marks; what it needs is in data a
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from dsvl2_app.image.description import token_parts
 from dsvl2_app.image.tiles import Box, TileLayout
 from dsvl2_app.ui.linked import link
 from dsvl2_app.ui.translations import say
@@ -17,24 +17,6 @@ NAMES = {"global": "Global view", "separator": "Separator", "local": "Tiles"}
 # The page's script puts numbers and names in place of the stars.
 TOKEN = "Token *: *"
 TILE = "*: * tokens in * rows, from * to *"
-
-
-def token_parts(layout: TileLayout) -> list[dict[str, Any]]:
-    """The three stretches of an image's tokens."""
-    side = layout.geometry.tokens_per_side
-    columns, rows = layout.grid
-    separator = side * (side + 1)
-    return [
-        {"kind": "global", "first": 0, "last": separator - 1, "rows": side, "columns": side},
-        {"kind": "separator", "first": separator, "last": separator},
-        {
-            "kind": "local",
-            "first": separator + 1,
-            "last": layout.num_tokens - 1,
-            "rows": rows * side,
-            "columns": columns * side,
-        },
-    ]
 
 
 def show_tokens(layout: TileLayout, preview: str) -> str:

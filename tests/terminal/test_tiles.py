@@ -29,7 +29,7 @@ def test_tiles_as_json_covers_every_token_once(capsys: pytest.CaptureFixture[str
     (layout,) = json.loads(capsys.readouterr().out)
     assert (layout["file"], layout["size"], layout["grid"]) == (PICTURE, [517, 389], [2, 2])
     parts = layout["parts"]
-    assert [part["part"] for part in parts] == ["global", "separator", "local"]
+    assert [part["kind"] for part in parts] == ["global", "separator", "local"]
     assert [part["first"] for part in parts] == [0, *(part["last"] + 1 for part in parts[:-1])]
     assert parts[-1]["last"] + 1 == layout["tokens"] == 1023
     assert len(layout["candidates"]) == 23
