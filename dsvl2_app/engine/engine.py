@@ -128,7 +128,7 @@ class Engine:
     @torch.inference_mode()
     def serve(self, request: Request) -> Serving:
         """One answer; see the module. Raises as `answer` does."""
-        prompt, digests = yield from self._wait(self._threads.submit(self._prepare, request))
+        prompt, digests = yield from self._wait(self._threads.submit(self.prepare, request))
         room = self.card.context - len(prompt.input_ids)
         if room < 1:
             raise PromptError(self._explain_length(prompt))
@@ -136,7 +136,7 @@ class Engine:
         capacity = self.card.context - max(0, room - request.sampling.max_new_tokens)
         cache = self.prefixes.fork(request.owner, key, capacity)
         try:
-            embeds, timings = yield from self._encode(prompt, digests, cache.get_seq_length())
+            embeds, timings = yield from self.encode(prompt, digests, cache.get_seq_length())
             logits, timings = yield from self._prefill(embeds, cache, timings)
             yield from self._decode(request, prompt, cache, logits, room, timings, fed)
         finally:
@@ -164,7 +164,7 @@ class Engine:
                 request.messages, allow=request.allow, tiling=request.tiling, max_tiles=request.max_tiles
             )
 
-    def _prepare(self, request: Request) -> tuple[Prompt, list[bytes]]:
+    def prepare(self, request: Request) -> tuple[Prompt, list[bytes]]:
         """The prompt, and a digest of each image's pixels."""
         prompt = self._build(request)
         return prompt, [digest(image) for image in prompt.images]
@@ -175,7 +175,7 @@ class Engine:
             yield future
         return future.result()
 
-    def _encode(
+    def encode(
         self, prompt: Prompt, digests: Sequence[bytes], reused: int
     ) -> Generator[Step | Future[Any], Any, tuple[Tensor, Timings]]:
         """Embeds [1, T - reused, D] of text and images after the first `reused` tokens."""

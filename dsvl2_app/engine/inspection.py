@@ -92,8 +92,8 @@ def advance(steps: Generator[Any, None, Any]) -> Any:
 @torch.inference_mode()
 def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspecting:
     model = engine.model
-    prompt, digests = engine._prepare(request)
-    encoding = engine._encode(prompt, digests, reused=0)
+    prompt, digests = engine.prepare(request)
+    encoding = engine.encode(prompt, digests, reused=0)
     while not isinstance(item := advance(encoding), tuple):
         if isinstance(item, Step):
             yield item
