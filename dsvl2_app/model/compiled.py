@@ -13,6 +13,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,17 @@ def remove() -> None:
     global _fuses
     _fuses = False
     _functions.clear()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Plain torch for a while, to compare with."""
+    functions = dict(_functions)
+    _functions.clear()
+    try:
+        yield
+    finally:
+        _functions.update(functions)
 
 
 def is_built() -> bool:

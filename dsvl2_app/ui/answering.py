@@ -12,6 +12,7 @@ import gradio as gr
 from dsvl2_app.engine.request import Request
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.image.load import Limits
+from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat_page import ChatPage, put_back, show_box
 from dsvl2_app.ui.choices import Choices
@@ -21,7 +22,6 @@ from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import name_owner, read_message
 
 REFRESH = 0.05  # seconds between two pictures of a fast answer
-ALLOWED = frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})
 
 
 class Answering:

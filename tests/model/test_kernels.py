@@ -26,12 +26,8 @@ def built() -> Iterator[None]:
 
 def plainly(run: object, *arguments: object) -> Tensor:
     """What torch alone makes of it."""
-    functions = dict(compiled._functions)
-    compiled.remove()
-    try:
+    with compiled.paused():
         return run(*arguments)  # type: ignore[operator]
-    finally:
-        compiled._functions.update(functions)
 
 
 def compare(run: object, *arguments: object, dtype: torch.dtype) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,7 +71,7 @@ def step_of(candidate: Candidate, batch: int) -> Callable[[], Any]:
     def step() -> Tensor:
         for cache in caches:
             cache.truncate(CONTEXT)
-        with without_kernels() if candidate.plain else kept():
+        with compiled.paused() if candidate.plain else nullcontext():
             return engine.forward([Feed(next(tokens), cache) for cache in caches])
 
     return step
@@ -104,19 +104,3 @@ def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
                 fastest[number] = min(fastest[number], time.perf_counter() - started)
         meter.sample(matrices=False)
     return fastest
-
-
-@contextmanager
-def without_kernels() -> Iterator[None]:
-    was_built = compiled.is_built()
-    compiled.remove()
-    try:
-        yield
-    finally:
-        if was_built:
-            compiled.build()
-
-
-@contextmanager
-def kept() -> Iterator[None]:
-    yield
