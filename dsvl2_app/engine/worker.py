@@ -169,9 +169,11 @@ class Worker:
             admitted = 0
             while self._waiting and len(self._active) < self._max_active:
                 running = {stream: count_owned(self._streams(), stream.request.owner) for stream in self._waiting}
-                stream = min(self._waiting, key=running.__getitem__)  # of several the first
-                if stream.request.owner and running[stream] >= self._max_per_owner:
+                most = self._max_per_owner
+                may = [stream for stream, count in running.items() if count < most or not stream.request.owner]
+                if not may:
                     break
+                stream = min(may, key=running.__getitem__)  # of several the first
                 self._waiting.remove(stream)
                 self._active.append(self._start(stream))
                 admitted += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -399,3 +400,34 @@ def test_loading_takes_the_queue_length_from_the_settings(reference_folder: Path
         assert worker.card.name == "checkpoint" and worker._max_waiting == 1
     finally:
         worker.close()
+
+
+# -- owners ------------------------------------------------------------------------------------------------------
+
+
+def test_a_burst_of_one_owner_leaves_room_for_others(script: ScriptedEngine, start: Callable[..., Worker]) -> None:
+    """Two of an owner's answers run and two wait; whoever else asks, named or not, passes them."""
+    script.permits = threading.Semaphore(10**9)
+    worker = start(max_active=8, max_per_owner=2)
+    greedy = [worker.submit(replace(ask(f"greedy {n}", tokens=10**6), owner="greedy")) for n in range(2)]
+    for stream in greedy:
+        wait_for(stream, "prefill")
+    greedy += [worker.submit(replace(ask(f"greedy {n}"), owner="greedy")) for n in (2, 3)]
+    with pytest.raises(BusyError, match="2 of your requests are already waiting"):
+        worker.submit(replace(ask("greedy 4"), owner="greedy"))
+    others = [worker.submit(replace(ask(name), owner=owner)) for name, owner in (("a", "ann"), ("b", ""), ("c", ""))]
+    for stream in others:
+        assert text(read(stream)) == "0 1 2 "
+    assert sorted(script.closed) == ["a", "b", "c"]
+    for stream in greedy[:2]:
+        stream.cancel()
+    for stream in greedy[2:]:
+        assert text(read(stream)) == "0 1 2 "
+
+
+def test_jobs_run_between_steps_and_hand_back_what_went_wrong(start: Callable[..., Worker]) -> None:
+    worker = start()
+    assert worker.call(lambda engine: engine.card) == CARD
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda engine: 1 / 0)
+    assert worker.call(lambda engine: threading.current_thread().name) == "worker"
