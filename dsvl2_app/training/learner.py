@@ -5,6 +5,7 @@ R rows, T tokens a row, N tiles, P patches a tile, S tokens a tile, A tokens tha
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -51,25 +52,34 @@ class Learner(nn.Module):
         number_of[number_ids] = torch.arange(NUMBERS)
         self.register_buffer("number_of", number_of, persistent=False)
 
-    def forward(self, batch: Batch, *, speak: bool, look_weight: float, sigma: float) -> Losses:
-        """`speak`: learn to answer; `look_weight`: of naming what patches and tokens show; `sigma`: of corners."""
+    def forward(self, batch: Batch, *, speak: bool, look_weight: float, sigma: float, rest: bool = False) -> Losses:
+        """`speak`: learn to answer; `look_weight`: of naming what patches and tokens show; `sigma`: of corners;
+        `rest`: the model is left as it is, and the heads alone learn to name."""
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=batch.ids.device)
         tokens = total.new_zeros(0, 1, self.kind_head.in_features)  # [N, S, D], of a batch without pictures
         if len(batch.tiles):
-            features = self.model.vision(batch.tiles.permute(0, 3, 1, 2).float() / 127.5 - 1)
-            tokens = self.model.adaptor(features)
+            with torch.no_grad() if rest else nullcontext():
+                features = self.model.vision(batch.tiles.permute(0, 3, 1, 2).float() / 127.5 - 1)
+                tokens = self.model.adaptor(features)
+                rows = self.model.lm_head.weight[self.number_ids]
             if look_weight:
-                total = total + look_weight * self._look(features, tokens, batch.looks, sigma, parts)
+                total = total + look_weight * self._look(features, tokens, rows, batch.looks, sigma, parts)
         if speak:
             total = total + self._speak(tokens, batch, sigma, parts)
         parts["loss"] = total
         return Losses(total, {name: value.detach() for name, value in parts.items()})
 
     def _look(
-        self, features: Tensor, tokens: Tensor, looks: dict[str, Tensor], sigma: float, parts: dict[str, Tensor]
+        self,
+        features: Tensor,
+        tokens: Tensor,
+        rows: Tensor,
+        looks: dict[str, Tensor],
+        sigma: float,
+        parts: dict[str, Tensor],
     ) -> Tensor:
-        """Loss of naming what each patch and each token shows."""
+        """Loss of naming what each patch and each token shows; corners are told by the numbers' `rows` [1000, D]."""
         total = torch.zeros((), device=features.device)
         for name, (_, weight) in PATCH_QUESTIONS.items():
             target = looks[name].long()
@@ -82,7 +92,7 @@ class Learner(nn.Module):
         token_kinds = self._name("token_kinds", self.kind_head(tokens), looks["token_kinds"].long(), parts)
         owned = looks["token_boxes"][..., 0] >= 0
         asks = self.corner_head(tokens[owned]).unflatten(-1, (4, -1))  # [owned, 4, D]
-        numbers = F.linear(asks, self.model.lm_head.weight[self.number_ids]).float().log_softmax(-1)
+        numbers = F.linear(asks, rows).float().log_softmax(-1)
         boxes = looks["token_boxes"][owned].long()
         corners = mean(bell_loss(numbers.flatten(0, 1), boxes.flatten(), sigma))
         parts["token_corner_error"] = mean((numbers.argmax(-1) - boxes).abs().float())

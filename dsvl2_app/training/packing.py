@@ -20,6 +20,7 @@ from dsvl2_app.training.tasks.turn import Turn
 PREFIX = -1  # the "dialogue" of a sample's images
 PADDING = -1  # the "sample" of unused tokens
 NEWLINE, SEPARATOR = -1, -2  # image tokens that come from no tile
+COUNT_WEIGHT = 4.0  # of the one token that a count comes down to, where a box has four
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Encoder:
         self.side = side  # tokens along a side of a tile
         self.special = ids
         self.numbers = np.fromiter(ids.numbers, np.int64)
-        self.question_weight = question_weight  # of predicting what users say; answers weigh 1
+        self.question_weight = question_weight  # of predicting what users say; answers weigh 1, counts more
 
     def __call__(
         self,
@@ -163,7 +164,9 @@ class Encoder:
             question = self.encode(f"{start}{turn.question.strip()}\n\n{ASSISTANT}:")
             answer = [*self.encode(turn.answer.strip()), self.special.eos]
             ids += question + answer
-            weights += [self.question_weight] * len(question) + [1.0] * len(answer)
+            count = self.encode(str(turn.truth["number"])) if "number" in turn.truth else ()
+            weights += [self.question_weight] * len(question)
+            weights += [COUNT_WEIGHT if token in count else 1.0 for token in answer]
         weights[0] = 0.0  # the token before it is not the one before it in the row
         return ids, weights
 

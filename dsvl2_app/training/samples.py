@@ -47,6 +47,7 @@ class Mixture:
     charts: float = 0.0
     screens: float = 0.0
     pictures: float = 0.0  # several pictures in one conversation
+    unsought: float = 0.35  # in context: nothing in a quarter of the second pictures is of the kind then
     talk: float = 0.0  # no picture at all
     hardness: tuple[float, float] = (0.0, 1.0)  # drawn evenly from this range
     most_tiles: int = 9
@@ -61,7 +62,7 @@ STAGES: dict[str, Mixture] = {
     # 70 % pictures with text, 30 % text, as in the paper.
     "pretrain": Mixture(shapes=0.26, documents=0.22, charts=0.07, screens=0.08, pictures=0.07, talk=0.30),
     "sft": Mixture(
-        shapes=0.27, documents=0.26, charts=0.14, screens=0.15, pictures=0.14, talk=0.04, longest_dialogue=4
+        shapes=0.28, documents=0.26, charts=0.13, screens=0.12, pictures=0.18, talk=0.03, longest_dialogue=4
     ),
 }
 
@@ -75,7 +76,7 @@ def make_sample(mixture: Mixture, seed: int) -> Sample:
         return Sample((), _converse(turns, mixture, rng))
     level = Level(rng.uniform(*mixture.hardness), mixture.most_tiles)
     if sort == "pictures":
-        several, turns = compose(rng, level, mixture.questions)
+        several, turns = compose(rng, level, mixture.questions, unsought=mixture.unsought)
         return Sample(tuple(several), _converse(turns, mixture, rng))
     scene = scenes.render(sort, rng, level)
     turns = tasks.ask_some(scene, rng, mixture.questions)

@@ -17,6 +17,8 @@ class Stage:
     sigma: float  # numbers of 0..999
     question_weight: float  # of predicting what users say; answers weigh 1
     decays: bool = False  # the learning rate falls to zero
+    rests: bool = False  # the model stays as it is, and the heads alone learn
+    rate: float = 1.0  # times the run's learning rate
 
 
 # From nothing: the encoder learns to see before the decoder learns to speak.
@@ -25,8 +27,10 @@ FROM_NOTHING = (
     Stage("pretrain", 0.40, "pretrain", speak=True, look_weight=0.3, sigma=8, question_weight=0.1),
     Stage("sft", 0.35, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
 )
-# From a model that sees and speaks: all text again, so that no word is forgotten, then a longer decay.
+# From a model that sees and speaks: heads are not in a checkpoint, and new ones would shake what it sees; then all
+# text again, so that no word is forgotten; then a longer decay.
 FROM_CHECKPOINT = (
-    Stage("pretrain", 0.20, "pretrain", speak=True, look_weight=0.3, sigma=4, question_weight=0.1),
-    Stage("sft", 0.80, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
+    Stage("heads", 0.07, "patches", speak=False, look_weight=1.0, sigma=4, question_weight=0, rests=True, rate=5),
+    Stage("pretrain", 0.11, "pretrain", speak=True, look_weight=0.3, sigma=4, question_weight=0.1),
+    Stage("sft", 0.82, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
 )

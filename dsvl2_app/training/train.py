@@ -6,7 +6,7 @@
 
 A run that was killed goes on from its last checkpoint. In *align* vision and adaptor learn to say what each patch and
 token shows while the decoder rests; in *pretrain* everything learns, from all text; in *sft* only answers count and
-the learning rate falls to zero. A run with --start leaves *align* out.
+the learning rate falls to zero. A run with --start has *heads* in place of *align*: the model rests in it.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ class Run:
         return None
 
     def rate(self, stage: Stage) -> float:
-        """Share of the full learning rate: it warms up at each stage's start."""
+        """What to multiply the full learning rate with: it warms up at each stage's start."""
         warm = min(1.0, (self.progress.stage_steps + 1) / WARM_UP_STEPS)
-        return warm * ((1 - self.share_done) / stage.share if stage.decays else 1.0)
+        return stage.rate * warm * ((1 - self.share_done) / stage.share if stage.decays else 1.0)
 
     # -- learning ---------------------------------------------------------------------------------------------
 
@@ -176,7 +176,9 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_lr"] * self.rate(stage)
         with self.accelerator.autocast():
-            losses = self.learner(batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma)
+            losses = self.learner(
+                batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma, rest=stage.rests
+            )
         self.accelerator.backward(losses.total)
         norm = self.accelerator.clip_grad_norm_(self.learner.parameters(), CLIP)
         self.optimizer.step()

@@ -14,8 +14,9 @@ from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, De
 from dsvl2_app.engine.loading import NANO
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.training.lessons import BatchSize, Lessons, find_special_ids
-from dsvl2_app.training.packing import PADDING, Encoder, collate, pack
-from dsvl2_app.training.samples import STAGES, make_sample
+from dsvl2_app.training.packing import COUNT_WEIGHT, PADDING, Encoder, collate, pack
+from dsvl2_app.training.samples import STAGES, Sample, make_sample
+from dsvl2_app.training.tasks.turn import Turn
 
 LENGTH = 1024
 
@@ -116,6 +117,16 @@ def test_only_answers_are_learnt_and_each_from_the_token_before(processor, sampl
         flat, dialogues = batch.ids.flatten(), batch.dialogues.flatten()
         assert torch.equal(flat[batch.learnt + 1], batch.targets)
         assert torch.equal(dialogues[batch.learnt], dialogues[batch.learnt + 1])
+
+
+def test_the_number_alone_weighs_more_and_only_where_something_is_counted(processor):
+    counted = Turn("How many?", "There are 6 red stars.", "shapes.count", {"number": 6})
+    read = Turn("What does it say?", 'It says "6".', "documents.number", {"text": "6"})
+    none = Turn("How many?", "There are no stars.", "shapes.count", {"number": 0})
+    batch = collate([[encode(processor, Sample((), ((counted,), (read,), (none,))))]], LENGTH)
+    heavy = batch.targets[batch.weights == COUNT_WEIGHT].tolist()
+    assert processor.decode(heavy) == "6"
+    assert set(batch.weights.tolist()) == {1.0, COUNT_WEIGHT}
 
 
 def test_corners_are_the_numbers_of_boxes_and_no_other(processor, samples):

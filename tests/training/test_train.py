@@ -127,6 +127,17 @@ def test_in_alignment_the_decoder_rests_and_a_batch_without_pictures_teaches(tmp
     assert run.learn(batch, pretrain)["answer_loss"] > 0
 
 
+def test_new_heads_learn_while_the_model_rests(tmp_path: Path):
+    run = train.Run(parse(tmp_path))
+    heads = FROM_CHECKPOINT[0]
+    assert heads.rests and not any(stage.rests for stage in (*FROM_NOTHING, *FROM_CHECKPOINT[1:]))
+    before = {name: value.clone() for name, value in run.bare.state_dict().items()}
+    run.learn(next(run.lessons(heads)), heads)
+    moved = {name for name, value in run.bare.state_dict().items() if not torch.equal(value, before[name])}
+    assert run.rate(heads) == heads.rate * 2 / train.WARM_UP_STEPS
+    assert {name.partition(".")[0] for name in moved} == {"patch_heads", "offset_head", "kind_head", "corner_head"}
+
+
 def test_the_rate_warms_up_in_each_stage_and_falls_to_zero_in_the_last(tmp_path: Path):
     run = train.Run(parse(tmp_path))
     pretrain, sft = FROM_NOTHING[1:]

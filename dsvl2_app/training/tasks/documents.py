@@ -328,6 +328,6 @@ TASKS: dict[str, tuple[Task, float]] = {
     "price": (ask_price, 5.0),
     "receipt": (ask_receipt, 2.5),
     "field": (ask_field, 6.0),
-    "cell": (ask_cell, 6.0),
+    "cell": (ask_cell, 12.0),
     "table": (ask_table, 2.5),
 }

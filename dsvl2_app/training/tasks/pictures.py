@@ -17,14 +17,17 @@ from dsvl2_app.training.tasks.turn import Turn, article, join, place_of, plural,
 
 ORDINALS = ("first", "second", "third", "fourth")
 WITHOUT_TILES = 3  # from so many pictures on, none is cut into tiles
+UNSOUGHT = 0.1  # what evaluation is measured with
 
 
-def compose(rng: Random, level: Level, count: int, variety: str = "") -> tuple[list[Scene], list[Turn]]:
-    """Pictures and up to `count` questions about them together."""
-    variety = variety or rng.choices(("mixed", "in_context", "difference"), (55, 30, 15))[0]
-    return {"mixed": compose_mixed, "in_context": compose_in_context, "difference": compose_difference}[variety](
-        rng, level, count
-    )
+def compose(
+    rng: Random, level: Level, count: int, variety: str = "", *, unsought: float = UNSOUGHT
+) -> tuple[list[Scene], list[Turn]]:
+    """Pictures and up to `count` questions about them together; `unsought` as in `compose_in_context`."""
+    variety = variety or rng.choices(("mixed", "in_context", "difference"), (45, 42, 13))[0]
+    if variety == "in_context":
+        return compose_in_context(rng, level, count, unsought)
+    return {"mixed": compose_mixed, "difference": compose_difference}[variety](rng, level, count)
 
 
 # ---- different pictures ------------------------------------------------------------------------------------
@@ -186,13 +189,18 @@ def ask_most(several: list[Scene], rng: Random) -> Turn | None:
 # ---- the same kind of thing --------------------------------------------------------------------------------
 
 
-def compose_in_context(rng: Random, level: Level, count: int) -> tuple[list[Scene], list[Turn]]:
-    """A red rectangle in the first picture marks an object; the answer boxes its kind in the second."""
+def compose_in_context(
+    rng: Random, level: Level, count: int, unsought: float = UNSOUGHT
+) -> tuple[list[Scene], list[Turn]]:
+    """A red rectangle in the first picture marks an object; the answer boxes its kind in the second.
+
+    That share of second pictures is drawn without seeing to it that the kind occurs: it does in one of four.
+    """
     level = replace(level, most_tiles=min(level.most_tiles, 4))
     first = render_shapes(rng, level, marked=True)
     marked = first.objects[first.facts["marked"]]
-    present = rng.random() > 0.1
-    second = render_shapes(rng, level, wanted=marked.kind if present else "")
+    sought = rng.random() > unsought
+    second = render_shapes(rng, level, wanted=marked.kind if sought else "")
     found = matching(second, kind=marked.kind)
     turns: list[Turn] = []
     for _ in range(max(1, count // 2)):

@@ -468,7 +468,7 @@ def converse(scene: Scene, rng: Random) -> list[Turn]:
 TASKS: dict[str, tuple[Task, float]] = {
     "shape": (ask_shape, 1.4),
     "colour": (ask_colour, 1.8),
-    "count": (ask_count, 6.0),
+    "count": (ask_count, 12.0),
     "where": (ask_where, 1.2),
     "side": (ask_side, 2.0),
     "is_side": (ask_is_side, 1.4),

@@ -6,6 +6,7 @@ import pytest
 
 from dsvl2_app.evaluation.suite import score
 from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.training.samples import Mixture
 from dsvl2_app.training.scenes import Level
 from dsvl2_app.training.scenes.sizes import TILE
 from dsvl2_app.training.tasks.pictures import WITHOUT_TILES, compose
@@ -41,6 +42,16 @@ def test_in_context_boxes_are_the_marked_kind_in_the_second_picture():
         assert truths and all(truth == write_boxes(boxes, second.size)[1] for truth in truths)
         absent += not boxes
     assert 0 < absent < 20
+
+
+def test_more_second_pictures_hold_nothing_of_the_kind_where_none_is_sought():
+    def empty(**given: float) -> float:
+        drawn = [compose(Random(seed), Level(seed / 100), 1, "in_context", **given)[1] for seed in range(100)]
+        return sum(not turns[0].truth["boxes"] for turns in drawn) / 100
+
+    assert empty(unsought=0.0) == 0
+    assert empty() < 0.15, "evaluation's share"
+    assert 0.2 < empty(unsought=Mixture().unsought) < 0.35
 
 
 def test_the_difference_is_one_colour():
