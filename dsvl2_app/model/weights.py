@@ -244,9 +244,11 @@ def _save_file(shard: dict[str, Tensor], path: Path) -> None:
 
 @torch.no_grad()
 def fill_random(model: nn.Module, seed: int = 0, std: float = 0.02) -> None:
-    """Random weights of a fresh model's spread, fast: large matrices repeat one block of random numbers."""
+    """Random weights of a fresh model's spread, fast: large matrices repeat one block of random numbers, which goes to
+    each device once."""
     generator = torch.Generator().manual_seed(seed)
     block = torch.randn(2**20 + 7, generator=generator) * std  # odd length: rows of a matrix differ
+    blocks: dict[tuple[torch.device, torch.dtype], Tensor] = {}
     for name, parameter in model.named_parameters():
         if "norm" in name and name.endswith("weight"):
             parameter.fill_(1)
@@ -255,10 +257,11 @@ def fill_random(model: nn.Module, seed: int = 0, std: float = 0.02) -> None:
         elif name.endswith(SCALE):
             parameter.fill_(std / INT8_SPREAD)
         else:
-            flat, start = parameter.view(-1), 0
-            source = block / std * INT8_SPREAD if parameter.dtype == torch.int8 else block
-            source = source.clamp(-127, 127).to(parameter.device, parameter.dtype)
-            while start < flat.numel():
-                piece = flat[start : start + source.numel()]
+            key = parameter.device, parameter.dtype
+            if key not in blocks:
+                numbers = block / std * INT8_SPREAD if parameter.dtype == torch.int8 else block
+                blocks[key] = numbers.clamp(-127, 127).to(*key)
+            target, source = parameter.view(-1), blocks[key]
+            for start in range(0, target.numel(), source.numel()):
+                piece = target[start : start + source.numel()]
                 piece.copy_(source[: piece.numel()])
-                start += piece.numel()

@@ -24,9 +24,7 @@ CHECKPOINT = Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint"
 
 @pytest.fixture
 def quick_roofs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roofs, "SECONDS", 0.0)
-    monkeypatch.setattr(roofs, "MATRIX_SIDE", 64)
-    monkeypatch.setattr(roofs, "READ_BYTES", 2**20)
+    monkeypatch.setattr(roofs, "SIZES", roofs.Sizes(2**20, 64, 0.0))
 
 
 def decoder(preset: str) -> DecoderConfig:

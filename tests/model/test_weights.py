@@ -401,3 +401,14 @@ def test_random_weights_look_like_a_fresh_model(checkpoint: Path) -> None:
             assert abs(float(parameter.std()) - 0.02) < 0.005, name
             rows = parameter.flatten(0, -2)
             assert len(rows.unique(dim=0)) == len(rows), name
+
+
+def test_random_int8_weights_have_the_same_spread(checkpoint: Path) -> None:
+    model = Model.from_random(DeepseekVL2Config(**read_config(checkpoint)), quantize="int8")
+    parameters = dict(model.named_parameters())
+    narrow = {name: each for name, each in parameters.items() if each.dtype == torch.int8 and each.numel() > 500}
+    assert narrow
+    for name, numbers in narrow.items():
+        wide = numbers.float() * parameters[f"{name}_scale"][..., None]
+        assert abs(float(wide.std()) - 0.02) < 0.005, name
+        assert int(numbers.abs().max()) <= 127 and len(numbers.unique()) > 50, name

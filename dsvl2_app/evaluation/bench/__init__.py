@@ -1,7 +1,8 @@
 """`python -m dsvl2_app bench`: how fast this machine runs the model, as shares of what the machine could do.
 
 A table while it runs; the last line is one JSON object. What is measured is a module each; they compare times with
-`costs`, what the work must cost by the configuration, and `roofs`, what the machine can do, measured in between.
+`costs`, what the work must cost by the configuration, and `roofs`, what the machine can do, measured in between. A
+`suite` is many of them, for several models in one run.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import torch
 from dsvl2_app.engine.loading import choose_device, load_engine
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.evaluation.bench import agreement, answer, chats, decode, load, peers, reuse, table
+from dsvl2_app.evaluation.bench import agreement, answer, chats, decode, load, peers, reuse, suite, table
 from dsvl2_app.evaluation.bench.memory import peak_memory
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
 from dsvl2_app.model import compiled
+from dsvl2_app.model.configuration import PRESETS
 from dsvl2_app.settings import Settings, add_model_flags
 
 PARTS = {
@@ -48,12 +50,24 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="answer, chats: new tokens (default: 64)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="answer, reuse: so often (default: 3)")
     parser.add_argument("--chats", type=int, default=8, metavar="N", help="chats at once (default: 8)")
+    parser.add_argument(
+        "--suite",
+        choices=suite.PLANS,
+        help="several models in one run, with formats and parts of its own; of the flags those for device, threads, "
+        "kernels and caches hold",
+    )
+    parser.add_argument("--models", nargs="+", choices=PRESETS, default=(), help="suite: only these")
+    parser.add_argument("--minutes", type=float, help="suite: begin nothing after so long (default: gpu 8, cpu none)")
     parser.add_argument("--folder", help="load: write the checkpoint here and keep it (default: temporary)")
     add_model_flags(parser)
 
 
 def run(flags: argparse.Namespace) -> None:
     """Measure speed and memory on this machine, as shares of what the machine could do."""
+    if flags.suite:
+        found = suite.measure(flags.suite, Settings.choose(flags, os.environ), flags.models, flags.minutes)
+        print(json.dumps(found, separators=(",", ":")), flush=True)
+        return
     for name in ("repeats", "tokens", "chats"):
         if getattr(flags, name) < 1:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; choose 1 or more.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.evaluation.bench import costs, table
-from dsvl2_app.evaluation.bench.roofs import RoofMeter
+from dsvl2_app.evaluation.bench.roofs import Reader, RoofMeter
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.settings import Settings
@@ -22,6 +23,7 @@ from dsvl2_app.settings import Settings
 BATCHES = (1, 2, 4, 8, 16)
 CONTEXT = 1000  # tokens that every answer has behind it
 STEPS = 12
+WARM_UPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple
         candidates.append(Candidate("int8", load_engine(replace(settings, quantize="int8", compile="on")), plain=False))
     results = []
     for batch in BATCHES:
-        fastest = race([step_of(candidate, batch) for candidate in candidates], meter)
+        with ExitStack() as together:
+            fastest = race([together.enter_context(stepping(candidate, batch)) for candidate in candidates], meter)
         for candidate, seconds in zip(candidates, fastest, strict=True):
             config, dtype = candidate.engine.model.config.language_config, candidate.engine.model.config.dtype
             moved = costs.decode_bytes(config, CONTEXT, dtype, candidate.weight_bytes, batch)
@@ -62,7 +65,8 @@ def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple
     return {"context": CONTEXT, "steps": results}
 
 
-def step_of(candidate: Candidate, batch: int) -> Callable[[], Any]:
+@contextmanager
+def stepping(candidate: Candidate, batch: int) -> Iterator[Callable[[], Any]]:
     """One step for `batch` answers; what the caches hold is noise, which costs the same."""
     engine, caches = candidate.engine, [fill_cache(candidate.engine, CONTEXT) for _ in range(batch)]
     vocabulary = engine.vocabulary or engine.model.config.language_config.vocab_size
@@ -74,7 +78,13 @@ def step_of(candidate: Candidate, batch: int) -> Callable[[], Any]:
         with compiled.paused() if candidate.plain else nullcontext():
             return engine.forward([Feed(next(tokens), cache) for cache in caches])
 
-    return step
+    try:
+        yield step
+    finally:
+        if engine.graphs:
+            with torch.inference_mode():
+                for cache in caches:
+                    engine.graphs.release(cache)
 
 
 @torch.inference_mode()
@@ -104,3 +114,27 @@ def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
                 fastest[number] = min(fastest[number], time.perf_counter() - started)
         meter.sample(matrices=False)
     return fastest
+
+
+def pace(candidate: Candidate, batch: int, steps: int, meter: RoofMeter, reader: Reader) -> dict[str, Any]:
+    """The median step, as a share of the best read, and of what reading reached right before and after each step."""
+    seconds, rates = [], []
+    with stepping(candidate, batch) as step:
+        for _ in range(WARM_UPS):
+            step()
+        before = reader.read()
+        for _ in range(steps):
+            seconds.append(meter.time(step))
+            after = reader.read()
+            rates.append((before + after) / 2)
+            before = after
+    model = candidate.engine.model
+    config, dtype = model.config.language_config, model.config.dtype
+    moved = costs.decode_bytes(config, CONTEXT, dtype, candidate.weight_bytes, batch)
+    median = statistics.median(seconds)
+    return {
+        "seconds": median,
+        "tokens_per_second": batch / median,
+        "mbu": moved / median / meter.best.read,
+        "mbu_paired": statistics.median(moved / taken / rate for taken, rate in zip(seconds, rates, strict=True)),
+    }

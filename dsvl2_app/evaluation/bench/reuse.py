@@ -16,26 +16,30 @@ ANSWER_TOKENS = 16
 
 
 def measure(worker: Worker, repeats: int) -> dict[str, Any]:
-    seconds: dict[str, list[float]] = {"cold": [], "follow-up": [], "same picture": [], "same picture, other owner": []}
-    for number in range(repeats):
-        picture, owner = draw_noise(1000 + number), f"owner {number}"
-        first = [{"role": "user", "content": place_images(QUESTION, [picture])}]
-        cold, answer = ask(worker, first, owner)
-        turns = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "What is on the left?"}]
-        other = [{"role": "user", "content": place_images("Which colours are there?", [picture])}]
-        for name, taken in (
-            ("cold", cold),
-            ("follow-up", ask(worker, turns, owner)[0]),
-            ("same picture", ask(worker, other, owner)[0]),
-            ("same picture, other owner", ask(worker, other, f"other {number}")[0]),
-        ):
-            seconds[name].append(taken)
+    ask_round(worker, 999)  # warms up
+    rounds = [ask_round(worker, 1000 + number) for number in range(repeats)]
+    seconds = {name: [each[name] for each in rounds] for name in rounds[0]}
     fastest = {name: min(each) for name, each in seconds.items()}
     for name, taken in fastest.items():
         sooner = "" if name == "cold" else f"{fastest['cold'] / taken:.1f} times sooner"
         table.show(f"first token, {name}", taken, sooner)
     medians = {name: statistics.median(each) for name, each in seconds.items()}
     return {"fastest": fastest, "median": medians}
+
+
+def ask_round(worker: Worker, number: int) -> dict[str, float]:
+    """A picture and an owner that nobody knows yet, and what is asked after that."""
+    picture, owner = draw_noise(number), f"owner {number}"
+    first = [{"role": "user", "content": place_images(QUESTION, [picture])}]
+    cold, answer = ask(worker, first, owner)
+    turns = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "What is on the left?"}]
+    other = [{"role": "user", "content": place_images("Which colours are there?", [picture])}]
+    return {
+        "cold": cold,
+        "follow-up": ask(worker, turns, owner)[0],
+        "same picture": ask(worker, other, owner)[0],
+        "same picture, other owner": ask(worker, other, f"other {number}")[0],
+    }
 
 
 def ask(worker: Worker, messages: list[dict[str, Any]], owner: str) -> tuple[float, str]:

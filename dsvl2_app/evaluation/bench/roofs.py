@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-READ_BYTES = 256 * 2**20  # far above what caches hold
-MATRIX_SIDE = 2048
-SECONDS = 0.4  # for each number of a sample; on a shared machine few of its tries run undisturbed
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    read: int  # bytes, far above what caches hold
+    matrix: int  # side
+    seconds: float  # for each number of a sample; on a shared machine few of its tries run undisturbed
+
+
+SIZES = Sizes(256 * 2**20, 2048, 0.4)
+GPU_SIZES = Sizes(4 * 2**30, 8192, 0.1)  # large enough that launching the work takes no part
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +36,68 @@ class RoofMeter:
     def __init__(self, device: torch.device, *dtypes: torch.dtype) -> None:
         """`dtypes` join bfloat16 and float32."""
         self.device = device
+        self.sizes = GPU_SIZES if device.type == "cuda" else SIZES
         self.dtypes = dict.fromkeys((torch.bfloat16, torch.float32, *dtypes))
         self.best = Roofs(0.0, {_name(dtype): 0.0 for dtype in self.dtypes})
 
     def sample(self, *, matrices: bool = True) -> None:
-        numbers = torch.ones(READ_BYTES // 4, device=self.device)
-        read = READ_BYTES / self._time(numbers.sum)
+        numbers = self._fill()
+        read = numbers.nbytes / self._time(numbers.sum)
         del numbers
-        matrix = dict(self.best.matrix)
+        matrix, side = dict(self.best.matrix), self.sizes.matrix
         for dtype in self.dtypes if matrices else ():
-            left, right = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE, dtype=dtype, device=self.device)
-            rate = 2 * MATRIX_SIDE**3 / self._time(lambda left=left, right=right: F.linear(left, right))
+            left, right = torch.rand(2, side, side, dtype=dtype, device=self.device)
+            rate = 2 * side**3 / self._time(lambda left=left, right=right: F.linear(left, right))
             matrix[_name(dtype)] = max(matrix[_name(dtype)], rate)
         self.best = Roofs(max(self.best.read, read), matrix)
+
+    def refresh(self) -> None:
+        """Sample again where others take their share from time to time: on a CPU."""
+        if self.device.type == "cpu":
+            self.sample()
+
+    def measure_copy(self) -> float:
+        """Bytes/s, those read and those written."""
+        source = self._fill()
+        target = source.clone()  # whose pages are there already
+        return 2 * source.nbytes / self._time(lambda: target.copy_(source))
+
+    def time(self, run: Callable[[], object]) -> float:
+        """Seconds of one run, until the device is done."""
+        self.wait()
+        started = time.perf_counter()
+        run()
+        self.wait()
+        return time.perf_counter() - started
+
+    def _fill(self) -> Tensor:
+        return torch.ones(self.sizes.read // 4, device=self.device)
 
     def _time(self, run: Callable[[], object]) -> float:
         """Seconds of the fastest try."""
         seconds: list[float] = []
-        while sum(seconds) < SECONDS or not seconds:
-            self.wait()
-            started = time.perf_counter()
-            run()
-            self.wait()
-            seconds.append(time.perf_counter() - started)
+        while sum(seconds) < self.sizes.seconds or not seconds:
+            seconds.append(self.time(run))
         return min(seconds)
 
     def wait(self) -> None:
         """Until the device has done what it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+class Reader:
+    """Reads memory that it holds, to compare a single step with the moments before and after it."""
+
+    def __init__(self, meter: RoofMeter) -> None:
+        self._meter, self._numbers = meter, meter._fill()
+        self.nbytes = self._numbers.nbytes
+
+    def read(self) -> float:
+        """Bytes/s of one reading."""
+        rate = self.nbytes / self._meter.time(self._numbers.sum)
+        self._meter.best = replace(self._meter.best, read=max(rate, self._meter.best.read))
+        return rate
 
 
 def _name(dtype: torch.dtype) -> str:
