@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # the page tests run without torch
     from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on more; torch reads it when imported
+if shutil.which("nvidia-smi") is None:
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # its kernels run on any machine, slowly; read when imported
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("untimed")

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
+from dsvl2_app.model.steps import FusedStep, are_fused
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -28,6 +30,7 @@ class GraphDecoder:
         self.decoder, self.lm_head, self.context = decoder, lm_head, context
         self.device = lm_head.weight.device
         self._graphs: dict[tuple[int, int], tuple[Callable[[], None], Tensor]] = {}
+        self._fused: dict[int, FusedStep] = {}
         self._memory = None
         rows = BATCHES[-1]
         if self.device.type == "cuda":
@@ -96,12 +99,21 @@ class GraphDecoder:
             self._graphs[batch, length] = self._capture(batch, length)
         return self._graphs[batch, length]
 
+    def _fuse(self, length: int) -> FusedStep | None:
+        """Kept for as long as its graphs, which use its tensors."""
+        if length not in self._fused and self.device.type == "cuda" and compiled.fuses() and are_fused():
+            self._fused[length] = FusedStep(self.decoder, self.lm_head, self.buffers, length)
+        return self._fused.get(length)
+
     def _capture(self, batch: int, length: int) -> tuple[Callable[[], None], Tensor]:
         """A function that runs one step, and where it leaves the logits [batch, vocabulary]."""
         tokens, positions = self._inputs[:, :batch]
         rows = _Rows(self.buffers, positions, length)
+        fused = self._fuse(length)
 
         def step() -> Tensor:
+            if fused is not None:
+                return fused(tokens, positions)
             looks = torch.arange(length, device=self.device) <= positions[:, None]
             embeds = self.decoder.embed_tokens(tokens[:, None])
             hidden = self.decoder(embeds, looks[:, None, None], positions[:, None], rows)

@@ -21,9 +21,13 @@ class Rotary(NamedTuple):
 
 def rotary_angles(positions: Tensor, width: int, theta: float) -> Rotary:
     """Positions [B, T] (integers) -> angles of the R / 2 frequencies theta^(-2i / R)."""
-    exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device) / width
-    angles = positions[..., None].float() * (1.0 / theta**exponents)
+    angles = positions[..., None].float() * rotary_frequencies(width, theta, positions.device)
     return Rotary(angles.cos()[:, None], angles.sin()[:, None])
+
+
+def rotary_frequencies(width: int, theta: float, device: torch.device) -> Tensor:
+    """Radians per position [R / 2], float32."""
+    return 1.0 / theta ** (torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
 
 
 def rotate_halves(x: Tensor, rotary: Rotary) -> Tensor:

@@ -1,0 +1,58 @@
+"""The fused decode step gives the logits, and leaves the caches, of the layers' own; run by Triton's interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+
+from dsvl2_app.model import steps
+from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.steps import FusedStep
+
+Model = DeepseekVL2ForConditionalGeneration
+PROMPTS = (list(range(20, 90)), [5, 6, 7], [8, 9])  # two splits of the cache, and one
+CAPACITY = 100
+
+
+def prefill(model: Model, ids: list[int]) -> KVCache:
+    cache = KVCache(model.config.language_config, CAPACITY)
+    model.decoder(model.decoder.embed_tokens(torch.tensor([ids])), cache=cache)
+    return cache
+
+
+@pytest.fixture(params=["none", "int8"])
+def model(load_model: Callable[[str], Model], variant: str, request: pytest.FixtureRequest) -> Model:
+    model = load_model(variant)
+    if request.param == "none":
+        return model
+    return Model.from_pretrained(model.name_or_path, quantize=request.param)
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "INNER", 64)  # so that the dense layer is cut
+    caches = [prefill(model, ids) for ids in PROMPTS[:rows]]
+    layers = [[cache.buffers[layer] for cache in caches] for layer in range(len(model.decoder.layers))]
+    pool = [tuple(torch.cat(parts).clone() for parts in zip(*each, strict=True)) for each in layers]
+    step = FusedStep(model.decoder, model.lm_head, pool, CAPACITY)
+    for number in range(3):
+        tokens = torch.arange(40, 40 + rows) + number
+        positions = torch.tensor([cache.get_seq_length() for cache in caches])
+        found = step(tokens, positions)
+        embeds = model.decoder.embed_tokens(tokens[:, None])
+        expected = model.lm_head(model.decoder.decode(embeds, CacheBatch(caches))[:, 0])
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
+    for each, own in zip(pool, layers, strict=True):
+        for part, whole in enumerate(each):
+            for row, cache in enumerate(caches):
+                known = cache.get_seq_length()
+                torch.testing.assert_close(
+                    whole[row, :, :known], own[row][part][0, :, :known], atol=2e-5, rtol=2e-5
+                )
