@@ -85,7 +85,7 @@ WANTED: tuple[Wanted, ...] = (
     Wanted("shapes", "chat", "shapes.caption", _shapes, _size(1.4, 3.0)),
     Wanted("count", "chat", "shapes.count", _shapes, _size(1.4, 3.0)),
     Wanted("receipt", "chat", "documents.total", _document("receipt"), _size(1.4, 3.0)),
-    Wanted("table", "chat", "documents.cell", _document("table"), _size(1.4, 3.0), skip=1),
+    Wanted("table", "chat", "documents.cell", _document("table"), _size(1.4, 3.0), skip=4),
     Wanted("form", "chat", "documents.field", _document("form"), _size(1.4, 3.0)),
     Wanted("bars", "chat", "charts.highest", _chart("bar"), _size(1.4, 3.0)),
     Wanted("pie", "chat", "charts.value", _chart("pie"), _size(1.4, 3.0), skip=1),
