@@ -159,7 +159,7 @@ def _decode(image: Image.Image, name: str, limits: Limits) -> Image.Image:
         rgb = _to_rgb(image)
     except Exception:  # whatever a decoder makes of hostile bytes; truncated files end here, too
         raise ImageError(f"{name} is damaged or incomplete; save or send it again.") from None
-    upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb.copy()
+    upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
     upright.info = {}
     return upright
 
@@ -172,6 +172,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """A picture of its own, never the one given."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I;16"):
         image = Image.fromarray(_scale_16_bit(np.asarray(image)))

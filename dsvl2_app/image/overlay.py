@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dsvl2_app.image.tiles import PADDING_COLOUR, PixelBox, TileLayout
+from dsvl2_app.image.tiles import PADDING, PixelBox, TileLayout
 
 Colour = tuple[int, int, int]
 
@@ -224,7 +224,7 @@ def draw_grid(image: Image.Image, layout: TileLayout, *, longest_side: int = 160
 def _hatched(size: tuple[int, int]) -> Image.Image:
     """The padding colour with diagonal stripes."""
     across, down = np.arange(size[0]), np.arange(size[1])[:, None]
-    grey = PADDING_COLOUR[0]
+    grey = PADDING
     shade = np.where((across + down) % 20 < 6, grey + 60, grey).astype(np.uint8)
     return Image.fromarray(shade).convert("RGB")
 

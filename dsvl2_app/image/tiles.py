@@ -22,7 +22,7 @@ from dsvl2_app.errors import CheckpointError, ImageError, SettingsError
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 PixelBox = tuple[int, int, int, int]
 
-PADDING_COLOUR = (127, 127, 127)  # the official int(0.5 * 255)
+PADDING = 127  # the official int(0.5 * 255), in all three colours
 
 # All (width, height) of at most nine 384 px tiles, in the order of the released base checkpoint.
 RELEASED_CANDIDATES: tuple[tuple[int, int], ...] = (
@@ -306,9 +306,9 @@ def _place(image_size: tuple[int, int], canvas: tuple[int, int]) -> PixelBox:
 def _pad(image: Image.Image, size: tuple[int, int], content: PixelBox) -> np.ndarray:
     """The picture resized into its content box on a grey canvas, as uint8 [height, width, 3]."""
     left, top, right, bottom = content
-    canvas = Image.new("RGB", size, PADDING_COLOUR)
-    canvas.paste(_resize(image, right - left, bottom - top), (left, top))
-    return np.asarray(canvas)
+    canvas = np.full((size[1], size[0], 3), PADDING, np.uint8)
+    canvas[top:bottom, left:right] = _resize(image, right - left, bottom - top)
+    return canvas
 
 
 def _resize(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -18,7 +18,7 @@ from dsvl2_app.image.overlay import (
     label_colours,
     tile_images,
 )
-from dsvl2_app.image.tiles import PADDING_COLOUR, cut_tiles, lay_out
+from dsvl2_app.image.tiles import PADDING, cut_tiles, lay_out
 
 WHITE = Image.new("RGB", (400, 300), "white")
 EDGES = st.floats(-1e4, 1e4) | st.sampled_from([float("nan"), float("inf"), float("-inf"), 0.0, 1e300])
@@ -211,7 +211,7 @@ def test_padding_is_hatched() -> None:
     drawn = np.asarray(draw_grid(Image.new("RGB", (384, 96)), layout))
     assert layout.content == (0, 144, 384, 240)
     padding = drawn[260:370, 100:370].reshape(-1, 3)
-    assert {tuple(colour) for colour in padding.tolist()} == {PADDING_COLOUR, (187, 187, 187)}
+    assert {tuple(colour) for colour in padding.tolist()} == {(PADDING,) * 3, (187, 187, 187)}
     assert (drawn[150:230, 100:370] == 0).all()
 
 
