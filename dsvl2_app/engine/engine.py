@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,8 +29,11 @@ from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
+from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
-from dsvl2_app.model.graphs import GraphDecoder
+from dsvl2_app.model.gpu.decode import GraphDecoder
+from dsvl2_app.model.gpu.prefill import GraphPrefill, can_record
+from dsvl2_app.model.gpu.vision import GraphVision
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.text.grammar import BoxGrammar
@@ -39,7 +42,8 @@ from dsvl2_app.text.prompt import Message
 from dsvl2_app.text.sampling import Sampler
 from dsvl2_app.text.stream import TextStream
 
-PREFILL_CHUNK = 512  # tokens between two chances to serve others, report progress or stop
+# tokens between two chances to serve others, report progress or stop; a GPU takes longer to be told than to do it
+PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048
 CACHE_BYTES = 2**30
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
 
@@ -64,7 +68,7 @@ class Engine:
         model: DeepseekVL2ForConditionalGeneration,
         processor: DeepseekVL2Processor,
         card: ModelCard,
-        prefill_chunk: int = PREFILL_CHUNK,
+        prefill_chunk: int | None = None,
         vocabulary: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
@@ -72,10 +76,15 @@ class Engine:
         self.model = model
         self.processor = processor
         self.card = card
-        self.prefill_chunk = prefill_chunk
+        on_gpu = model.device.type == "cuda"
+        self.prefill_chunk = prefill_chunk or (PREFILL_CHUNK_GPU if on_gpu else PREFILL_CHUNK)
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
-        self.graphs = self._prepare_graphs() if model.device.type == "cuda" else None
+        self.encode_tiles: Callable[[Tensor], Tensor] = model.encode_tiles
+        self.graphs: GraphDecoder | None = None
+        self.graph_prefill: GraphPrefill | None = None
+        if on_gpu and len({parameter.device for parameter in model.parameters()}) == 1:
+            self._prepare_graphs()
         self.forget()
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
         self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
@@ -144,14 +153,18 @@ class Engine:
                 self.graphs.release(cache)
             self.prefixes.store(request.owner, np.concatenate((key, np.array(fed, np.int64))), cache)
 
-    def _prepare_graphs(self) -> GraphDecoder | None:
-        """None where weights are spread over devices, or memory is too short for a conversation's row."""
-        config, model = self.model.config.language_config, self.model
-        if len({parameter.device for parameter in model.decoder.parameters()}) > 1:
-            return None
-        per_token = config.num_hidden_layers * config.cache_width * model.dtype.itemsize
+    def _prepare_graphs(self) -> None:
+        """Of decode unless memory is too short for a conversation's row, of the rest unless --compile is off."""
+        config, model = self.model.config, self.model
+        decoder = config.language_config
+        per_token = decoder.num_hidden_layers * decoder.cache_width * model.dtype.itemsize
         graphs = GraphDecoder(model.decoder, model.lm_head, per_token, self.card.context)
-        return graphs if graphs.room else None
+        self.graphs = graphs if graphs.room else None
+        if compiled.fuses():
+            side = config.geometry.tile
+            self.encode_tiles = GraphVision(model.encode_tiles, model.tile_batch, side, model.device)
+            if can_record(model.decoder):
+                self.graph_prefill = GraphPrefill(model.decoder, decoder)
 
     @property
     def room(self) -> int | None:
@@ -218,7 +231,7 @@ class Engine:
             distinct, twins = yield from self._wait(cut)
             tokens: list[Tensor] = []
             for batch in distinct.split(self.model.tile_batch):
-                tokens.append(self.model.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
+                tokens.append(self.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
                 seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
                 timings = replace(timings, vision=seconds, encoded_tiles=encoded)
                 covered = int((twins < sum(map(len, tokens))).sum())
@@ -238,8 +251,11 @@ class Engine:
     ) -> Generator[Step, Any, tuple[Tensor, Timings]]:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
         started = time.perf_counter()
-        for chunk in embeds.split(self.prefill_chunk, dim=1):
-            hidden = self.model.decoder(chunk, cache=cache)
+        feed, chunks = self.model.decoder, embeds.split(self.prefill_chunk, dim=1)
+        if self.graph_prefill and self.graph_prefill.fits(embeds, cache):
+            feed, chunks = self.graph_prefill, [embeds]
+        for chunk in chunks:
+            hidden = feed(chunk, cache=cache)
             seconds = time.perf_counter() - started
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
             yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)

@@ -11,7 +11,7 @@ from dsvl2_app.evaluation.bench import decode, roofs, stages
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
 from dsvl2_app.evaluation.bench.roofs import Reader, RoofMeter
 from dsvl2_app.settings import Settings
-from dsvl2_app.text.prompt import place_images
+from dsvl2_app.text.prompt import Message, place_images
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,12 @@ def test_a_stage_ends_when_the_device_is_done(engine: Engine, meter: RoofMeter) 
     assert stages.split_first_token(engine, text, meter) == {"prepare": 0, "prefill": 1, "decode": 1}
 
 
-def test_medians_leave_out_the_first(engine: Engine, meter: RoofMeter, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = iter([{"prepare": 9, "prefill": 99}, {"prepare": 1, "prefill": 1}, {"prepare": 3, "prefill": 5}])
+def test_medians_leave_out_the_first_ones(engine: Engine, meter: RoofMeter, monkeypatch: pytest.MonkeyPatch) -> None:
+    warming = [{"prepare": 9, "prefill": 99}] * stages.WARM_UPS
+    taken = iter([*warming, {"prepare": 1, "prefill": 1}, {"prepare": 3, "prefill": 5}])
     monkeypatch.setattr(stages, "split_first_token", lambda *_: next(taken))
-    assert stages.time_first_token(engine, [[], [], []], meter) == {"prepare": 2, "prefill": 3, "total": 5}
+    conversations: list[list[Message]] = [[] for _ in range(stages.WARM_UPS + 2)]
+    assert stages.time_first_token(engine, conversations, meter) == {"prepare": 2, "prefill": 3, "total": 5}
 
 
 def test_a_step_is_compared_with_the_reads_around_it(

@@ -2,7 +2,7 @@
 
 With few rows a step costs as many launches as it has operations and one reading of the active weights, so what belongs
 together is one kernel: a norm with the projections behind it, rotation and cache with attention, the choice of experts
-with their products, and every sum with the residual stream. Sums are float32. `steps` puts them in order and has their
+with their products, and every sum with the residual stream. Sums are float32. `step` puts them in order and has their
 plain equivalents, the layers' own forward.
 
 On GPUs that can, a kernel starts before the one ahead of it has ended (`OVERLAP`): it loads weights and earlier tokens,
@@ -63,7 +63,7 @@ def normalise(inputs, norm, columns, inside):
     return scaled.to(inputs.dtype), tl.sum(wide * wide, 1)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B"])
 def project(
     rows,  # [B, row_stride], the first D of each
     norm,  # [D]
@@ -80,7 +80,7 @@ def project(
     F_0,
     F_1,
     F_2,
-    B: tl.constexpr,
+    B,
     D: tl.constexpr,
     NORM: tl.constexpr,
     SCALED: tl.constexpr,
@@ -444,13 +444,13 @@ def choose_experts(
     tl.store(weights + row * K + rank, scores * scaling, mask=chosen)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["PAIRS"])
 def group_pairs(
     experts,  # [B * K] int32: pair p is the choice p % K of row p // K
     order,  # [B * K] int32: pairs by expert
     starts,  # [E + 1] int32: where in `order` the pairs of each expert begin
+    PAIRS,
     E: tl.constexpr,
-    PAIRS: tl.constexpr,
     E_WIDE: tl.constexpr,
     PAIRS_WIDE: tl.constexpr,
     OVERLAP: tl.constexpr,
@@ -465,7 +465,7 @@ def group_pairs(
     tl.store(starts + each, before, mask=each <= E)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B"])
 def multiply_groups(
     rows,  # ENTER: [B, D], else one row per pair and part as in `out`
     norm,  # ENTER: [D]
@@ -477,7 +477,7 @@ def multiply_groups(
     shared_scales,
     out,  # [B * K + N * B, F]: of each pair, then of each row for each part of the shared experts
     eps,
-    B: tl.constexpr,
+    B,
     D: tl.constexpr,
     F: tl.constexpr,
     GROUPS: tl.constexpr,
@@ -497,7 +497,7 @@ def multiply_groups(
     real = channels < F
     await_inputs(OVERLAP)
     if group < GROUPS:
-        if B == 1:
+        if R == 1:
             first, last, expert = group, group + 1, tl.load(groups + group).to(tl.int64)
         else:
             first, last = tl.load(groups + group), tl.load(groups + group + 1)
@@ -516,7 +516,7 @@ def multiply_groups(
         members = start + tl.arange(0, R)
         there = members < last
         pairs = members
-        if B > 1 and K > 0:
+        if R > 1 and K > 0:
             pairs = tl.where(
                 members < B * K, tl.load(order + members, mask=there & (members < B * K), other=0), members
             )
@@ -553,13 +553,13 @@ def multiply_groups(
         tl.store(targets, sums.to(out.dtype.element_ty), mask=there[:, None] & real[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B"])
 def join_experts(
     outputs,  # [B * K + N * B, D], as `multiply_groups` leaves it
     weights,  # [B, K] float32
     residual,  # [B, D]
     out,  # [B, D]
-    B: tl.constexpr,
+    B,
     D: tl.constexpr,
     K: tl.constexpr,
     N: tl.constexpr,

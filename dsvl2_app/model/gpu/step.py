@@ -17,12 +17,13 @@ from dsvl2_app.model.experts import MLP, MixtureOfExperts, Router
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import rotary_frequencies
 
-NUMBERS = 2**12  # of weights that a program holds at once
+NUMBERS = 5120  # of weights, at most, that a program holds at once for a single row
 MATRIX_ROWS = 16  # the least that matrix units take; also heads of latent attention in a program
-MATRIX_WIDTH = 256
+MATRIX_OUTPUTS, MATRIX_WIDTH, MATRIX_WARPS = 32, 128, 2  # of a program with several rows
 INNER = 2048  # width of an expert, and of the parts that a dense layer is cut into, at most
 SPLIT = 64  # tokens of the cache for a program of attention
 MOST_SPLITS = 64
+PAIRS = 256  # of rows and experts, sorted at once
 JOINED = 512  # columns of a program that sums what experts made
 
 
@@ -32,11 +33,11 @@ def are_fused() -> bool:
 
 
 class FusedStep:
-    """Tokens and positions [B] -> logits [B, vocabulary], for caches that are rows of `buffers` (see `graphs`)."""
+    """Tokens and positions [B] -> logits [B, vocabulary], for caches that are rows of `buffers` (see `decode`)."""
 
     def __init__(self, decoder: Decoder, lm_head: Linear, buffers: list[tuple[Tensor, Tensor]], length: int) -> None:
         """`length` bounds the positions."""
-        from dsvl2_app.model import fused  # which needs Triton
+        from dsvl2_app.model.gpu import fused  # which needs Triton
 
         self.kernels: Any = fused
         self.decoder, self.lm_head, self.buffers = decoder, lm_head, buffers
@@ -308,7 +309,7 @@ class FusedStep:
             E=count,
             PAIRS=experts.numel(),
             E_WIDE=round_up(count + 1),
-            PAIRS_WIDE=round_up(experts.numel()),
+            PAIRS_WIDE=max(PAIRS, round_up(experts.numel())),
         )
         return order, starts
 
@@ -316,9 +317,9 @@ class FusedStep:
     def _cut(batch: int, width: int, matrices: int = 1) -> dict[str, int]:
         """Which part of matrices with inputs of `width` a program holds at once: a single row wants all of it."""
         if batch > 1:
-            return {"OUTPUTS": MATRIX_ROWS, "WIDTH": min(max(16, round_up(width)), MATRIX_WIDTH)}
-        wide = round_up(width)
-        return {"OUTPUTS": max(1, NUMBERS // wide // matrices), "WIDTH": wide}
+            narrow = min(max(MATRIX_ROWS, round_up(width)), MATRIX_WIDTH)
+            return {"OUTPUTS": MATRIX_OUTPUTS, "WIDTH": narrow, "num_warps": MATRIX_WARPS}
+        return {"OUTPUTS": round_down(max(1, NUMBERS // width // matrices)), "WIDTH": round_up(width)}
 
     def _choose(self, router: Router, norm: RMSNorm, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Experts [B, K] int32 and their weights [B, K] float32."""
@@ -354,6 +355,11 @@ def _find(module: nn.Module, name: str) -> tuple[Tensor, Tensor]:
     else:
         weight, scale = owner, getattr(module, f"{name}_scale")
     return weight, weight if scale is None else scale
+
+
+def round_down(number: int) -> int:
+    """To a power of two."""
+    return 1 << (number.bit_length() - 1)
 
 
 def round_up(number: int) -> int:

@@ -9,10 +9,10 @@ import torch
 
 pytest.importorskip("triton")
 
-from dsvl2_app.model import steps
 from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.gpu import step
+from dsvl2_app.model.gpu.step import FusedStep
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.steps import FusedStep
 
 Model = DeepseekVL2ForConditionalGeneration
 PROMPTS = (list(range(20, 90)), [5, 6, 7], [8, 9])  # two splits of the cache, and one
@@ -37,15 +37,15 @@ def model(load_model: Callable[[str], Model], variant: str, request: pytest.Fixt
 @torch.inference_mode()
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "INNER", 64)  # so that the dense layer is cut
+    monkeypatch.setattr(step, "INNER", 64)  # so that the dense layer is cut
     caches = [prefill(model, ids) for ids in PROMPTS[:rows]]
     layers = [[cache.buffers[layer] for cache in caches] for layer in range(len(model.decoder.layers))]
     pool = [tuple(torch.cat(parts).clone() for parts in zip(*each, strict=True)) for each in layers]
-    step = FusedStep(model.decoder, model.lm_head, pool, CAPACITY)
+    run = FusedStep(model.decoder, model.lm_head, pool, CAPACITY)
     for number in range(3):
         tokens = torch.arange(40, 40 + rows) + number
         positions = torch.tensor([cache.get_seq_length() for cache in caches])
-        found = step(tokens, positions)
+        found = run(tokens, positions)
         embeds = model.decoder.embed_tokens(tokens[:, None])
         expected = model.lm_head(model.decoder.decode(embeds, CacheBatch(caches))[:, 0])
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
@@ -53,6 +53,4 @@ def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pyte
         for part, whole in enumerate(each):
             for row, cache in enumerate(caches):
                 known = cache.get_seq_length()
-                torch.testing.assert_close(
-                    whole[row, :, :known], own[row][part][0, :, :known], atol=2e-5, rtol=2e-5
-                )
+                torch.testing.assert_close(whole[row, :, :known], own[row][part][0, :, :known], atol=2e-5, rtol=2e-5)

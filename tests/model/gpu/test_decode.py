@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dsvl2_app.model.cache import CacheBatch, KVCache
-from dsvl2_app.model.graphs import GraphDecoder
+from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 
 Model = DeepseekVL2ForConditionalGeneration

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
-from dsvl2_app.model.steps import FusedStep, are_fused
+from dsvl2_app.model.gpu.record import record
+from dsvl2_app.model.gpu.step import FusedStep, are_fused
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 POOL_SHARE = 0.25  # of the memory that is free when the model is loaded
-WARM_UPS = 3  # steps before a capture, in which libraries choose and set up their kernels
 
 
 class GraphDecoder:
@@ -63,7 +63,8 @@ class GraphDecoder:
         replay()
         for cache in caches:
             cache.lengths = [cache.get_seq_length() + 1] * len(cache.lengths)
-        return logits[[order.index(number) for number in range(len(caches))]]
+        places = [order.index(number) for number in range(len(caches))]
+        return logits[: len(caches)] if places == [*range(len(caches))] else logits[places]
 
     def release(self, cache: KVCache) -> None:
         """Give a conversation that has ended its own memory, and its row to others."""
@@ -126,16 +127,7 @@ class GraphDecoder:
                 logits.copy_(step())
 
             return replay, logits
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
-                step()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._memory):
-            logits = step()
-        return graph.replay, logits
+        return record(step, self._memory)
 
 
 class _Rows:

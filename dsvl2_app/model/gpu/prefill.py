@@ -1,0 +1,54 @@
+"""The prompt of a fresh conversation on a GPU, as a CUDA graph per length.
+
+Lengths are rounded up. What is fed beyond the prompt comes after it, where no token of the prompt looks, and is left
+behind. T prompt tokens, D decoder width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dsvl2_app.model.cache import KVCache
+from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.decoder import Decoder
+from dsvl2_app.model.gpu.record import Recorded
+
+STEP = 128  # lengths are multiples of it
+MOST = 2048  # tokens; longer prompts keep a GPU busy without graphs
+
+
+def can_record(decoder: Decoder) -> bool:
+    """Whether experts of a prompt run without asking the CPU how many tokens each of them has."""
+    weight = decoder.embed_tokens.weight
+    hopper = weight.is_cuda and torch.cuda.get_device_capability(weight.device) >= (9, 0)
+    return hopper and weight.dtype == torch.bfloat16 and hasattr(F, "grouped_mm")
+
+
+class GraphPrefill:
+    def __init__(self, decoder: Decoder, config: DecoderConfig) -> None:
+        weight = decoder.embed_tokens.weight
+        self.decoder = decoder
+        self._embeds = torch.zeros(1, MOST, config.hidden_size, dtype=weight.dtype, device=weight.device)
+        self._last = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the prompt
+        self._cache = KVCache(config, MOST)
+        self._run = Recorded(self._feed, weight.device)
+
+    @staticmethod
+    def fits(embeds: Tensor, cache: KVCache) -> bool:
+        return cache.get_seq_length() == 0 and embeds.shape[1] <= MOST
+
+    def __call__(self, embeds: Tensor, cache: KVCache) -> Tensor:
+        """Embeds [1, T, D] into an empty cache -> normalised hidden state of the last token [1, 1, D]."""
+        tokens = embeds.shape[1]
+        self._embeds[:, :tokens] = embeds
+        self._last.fill_(tokens - 1)
+        hidden = self._run(-(-tokens // STEP) * STEP)
+        for layer, buffers in enumerate(self._cache.buffers):
+            cache.update(*(buffer[..., :tokens, :] for buffer in buffers), layer)
+        return hidden.clone()
+
+    def _feed(self, length: int) -> Tensor:
+        self._cache.truncate(0)
+        return self.decoder(self._embeds[:, :length], cache=self._cache).index_select(1, self._last)

@@ -1,0 +1,76 @@
+"""Compile the kernels of one decode step for a GPU that need not be there: `python compile_kernels.py tiny 8`.
+
+The interpreter runs kernels as Python; only compiling finds what their types and shapes forbid.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.model.gpu import fused
+from dsvl2_app.model.gpu.step import FusedStep
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+
+HOPPER = GPUTarget("cuda", 90, 32)
+LAYERS, LENGTH, CONTEXT = 2, 1024, 4096  # one dense layer, one with experts
+TYPES = {
+    torch.bfloat16: "*bf16",
+    torch.float32: "*fp32",
+    torch.int8: "*i8",
+    torch.int32: "*i32",
+    torch.int64: "*i64",
+}
+
+
+class Compiled:
+    """A kernel that is compiled where it would be launched."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Any:
+        return self.compile
+
+    def compile(self, *arguments: Any, num_warps: int = 4, launch_pdl: bool = False, **constants: Any) -> None:
+        given = dict(zip(self.kernel.arg_names, arguments, strict=False)) | constants
+        signature, constexprs = {}, {}
+        for place, parameter in enumerate(self.kernel.params):
+            value = given[parameter.name]
+            if parameter.is_constexpr:
+                signature[parameter.name] = "constexpr"
+                constexprs[(place,)] = value
+            elif isinstance(value, torch.Tensor):
+                signature[parameter.name] = TYPES[value.dtype]
+            else:
+                signature[parameter.name] = "fp32" if isinstance(value, float) else "i32"
+        source = ASTSource(self.kernel, signature, constexprs)
+        triton.compile(source, target=HOPPER, options={"num_warps": num_warps})
+
+
+def compile_step(preset: str, rows: int, quantize: str) -> None:
+    config = DeepseekVL2Config.preset(preset)
+    decoder = config.language_config
+    decoder.num_hidden_layers = LAYERS
+    model = DeepseekVL2ForConditionalGeneration._on_meta(config, "bfloat16", quantize)
+    heads, widths = decoder.num_key_value_heads, [decoder.head_dim] * 2
+    if decoder.use_mla:
+        heads, widths = 1, [decoder.kv_lora_rank, decoder.qk_rope_head_dim]
+    pair = tuple(torch.empty(rows, heads, CONTEXT, width, dtype=torch.bfloat16, device="meta") for width in widths)
+    run = FusedStep(model.decoder, model.lm_head, [pair] * LAYERS, LENGTH)
+    run.overlap = True
+    names = [name for name, value in vars(fused).items() if isinstance(value, triton.JITFunction)]
+    run.kernels = SimpleNamespace(**{name: Compiled(getattr(fused, name)) for name in names})
+    with torch.inference_mode():
+        run(*torch.zeros(2, rows, dtype=torch.long, device="meta"))
+
+
+if __name__ == "__main__":
+    compile_step(sys.argv[1], int(sys.argv[2]), sys.argv[3])
