@@ -8,8 +8,10 @@ B rows that decode, S tokens that attention runs over.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,8 @@ from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.gpu.record import record
 from dsvl2_app.model.gpu.step import FusedStep, are_fused
+
+logger = logging.getLogger(__name__)
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -30,6 +34,7 @@ class GraphDecoder:
         self.decoder, self.lm_head, self.context = decoder, lm_head, context
         self.device = lm_head.weight.device
         self._graphs: dict[tuple[int, int], tuple[Callable[[], None], Tensor]] = {}
+        self.fuses = self.device.type == "cuda" and compiled.fuses() and are_fused()
         self._fused: dict[int, FusedStep] = {}
         self._memory = None
         rows = BATCHES[-1]
@@ -100,25 +105,18 @@ class GraphDecoder:
             self._graphs[batch, length] = self._capture(batch, length)
         return self._graphs[batch, length]
 
-    def _fuse(self, length: int) -> FusedStep | None:
-        """Kept for as long as its graphs, which use its tensors."""
-        if length not in self._fused and self.device.type == "cuda" and compiled.fuses() and are_fused():
-            self._fused[length] = FusedStep(self.decoder, self.lm_head, self.buffers, length)
-        return self._fused.get(length)
-
     def _capture(self, batch: int, length: int) -> tuple[Callable[[], None], Tensor]:
         """A function that runs one step, and where it leaves the logits [batch, vocabulary]."""
         tokens, positions = self._inputs[:, :batch]
-        rows = _Rows(self.buffers, positions, length)
-        fused = self._fuse(length)
+        step = self._fuse(tokens, positions, length)
+        if step is None:
+            rows = _Rows(self.buffers, positions, length)
 
-        def step() -> Tensor:
-            if fused is not None:
-                return fused(tokens, positions)
-            looks = torch.arange(length, device=self.device) <= positions[:, None]
-            embeds = self.decoder.embed_tokens(tokens[:, None])
-            hidden = self.decoder(embeds, looks[:, None, None], positions[:, None], rows)
-            return self.lm_head(hidden[:, 0])
+            def step() -> Tensor:
+                looks = torch.arange(length, device=self.device) <= positions[:, None]
+                embeds = self.decoder.embed_tokens(tokens[:, None])
+                hidden = self.decoder(embeds, looks[:, None, None], positions[:, None], rows)
+                return self.lm_head(hidden[:, 0])
 
         if self.device.type != "cuda":  # the same without a graph
             logits = step()
@@ -128,6 +126,21 @@ class GraphDecoder:
 
             return replay, logits
         return record(step, self._memory)
+
+    def _fuse(self, tokens: Tensor, positions: Tensor, length: int) -> Callable[[], Tensor] | None:
+        """The step in kernels of its own; None, from then on, where this GPU or its Triton cannot make one of them."""
+        if not self.fuses:
+            return None
+        if length not in self._fused:  # kept for as long as graphs use its tensors
+            self._fused[length] = FusedStep(self.decoder, self.lm_head, self.buffers, length)
+        step = partial(self._fused[length], tokens, positions)
+        try:
+            step()
+        except Exception as error:
+            self.fuses = False
+            logger.warning("Decoding without fused kernels, which is slower: %s", error)
+            return None
+        return step
 
 
 class _Rows:

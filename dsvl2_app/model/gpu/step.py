@@ -23,6 +23,7 @@ MATRIX_OUTPUTS, MATRIX_WIDTH, MATRIX_WARPS = 32, 128, 2  # of a program with sev
 INNER = 2048  # width of an expert, and of the parts that a dense layer is cut into, at most
 SPLIT = 64  # tokens of the cache for a program of attention
 MOST_SPLITS = 64
+SHARED_BYTES = 120_000  # that `SPLIT` tokens of latents need; the smaller cards of a generation have 100 kB
 PAIRS = 256  # of rows and experts, sorted at once
 JOINED = 512  # columns of a program that sums what experts made
 
@@ -30,6 +31,16 @@ JOINED = 512  # columns of a program that sums what experts made
 def are_fused() -> bool:
     """Whether Triton is there, which comes with torch for GPUs."""
     return find_spec("triton") is not None
+
+
+def choose_kernels(device: torch.device, dtype: torch.dtype) -> tuple[bool, int]:
+    """Whether kernels overlap, which Hopper and later can; and how many tokens of latents a program holds at once."""
+    overlap, block = True, SPLIT
+    if device.type == "cuda":
+        overlap = torch.cuda.get_device_capability(device) >= (9, 0)
+        if torch.cuda.get_device_properties(device).shared_memory_per_block_optin < SHARED_BYTES:
+            block //= 2
+    return overlap and device.type != "cpu", block // 2 if dtype == torch.float32 else block
 
 
 class FusedStep:
@@ -43,9 +54,8 @@ class FusedStep:
         self.decoder, self.lm_head, self.buffers = decoder, lm_head, buffers
         self.split = max(SPLIT, round_up(length) // MOST_SPLITS)
         self.splits = -(-length // self.split)
-        # Hopper and later start a kernel while the one before it ends
         device = lm_head.weight.device
-        self.overlap = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+        self.overlap, self.block = choose_kernels(device, decoder.embed_tokens.weight.dtype)
         self.nobody = torch.zeros(1, dtype=torch.int32, device=device)  # stands in for a choice that nobody makes
         self.frequencies = rotary_frequencies(decoder.rotary_width, decoder.rotary_theta, device)
 
@@ -199,7 +209,7 @@ class FusedStep:
             L_WIDE=wide,
             R_HALF=max(half, 16),
             SPLIT=self.split,
-            BLOCK=SPLIT * 2 // max(2, latents.element_size()),  # what is shared holds so much
+            BLOCK=self.block,
             num_warps=8,
         )
         context = torch.empty(batch, heads * value, dtype=hidden.dtype, device=hidden.device)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.gpu import decode
 from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 
@@ -57,3 +58,33 @@ def test_who_leaves_keeps_what_it_has(model: Model) -> None:
     for kept, expected in zip(first.fork(20).buffers, alone.fork(20).buffers, strict=True):
         for part, other in zip(kept, expected, strict=True):
             torch.testing.assert_close(part[:, :, :4], other[:, :, :4], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_fused_steps_give_the_same(model: Model) -> None:
+    pytest.importorskip("triton")
+    graphs, plain = (GraphDecoder(model.decoder, model.lm_head, 1, 64) for _ in range(2))
+    graphs.fuses = True
+    prompts = [[5, 6, 7], [9] * 11, [8, 4]]
+    ours, theirs = ([prefill(model, prompt) for prompt in prompts] for _ in range(2))
+    for who in ([0], [0, 1, 2], [2, 0]):
+        tokens = [40 + number for number in who]
+        found = graphs.forward(tokens, [ours[number] for number in who])
+        expected = plain.forward(tokens, [theirs[number] for number in who])
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
+    assert graphs.fuses and graphs._fused
+
+
+@torch.inference_mode()
+def test_a_kernel_that_cannot_be_made_leaves_the_layers_own(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of shared memory")
+
+    monkeypatch.setattr(decode.FusedStep, "__init__", lambda *_: None)
+    monkeypatch.setattr(decode.FusedStep, "__call__", fail)
+    graphs, cache, alone = GraphDecoder(model.decoder, model.lm_head, 1, 64), prefill(model, [5]), prefill(model, [5])
+    graphs.fuses = True
+    expected = plainly(model, [40], [alone])
+    torch.testing.assert_close(graphs.forward([40], [cache]), expected, atol=1e-5, rtol=1e-5)
+    assert not graphs.fuses
