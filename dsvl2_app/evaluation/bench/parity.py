@@ -6,7 +6,8 @@ They lie beside the tests (`tests/reference`), which an installed package does n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 from PIL import Image
 from safetensors.torch import load_file
 
+from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import Request, Sampling
+from dsvl2_app.engine.request import Request, Sampling, Step
+from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench.record import NotRun
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
@@ -34,20 +37,36 @@ def measure(settings: Settings, variant: str) -> dict[str, int]:
     there = replace(settings, model=checkpoint, load_format="auto", dtype="float32", quantize="none")
     plain = replace(there, device="cpu", compile="off")
     official = [read_answer(variant, case) for case in CASES]
-    on_cpu, on_device = (list(write_answers(each, variant, len(official[0]))) for each in (plain, there))
+    sampling = Sampling(max_new_tokens=len(official[0]))
+    requests = [
+        Request(read_conversation(variant, case), sampling, allow=GROUNDING, owner=case)  # each its own visitor
+        for case in CASES
+    ]
+    on_cpu = write_answers(load_engine(plain), requests)
+    engine = load_engine(there)
+    on_device = write_answers(engine, requests)
+    engine.forget()
     return {
         "answers": len(CASES),
         "as_cpu": sum(map(list.__eq__, on_device, on_cpu)),
         "as_official": sum(map(list.__eq__, on_device, official)),
+        "together": sum(map(list.__eq__, write_together(engine, requests), official)),
     }
 
 
-def write_answers(settings: Settings, variant: str, tokens: int) -> Iterator[list[int]]:
-    """The likeliest tokens for each case."""
-    engine = load_engine(settings)
-    for case in CASES:
-        request = Request(read_conversation(variant, case), Sampling(max_new_tokens=tokens), allow=GROUNDING)
-        yield [step.token for step in engine.answer(request) if step.token is not None]
+def write_answers(engine: Engine, requests: Sequence[Request]) -> list[list[int]]:
+    """The likeliest tokens, one answer after the other."""
+    return [read_tokens(engine.answer(request)) for request in requests]
+
+
+def write_together(engine: Engine, requests: Sequence[Request]) -> list[list[int]]:
+    """The same with all answers at once, so that they share steps."""
+    with closing(Worker(engine)) as worker:
+        return [read_tokens(stream) for stream in [worker.submit(request) for request in requests]]
+
+
+def read_tokens(steps: Iterable[Step]) -> list[int]:
+    return [step.token for step in steps if step.token is not None]
 
 
 def read_answer(variant: str, case: str) -> list[int]:

@@ -13,14 +13,14 @@ ON_CPU = Settings(device="cpu", compile="off")
 
 def test_answers_are_counted_that_are_the_same(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "CASES", ("a_text", "c_tall_ref"))
-    assert parity.measure(ON_CPU, variant) == {"answers": 2, "as_cpu": 2, "as_official": 2}
+    assert parity.measure(ON_CPU, variant) == {"answers": 2, "as_cpu": 2, "as_official": 2, "together": 2}
 
 
 def test_one_other_token_is_another_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "CASES", ("a_text",))
     right = parity.read_answer("tiny", "a_text")
     monkeypatch.setattr(parity, "read_answer", lambda *_: [*right[:-1], right[-1] + 1])
-    assert parity.measure(ON_CPU, "tiny") == {"answers": 1, "as_cpu": 1, "as_official": 0}
+    assert parity.measure(ON_CPU, "tiny") == {"answers": 1, "as_cpu": 1, "as_official": 0, "together": 0}
     answers = iter([[right], [right[:-1]]])
     monkeypatch.setattr(parity, "write_answers", lambda *_: next(answers))
     assert parity.measure(ON_CPU, "tiny")["as_cpu"] == 0

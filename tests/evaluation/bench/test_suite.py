@@ -55,7 +55,7 @@ def test_the_last_line_of_a_suite_is_json_with_every_part(capsys: pytest.Capture
     assert main(["bench", "--suite", "cpu", "--models", "nano", "--compile", "off"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (found["suite"], found["device"], found["failed"], found["not_run"]) == ("cpu", "cpu", [], [])
-    assert found["parity"] == {"tiny": {"answers": 1, "as_cpu": 1, "as_official": 1}}
+    assert found["parity"] == {"tiny": {"answers": 1, "as_cpu": 1, "as_official": 1, "together": 1}}
     assert found["peers"] == {"layers": 4}
     assert found["roofs"].keys() == {"read", "copy", "matrix"}
     assert found["models"]["nano"].keys() == {"float32", "int8"}
