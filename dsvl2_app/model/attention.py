@@ -136,9 +136,6 @@ class MultiHeadLatentAttention(nn.Module):
             for query, rope, (latent, rope_key) in zip(q_latent, q_rope, known, strict=True)
         ]
         context = torch.stack(each)  # [B, H, L]
-        if kernels.fits(context, to_values):
-            heads = torch.arange(self.heads).repeat(len(each))
-            return kernels.linear_each(context.flatten(0, 1), to_values, None, heads).view(len(each), -1)
         return (context.transpose(0, 1) @ to_values.mT).transpose(0, 1).flatten(1)
 
     def absorbed(self) -> tuple[Tensor, Tensor]:

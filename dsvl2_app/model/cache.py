@@ -36,6 +36,13 @@ class KVCache:
         self.lengths[layer_idx] = stop
         return buffers[0][..., :stop, :], buffers[1][..., :stop, :]
 
+    def append(self) -> int:
+        """Count a token that is written into every layer, and return its place."""
+        (place,) = set(self.lengths)
+        assert place < self.capacity, f"cache of {self.capacity} tokens asked to hold {place + 1}"
+        self.lengths = [place + 1] * len(self.lengths)
+        return place
+
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.lengths[layer_idx]
 

@@ -1,4 +1,4 @@
-"""kernels.c: built for this processor when asked to, kept between starts, and called through ctypes.
+"""cpu/kernels.c: built for this processor when asked to, kept between starts, and called through ctypes.
 
 Building takes three seconds and a C compiler. Without one nothing here is used and everything runs as well, only
 slower; `kernels` chooses.
@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,22 @@ from torch import Tensor
 
 from dsvl2_app.errors import SettingsError
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = Path(__file__).with_name("cpu")
 FLAGS = (
     *("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
     # of -ffast-math what lets sums be reordered; the rest would round tiny numbers to 0 in the whole process
     *("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-fno-math-errno"),
 )
 ROW_TYPES = (torch.float32, torch.bfloat16)
-SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.int8: "int8"}
+KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}  # enum Kind of matrices.h
 
-PAIRS = ("linear", "pairs")  # bfloat16 times bfloat16, where the processor multiplies them in pairs
-
-PARALLEL_BYTES = 2**20
+# One core reads less than this sooner than a second one joins in, the more so where others want that core too.
+WAKING_BYTES = 2**22  # of one product, for which threads are woken
+STAGE_BYTES = 2**20  # of a stage of `decode`, between which they stay awake
 PAIRS_FROM = 3  # rows of activations; for fewer, memory is the limit either way
 
 _fuses = False
-_functions: dict[tuple[str, torch.dtype | str], Any] = {}  # by name and format of weights; empty until built
+_functions: dict[str, Any] = {}  # empty until built
 
 
 def build() -> None:
@@ -50,7 +49,8 @@ def build() -> None:
     compiler = find_compiler()
     if compiler is None:
         raise SettingsError("--compile on needs a C compiler; install gcc, or leave it at auto or off.")
-    identity = "\n".join((SOURCE.read_text(), *FLAGS, compiler, platform.machine(), _processor()))
+    texts = [path.read_text() for path in sorted(SOURCES.glob("*.[ch]"))]
+    identity = "\n".join((*texts, *FLAGS, compiler, platform.machine(), _processor()))
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsvl2"
     target = folder / f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
     try:
@@ -58,7 +58,7 @@ def build() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 fresh = Path(scratch) / target.name
-                command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCE), "-lm"]
+                command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCES / "kernels.c"), "-lm"]
                 subprocess.run(command, check=True, capture_output=True, text=True)
                 fresh.replace(target)  # in one step, whoever else compiles at the same time
         _functions.update(_declare(ctypes.CDLL(str(target))))
@@ -106,90 +106,89 @@ def is_built() -> bool:
     return bool(_functions)
 
 
+class Matrix(ctypes.Structure):
+    """A weight [F, D] or a stack of them [E, F, D], and its scales; struct Matrix of matrices.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("weights", "scales")),
+        *((name, ctypes.c_long) for name in ("stride", "outputs", "inputs", "kind")),
+    )
+
+
+def describe(weight: Tensor, scale: Tensor | None = None) -> Matrix:
+    *_, outputs, inputs = weight.shape
+    return Matrix(
+        weight.data_ptr(),
+        None if scale is None else scale.data_ptr(),
+        weight.stride(0),
+        outputs,
+        inputs,
+        KINDS[weight.dtype],
+    )
+
+
 def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor | None = None) -> Tensor:
     """Rows [P / share, D], weights [E, F, D] or [F, D], each matrix contiguous -> [P, F] float32."""
     *matrices, outputs, inputs = weights.shape
     count = rows.numel() // inputs
-    function = _functions["linear", weights.dtype]
-    if count >= PAIRS_FROM and not matrices and weights.dtype == rows.dtype == torch.bfloat16 and PAIRS in _functions:
-        function = _functions[PAIRS]
-    else:
-        rows = rows.float()
+    wide = rows.float().contiguous()
+    in_pairs = count >= PAIRS_FROM and rows.dtype == torch.bfloat16 and weights.dtype != torch.float32
     rows = rows.contiguous()
     pairs = count if experts is None else experts.shape[0]
     found = torch.empty(pairs, outputs)
-    function(
-        weights.data_ptr(),
-        None if scales is None else scales.data_ptr(),
+    _functions["multiply_rows"](
+        describe(weights, scales),
         matrices[0] if matrices else 1,
-        weights.stride(0),
-        outputs,
-        inputs,
-        rows.data_ptr(),
+        wide.data_ptr(),
+        rows.data_ptr() if in_pairs else None,
         None if experts is None else experts.data_ptr(),
         pairs,
         pairs // count,
         found.data_ptr(),
-        _choose_threads(weights.element_size() * outputs * inputs * (1 if experts is None else pairs)),
+        _choose_threads(weights.element_size() * outputs * inputs * (1 if experts is None else pairs), WAKING_BYTES),
     )
     return found
 
 
-def attend(query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tuple[Tensor, Tensor] | None) -> Tensor:
-    query_rope, keys_rope = (None, None) if rope is None else (rope[0].float().contiguous(), rope[1])
-    wide = query.float().contiguous()
-    context = torch.empty(query.shape[0], values.shape[-1])
-    _functions["attend", keys.dtype](
-        wide.data_ptr(),
-        None if query_rope is None else query_rope.data_ptr(),
-        query.shape[0],
-        keys.shape[0],
-        keys.data_ptr(),
-        keys.stride(0),
-        keys.shape[2],
-        None if keys_rope is None else keys_rope.data_ptr(),
-        0 if keys_rope is None else keys_rope.stride(0),
-        0 if keys_rope is None else keys_rope.shape[2],
-        values.data_ptr(),
-        values.stride(0),
-        values.shape[2],
-        keys.shape[1],
-        scale,
-        context.data_ptr(),
-        _choose_threads(keys.nbytes + values.nbytes),
+def decode(
+    decoder: ctypes.Structure,
+    layers: ctypes.Array[Any],
+    embeds: Tensor,
+    positions: list[int],
+    buffers: list[int],
+    capacities: list[int],
+    hidden: Tensor,
+    stage_bytes: int,
+) -> None:
+    """See `decode` in kernels.c; a stage reads at least `stage_bytes`."""
+    _functions["decode"](
+        ctypes.byref(decoder),
+        layers,
+        len(positions),
+        embeds.data_ptr(),
+        (ctypes.c_int64 * len(positions))(*positions),
+        (ctypes.c_void_p * len(buffers))(*buffers),
+        (ctypes.c_int64 * len(capacities))(*capacities),
+        hidden.data_ptr(),
+        _choose_threads(stage_bytes, STAGE_BYTES),
     )
-    return context.to(query.dtype)
 
 
-def _choose_threads(nbytes: int) -> int:
-    """One for what a core reads sooner than a second one joins in, the more so where others want that core too."""
-    return torch.get_num_threads() if nbytes >= PARALLEL_BYTES else 1
+def _choose_threads(nbytes: int, least: int) -> int:
+    return torch.get_num_threads() if nbytes >= least else 1
 
 
-def _declare(library: ctypes.CDLL) -> dict[tuple[str, torch.dtype | str], Any]:
-    pointer, number, real, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
+def _declare(library: ctypes.CDLL) -> dict[str, Any]:
+    pointer, number, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
     arguments = {
-        "linear": (
-            *(pointer, pointer),  # weights, scales
-            *(number, number, number, number),  # E, distance of two matrices, F, D
-            *(pointer, pointer, number, number),  # rows, experts, P, share
-            *(pointer, threads),
-        ),
-        "attend": (
-            *(pointer, pointer, number, number),  # query, its rope part, H, G
-            *(pointer, number, number),  # keys, distance of two groups, K
-            *(pointer, number, number),  # keys' rope part, distance, R
-            *(pointer, number, number),  # values, distance, V
-            *(number, real),  # S, scale
-            *(pointer, threads),
-        ),
+        # matrix, E, rows wide and in halves, experts, P, share, out
+        "multiply_rows": (ctypes.POINTER(Matrix), number, *(pointer,) * 3, number, number, pointer, threads),
+        # decoder, layers, B, embeds, positions, buffers, capacities, hidden
+        "decode": (pointer, pointer, number, *(pointer,) * 5, threads),
     }
-    functions = {}
-    for (name, types), (kind, suffix) in product(arguments.items(), (*SUFFIXES.items(), (PAIRS[1], PAIRS[1]))):
-        function = getattr(library, f"{name}_{suffix}", None)
-        if function is not None:
-            function.restype, function.argtypes = None, types
-            functions[name, kind] = function
+    functions = {name: getattr(library, name) for name in arguments}
+    for name, function in functions.items():
+        function.restype, function.argtypes = None, arguments[name]
     return functions
 
 

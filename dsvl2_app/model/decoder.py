@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dsvl2_app.model.attention import Cache, MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
 from dsvl2_app.model.cache import CacheBatch
 from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.cpu import step
 from dsvl2_app.model.experts import MLP, MixtureOfExperts
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 
@@ -66,6 +67,8 @@ class Decoder(nn.Module):
 
     def decode(self, embeds: Tensor, caches: CacheBatch) -> Tensor:
         """One token of each of B conversations [B, 1, D] -> normalised hidden states [B, 1, D]."""
+        if step.fits(self, embeds, caches):
+            return step.decode(self, embeds, caches)
         rotary = rotary_angles(caches.positions(embeds.device), self.rotary_width, self.rotary_theta)
         hidden = embeds
         for layer in self.layers:

@@ -1,8 +1,9 @@
 """The one place where kernels are chosen, for what decides speed: products with weights, and attention.
 
 One token passes every active weight once, so decode on a CPU is as fast as memory is read; torch's matrix products
-reach a third to a half of that for a handful of rows, the compiled ones (`compiled`, kernels.c) all of it. Whatever is
-chosen, the plain way stands beside it and gives the same result.
+reach a third to a half of that for a handful of rows, the compiled ones (`compiled`, cpu/kernels.c) all of it. Whatever
+is chosen, the plain way stands beside it and gives the same result. A whole step of decode is one compiled call, see
+`cpu.step`; on a GPU it is a graph of fused kernels, see `gpu.step`.
 
 int8 weights come with a float32 scale per output channel: `weight[f, d] * scale[f]`.
 """
@@ -71,11 +72,16 @@ def prefers_each(rows: Tensor, weights: Tensor) -> bool:
 
 def linear_groups(rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:
     """Rows [P, D] sorted by expert, `counts[e]` of them for weights[e] [E, F, D] -> [P, F]."""
-    if rows.is_cuda and weights.dtype != torch.int8 and hasattr(F, "grouped_mm"):
+    if rows.is_cuda and hasattr(F, "grouped_mm"):
         if torch.is_autocast_enabled("cuda"):  # which does not know grouped_mm
             rows, weights = rows.bfloat16(), weights.bfloat16()
         if rows.dtype == torch.bfloat16:
-            return F.grouped_mm(rows, weights.mT, offs=counts.cumsum(0).to(torch.int32))
+            ends = counts.cumsum(0)
+            products = F.grouped_mm(rows, weights.bfloat16().mT, offs=ends.to(torch.int32))
+            if scales is None:
+                return products
+            experts = torch.searchsorted(ends, torch.arange(len(rows), device=rows.device), right=True)
+            return (products * scales[experts]).to(rows.dtype)
     groups = enumerate(rows.split(counts.tolist()))
     return torch.cat([_linear_plain(group, weights[e], _of(scales, e)) for e, group in groups])
 
@@ -170,8 +176,6 @@ def attend_one(
 
     `rope` is a second part of query [H, R] and keys [G, S, R] whose products are added.
     """
-    if fits(query, keys) and fits(query, values):
-        return compiled.attend(query, keys, values, scale, rope)
     heads, groups = query.shape[0], keys.shape[0]
     scores = query.float().unflatten(0, (groups, heads // groups)) @ keys.float().mT  # [G, H / G, S]
     if rope is not None:
@@ -188,7 +192,7 @@ def fits(rows: Tensor, weight: Tensor) -> bool:
         compiled.is_built()
         and rows.is_cpu
         and rows.dtype in compiled.ROW_TYPES
-        and weight.dtype in compiled.SUFFIXES
+        and weight.dtype in compiled.KINDS
         and torch.is_inference_mode_enabled()
     )
 

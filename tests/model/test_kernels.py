@@ -56,18 +56,14 @@ def test_linear_each(dtype: torch.dtype, tokens: int) -> None:
     compare(kernels.linear_each, hidden, *kernels.quantise(weights), experts, dtype=dtype)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("heads", "groups", "rope"), [(10, 10, 0), (6, 2, 0), (5, 1, 16), (4, 1, 7)])
-def test_attend_one_over_part_of_a_cache(dtype: torch.dtype, heads: int, groups: int, rope: int) -> None:
-    query = torch.randn(heads, 40, dtype=dtype)
-    keys, values = (torch.randn(groups, 30, width, dtype=dtype)[:, :21] for width in (40, 24))
-    part = (torch.randn(heads, rope, dtype=dtype), torch.randn(groups, 30, rope, dtype=dtype)[:, :21])
-    compare(kernels.attend_one, query, keys, values, 0.2, part if rope else None, dtype=dtype)
-
-
-def test_attend_one_survives_large_scores() -> None:
-    query, keys = torch.full((1, 16), 30.0), torch.randn(1, 9, 16) * 30
-    compare(kernels.attend_one, query, keys, torch.randn(1, 9, 16), 1.0, dtype=torch.float32)
+def test_attend_one_is_attend_without_a_batch(heads: int, groups: int, rope: int) -> None:
+    query = torch.randn(heads, 40 + rope)
+    keys, values = (torch.randn(groups, 30, width)[:, :21] for width in (40 + rope, 24))
+    parts = (query[:, 40:], keys[..., 40:]) if rope else None
+    found = kernels.attend_one(query[:, :40], keys[..., :40], values, 0.2, parts)
+    expected = kernels.attend(query[None, :, None], keys[None], values[None], None, 0.2)
+    torch.testing.assert_close(found, expected[0, :, 0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -1,0 +1,78 @@
+/* What decode on a CPU needs, compiled: products of a few rows, and a whole step. See kernels.py and compiled.py. */
+#include "attention.h"
+#include "experts.h"
+
+/* Pair p multiplies row p / share of `rows` with matrix experts[p] -> out [P, F]; without `experts` every row meets
+ * matrix 0. */
+void multiply_rows(const struct Matrix *matrix, long matrices, float *wide, uint16_t *halves, const int64_t *experts,
+                   long pairs, long share, float *out, int threads) {
+    const struct Rows rows = {wide, HAS_PAIRS ? halves : NULL, matrix->inputs};
+    long *starts = malloc((matrices + 1 + pairs) * sizeof *starts), *order = starts + matrices + 1;
+    sort_pairs(experts, pairs, matrices, starts, order);
+    const long blocks = count_blocks(matrix->outputs), size = PIECE_BYTES / (matrix->inputs * BLOCK * SIZES[matrix->kind]);
+    struct Team team = {.shares = calloc(threads, sizeof(struct Share))};
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = join(&team);
+        float(*sums)[BLOCK] = malloc(pairs * sizeof *sums);
+        for (struct Piece piece = {}; take(&team, thread, matrices * blocks, size + 1, &piece);)
+            for (long block = piece.first; block < piece.end; block++) {
+                const long which = block / blocks, first = block % blocks * BLOCK, *group = order + starts[which];
+                const long count = starts[which + 1] - starts[which];
+                if (!count)
+                    continue;
+                const int height = multiply_block(matrix, which, first, rows, group, share, count, sums);
+                for (long i = 0; i < count; i++)
+                    memcpy(out + group[i] * matrix->outputs + first, sums[i], height * sizeof(float));
+            }
+        free(sums);
+    }
+    free(team.shares);
+    free(starts);
+}
+
+static void run_layer(struct Step *step, struct Own *own, const struct Layer *layer, char *const *buffers) {
+    const struct Decoder *decoder = step->decoder;
+    own->layer = layer;
+    normalise(step, step->hidden, decoder->width, layer->attention_norm, decoder->width, &own->rows);
+    (decoder->rank ? attend_latents : attend_heads)(step, own, buffers);
+    project(step, own, step->context, (const struct Matrix *[]){&layer->out}, 1, step->hidden, decoder->width, 1);
+    normalise(step, step->hidden, decoder->width, layer->feed_norm, decoder->width, &own->rows);
+    feed_forward(step, own);
+}
+
+/* One token of each of `batch` conversations: embeds [B, D] -> normalised hidden states [B, D]; its keys and values go
+ * into the caches. `buffers` [layers, 2, B] are the caches' beginnings, which have room for `capacities` [B] tokens. */
+void decode(const struct Decoder *decoder, const struct Layer *layers, long batch, const char *embeds,
+            const int64_t *positions, char *const *buffers, const int64_t *capacities, char *out, int threads) {
+    const enum Kind kind = decoder->kind;
+    const long width = decoder->width, half = decoder->rope / 2;
+    struct Step step = {decoder, layers, batch, .positions = positions, .capacities = capacities};
+    struct Own owns[threads];
+    char *memory = malloc(lay_out(&step, owns, threads, NULL));
+    lay_out(&step, owns, threads, memory);
+    step.team.shares = calloc(threads, sizeof(struct Share));
+    for (long row = 0; row < batch; row++)
+        for (long i = 0; i < half; i++) {
+            const float angle = positions[row] * decoder->frequencies[i];
+            step.cos[row * half + i] = cosf(angle);
+            step.sin[row * half + i] = sinf(angle);
+        }
+    for (long i = 0; i < batch * width; i++)
+        step.hidden[i] = widen_one(embeds + i * SIZES[kind], kind);
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = join(&step.team);
+        struct Own *own = owns + thread;
+        own->thread = thread;
+        for (long row = 0; row < batch; row++)
+            own->all[row] = row;
+        for (long layer = 0; layer < decoder->layers; layer++)
+            run_layer(&step, own, layers + layer, buffers + layer * 2 * batch);
+    }
+    normalise(&step, step.hidden, width, decoder->norm, width, &owns->rows);
+    for (long i = 0; i < batch * width; i++)
+        store(out + i * SIZES[kind], kind, owns->rows.wide[i]);
+    free(step.team.shares);
+    free(memory);
+}

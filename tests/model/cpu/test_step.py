@@ -1,0 +1,184 @@
+"""The compiled step equals the layers' own forward, for every kind of decoder and number format that it may meet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.engine.request import Request, Sampling
+from dsvl2_app.model import compiled
+from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.cpu import step
+from dsvl2_app.model.decoder import Decoder
+from dsvl2_app.model.kernels import quantise
+from dsvl2_app.model.linear import SCALE, hold_int8
+from dsvl2_app.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.conftest import Reference
+
+REFERENCE = Path(__file__).parents[2] / "reference"
+GROUNDING = frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})
+
+# sizes that no block, vector or thread count divides
+HEADS = dict(use_mla=False, num_attention_heads=5, num_key_value_heads=5, hidden_size=30)
+GROUPS = dict(use_mla=False, num_attention_heads=16, num_key_value_heads=2, hidden_size=224)
+LATENT = dict(num_attention_heads=6, kv_lora_rank=70, qk_nope_head_dim=9, qk_rope_head_dim=4, v_head_dim=7)
+SIGMOID = dict(scoring_func="sigmoid", topk_method="noaux_tc", norm_topk_prob=True, routed_scaling_factor=2.5)
+DECODERS: dict[str, dict[str, Any]] = {
+    "heads": HEADS,
+    "groups": GROUPS | SIGMOID,
+    "latent": LATENT | SIGMOID | dict(q_lora_rank=None),
+    "latent, queries in two": LATENT | dict(q_lora_rank=11, n_shared_experts=None, norm_topk_prob=True),
+    "dense": HEADS | dict(first_k_dense_replace=3),
+}
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> Iterator[None]:
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("no C compiler")
+    compiled.build()
+    yield
+    compiled.remove()
+
+
+def make(name: str, dtype: torch.dtype, int8: bool = False) -> tuple[Decoder, DecoderConfig]:
+    sizes = dict(hidden_size=83, vocab_size=20, intermediate_size=37, moe_intermediate_size=13, n_routed_experts=7)
+    counts = dict(num_hidden_layers=3, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
+    config = DecoderConfig(**(sizes | counts | dict(topk_method="greedy") | DECODERS[name]))
+    decoder, generator = Decoder(config).requires_grad_(False), torch.Generator().manual_seed(0)
+    for parameter in decoder.parameters():
+        spread = 0.3 if parameter.dim() == 1 else 1.5 * parameter.shape[-1] ** -0.5
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.dim() == 1))
+    for layer in decoder.layers:
+        if hasattr(layer.mlp, "router"):
+            layer.mlp.router.weight.mul_(3)  # so that rounding changes no choice
+    decoder.to(dtype)
+    for layer in decoder.layers:
+        if getattr(getattr(layer.mlp, "router", None), "bias", None) is not None:
+            layer.mlp.router.bias.data = layer.mlp.router.bias.float()
+    if int8:
+        wide = {name: parameter.clone() for name, parameter in decoder.named_parameters()}
+        hold_int8(decoder)
+        named = dict(decoder.named_parameters())
+        for name, parameter in named.items():
+            if parameter.dtype == torch.int8:
+                numbers, scale = quantise(wide[name])
+                parameter.copy_(numbers)
+                named[name + SCALE].copy_(scale)
+    return decoder, config
+
+
+def run(decoder: Decoder, config: DecoderConfig, batch: int, compile: bool, steps: int = 2) -> list[Tensor]:
+    """Hidden states of `steps` tokens of each of some conversations, and then all that their caches hold."""
+    generator, dtype = torch.Generator().manual_seed(1), decoder.norm.weight.dtype
+    embeds = torch.randn(batch, 60, config.hidden_size, generator=generator).to(dtype)
+    lengths = [(1, 6, 33, 17)[row % 4] + row for row in range(batch)]
+    caches = [KVCache(config, length + steps) for length in lengths]
+    with torch.inference_mode(), compiled.paused():
+        for row, cache in enumerate(caches):
+            decoder(embeds[row : row + 1, : lengths[row]], cache=cache)
+    found = []
+    with torch.inference_mode():
+        for number in range(steps):
+            tokens = torch.stack([embeds[row, lengths[row] + number] for row in range(batch)])[:, None]
+            assert step.fits(decoder, tokens, CacheBatch(caches))
+            if compile:
+                found.append(decoder.decode(tokens, CacheBatch(caches)))
+            else:
+                with compiled.paused():
+                    found.append(decoder.decode(tokens, CacheBatch(caches)))
+    assert [cache.get_seq_length() for cache in caches] == [length + steps for length in lengths]
+    return found + [buffer for cache in caches for pair in cache.buffers for buffer in pair]
+
+
+def compare(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype == dtype and one.shape == other.shape
+        error = (one.float() - other.float()).norm(dim=-1) / other.float().norm(dim=-1)
+        assert error.median() < TOLERANCE[dtype]
+        if dtype == torch.float32:
+            assert error.max() < 5 * TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize(("batch", "threads"), [(1, 2), (2, 1), (5, 3), (16, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("int8", [False, True])
+def test_step_equals_the_layers(
+    name: str, batch: int, threads: int, dtype: torch.dtype, int8: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "_choose_threads", lambda nbytes, least: threads)
+    decoder, config = make(name, dtype, int8)
+    compare(run(decoder, config, batch, compile=True), run(decoder, config, batch, compile=False), dtype)
+
+
+def test_weights_that_moved_are_found() -> None:
+    decoder, config = make("latent", torch.float32)
+    before = run(decoder, config, 2, compile=True)
+    for parameter in decoder.parameters():
+        parameter.data = parameter * 1.1
+    after = run(decoder, config, 2, compile=True)
+    compare(after, run(decoder, config, 2, compile=False), torch.float32)
+    assert not torch.allclose(before[0], after[0])
+
+
+def test_numbers_that_are_none_end_no_process() -> None:
+    """No expert is better than another then."""
+    decoder, config = make("latent", torch.float32)
+    decoder.embed_tokens.weight.fill_(float("nan"))
+    decoder.layers[0].input_layernorm.weight.fill_(float("nan"))
+    assert run(decoder, config, 5, compile=True)[0].isnan().all()
+
+
+def test_what_the_step_does_not_know_goes_through_the_layers() -> None:
+    decoder, config = make("heads", torch.float32)
+    embeds, filled = torch.zeros(1, 1, config.hidden_size), KVCache(config, 8)
+    with torch.inference_mode():
+        decoder(embeds, cache=filled)
+
+    def fits(**changed: Any) -> bool:
+        given = dict(decoder=decoder, embeds=embeds, caches=CacheBatch([filled])) | changed
+        return step.fits(**given)
+
+    with torch.inference_mode():
+        assert fits() and not fits(caches=CacheBatch([KVCache(config, 8)]))
+        assert not fits(embeds=embeds.expand(17, -1, -1)) and not fits(embeds=embeds.half())
+        with compiled.paused():
+            assert not fits()
+    assert not fits()  # a gradient may be wanted
+    hooked, _ = make("heads", torch.float32)
+    hooked.layers[1].mlp.register_forward_hook(lambda *arguments: None)
+    other, _ = make("heads", torch.float32)
+    other.layers[0].self_attn.q_proj = torch.nn.Sequential(other.layers[0].self_attn.q_proj)
+    with torch.inference_mode():
+        assert not fits(decoder=hooked) and not fits(decoder=other)
+
+
+def test_a_full_cache_says_so() -> None:
+    decoder, config = make("heads", torch.float32)
+    cache, embeds = KVCache(config, 1), torch.zeros(1, 1, config.hidden_size)
+    with torch.inference_mode():
+        decoder(embeds, cache=cache)
+        with pytest.raises(AssertionError, match="cache of 1 tokens"):
+            decoder.decode(embeds, CacheBatch([cache]))
+
+
+@pytest.mark.parametrize("case", ["a_text", "f_multi_turn"])
+def test_answers_of_the_reference_checkpoints_stay_exact(
+    variant: str, case: str, open_reference: Callable[[str, str], Reference]
+) -> None:
+    reference = open_reference(variant, case)
+    engine = load_engine(Settings(model=str(REFERENCE / variant / "checkpoint"), compile="on"))
+    steps = engine.answer(Request(reference.conversations[0], Sampling(max_new_tokens=24), allow=GROUNDING))
+    assert [step.token for step in steps if step.token is not None] == reference.arrays["generated_ids"][0].tolist()
