@@ -75,7 +75,7 @@ def find_compiler() -> str | None:
 
 
 def fuse_on_gpu() -> None:
-    """From now on torch.compile makes the kernels of decode on a GPU, when they are first needed."""
+    """From now on a GPU has kernels and graphs of its own, which are made when they are first needed."""
     global _fuses
     _fuses = True
 

@@ -30,8 +30,6 @@ def linear(rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
     """Rows [..., D] times weight [F, D] -> [..., F]."""
     if fits(rows, weight) and rows.numel() <= FEW_ROWS * rows.shape[-1]:
         return compiled.multiply(rows, weight, scale).to(rows.dtype).view(*rows.shape[:-1], -1)
-    if scale is not None and rows.is_cuda and compiled.fuses() and rows.numel() == rows.shape[-1]:
-        return _multiply_row(rows.flatten(), weight, scale).view(*rows.shape[:-1], -1)
     return _linear_plain(rows, weight, scale)
 
 
@@ -39,8 +37,6 @@ def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: T
     """Pair p multiplies row `p // share` of rows [P / share, D] with weights[experts[p]] [E, F, D] -> [P, F]."""
     if fits(rows, weights):
         return compiled.multiply(rows, weights, scales, experts).to(rows.dtype)
-    if rows.is_cuda and compiled.fuses():
-        return _multiply_gathered(rows, weights, scales, experts)
     rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
     if rows.device.type == "cpu":  # indexing a stack with a number is a view, with a tensor a copy
         each = zip(rows.split(1), experts.tolist(), strict=True)
@@ -49,25 +45,9 @@ def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: T
     return products if scales is None else (products * scales[experts]).to(rows.dtype)
 
 
-@torch.compile(dynamic=False)
-def _multiply_gathered(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
-    """`linear_each` as one kernel that reads each chosen matrix where it lies; eagerly it would be copied first."""
-    rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
-    products = (weights[experts].float() * rows.float()[:, None]).sum(-1)
-    return (products if scales is None else products * scales[experts]).to(rows.dtype)
-
-
-@torch.compile(dynamic=False)
-def _multiply_row(row: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
-    """`linear` for a single row, which matrix products serve badly."""
-    products = (weight.float() * row.float()).sum(-1)
-    return (products if scale is None else products * scale).to(row.dtype)
-
-
 def prefers_each(rows: Tensor, weights: Tensor) -> bool:
     """Whether `linear_each` beats `linear_groups` for rows [T, D]."""
-    fused = fits(rows, weights) or (rows.is_cuda and compiled.fuses())
-    return rows.shape[0] <= (FEW_ROWS if fused else FEW_ROWS_PLAIN)
+    return rows.shape[0] <= (FEW_ROWS if fits(rows, weights) else FEW_ROWS_PLAIN)
 
 
 def linear_groups(rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:

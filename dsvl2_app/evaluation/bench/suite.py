@@ -233,11 +233,10 @@ class Suite:
         return peak_memory()
 
     def free(self) -> None:
-        """The last model's memory, and what was compiled for it."""
+        """The last model's memory."""
         self._engine = None
         gc.collect()
         if self.device.type == "cuda":
-            torch.compiler.reset()  # which keeps a few shapes per function, and each model brings others
             torch.cuda.empty_cache()
 
 
