@@ -75,6 +75,18 @@ def reference_folder() -> Path:
     return REFERENCE
 
 
+@pytest.fixture(scope="module")
+def built_kernels() -> Iterator[None]:
+    """The compiled kernels, for the tests of one module."""
+    from dsvl2_app.model import compiled
+
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("no C compiler")
+    compiled.build()
+    yield
+    compiled.remove()
+
+
 @pytest.fixture(scope="session")
 def load_model() -> Callable[[str], DeepseekVL2ForConditionalGeneration]:
     """The float32 model of a variant, shared by all tests: load another one to change it."""

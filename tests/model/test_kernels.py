@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -15,13 +12,7 @@ from dsvl2_app.model import compiled, kernels
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def built() -> Iterator[None]:
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        pytest.skip("no C compiler")
-    compiled.build()
-    yield
-    compiled.remove()
+pytestmark = pytest.mark.usefixtures("built_kernels")
 
 
 def plainly(run: object, *arguments: object) -> Tensor:

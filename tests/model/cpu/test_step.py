@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +42,7 @@ DECODERS: dict[str, dict[str, Any]] = {
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def built() -> Iterator[None]:
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        pytest.skip("no C compiler")
-    compiled.build()
-    yield
-    compiled.remove()
+pytestmark = pytest.mark.usefixtures("built_kernels")
 
 
 def make(name: str, dtype: torch.dtype, int8: bool = False) -> tuple[Decoder, DecoderConfig]:
