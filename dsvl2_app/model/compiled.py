@@ -35,7 +35,6 @@ KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}  # enum Kind of mat
 # One core reads less than this sooner than a second one joins in, the more so where others want that core too.
 WAKING_BYTES = 2**22  # of one product, for which threads are woken
 STAGE_BYTES = 2**20  # of a stage of `decode`, between which they stay awake
-PAIRS_FROM = 3  # rows of activations; for fewer, memory is the limit either way
 
 _fuses = False
 _functions: dict[str, Any] = {}  # empty until built
@@ -131,16 +130,15 @@ def multiply(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tens
     """Rows [P / share, D], weights [E, F, D] or [F, D], each matrix contiguous -> [P, F] float32."""
     *matrices, outputs, inputs = weights.shape
     count = rows.numel() // inputs
-    wide = rows.float().contiguous()
-    in_pairs = count >= PAIRS_FROM and rows.dtype == torch.bfloat16 and weights.dtype != torch.float32
     rows = rows.contiguous()
+    wide = rows.float()
     pairs = count if experts is None else experts.shape[0]
     found = torch.empty(pairs, outputs)
     _functions["multiply_rows"](
         describe(weights, scales),
         matrices[0] if matrices else 1,
         wide.data_ptr(),
-        rows.data_ptr() if in_pairs else None,
+        rows.data_ptr() if rows.dtype == torch.bfloat16 else None,
         None if experts is None else experts.data_ptr(),
         pairs,
         pairs // count,

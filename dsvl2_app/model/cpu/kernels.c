@@ -6,16 +6,16 @@
  * matrix 0. */
 void multiply_rows(const struct Matrix *matrix, long matrices, float *wide, uint16_t *halves, const int64_t *experts,
                    long pairs, long share, float *out, int threads) {
-    const struct Rows rows = {wide, HAS_PAIRS ? halves : NULL, matrix->inputs};
+    const struct Rows rows = {wide, HAS_PAIRS && pairs / share >= PAIRS_FROM ? halves : NULL, matrix->inputs};
     long *starts = malloc((matrices + 1 + pairs) * sizeof *starts), *order = starts + matrices + 1;
     sort_pairs(experts, pairs, matrices, starts, order);
-    const long blocks = count_blocks(matrix->outputs), size = PIECE_BYTES / (matrix->inputs * BLOCK * SIZES[matrix->kind]);
+    const long blocks = count_blocks(matrix->outputs), size = piece_size(matrix);
     struct Team team = {.shares = calloc(threads, sizeof(struct Share))};
 #pragma omp parallel num_threads(threads)
     {
         const int thread = join(&team);
         float(*sums)[BLOCK] = malloc(pairs * sizeof *sums);
-        for (struct Piece piece = {}; take(&team, thread, matrices * blocks, size + 1, &piece);)
+        for (struct Piece piece = {}; take(&team, thread, matrices * blocks, size, &piece);)
             for (long block = piece.first; block < piece.end; block++) {
                 const long which = block / blocks, first = block % blocks * BLOCK, *group = order + starts[which];
                 const long count = starts[which + 1] - starts[which];
