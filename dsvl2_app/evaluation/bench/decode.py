@@ -32,9 +32,11 @@ class Candidate:
     engine: Engine
     plain: bool  # without the compiled kernels
 
-    @property
-    def weight_bytes(self) -> int:
-        return self.engine.model.lm_head.weight.element_size()
+    def count_bytes(self, batch: int) -> int:
+        """That a step must move."""
+        model = self.engine.model
+        config, dtype = model.config.language_config, model.config.dtype
+        return costs.decode_bytes(config, CONTEXT, dtype, model.lm_head.weight.element_size(), batch)
 
 
 def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple[str, ...]) -> dict[str, Any]:
@@ -49,15 +51,13 @@ def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple
         with ExitStack() as together:
             fastest = race([together.enter_context(stepping(candidate, batch)) for candidate in candidates], meter)
         for candidate, seconds in zip(candidates, fastest, strict=True):
-            config, dtype = candidate.engine.model.config.language_config, candidate.engine.model.config.dtype
-            moved = costs.decode_bytes(config, CONTEXT, dtype, candidate.weight_bytes, batch)
             results.append(
                 {
                     "weights": candidate.name,
                     "batch": batch,
                     "seconds": seconds,
                     "tokens_per_second": batch / seconds,
-                    "mbu": moved / seconds / meter.best.read,
+                    "mbu": candidate.count_bytes(batch) / seconds / meter.best.read,
                 }
             )
             rate = f"{batch / seconds:.1f} tokens/s"
@@ -128,10 +128,7 @@ def pace(candidate: Candidate, batch: int, steps: int, meter: RoofMeter, reader:
             after = reader.read()
             rates.append((before + after) / 2)
             before = after
-    model = candidate.engine.model
-    config, dtype = model.config.language_config, model.config.dtype
-    moved = costs.decode_bytes(config, CONTEXT, dtype, candidate.weight_bytes, batch)
-    median = statistics.median(seconds)
+    moved, median = candidate.count_bytes(batch), statistics.median(seconds)
     return {
         "seconds": median,
         "tokens_per_second": batch / median,

@@ -67,7 +67,7 @@ class GraphDecoder:
         replay, logits = self._find(min(batch, self.room), length)
         replay()
         for cache in caches:
-            cache.lengths = [cache.get_seq_length() + 1] * len(cache.lengths)
+            cache.append()
         places = [order.index(number) for number in range(len(caches))]
         return logits[: len(caches)] if places == [*range(len(caches))] else logits[places]
 

@@ -35,12 +35,12 @@ def are_fused() -> bool:
 
 def choose_kernels(device: torch.device, dtype: torch.dtype) -> tuple[bool, int]:
     """Whether kernels overlap, which Hopper and later can; and how many tokens of latents a program holds at once."""
-    overlap, block = True, SPLIT
+    overlap, block = False, SPLIT
     if device.type == "cuda":
         overlap = torch.cuda.get_device_capability(device) >= (9, 0)
         if torch.cuda.get_device_properties(device).shared_memory_per_block_optin < SHARED_BYTES:
             block //= 2
-    return overlap and device.type != "cpu", block // 2 if dtype == torch.float32 else block
+    return overlap, block // 2 if dtype == torch.float32 else block
 
 
 class FusedStep:
