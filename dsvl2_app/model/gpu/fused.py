@@ -1,4 +1,4 @@
-"""Kernels of one decode step on a GPU, in Triton: a layer is seven or eight of them.
+"""Kernels of one decode step on a GPU, in Triton: for a single row, a layer is six to nine of them.
 
 With few rows a step costs as many launches as it has operations and one reading of the active weights, so what belongs
 together is one kernel: a norm with the projections behind it, rotation and cache with attention, the choice of experts
@@ -7,7 +7,8 @@ plain equivalents, the layers' own forward.
 
 On GPUs that can, a kernel starts before the one ahead of it has ended (`OVERLAP`): it loads weights and earlier tokens,
 which are nobody's output, and waits (`await_inputs`) before it touches anything else. Only then may the next one
-start, so whatever lies two kernels back is complete before the wait.
+start, so whatever lies two kernels back is complete before the wait. Where a kernel has to see all of what its programs
+made, the one that is last with its part goes on (`arrives_last`): that costs less than a kernel more.
 
 B rows (conversations), D decoder width, H heads, G groups of keys, S tokens in the cache, L latent rank, R rope width,
 E routed experts, K active ones, I width inside an expert. Names in capitals are constants of a compiled kernel.
@@ -31,6 +32,27 @@ def await_inputs(OVERLAP: tl.constexpr):
 
 
 @triton.jit
+def arrives_last(counter, programs):
+    """Whether the others of `programs` that count here have stored all they had to, which `.cg` loads then see (the L1
+    cache is one multiprocessor's own). The counter is 0 again for the next kernel, which does not touch it before its
+    wait."""
+    tl.debug_barrier()  # until all threads of this program have stored
+    last = tl.atomic_add(counter, 1, sem="acq_rel") == programs - 1
+    if last:
+        tl.store(counter, 0)
+    return last
+
+
+@triton.jit
+def load_scales(scale, channels, real, SCALED: tl.constexpr):
+    """What products with int8 weights are multiplied with, and 1 for other weights."""
+    if SCALED:
+        return tl.load(scale + channels, mask=real, other=0)
+    else:
+        return tl.full(channels.shape, 1, tl.float32)
+
+
+@triton.jit
 def load_halves(left, distance, mask):
     return tl.load(left, mask=mask, other=0), tl.load(left + distance, mask=mask, other=0)
 
@@ -48,19 +70,26 @@ def rotate(left, right, cos, sin):
 
 
 @triton.jit
-def multiply(inputs, tile, MATRIX: tl.constexpr):
-    """Inputs [R, WIDTH] times tile [OUTPUTS, WIDTH] -> [R, OUTPUTS], for several rows on matrix units."""
-    if MATRIX:
-        return tl.dot(inputs, tile.to(inputs.dtype).T, input_precision="ieee")
-    return tl.sum(inputs.to(tl.float32)[:, None, :] * tile.to(tl.float32)[None, :, :], 2)
+def row_columns(WIDTH: tl.constexpr):
+    """Columns of a matrix for a single row. A thread takes 8 at a time of int8 weights as well, so that they need not
+    change places to meet the numbers they are multiplied with."""
+    return tl.max_contiguous(tl.arange(0, WIDTH), 8)
 
 
 @triton.jit
-def normalise(inputs, norm, columns, inside):
-    """Inputs [R, WIDTH] times the weights of a norm, and their sums of squares [R]; the root comes at the end."""
+def multiply(inputs, tile, MATRIX: tl.constexpr):
+    """Inputs [R, WIDTH] times tile [OUTPUTS, WIDTH] -> [R, OUTPUTS], on matrix units unless R is 1."""
+    if MATRIX:
+        return tl.dot(inputs, tile.to(inputs.dtype).T, input_precision="ieee")
+    else:
+        return tl.sum(inputs.to(tl.float32) * tile.to(tl.float32), 1)[None, :]
+
+
+@triton.jit
+def normalise(inputs, gains):
+    """Inputs [R, WIDTH] times a norm's weights [WIDTH], and their sums of squares [R]; the root comes at the end."""
     wide = inputs.to(tl.float32)
-    scaled = wide * tl.load(norm + columns, mask=inside, other=0).to(tl.float32)[None, :]
-    return scaled.to(inputs.dtype), tl.sum(wide * wide, 1)
+    return (wide * gains.to(tl.float32)[None, :]).to(inputs.dtype), tl.sum(wide * wide, 1)
 
 
 @triton.jit(do_not_specialize=["B"])
@@ -107,10 +136,17 @@ def project(
         weight, scale, first, outputs, offset = weight_1, scale_1, (block - blocks_0) * OUTPUTS, F_1, F_0
     channels = first + tl.arange(0, OUTPUTS)
     real = channels < outputs
-    batch, columns = tl.arange(0, R), tl.arange(0, WIDTH)
+    batch, columns = tl.arange(0, R), tl.arange(0, WIDTH) if R > 1 else row_columns(WIDTH)
     there = batch < B
+    targets = batch[:, None] * (F_0 + F_1 + F_2) + offset + channels[None, :]
+    mask = there[:, None] & real[None, :]
     places = weight + channels[:, None].to(tl.int64) * D + columns[None, :]
     tile = tl.load(places, mask=real[:, None] & (columns < D)[None, :], other=0)
+    scales = load_scales(scale, channels, real, SCALED)
+    if NORM:
+        gains = tl.load(norm + columns, mask=columns < D, other=0)
+    if RESIDUAL:  # was made before what led to `rows`, so two kernels ago at the latest
+        before = tl.load(residual + targets, mask=mask, other=0)
     sums = tl.zeros((R, OUTPUTS), tl.float32)
     squares = tl.zeros((R,), tl.float32)
     await_inputs(OVERLAP)
@@ -118,20 +154,18 @@ def project(
         inside = start + columns < D
         sources = rows + batch[:, None] * row_stride + start + columns[None, :]
         inputs = tl.load(sources, mask=there[:, None] & inside[None, :], other=0)
+        ahead = start + WIDTH + columns
         if NORM:
-            inputs, more = normalise(inputs, norm, start + columns, inside)
+            inputs, more = normalise(inputs, gains)
             squares += more
+            gains = tl.load(norm + ahead, mask=ahead < D, other=0)
         sums += multiply(inputs, tile, R > 1)
-        ahead = start + WIDTH
-        tile = tl.load(places + ahead, mask=real[:, None] & (ahead + columns < D)[None, :], other=0)
+        tile = tl.load(places + start + WIDTH, mask=real[:, None] & (ahead < D)[None, :], other=0)
+    sums *= scales[None, :]
     if NORM:
         sums *= tl.rsqrt(squares / D + eps)[:, None]
-    if SCALED:
-        sums *= tl.load(scale + channels, mask=real, other=0)[None, :]
-    targets = batch[:, None] * (F_0 + F_1 + F_2) + offset + channels[None, :]
-    mask = there[:, None] & real[None, :]
     if RESIDUAL:
-        sums += tl.load(residual + targets, mask=mask, other=0).to(tl.float32)
+        sums += before.to(tl.float32)
     tl.store(out + targets, sums.to(out.dtype.element_ty), mask=mask)
 
 
@@ -144,6 +178,8 @@ def attend_heads(
     frequencies,  # [head / 2] float32
     part,  # [B, H, splits, head] float32
     weights,  # [B, H, splits, 2] float32: each split's highest score, and its sum of exponentials
+    arrivals,  # [B * H] int32, zeros
+    out,  # [B, H * head]: context
     capacity,
     scale,
     H: tl.constexpr,
@@ -151,11 +187,12 @@ def attend_heads(
     HEAD: tl.constexpr,
     HALF: tl.constexpr,
     SPLIT: tl.constexpr,
+    SPLITS: tl.constexpr,
     BLOCK: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
     """Multi-head attention of one head over `SPLIT` tokens of the cache. The split that the new token belongs to
-    rotates its key, adds it, and writes key and value into the cache."""
+    rotates its key, adds it, and writes key and value into the cache; the one that is last joins all."""
     head, split, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     position = tl.load(positions + row)
     first = split * SPLIT
@@ -201,42 +238,34 @@ def attend_heads(
         ahead = (tokens < end)[:, None] & real[None, :]
         key_left, key_right = load_halves(keys + places, HEAD // 2, ahead)
         value_left, value_right = load_halves(values + places, HEAD // 2, ahead)
-    place = (row * H + head) * tl.num_programs(1) + split
+    each = row * H + head
+    place = each * tl.num_programs(1) + split
     tl.store(weights + place * 2, highest)
     tl.store(weights + place * 2 + 1, total)
     store_halves(part + place * HEAD + half, HEAD // 2, context_left, context_right, real)
+    used = position // SPLIT + 1
+    if arrives_last(arrivals + each, used):
+        columns = tl.arange(0, 2 * HALF)
+        context = _join(part, weights, each, tl.num_programs(1), used, columns, columns < HEAD, HEAD, SPLITS)
+        tl.store(out + each * HEAD + columns, context.to(out.dtype.element_ty), mask=columns < HEAD)
 
 
 @triton.jit
-def _gather(part, weights, place, splits, used, columns, real, WIDTH: tl.constexpr, SPLITS: tl.constexpr):
+def _join(part, weights, place, splits, used, columns, real, WIDTH: tl.constexpr, SPLITS: tl.constexpr):
     """Softmax context of one head from that of its splits."""
     each = tl.arange(0, SPLITS)
     there = each < used
-    highest = tl.load(weights + (place * splits + each) * 2, mask=there, other=LOWEST)
-    totals = tl.load(weights + (place * splits + each) * 2 + 1, mask=there, other=0)
-    shares = tl.exp(highest - tl.max(highest))
-    shares = tl.where(there, shares, 0.0)
+    own = weights + (place * splits + each) * 2
+    highest = tl.load(own, mask=there, other=LOWEST, cache_modifier=".cg")
+    totals = tl.load(own + 1, mask=there, other=0, cache_modifier=".cg")
     contexts = tl.load(
         part + (place * splits + each[:, None]) * WIDTH + columns[None, :],
         mask=there[:, None] & real[None, :],
         other=0,
+        cache_modifier=".cg",
     )
+    shares = tl.where(there, tl.exp(highest - tl.max(highest)), 0.0)
     return tl.sum(contexts * shares[:, None], 0) / tl.sum(totals * shares)
-
-
-@triton.jit
-def join_splits(
-    part, weights, positions, out, H: tl.constexpr, HEAD: tl.constexpr, WIDE: tl.constexpr, splits,
-    SPLIT: tl.constexpr, SPLITS: tl.constexpr, OVERLAP: tl.constexpr,
-):  # fmt: skip
-    """The splits of `attend_heads` -> context [B, H * head]."""
-    head, row = tl.program_id(0), tl.program_id(1)
-    used = tl.load(positions + row) // SPLIT + 1
-    columns = tl.arange(0, WIDE)
-    real = columns < HEAD
-    await_inputs(OVERLAP)
-    context = _gather(part, weights, row * H + head, splits, used, columns, real, HEAD, SPLITS)
-    tl.store(out + (row * H + head) * HEAD + columns, context.to(out.dtype.element_ty), mask=real)
 
 
 @triton.jit
@@ -272,18 +301,17 @@ def absorb(
     if head == H:
         if block == 0:
             own = projected + row * stride + latent_at
-            await_inputs(OVERLAP)
             position = tl.load(positions + row)
             place = row.to(tl.int64) * capacity + position
-            columns = tl.arange(0, L_WIDE)
-            latent = tl.load(own + columns, mask=columns < L, other=0).to(tl.float32)
-            latent *= tl.rsqrt(tl.sum(latent * latent) / L + eps)
-            latent *= tl.load(norm + columns, mask=columns < L, other=0).to(tl.float32)
-            tl.store(latents + place * L + columns, latent.to(latents.dtype.element_ty), mask=columns < L)
-            half = tl.arange(0, R_HALF)
+            columns, half = tl.arange(0, L_WIDE), tl.arange(0, R_HALF)
+            gains = tl.load(norm + columns, mask=columns < L, other=0).to(tl.float32)
             real = half < R // 2
             angles = position.to(tl.float32) * tl.load(frequencies + half, mask=real, other=0)
             cos, sin = tl.cos(angles), tl.sin(angles)
+            await_inputs(OVERLAP)
+            latent = tl.load(own + columns, mask=columns < L, other=0).to(tl.float32)
+            latent *= tl.rsqrt(tl.sum(latent * latent) / L + eps) * gains
+            tl.store(latents + place * L + columns, latent.to(latents.dtype.element_ty), mask=columns < L)
             left, right = rotate(*load_halves(own + L + 2 * half, 1, real), cos, sin)
             store_halves(ropes + place * R + half, R // 2, left, right, real)
     else:
@@ -331,14 +359,14 @@ def attend_latents(
     first = split * SPLIT
     if first > position:
         return
-    await_inputs(OVERLAP)
     columns, half = tl.arange(0, L_WIDE), tl.arange(0, R_HALF)
     real, inside, rotated = heads < H, columns < L, half < R // 2
+    angles = position.to(tl.float32) * tl.load(frequencies + half, mask=rotated, other=0)
+    cos, sin = tl.cos(angles)[None, :], tl.sin(angles)[None, :]
+    await_inputs(OVERLAP)
     query = tl.load(
         queries + (row * H + heads[:, None]) * L + columns[None, :], mask=real[:, None] & inside[None, :], other=0
     )
-    angles = position.to(tl.float32) * tl.load(frequencies + half, mask=rotated, other=0)
-    cos, sin = tl.cos(angles)[None, :], tl.sin(angles)[None, :]
     pairs = projected + row * stride + heads[:, None] * (NOPE + R) + NOPE + 2 * half[None, :]
     query_left, query_right = rotate(*load_halves(pairs, 1, real[:, None] & rotated[None, :]), cos, sin)
     query_left, query_right = query_left.to(ropes.dtype.element_ty), query_right.to(ropes.dtype.element_ty)
@@ -398,31 +426,21 @@ def expand(
         other=0,
     )
     await_inputs(OVERLAP)
-    context = _gather(part, weights, row * H + head, splits, used, columns, inside, L, SPLITS)
+    context = _join(part, weights, row * H + head, splits, used, columns, inside, L, SPLITS)
     moved = tl.sum(tile.to(tl.float32) * context[None, :], 1)
     tl.store(out + (row * H + head) * VALUE + numbers, moved.to(out.dtype.element_ty), mask=numbers < VALUE)
 
 
 @triton.jit
-def choose_experts(
-    logits,  # [B, E] float32, of the router
-    bias,  # [E] float32
-    experts,  # [B, K] int32
-    weights,  # [B, K] float32
-    scaling,
-    E: tl.constexpr,
-    K: tl.constexpr,
-    E_WIDE: tl.constexpr,
-    SIGMOID: tl.constexpr,
-    BIASED: tl.constexpr,
-    NORMALISE: tl.constexpr,
-    OVERLAP: tl.constexpr,
-):
-    """The K best experts of a row, by rank, which is how many are better, and their weights."""
-    row, each = tl.program_id(0), tl.arange(0, E_WIDE)
+def _choose(
+    logits, bias, experts, weights, scaling,
+    E: tl.constexpr, K: tl.constexpr, E_WIDE: tl.constexpr,
+    SIGMOID: tl.constexpr, BIASED: tl.constexpr, NORMALISE: tl.constexpr,
+):  # fmt: skip
+    """The K best experts of one row, by rank, which is how many are better, and their weights."""
+    each = tl.arange(0, E_WIDE)
     real = each < E
-    await_inputs(OVERLAP)
-    scores = tl.load(logits + row * E + each, mask=real, other=0)
+    scores = tl.load(logits + each, mask=real, other=0, cache_modifier=".cg")
     if SIGMOID:
         scores = tl.sigmoid(scores)
     else:
@@ -440,37 +458,89 @@ def choose_experts(
     chosen = rank < K
     if NORMALISE:
         scores /= tl.sum(tl.where(chosen, scores, 0.0)) + 1e-20
-    tl.store(experts + row * K + rank, each, mask=chosen)
-    tl.store(weights + row * K + rank, scores * scaling, mask=chosen)
+    tl.store(experts + rank, each, mask=chosen)
+    tl.store(weights + rank, scores * scaling, mask=chosen)
 
 
-@triton.jit(do_not_specialize=["PAIRS"])
-def group_pairs(
-    experts,  # [B * K] int32: pair p is the choice p % K of row p // K
-    order,  # [B * K] int32: pairs by expert
-    starts,  # [E + 1] int32: where in `order` the pairs of each expert begin
-    PAIRS,
+@triton.jit
+def route(
+    row,  # [D]
+    norm,  # [D]
+    weight,  # [E, D]
+    bias,  # [E] float32
+    logits,  # [E] float32
+    experts,  # [K] int32
+    weights,  # [K] float32
+    arrivals,  # [1] int32, zero
+    eps,
+    scaling,
+    D: tl.constexpr,
     E: tl.constexpr,
+    K: tl.constexpr,
     E_WIDE: tl.constexpr,
-    PAIRS_WIDE: tl.constexpr,
+    SIGMOID: tl.constexpr,
+    BIASED: tl.constexpr,
+    NORMALISE: tl.constexpr,
+    OUTPUTS: tl.constexpr,
+    WIDTH: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
-    """Who chose which expert, so that an expert's weights are read once for all of them."""
-    pairs, each = tl.arange(0, PAIRS_WIDE), tl.arange(0, E_WIDE)
+    """RMS norm, router and the choice of experts for a single row."""
+    channels, columns = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), row_columns(WIDTH)
+    real, inside = channels < E, columns < D
+    places = weight + channels[:, None] * D + columns[None, :]
+    tile = tl.load(places, mask=real[:, None] & inside[None, :], other=0)
+    gains = tl.load(norm + columns, mask=inside, other=0)
     await_inputs(OVERLAP)
-    chosen = tl.load(experts + pairs, mask=pairs < PAIRS, other=E)
-    ranked = tl.sort(chosen * PAIRS_WIDE + pairs) % PAIRS_WIDE
-    tl.store(order + pairs, ranked, mask=pairs < PAIRS)
-    before = tl.sum((chosen[None, :] < each[:, None]).to(tl.int32), 1)
-    tl.store(starts + each, before, mask=each <= E)
+    inputs, squares = normalise(tl.load(row + columns[None, :], mask=inside[None, :], other=0), gains)
+    sums = tl.sum(inputs.to(tl.float32) * tile.to(tl.float32), 1)
+    tl.store(logits + channels, sums * tl.rsqrt(tl.sum(squares) / D + eps), mask=real)
+    if arrives_last(arrivals, tl.num_programs(0)):
+        _choose(logits, bias, experts, weights, scaling, E, K, E_WIDE, SIGMOID, BIASED, NORMALISE)
+
+
+@triton.jit(do_not_specialize=["B"])
+def choose_experts(
+    logits,  # [B, E] float32, of the router
+    bias,  # [E] float32
+    experts,  # [B * K] int32: pair p is the choice p % K of row p // K
+    weights,  # [B * K] float32
+    order,  # [B * K] int32: pairs by expert
+    starts,  # [E + 1] int32: where in `order` the pairs of each expert begin
+    arrivals,  # [1] int32, zero
+    scaling,
+    B,
+    E: tl.constexpr,
+    K: tl.constexpr,
+    E_WIDE: tl.constexpr,
+    PAIRS_WIDE: tl.constexpr,
+    SIGMOID: tl.constexpr,
+    BIASED: tl.constexpr,
+    NORMALISE: tl.constexpr,
+    OVERLAP: tl.constexpr,
+):
+    """The experts of each row, and who chose which, so that an expert's weights are read once for all of them."""
+    row = tl.program_id(0)
+    await_inputs(OVERLAP)
+    _choose(
+        logits + row * E, bias, experts + row * K, weights + row * K, scaling,
+        E, K, E_WIDE, SIGMOID, BIASED, NORMALISE,
+    )  # fmt: skip
+    if arrives_last(arrivals, B):
+        pairs, each = tl.arange(0, PAIRS_WIDE), tl.arange(0, E_WIDE)
+        chosen = tl.load(experts + pairs, mask=pairs < B * K, other=E, cache_modifier=".cg")
+        tl.store(order + pairs, tl.sort(chosen * PAIRS_WIDE + pairs) % PAIRS_WIDE, mask=pairs < B * K)
+        before = tl.sum((chosen[None, :] < each[:, None]).to(tl.int32), 1)
+        tl.store(starts + each, before, mask=each < E)
+        tl.store(starts + E, B * K)
 
 
 @triton.jit(do_not_specialize=["B"])
 def multiply_groups(
     rows,  # ENTER: [B, D], else one row per pair and part as in `out`
     norm,  # ENTER: [D]
-    order,  # [B * K] int32, as `group_pairs` leaves it; unread where B is 1
-    groups,  # [E + 1] int32: where pairs of experts begin; where B is 1, [K] the chosen experts
+    order,  # [B * K] int32, as `choose_experts` leaves it
+    starts,  # [E + 1] int32
     weights,  # [E, F or 2 F, D]
     scales,  # [E, F or 2 F] float32, where weights are int8
     shared,  # ENTER: [2 N F, D], gates before ups; else [F, N D]
@@ -480,7 +550,7 @@ def multiply_groups(
     B,
     D: tl.constexpr,
     F: tl.constexpr,
-    GROUPS: tl.constexpr,
+    E: tl.constexpr,
     K: tl.constexpr,
     N: tl.constexpr,
     ENTER: tl.constexpr,
@@ -496,27 +566,25 @@ def multiply_groups(
     channels, columns = block * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, WIDTH)
     real = channels < F
     await_inputs(OVERLAP)
-    if group < GROUPS:
-        if R == 1:
-            first, last, expert = group, group + 1, tl.load(groups + group).to(tl.int64)
-        else:
-            first, last = tl.load(groups + group), tl.load(groups + group + 1)
-            expert = group.to(tl.int64)
-        expert *= (1 + ENTER) * F
+    if group < E:
+        first, last = tl.load(starts + group), tl.load(starts + group + 1)
+        expert = group.to(tl.int64) * (1 + ENTER) * F
         matrix, scale, stride, up = weights + expert * D, scales + expert, D, F
     else:
-        part = group - GROUPS
+        part = group - E
         first = B * K + part * B
         last = first + B
         if ENTER:
             matrix, scale, stride, up = shared + part.to(tl.int64) * F * D, shared_scales + part * F, D, N * F
         else:
             matrix, scale, stride, up = shared + part.to(tl.int64) * D, shared_scales, N * D, F
+    own_scales = load_scales(scale, channels, real, SCALED)
+    up_scales = load_scales(scale + up, channels, real, SCALED and ENTER)
     for start in range(first, last, R):
         members = start + tl.arange(0, R)
         there = members < last
         pairs = members
-        if R > 1 and K > 0:
+        if K > 0:
             pairs = tl.where(
                 members < B * K, tl.load(order + members, mask=there & (members < B * K), other=0), members
             )
@@ -535,19 +603,16 @@ def multiply_groups(
             inputs = tl.load(inputs, mask=there[:, None] & inside[None, :], other=0)
             if ENTER:
                 gate, raised = load_halves(places, up * D, mask)
-                inputs, more = normalise(inputs, norm, at + columns, inside)
+                inputs, more = normalise(inputs, tl.load(norm + at + columns, mask=inside, other=0))
                 squares += more
-                sums += multiply(inputs, gate, R > 1)
-                ups += multiply(inputs, raised, R > 1)
+                sums += multiply(inputs, gate, True)
+                ups += multiply(inputs, raised, True)
             else:
-                sums += multiply(inputs, tl.load(places, mask=mask, other=0), R > 1)
-        if SCALED:
-            sums *= tl.load(scale + channels, mask=real, other=0)[None, :]
+                sums += multiply(inputs, tl.load(places, mask=mask, other=0), True)
+        sums *= own_scales[None, :]
         if ENTER:
-            factor = tl.rsqrt(squares / D + eps)[:, None]
-            sums, ups = sums * factor, ups * factor
-            if SCALED:
-                ups *= tl.load(scale + up + channels, mask=real, other=0)[None, :]
+            root = tl.rsqrt(squares / D + eps)[:, None]
+            sums, ups = sums * root, ups * root * up_scales[None, :]
             sums *= tl.sigmoid(sums) * ups
         targets = out + pairs[:, None] * F + channels[None, :]
         tl.store(targets, sums.to(out.dtype.element_ty), mask=there[:, None] & real[None, :])
@@ -580,26 +645,61 @@ def join_experts(
 
 
 @triton.jit
-def _load_down(
-    experts, weights, down, down_scale, shared, shared_scale, channels, columns, mask,
-    SLOT: tl.constexpr, D: tl.constexpr, I: tl.constexpr, K: tl.constexpr, N: tl.constexpr, SCALED: tl.constexpr,  # noqa: E741
-):  # fmt: skip
-    """A slot's part [OUTPUTS, WIDTH] of its matrix, and what its products are multiplied with [OUTPUTS]."""
-    if SLOT < K:
-        expert = tl.load(experts + SLOT).to(tl.int64)
-        factor = tl.load(weights + SLOT) + tl.zeros_like(channels).to(tl.float32)
-        matrix, scale, stride = down + expert * D * I, down_scale + expert * D, I
+def _load_gate_up(weight, scale, first, ups, channels, columns, real, mask, D: tl.constexpr, SCALED: tl.constexpr):
+    """Rows of a gate projection from `first` on, those of the up projection `ups` further, and the scales of both."""
+    gate, up = load_halves(weight + (first + channels[:, None]) * D + columns[None, :], ups * D, mask)
+    scale += first
+    return gate, up, load_scales(scale, channels, real, SCALED), load_scales(scale + ups, channels, real, SCALED)
+
+
+@triton.jit
+def enter_experts(
+    row,  # [D]
+    norm,  # [D]
+    experts,  # [K] int32
+    gate_up,  # [E, 2 I, D]
+    gate_up_scale,  # [E, 2 I] float32, where weights are int8
+    shared,  # [2 N I, D], gates before ups
+    shared_scale,
+    inner,  # [N + K, I]
+    eps,
+    D: tl.constexpr,
+    I: tl.constexpr,  # noqa: E741
+    N: tl.constexpr,
+    SCALED: tl.constexpr,
+    OUTPUTS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    OVERLAP: tl.constexpr,
+):
+    """RMS norm, gate and up projections, and SwiGLU of a single row: `OUTPUTS` channels of one of N parts of the shared
+    experts, or of a chosen one. The shared ones come first, as they need not wait for the choice."""
+    block, slot = tl.program_id(0), tl.program_id(1)
+    channels, columns = block * OUTPUTS + tl.arange(0, OUTPUTS), row_columns(WIDTH)
+    real, inside = channels < I, columns < D
+    mask = real[:, None] & inside[None, :]
+    gains = tl.load(norm + columns, mask=inside, other=0)
+    if slot < N:
+        gate, up, gate_scales, up_scales = _load_gate_up(
+            shared, shared_scale, slot.to(tl.int64) * I, N * I, channels, columns, real, mask, D, SCALED
+        )
+        await_inputs(OVERLAP)
     else:
-        factor = tl.zeros_like(channels).to(tl.float32) + 1
-        matrix, scale, stride = shared + (SLOT - K) * I, shared_scale, N * I
-    if SCALED:
-        factor *= tl.load(scale + channels, mask=channels < D, other=0)
-    return tl.load(matrix + channels[:, None] * stride + columns[None, :], mask=mask, other=0), factor
+        await_inputs(OVERLAP)
+        expert = tl.load(experts + slot - N).to(tl.int64)
+        gate, up, gate_scales, up_scales = _load_gate_up(
+            gate_up, gate_up_scale, expert * 2 * I, I, channels, columns, real, mask, D, SCALED
+        )
+    inputs, squares = normalise(tl.load(row + columns[None, :], mask=inside[None, :], other=0), gains)
+    wide, root = inputs.to(tl.float32), tl.rsqrt(tl.sum(squares) / D + eps)
+    gates = tl.sum(wide * gate.to(tl.float32), 1) * root * gate_scales
+    ups = tl.sum(wide * up.to(tl.float32), 1) * root * up_scales
+    out = gates * tl.sigmoid(gates) * ups
+    tl.store(inner + slot * I + channels, out.to(inner.dtype.element_ty), mask=real)
 
 
 @triton.jit
 def leave_experts(
-    inner,  # [K + N, I]
+    inner,  # [N + K, I], as `enter_experts` leaves it
     experts,  # [K] int32
     weights,  # [K] float32
     down,  # [E, D, I]
@@ -613,27 +713,31 @@ def leave_experts(
     K: tl.constexpr,
     N: tl.constexpr,
     SCALED: tl.constexpr,
+    SLOTS: tl.constexpr,
     OUTPUTS: tl.constexpr,
     WIDTH: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
-    """`multiply_groups` and `join_experts` in one, for a single row."""
-    channels, columns = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, WIDTH)
-    inside = columns < I
-    mask = (channels < D)[:, None] & inside[None, :]
-    # the choice was made two kernels ago, so this may come before the wait
-    tile, factor = _load_down(
-        experts, weights, down, down_scale, shared, shared_scale, channels, columns, mask, 0, D, I, K, N, SCALED
-    )
+    """Down projections of a single row, summed with their weights and the residual stream: `OUTPUTS` channels of all
+    parts of the shared experts and of all chosen ones, for which there is room for `SLOTS`."""
+    channels, columns = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), row_columns(WIDTH)
+    slots = tl.arange(0, SLOTS)
+    real, common, chosen = channels < D, slots < N, (slots >= N) & (slots < N + K)
+    mask = real[None, :, None] & (columns < I)[None, None, :]
+    # the choice was made two kernels ago, so all of this may come before the wait
+    expert = tl.load(experts + slots - N, mask=chosen, other=0).to(tl.int64)
+    factors = tl.load(weights + slots - N, mask=chosen, other=1)[:, None]
+    places = (expert * D * I)[:, None, None] + (channels[None, :, None] * I + columns[None, None, :])
+    tile = tl.load(down + places, mask=chosen[:, None, None] & mask, other=0)
+    places = channels[None, :, None] * (N * I) + slots[:, None, None] * I + columns[None, None, :]
+    tile += tl.load(shared + places, mask=common[:, None, None] & mask, other=0)
+    if SCALED:
+        places = (expert * D)[:, None] + channels[None, :]
+        scales = tl.load(down_scale + places, mask=chosen[:, None] & real[None, :], other=0)
+        factors *= scales + tl.load(shared_scale + channels[None, :], mask=common[:, None] & real[None, :], other=0)
+    total = tl.load(residual + channels, mask=real, other=0).to(tl.float32)
     await_inputs(OVERLAP)
-    sums = tl.zeros((OUTPUTS, WIDTH), tl.float32)
-    for slot in tl.static_range(K + N):
-        inputs = tl.load(inner + slot * I + columns, mask=inside, other=0).to(tl.float32)
-        sums += tile.to(tl.float32) * inputs[None, :] * factor[:, None]
-        if slot + 1 < K + N:
-            tile, factor = _load_down(
-                experts, weights, down, down_scale, shared, shared_scale, channels, columns, mask,
-                slot + 1, D, I, K, N, SCALED,
-            )  # fmt: skip
-    total = tl.sum(sums, 1) + tl.load(residual + channels, mask=channels < D, other=0).to(tl.float32)
-    tl.store(out + channels, total.to(out.dtype.element_ty), mask=channels < D)
+    mask = (common | chosen)[:, None, None] & (columns < I)[None, None, :]
+    inputs = tl.load(inner + slots[:, None, None] * I + columns[None, None, :], mask=mask, other=0)
+    total += tl.sum(tl.sum(inputs.to(tl.float32) * tile.to(tl.float32), 2) * factors, 0)
+    tl.store(out + channels, total.to(out.dtype.element_ty), mask=real)

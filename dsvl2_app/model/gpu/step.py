@@ -5,6 +5,7 @@ Gives what the layers' own forward gives, to rounding. B rows that decode, D dec
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm
 from dsvl2_app.model.decoder import Decoder, DecoderLayer
-from dsvl2_app.model.experts import MLP, MixtureOfExperts, Router
+from dsvl2_app.model.experts import MLP, Router
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import rotary_frequencies
 
-NUMBERS = 5120  # of weights, at most, that a program holds at once for a single row
+# Bytes of weights, at most, that a program of each kernel holds at once for a single row, which has to be one output's.
+# These and the numbers of warps in `cut_one` are what was fastest on an H200 for tiny, small and base together.
+HELD = {"project": 10_240, "route": 2_560, "enter_experts": 16_384, "leave_experts": 16_384}
 MATRIX_ROWS = 16  # the least that matrix units take; also heads of latent attention in a program
 MATRIX_OUTPUTS, MATRIX_WIDTH, MATRIX_WARPS = 32, 128, 2  # of a program with several rows
 INNER = 2048  # width of an expert, and of the parts that a dense layer is cut into, at most
@@ -43,6 +46,40 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> tuple[bool, int]
     return overlap, block // 2 if dtype == torch.float32 else block
 
 
+@dataclass(frozen=True, slots=True)
+class FeedForward:
+    """The weights of a layer's second half; a dense layer is one shared expert and none to choose from."""
+
+    norm: RMSNorm
+    router: Router | None
+    enter: tuple[Tensor, ...]  # gate and up: the stack of routed experts, its scale, and the same of shared ones
+    leave: tuple[Tensor, ...]  # down, likewise
+    inner: int  # width of an expert
+    active: int
+    parts: int  # of that width, of the shared ones
+
+    @classmethod
+    def of(cls, layer: DecoderLayer) -> FeedForward:
+        block = layer.mlp
+        if isinstance(block, MLP):
+            router, routed, shared, active, (inner, parts) = None, block, block, 0, cut(block.down.in_features)
+        else:
+            router, routed, shared = block.router, block.experts, block.shared_experts or block.experts
+            active, inner = router.active, routed.down.shape[2]
+            parts = 0 if block.shared_experts is None else shared.down.in_features // inner
+        enter, leave = ((*_find(routed, name), *_find(shared, name)) for name in ("gate_up", "down"))
+        return cls(layer.post_attention_layernorm, router, enter, leave, inner, active, parts)
+
+    @property
+    def slots(self) -> int:
+        """Experts that a row passes through."""
+        return self.active + self.parts
+
+    @property
+    def scaled(self) -> bool:
+        return self.leave[0].dtype == torch.int8
+
+
 class FusedStep:
     """Tokens and positions [B] -> logits [B, vocabulary], for caches that are rows of `buffers` (see `decode`)."""
 
@@ -56,7 +93,9 @@ class FusedStep:
         self.splits = -(-length // self.split)
         device = lm_head.weight.device
         self.overlap, self.block = choose_kernels(device, decoder.embed_tokens.weight.dtype)
-        self.nobody = torch.zeros(1, dtype=torch.int32, device=device)  # stands in for a choice that nobody makes
+        # programs of a kernel that have arrived, for each row and head
+        heads = decoder.layers[0].self_attn.o_proj.in_features // decoder.rotary_width
+        self.arrivals = torch.zeros(len(buffers[0][0]) * heads, dtype=torch.int32, device=device)
         self.frequencies = rotary_frequencies(decoder.rotary_width, decoder.rotary_theta, device)
 
     def _launch(self, name: str, grid: tuple[int, ...], *tensors: Any, **constants: Any) -> None:
@@ -75,7 +114,8 @@ class FusedStep:
         attend = self._attend_heads if isinstance(attention, MultiHeadAttention) else self._attend_latents
         context = attend(attention, layer.input_layernorm, hidden, positions, buffers)
         hidden = self._project(context, attention.o_proj, residual=hidden)
-        return self._feed_forward(layer.mlp, layer.post_attention_layernorm, hidden)
+        feed = self._feed_one if len(hidden) == 1 else self._feed_rows
+        return feed(FeedForward.of(layer), hidden)
 
     def _project(
         self,
@@ -92,7 +132,7 @@ class FusedStep:
         weights, scales = ([*given, given[0], given[0]][:3] for given in (weights, scales))
         scaled = scales[0] is not None
         batch, width = rows.shape[0], weights[0].shape[1]
-        shape = self._cut(batch, width)
+        shape = cut_rows(width) if batch > 1 else cut_one("project", width, weights[0])
         out = torch.empty(batch, sum(sizes), dtype=dtype or rows.dtype, device=rows.device)
         self._launch(
             "project",
@@ -130,28 +170,19 @@ class FusedStep:
         heads = attention.o_proj.in_features // head
         queries = self._project(hidden, attention.q_proj, attention.k_proj, attention.v_proj, norm=norm)
         part, weights = self._reserve_splits(hidden, heads, head)
+        context = torch.empty(batch, heads * head, dtype=hidden.dtype, device=hidden.device)
         self._launch(
             "attend_heads",
             (heads, self.splits, batch),
-            *(queries, keys, values, positions, self.frequencies, part, weights, keys.shape[2], attention.scale),
+            *(queries, keys, values, positions, self.frequencies, part, weights, self.arrivals, context),
+            *(keys.shape[2], attention.scale),
             H=heads,
             G=groups,
             HEAD=head,
             HALF=round_up(head // 2),
             SPLIT=self.split,
-            BLOCK=SPLIT,
-        )
-        context = torch.empty(batch, heads * head, dtype=hidden.dtype, device=hidden.device)
-        self._launch(
-            "join_splits",
-            (heads, batch),
-            *(part, weights, positions, context),
-            H=heads,
-            HEAD=head,
-            WIDE=round_up(head),
-            splits=self.splits,
-            SPLIT=self.split,
             SPLITS=round_up(self.splits),
+            BLOCK=SPLIT,
         )
         return context
 
@@ -236,66 +267,65 @@ class FusedStep:
             torch.empty(*place, 2, dtype=torch.float32, device=hidden.device),
         )
 
-    def _feed_forward(self, block: MLP | MixtureOfExperts, norm: RMSNorm, hidden: Tensor) -> Tensor:
-        """Hidden [B, D] plus the block's output; a dense layer is one shared expert and none to choose from."""
-        batch, width = hidden.shape
-        if isinstance(block, MLP):
-            routed = shared = block
-            weights, experts = hidden, self.nobody
-            active, inner_width, parts = 0, *cut(block.down.in_features)
-        else:
-            routed, shared = block.experts, block.shared_experts or block.experts
-            experts, weights = self._choose(block.router, norm, hidden)
-            active, inner_width = block.router.active, routed.down.shape[2]
-            parts = 0 if block.shared_experts is None else shared.down.in_features // inner_width
-        rows = batch * (active + parts)
-        gate_up, gate_up_scale = _find(routed, "gate_up")
-        down, down_scale = _find(routed, "down")
-        order, groups, count = experts, experts, active
-        if batch > 1 and active:
-            count = len(gate_up)
-            order, groups = self._group(experts, count)
-        inner = torch.empty(rows, inner_width, dtype=hidden.dtype, device=hidden.device)
-        constants = dict(B=batch, GROUPS=count, K=active, N=parts, SCALED=down.dtype == torch.int8)
-        constants["R"] = 1 if batch == 1 else MATRIX_ROWS
-        shape = self._cut(batch, width, matrices=2)
+    def _feed_one(self, block: FeedForward, hidden: Tensor) -> Tensor:
+        """Hidden [1, D] plus the block's output."""
+        width = hidden.shape[1]
+        experts, weights = self.arrivals, self.frequencies  # stand in for a choice that nobody makes
+        if block.router is not None:
+            experts, weights = self._route(block.router, block.norm, hidden)
+        middle = torch.empty(block.slots, block.inner, dtype=hidden.dtype, device=hidden.device)
+        out = torch.empty_like(hidden)
+        constants = dict(D=width, I=block.inner, N=block.parts, SCALED=block.scaled)
+        shape = cut_one("enter_experts", width, block.enter[0], matrices=2)
         self._launch(
-            "multiply_groups",
-            (-(-inner_width // shape["OUTPUTS"]), count + parts),
-            *(hidden, norm.weight, order, groups, gate_up, gate_up_scale, *_find(shared, "gate_up"), inner, norm.eps),
-            D=width,
-            F=inner_width,
-            ENTER=True,
+            "enter_experts",
+            (-(-block.inner // shape["OUTPUTS"]), block.slots),
+            *(hidden, block.norm.weight, experts, *block.enter, middle, block.norm.eps),
             **constants,
             **shape,
         )
-        out, shape = torch.empty_like(hidden), self._cut(batch, inner_width)
-        blocks = -(-width // shape["OUTPUTS"])
-        matrices = (down, down_scale, *_find(shared, "down"))
-        if batch == 1:
+        shape = cut_one("leave_experts", block.inner, block.leave[0], matrices=block.slots)
+        self._launch(
+            "leave_experts",
+            (-(-width // shape["OUTPUTS"]),),
+            *(middle, experts, weights, *block.leave, hidden, out),
+            K=block.active,
+            SLOTS=round_up(block.slots),
+            **constants,
+            **shape,
+        )
+        return out
+
+    def _feed_rows(self, block: FeedForward, hidden: Tensor) -> Tensor:
+        """Hidden [B, D] plus the block's output."""
+        batch, width = hidden.shape
+        count, order, starts, weights = 0, self.arrivals, self.arrivals, self.frequencies
+        if block.router is not None:
+            count = len(block.router.weight)
+            order, starts, weights = self._choose(block.router, block.norm, hidden)
+        rows, active, parts = batch * block.slots, block.active, block.parts
+        middle = torch.empty(rows, block.inner, dtype=hidden.dtype, device=hidden.device)
+        outputs = torch.empty(rows, width, dtype=hidden.dtype, device=hidden.device)
+        for entering, sources, matrices, targets in (
+            (True, hidden, block.enter, middle),
+            (False, middle, block.leave, outputs),
+        ):
             self._launch(
-                "leave_experts",
-                (blocks,),
-                *(inner, experts, weights, *matrices, hidden, out),
-                D=width,
-                I=inner_width,
+                "multiply_groups",
+                (-(-targets.shape[1] // MATRIX_OUTPUTS), count + parts),
+                *(sources, block.norm.weight, order, starts, *matrices, targets, block.norm.eps),
+                B=batch,
+                D=sources.shape[1],
+                F=targets.shape[1],
+                E=count,
                 K=active,
                 N=parts,
-                SCALED=down.dtype == torch.int8,
-                **shape,
+                ENTER=entering,
+                SCALED=block.scaled,
+                R=MATRIX_ROWS,
+                **cut_rows(sources.shape[1]),
             )
-            return out
-        outputs = torch.empty(rows, width, dtype=hidden.dtype, device=hidden.device)
-        self._launch(
-            "multiply_groups",
-            (blocks, count + parts),
-            *(inner, norm.weight, order, groups, *matrices, outputs, norm.eps),
-            D=inner_width,
-            F=width,
-            ENTER=False,
-            **constants,
-            **shape,
-        )
+        out = torch.empty_like(hidden)
         self._launch(
             "join_experts",
             (-(-width // JOINED), batch),
@@ -308,47 +338,66 @@ class FusedStep:
         )
         return out
 
-    def _group(self, experts: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Pairs [B * K] by expert, and where those of each expert begin [E + 1]."""
-        order = torch.empty(experts.numel(), dtype=torch.int32, device=experts.device)
-        starts = torch.empty(count + 1, dtype=torch.int32, device=experts.device)
+    def _route(self, router: Router, norm: RMSNorm, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Experts [K] int32 of a single row, and their weights [K] float32."""
+        width, count = hidden.shape[1], len(router.weight)
+        logits, weights = (hidden.new_empty(size, dtype=torch.float32) for size in (count, router.active))
+        experts = hidden.new_empty(router.active, dtype=torch.int32)
+        shape = cut_one("route", width, router.weight)
         self._launch(
-            "group_pairs",
-            (1,),
-            *(experts, order, starts),
-            E=count,
-            PAIRS=experts.numel(),
-            E_WIDE=round_up(count + 1),
-            PAIRS_WIDE=max(PAIRS, round_up(experts.numel())),
+            "route",
+            (-(-count // shape["OUTPUTS"]),),
+            *(hidden, norm.weight, router.weight, logits if router.bias is None else router.bias, logits),
+            *(experts, weights, self.arrivals, norm.eps, router.scaling),
+            D=width,
+            **_describe(router),
+            **shape,
         )
-        return order, starts
+        return experts, weights
 
-    @staticmethod
-    def _cut(batch: int, width: int, matrices: int = 1) -> dict[str, int]:
-        """Which part of matrices with inputs of `width` a program holds at once: a single row wants all of it."""
-        if batch > 1:
-            narrow = min(max(MATRIX_ROWS, round_up(width)), MATRIX_WIDTH)
-            return {"OUTPUTS": MATRIX_OUTPUTS, "WIDTH": narrow, "num_warps": MATRIX_WARPS}
-        return {"OUTPUTS": round_down(max(1, NUMBERS // width // matrices)), "WIDTH": round_up(width)}
-
-    def _choose(self, router: Router, norm: RMSNorm, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Experts [B, K] int32 and their weights [B, K] float32."""
-        batch, count = hidden.shape[0], router.weight.shape[0]
+    def _choose(self, router: Router, norm: RMSNorm, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs [B * K] of rows and experts, by expert; where those of each expert begin [E + 1]; and the weights of
+        pairs [B * K], by row."""
+        batch, count = len(hidden), len(router.weight)
+        pairs = batch * router.active
         logits = self._project(hidden, router.weight, norm=norm, dtype=torch.float32)
-        experts = torch.empty(batch, router.active, dtype=torch.int32, device=hidden.device)
-        weights = torch.empty(batch, router.active, dtype=torch.float32, device=hidden.device)
+        experts, order, starts = (hidden.new_empty(size, dtype=torch.int32) for size in (pairs, pairs, count + 1))
+        weights = hidden.new_empty(pairs, dtype=torch.float32)
         self._launch(
             "choose_experts",
             (batch,),
-            *(logits, logits if router.bias is None else router.bias, experts, weights, router.scaling),
-            E=count,
-            K=router.active,
-            E_WIDE=round_up(count),
-            SIGMOID=router.sigmoid,
-            BIASED=router.bias is not None,
-            NORMALISE=router.normalise,
+            *(logits, logits if router.bias is None else router.bias, experts, weights, order, starts, self.arrivals),
+            router.scaling,
+            B=batch,
+            PAIRS_WIDE=max(PAIRS, round_up(pairs)),
+            **_describe(router),
         )
-        return experts, weights
+        return order, starts, weights
+
+
+def _describe(router: Router) -> dict[str, Any]:
+    count = len(router.weight)
+    return dict(
+        E=count,
+        K=router.active,
+        E_WIDE=round_up(count),
+        SIGMOID=router.sigmoid,
+        BIASED=router.bias is not None,
+        NORMALISE=router.normalise,
+    )
+
+
+def cut_one(kernel: str, width: int, weight: Tensor, matrices: int = 1) -> dict[str, int]:
+    """How many outputs of so many matrices, with inputs of `width`, a program computes for a single row."""
+    outputs = round_down(max(1, HELD[kernel] // (weight.itemsize * width * matrices)))
+    warps = {"route": 8, "enter_experts": 2 if outputs == 1 else 4}.get(kernel, 4)
+    return {"OUTPUTS": outputs, "WIDTH": round_up(width), "num_warps": warps}
+
+
+def cut_rows(width: int) -> dict[str, int]:
+    """Which part of a matrix with inputs of `width` a program holds at once for several rows."""
+    narrow = min(max(MATRIX_ROWS, round_up(width)), MATRIX_WIDTH)
+    return {"OUTPUTS": MATRIX_OUTPUTS, "WIDTH": narrow, "num_warps": MATRIX_WARPS}
 
 
 def cut(inner: int) -> tuple[int, int]:
