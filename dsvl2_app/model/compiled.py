@@ -105,6 +105,16 @@ def is_built() -> bool:
     return bool(_functions)
 
 
+def has_panels() -> bool:
+    """Whether this processor multiplies bfloat16 in pairs and has no matrix units, which a library would use."""
+    return "attend_queries" in _functions
+
+
+def call(name: str, *arguments: Any) -> None:
+    """A function of kernels.c that several threads work on."""
+    _functions[name](*arguments, torch.get_num_threads())
+
+
 class Matrix(ctypes.Structure):
     """A weight [F, D] or a stack of them [E, F, D], and its scales; struct Matrix of matrices.h."""
 
@@ -183,8 +193,12 @@ def _declare(library: ctypes.CDLL) -> dict[str, Any]:
         "multiply_rows": (ctypes.POINTER(Matrix), number, *(pointer,) * 3, number, number, pointer, threads),
         # decoder, layers, B, embeds, positions, buffers, capacities, hidden
         "decode": (pointer, pointer, number, *(pointer,) * 5, threads),
+        # queries, keys, values, batch, heads, groups, T, S, causal, scale, out
+        "attend_queries": (*(pointer,) * 3, *(number,) * 6, ctypes.c_float, pointer, threads),
+        # tokens, gate_up, down, E, out
+        "run_experts": (pointer, *(ctypes.POINTER(Matrix),) * 2, number, pointer, threads),
     }
-    functions = {name: getattr(library, name) for name in arguments}
+    functions = {name: getattr(library, name) for name in arguments if hasattr(library, name)}
     for name, function in functions.items():
         function.restype, function.argtypes = None, arguments[name]
     return functions

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.attention.bias import causal_lower_right
 
 from dsvl2_app.model import compiled
+from dsvl2_app.model.cpu import prompt
 
 FEW_ROWS = 16  # up to here weights are read from memory longer than they are multiplied
 HEADS_AT_ONCE = 4  # of a tile, whose scores stay in caches
@@ -101,6 +102,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, s
     one without a word, so narrower values are padded for it.
     """
     new, total = queries.shape[2], keys.shape[2]
+    if mask is None and new > 1 and prompt.can_attend(queries):
+        return prompt.attend(queries, keys, values, scale, causal=True).transpose(1, 2)
     if keys.shape[1] != queries.shape[1]:
         groups = queries.shape[1] // keys.shape[1]
         keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
@@ -137,6 +140,8 @@ def attend_all(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     torch's fused kernel is slow in bfloat16 on a CPU. There matrix products with scores in bfloat16, for as many
     heads at once as caches hold, take less than half its time.
     """
+    if prompt.can_attend(queries):
+        return prompt.attend(queries, keys, values, queries.shape[-1] ** -0.5, causal=False)
     if not _is_bfloat16_on_cpu(queries):
         return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2)
     context = torch.empty_like(queries.transpose(1, 2), memory_format=torch.contiguous_format)

@@ -1,6 +1,9 @@
-/* What decode on a CPU needs, compiled: products of a few rows, and a whole step. See kernels.py and compiled.py. */
+/* What a CPU needs, compiled: products of a few rows, a whole step of decode, and, in queries.h and groups.h, a prompt.
+ * See kernels.py and compiled.py. */
 #include "attention.h"
 #include "experts.h"
+#include "groups.h"
+#include "queries.h"
 
 /* Pair p multiplies row p / share of `rows` with matrix experts[p] -> out [P, F]; without `experts` every row meets
  * matrix 0. */

@@ -1,0 +1,94 @@
+/* Many rows of activations: TALL rows times up to WIDEST columns stay in registers, multiplied in pairs of bfloat16.
+ *
+ * The left side is read where it lies, a pair of neighbouring inputs of a row at a time. The right side is a panel: for
+ * each of those pairs one to MOST_VECTORS vectors, a column to a lane. A weight is thus never reordered; what becomes a
+ * panel is tokens, or keys and values of a head.
+ */
+#pragma once
+#include "matrices.h"
+
+#define TALL 8 /* rows, and with MOST_VECTORS as many sums as there are registers for */
+#define MOST_VECTORS 3
+#define WIDEST (MOST_VECTORS * LANES)
+
+/* Processors with matrix units of their own are faster with a library that knows these. */
+#if HAS_PAIRS && !defined(__AMX_BF16__)
+#define HAS_PANELS 1
+
+typedef uint32_t Pair; /* two bfloat16, the first one low */
+typedef float Sums[TALL][WIDEST];
+
+/* Columns are cut into as few panels as can be, of about the same width: that of the next one, in vectors. */
+INLINE int panel_vectors(long columns) {
+    const long vectors = (columns + LANES - 1) / LANES, panels = (vectors + MOST_VECTORS - 1) / MOST_VECTORS;
+    return (int)((vectors + panels - 1) / panels);
+}
+
+/* Numbers in all panels of so many columns. */
+INLINE long count_padded(long columns) {
+    return (columns + LANES - 1) / LANES * LANES;
+}
+
+/* Two vectors as bfloat16, lane by lane. */
+INLINE __m512i pair_up(Floats first, Floats second) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+/* 2^x to five digits, more than a share in bfloat16 has. */
+INLINE __m512 power(__m512 x) {
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Floats rest = (Floats)_mm512_sub_ps(x, whole);
+    Floats sum = rest * 9.6181e-3f + 5.5504e-2f;
+    sum = sum * rest + 2.402265e-1f;
+    sum = sum * rest + 6.931472e-1f;
+    return _mm512_scalef_ps((__m512)(sum * rest + 1.0f), whole);
+}
+
+/* `vectors` is a constant where this is inlined. */
+INLINE void multiply_vectors(const char *const *rows, const Pair *panel, long pairs, const char *next, int vectors,
+                             Sums sums) {
+    __m512 found[TALL][MOST_VECTORS] = {};
+    for (long pair = 0; pair < pairs; pair++) {
+        __m512bh columns[MOST_VECTORS];
+        __builtin_prefetch(next + pair * TALL * sizeof(Pair));
+#pragma GCC unroll 3
+        for (int vector = 0; vector < vectors; vector++)
+            columns[vector] = (__m512bh)_mm512_loadu_si512(panel + (pair * vectors + vector) * LANES);
+#pragma GCC unroll 8
+        for (int row = 0; row < TALL; row++) {
+            const __m512bh both = (__m512bh)_mm512_set1_epi32(((const int32_t *)rows[row])[pair]);
+#pragma GCC unroll 3
+            for (int vector = 0; vector < vectors; vector++)
+                found[row][vector] = _mm512_dpbf16_ps(found[row][vector], both, columns[vector]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int row = 0; row < TALL; row++)
+#pragma GCC unroll 3
+        for (int vector = 0; vector < vectors; vector++)
+            _mm512_storeu_ps(sums[row] + vector * LANES, found[row][vector]);
+}
+
+/* sums[row] = row times the panel's columns. What lies at `next` is fetched meanwhile, TALL rows of it. */
+static void multiply_panel(const char *const *rows, const Pair *panel, long pairs, const char *next, int vectors,
+                           Sums sums) {
+    switch (vectors) {
+        case 1: multiply_vectors(rows, panel, pairs, next, 1, sums); break;
+        case 2: multiply_vectors(rows, panel, pairs, next, 2, sums); break;
+        case 3: multiply_vectors(rows, panel, pairs, next, 3, sums); break;
+    }
+}
+
+/* A panel whose columns are rows of memory, `count` of them; what is left of the last vector repeats the last one. */
+static void lay_rows(const char *const *rows, long count, long pairs, int vectors, Pair *panel) {
+    for (long column = 0; column < vectors * LANES; column++) {
+        const Pair *from = (const Pair *)rows[column < count ? column : count - 1];
+        for (long pair = 0; pair < pairs; pair++)
+            panel[pair * vectors * LANES + column] = from[pair];
+    }
+}
+#else
+#define HAS_PANELS 0
+#endif

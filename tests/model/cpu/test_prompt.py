@@ -1,0 +1,137 @@
+"""What a prompt needs compiled equals softmax attention and the layers' own experts, for every shape it may meet."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from dsvl2_app.model import compiled, kernels
+from dsvl2_app.model.cpu import prompt
+from dsvl2_app.model.experts import Experts
+
+pytestmark = pytest.mark.usefixtures("built_kernels", "panels")
+
+ROUNDING = 5e-3  # of bfloat16, as a norm
+
+
+@pytest.fixture
+def panels(built_kernels: None) -> None:
+    if not compiled.has_panels():
+        pytest.skip("this processor does not multiply bfloat16 in pairs, or has matrix units")
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(shape).bfloat16()
+
+
+def distance(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected).norm() / expected.norm())
+
+
+def attend_exactly(queries: Tensor, keys: Tensor, values: Tensor, scale: float, *, causal: bool) -> Tensor:
+    """[B, T, H, V] in float64."""
+    share = queries.shape[1] // keys.shape[1]
+    keys, values = (part.double().repeat_interleave(share, dim=1) for part in (keys, values))
+    scores = queries.double() @ keys.mT * scale
+    if causal:
+        new, total = scores.shape[-2:]
+        scores += torch.full((new, total), float("-inf")).triu(total - new + 1)
+    return (scores.softmax(-1) @ values).transpose(1, 2)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("heads", "groups", "new", "total", "width", "value"),
+    [
+        (3, 3, 729, 729, 72, 72),  # a tile
+        (4, 2, 17, 130, 64, 64),
+        (2, 2, 33, 33, 192, 128),  # latent attention, expanded
+        (2, 1, 2, 3, 10, 7),
+        (1, 1, 16, 16, 16, 16),
+        (5, 5, 47, 96, 128, 100),
+        (1, 1, 2, 49, 6, 1),
+    ],
+)
+def test_attention_of_many_queries(
+    heads: int, groups: int, new: int, total: int, width: int, value: int, causal: bool
+) -> None:
+    queries, keys, values = draw(2, heads, new, width), draw(2, groups, total, width), draw(2, groups, total, value)
+    with torch.inference_mode():
+        found = prompt.attend(queries, keys, values, 0.15, causal=causal)
+    expected = attend_exactly(queries, keys, values, 0.15, causal=causal)
+    assert found.shape == expected.shape and found.dtype == torch.bfloat16
+    assert distance(found, expected) < ROUNDING
+
+
+def test_attention_reads_heads_where_they_lie() -> None:
+    """Three parts of one projection, and a cache with room for more tokens."""
+    parts = draw(2, 50, 3 * 4 * 24).unflatten(-1, (3, 4, 24)).permute(2, 0, 3, 1, 4)
+    room = draw(2, 4, 80, 24)[:, :, :50]
+    with torch.inference_mode():
+        found = prompt.attend(parts[0], room, parts[2], 0.2, causal=True)
+    assert distance(found, attend_exactly(parts[0], room, parts[2], 0.2, causal=True)) < ROUNDING
+
+
+@pytest.mark.parametrize("size", [1e-3, 30.0])
+def test_attention_of_even_and_of_sharp_scores(size: float) -> None:
+    queries, keys, values = draw(1, 2, 40, 64) * size, draw(1, 2, 200, 64), draw(1, 2, 200, 64)
+    with torch.inference_mode():
+        found = prompt.attend(queries, keys, values, 1.0, causal=True)
+    assert distance(found, attend_exactly(queries, keys, values, 1.0, causal=True)) < ROUNDING
+
+
+def make_experts(count: int, width: int, inner: int) -> Experts:
+    config = SimpleNamespace(n_routed_experts=count, hidden_size=width, moe_intermediate_size=inner)
+    experts = Experts(config).requires_grad_(False)
+    for weight in experts.parameters():
+        weight.normal_(0, weight.shape[-1] ** -0.5)
+    return experts.bfloat16()
+
+
+def quantise(experts: Experts) -> None:
+    for name in Experts.stacks:
+        numbers, scale = kernels.quantise(getattr(experts, name))
+        setattr(experts, name, torch.nn.Parameter(numbers, requires_grad=False))
+        setattr(experts, f"{name}_scale", torch.nn.Parameter(scale, requires_grad=False))
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize(
+    ("tokens", "active", "count", "width", "inner"),
+    [(17, 3, 8, 64, 32), (100, 2, 5, 48, 80), (40, 1, 64, 32, 16), (350, 1, 1, 32, 48), (61, 6, 6, 16, 16)],
+)
+def test_experts_of_many_tokens(tokens: int, active: int, count: int, width: int, inner: int, int8: bool) -> None:
+    experts, hidden, weights = make_experts(count, width, inner), draw(tokens, width), torch.rand(tokens, active)
+    chosen = torch.rand(tokens, count).topk(active, sorted=False).indices
+    if int8:
+        quantise(experts)
+    with torch.inference_mode():
+        assert not kernels.prefers_each(hidden, experts.gate_up)
+        found, expected = experts(hidden, weights, chosen), experts.many(hidden, weights, chosen)
+    assert found.dtype == torch.bfloat16
+    assert distance(found, expected.double()) < 2 * ROUNDING  # both round
+
+
+def test_a_group_larger_than_panels_and_experts_without_tokens() -> None:
+    experts, hidden = make_experts(4, 32, 16), draw(700, 32)
+    chosen, weights = torch.full((700, 1), 2), torch.ones(700, 1)
+    with torch.inference_mode():
+        found, expected = experts(hidden, weights, chosen), experts.many(hidden, weights, chosen)
+    assert distance(found, expected.double()) < 2 * ROUNDING
+
+
+def test_widths_that_do_not_fit_take_the_plain_way() -> None:
+    with torch.inference_mode():
+        assert not prompt.can_run_experts(draw(20, 24), make_experts(2, 24, 16).down)
+        assert not prompt.can_attend(draw(1, 1, 4, 7))
+        assert not prompt.can_attend(torch.randn(1, 1, 4, 8))
+
+
+def test_gradients_take_the_plain_way() -> None:
+    experts = make_experts(3, 32, 16)
+    experts.down.requires_grad_()
+    experts(draw(20, 32), torch.rand(20, 1), torch.zeros(20, 1, dtype=torch.long)).sum().backward()
+    assert experts.down.grad is not None
