@@ -93,7 +93,8 @@ class _Reader:
             else:
                 self.read_list(tag.end(), end, label, unfinished)
                 label, label_place = "", None
-        if label_place is not None and self.complete:
+        # Words behind the last label say something of it, such as that there is none.
+        if label_place is not None and self.complete and not self.text[tags[-1].end() :].strip():
             self.report(label_place, "a label without boxes")
 
     def read_list(self, start: int, end: int, label: str, unfinished: bool) -> None:

@@ -130,7 +130,8 @@ class Learner(nn.Module):
         parts["answer_loss"] = plain[answers].mean()
         parts["answer_accuracy"] = right[answers].mean()
         errors = (logits[:, self.number_ids].argmax(-1) - numbers).abs().float()
-        parts["corner_error"] = (errors * batch.corners).sum() / batch.corners.sum().clamp(min=1)
+        answered = batch.corners & answers  # nobody can foretell the boxes of a question
+        parts["corner_error"] = (errors * answered).sum() / answered.sum().clamp(min=1)
         return (losses * batch.weights).sum() / batch.weights.sum()
 
 

@@ -77,7 +77,7 @@ class Lessons(IterableDataset):
 
 
 def find_special_ids(tokenizer: PreTrainedTokenizerFast) -> SpecialIds:
-    names = (tokenizer.bos_token, tokenizer.eos_token, IMAGE_TOKEN, "<|det|>", "<|/det|>")
+    names = (tokenizer.bos_token, tokenizer.eos_token, IMAGE_TOKEN, "<|det|>", "<|/det|>", "<|/ref|>")
     numbers = tokenizer.convert_tokens_to_ids([str(number) for number in range(NUMBERS)])
     return SpecialIds(*tokenizer.convert_tokens_to_ids(list(names)), frozenset(numbers))
 

@@ -20,7 +20,7 @@ from dsvl2_app.training.tasks.turn import Turn
 PREFIX = -1  # the "dialogue" of a sample's images
 PADDING = -1  # the "sample" of unused tokens
 NEWLINE, SEPARATOR = -1, -2  # image tokens that come from no tile
-COUNT_WEIGHT = 4.0  # of the one token that a count comes down to, where a box has four
+DECISIVE_WEIGHT = 4.0  # of the one token that an answer comes down to, where a box has four
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class SpecialIds:
     image: int
     box_start: int  # <|det|>
     box_end: int  # <|/det|>
+    label_end: int  # <|/ref|>
     numbers: frozenset[int]
 
 
@@ -107,7 +108,7 @@ class Encoder:
         self.side = side  # tokens along a side of a tile
         self.special = ids
         self.numbers = np.fromiter(ids.numbers, np.int64)
-        self.question_weight = question_weight  # of predicting what users say; answers weigh 1, counts more
+        self.question_weight = question_weight  # of predicting what users say; answers weigh 1, what decides them more
 
     def __call__(
         self,
@@ -164,11 +165,17 @@ class Encoder:
             question = self.encode(f"{start}{turn.question.strip()}\n\n{ASSISTANT}:")
             answer = [*self.encode(turn.answer.strip()), self.special.eos]
             ids += question + answer
-            count = self.encode(str(turn.truth["number"])) if "number" in turn.truth else ()
-            weights += [self.question_weight] * len(question)
-            weights += [COUNT_WEIGHT if token in count else 1.0 for token in answer]
+            weights += [self.question_weight] * len(question) + self._weigh(turn, answer)
         weights[0] = 0.0  # the token before it is not the one before it in the row
         return ids, weights
+
+    def _weigh(self, turn: Turn, answer: list[int]) -> list[float]:
+        """A count decides, and in context what follows the kind: boxes, or that there is none."""
+        count = self.encode(str(turn.truth["number"])) if "number" in turn.truth else ()
+        decisive = [token in count for token in answer]
+        if turn.kind == "pictures.in_context":
+            decisive[answer.index(self.special.label_end) + 1] = True
+        return [DECISIVE_WEIGHT if decides else 1.0 for decides in decisive]
 
 
 def pack(samples: Iterator[Encoded], rows: int, length: int, most_tiles: int) -> Iterator[Batch]:

@@ -113,7 +113,9 @@ def test_lists_that_are_not_quite_right(listed, read, said):
     [
         ("<|det|>[[1, 2, 3, 4]]<|/det|>", [""], []),
         ("a <|ref|>x<|/ref|> at <|det|>[[1, 2, 3, 4]]<|/det|>", ["x"], []),
-        ("<|ref|>x<|/ref|> and nothing", [], [0]),
+        ("<|ref|>x<|/ref|> ", [], [0]),
+        ("<|ref|>x<|/ref|>: there is none.", [], []),
+        ("<|ref|>x<|/ref|> and <|ref|>y<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>", ["y"], [0]),
         ("<|ref|>x<|/ref|><|ref|>y<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>", ["y"], [0]),
         ("<|ref|>x<|det|>[[1, 2, 3, 4]]<|/det|>", [""], [0]),
         ("<|det|>[[1, 2, 3, 4]]", [""], [0]),

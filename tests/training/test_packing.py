@@ -14,7 +14,7 @@ from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, De
 from dsvl2_app.engine.loading import NANO
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.training.lessons import BatchSize, Lessons, find_special_ids
-from dsvl2_app.training.packing import COUNT_WEIGHT, PADDING, Encoder, collate, pack
+from dsvl2_app.training.packing import DECISIVE_WEIGHT, PADDING, Encoder, collate, pack
 from dsvl2_app.training.samples import STAGES, Sample, make_sample
 from dsvl2_app.training.tasks.turn import Turn
 
@@ -124,9 +124,18 @@ def test_the_number_alone_weighs_more_and_only_where_something_is_counted(proces
     read = Turn("What does it say?", 'It says "6".', "documents.number", {"text": "6"})
     none = Turn("How many?", "There are no stars.", "shapes.count", {"number": 0})
     batch = collate([[encode(processor, Sample((), ((counted,), (read,), (none,))))]], LENGTH)
-    heavy = batch.targets[batch.weights == COUNT_WEIGHT].tolist()
+    heavy = batch.targets[batch.weights == DECISIVE_WEIGHT].tolist()
     assert processor.decode(heavy) == "6"
-    assert set(batch.weights.tolist()) == {1.0, COUNT_WEIGHT}
+    assert set(batch.weights.tolist()) == {1.0, DECISIVE_WEIGHT}
+
+
+def test_in_context_what_follows_the_kind_weighs_more(processor):
+    there = Turn("Find it.", "<|ref|>star<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>", "pictures.in_context", {"boxes": [1]})
+    absent = Turn("Find it.", "<|ref|>star<|/ref|>: there is none.", "pictures.in_context", {"boxes": []})
+    named = Turn("Find a star.", there.answer, "shapes.locate", {"boxes": [1]})
+    batch = collate([[encode(processor, Sample((), ((there,), (absent,), (named,))))]], LENGTH)
+    heavy = batch.targets[batch.weights == DECISIVE_WEIGHT].tolist()
+    assert processor.decode(heavy) == "<|det|>:"
 
 
 def test_corners_are_the_numbers_of_boxes_and_no_other(processor, samples):

@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.training import train
-from dsvl2_app.training.lessons import BatchSize, Lessons
-from dsvl2_app.training.packing import collate
-from dsvl2_app.training.samples import Mixture
+from dsvl2_app.training.lessons import BatchSize, Lessons, find_special_ids
+from dsvl2_app.training.packing import Encoder, collate
+from dsvl2_app.training.samples import Mixture, Sample
 from dsvl2_app.training.stages import FROM_CHECKPOINT, FROM_NOTHING
+from dsvl2_app.training.tasks.turn import Turn
 
 STEPS = 8
 
@@ -183,6 +184,18 @@ def test_a_batch_without_a_character_teaches(tmp_path: Path):
         batch.looks[name].fill_(nothing)
         parts = run.learn(batch, align)
         assert all(torch.isfinite(value) for value in parts.values()), name
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_corner_error_is_that_of_answers(tmp_path: Path, asked: bool):
+    run = train.Run(parse(tmp_path))
+    boxed = "<|ref|>it<|/ref|><|det|>[[10, 20, 300, 400]]<|/det|>"
+    turn = Turn(boxed, "Yes.", "shapes.in_box") if asked else Turn("Where?", boxed, "shapes.locate")
+    lessons = Lessons(run.processor, Mixture(), BatchSize(1, 512, 6), question_weight=0.1)
+    encoder = Encoder(run.processor.tokenizer.encode, 7, find_special_ids(run.processor.tokenizer), 0.1)
+    batch = collate([[lessons._encode(Sample((), ((turn,),)), encoder)]], 512)
+    assert batch.corners.sum() == 4
+    assert bool(run.learn(batch, FROM_NOTHING[1])["corner_error"]) is not asked
 
 
 def test_a_row_of_nothing_is_padding():

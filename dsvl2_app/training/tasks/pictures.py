@@ -13,7 +13,16 @@ from dsvl2_app.training.scenes.scene import COLOURS
 from dsvl2_app.training.scenes.shapes import render as render_shapes
 from dsvl2_app.training.tasks.documents import quote
 from dsvl2_app.training.tasks.shapes import describe, matching
-from dsvl2_app.training.tasks.turn import Turn, article, join, place_of, plural, write_boxes, write_reference
+from dsvl2_app.training.tasks.turn import (
+    Turn,
+    article,
+    join,
+    place_of,
+    plural,
+    write_boxes,
+    write_label,
+    write_reference,
+)
 
 ORDINALS = ("first", "second", "third", "fourth")
 WITHOUT_TILES = 3  # from so many pictures on, none is cut into tiles
@@ -194,7 +203,8 @@ def compose_in_context(
 ) -> tuple[list[Scene], list[Turn]]:
     """A red rectangle in the first picture marks an object; the answer boxes its kind in the second.
 
-    That share of second pictures is drawn without seeing to it that the kind occurs: it does in one of four.
+    That share of second pictures is drawn without seeing to it that the kind occurs: it does in one of five. Either
+    answer names the kind first, in the singular: only then can it be told with one look whether there is any.
     """
     level = replace(level, most_tiles=min(level.most_tiles, 4))
     first = render_shapes(rng, level, marked=True)
@@ -210,10 +220,9 @@ def compose_in_context(
             question = question[0].upper() + question[1:] if rng.random() < 0.7 else question
         if found:
             boxes = [item.box for item in found]
-            name = marked.kind if len(found) == 1 else plural(marked.kind)
-            answer, truth = write_reference(name, boxes, second.size), write_boxes(boxes, second.size)[1]
+            answer, truth = write_reference(marked.kind, boxes, second.size), write_boxes(boxes, second.size)[1]
         else:
-            answer, truth = f"There is no {marked.kind} in the second picture.", []
+            answer, truth = f"{write_label(marked.kind)}: there is none in the second picture.", []
         turns.append(Turn(question, answer, "pictures.in_context", {"boxes": truth}))
     return [first, second], _ask_about([first, second], rng, count, turns)
 

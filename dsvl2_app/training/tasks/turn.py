@@ -49,8 +49,12 @@ def write_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> tuple[str, list[
     return f"<|det|>{scaled}<|/det|>", scaled
 
 
+def write_label(label: str) -> str:
+    return f"<|ref|>{label}<|/ref|>"
+
+
 def write_reference(label: str, boxes: Sequence[Box], size: tuple[int, int]) -> str:
-    return f"<|ref|>{label}<|/ref|>{write_boxes(boxes, size)[0]}"
+    return f"{write_label(label)}{write_boxes(boxes, size)[0]}"
 
 
 def place_of(box: Box, size: tuple[int, int]) -> str | None:
