@@ -15,7 +15,7 @@ from torch import Tensor
 from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.evaluation.bench import costs, table
-from dsvl2_app.evaluation.bench.roofs import Reader, RoofMeter
+from dsvl2_app.evaluation.bench.roofs import Reader, RoofMeter, run_beside
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.settings import Settings
@@ -118,20 +118,14 @@ def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
 
 def pace(candidate: Candidate, batch: int, steps: int, meter: RoofMeter, reader: Reader) -> dict[str, Any]:
     """The median step, as a share of the best read, and of what reading reached right before and after each step."""
-    seconds, rates = [], []
     with stepping(candidate, batch) as step:
         for _ in range(WARM_UPS):
             step()
-        before = reader.read()
-        for _ in range(steps):
-            seconds.append(meter.time(step))
-            after = reader.read()
-            rates.append((before + after) / 2)
-            before = after
-    moved, median = candidate.count_bytes(batch), statistics.median(seconds)
+        taken = run_beside(lambda: meter.time(step), reader.read, steps)
+    moved, median = candidate.count_bytes(batch), statistics.median(seconds for seconds, _ in taken)
     return {
         "seconds": median,
         "tokens_per_second": batch / median,
         "mbu": moved / median / meter.best.read,
-        "mbu_paired": statistics.median(moved / taken / rate for taken, rate in zip(seconds, rates, strict=True)),
+        "mbu_paired": statistics.median(moved / seconds / rate for seconds, rate in taken),
     }

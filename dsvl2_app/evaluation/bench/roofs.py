@@ -6,6 +6,7 @@ whatever is measured, and the best of its samples is the roof.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ class Sizes:
 
 
 SIZES = Sizes(256 * 2**20, 2048, 0.4)
+PRODUCTS = 5
 GPU_SIZES = Sizes(4 * 2**30, 8192, 0.1)  # large enough that launching the work takes no part
 
 
@@ -98,6 +100,30 @@ class Reader:
         rate = self.nbytes / self._meter.time(self._numbers.sum)
         self._meter.best = replace(self._meter.best, read=max(rate, self._meter.best.read))
         return rate
+
+
+class Multiplier:
+    """Multiplies matrices that it holds, to compare a stage with the moments before and after it."""
+
+    def __init__(self, meter: RoofMeter, dtype: torch.dtype) -> None:
+        self._meter, side = meter, meter.sizes.matrix
+        self._pair = torch.rand(2, side, side, dtype=dtype, device=meter.device)
+        self._operations = 2 * side**3
+
+    def multiply(self) -> float:
+        """Operations/s of a few products."""
+        seconds = (self._meter.time(lambda: F.linear(*self._pair)) for _ in range(PRODUCTS))
+        return self._operations / statistics.median(seconds)
+
+
+def run_beside(run: Callable[[], float], rate: Callable[[], float], times: int) -> list[tuple[float, float]]:
+    """What each run gives, and the mean of the rates right before and after it."""
+    found, before = [], rate()
+    for _ in range(times):
+        given, after = run(), rate()
+        found.append((given, (before + after) / 2))
+        before = after
+    return found
 
 
 def _name(dtype: torch.dtype) -> str:

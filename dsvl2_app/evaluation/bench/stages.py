@@ -10,6 +10,7 @@ import statistics
 import string
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,7 @@ from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.evaluation.bench import costs
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
-from dsvl2_app.evaluation.bench.roofs import RoofMeter
+from dsvl2_app.evaluation.bench.roofs import Multiplier, RoofMeter, run_beside
 from dsvl2_app.text.prompt import Message, place_images
 
 WARM_UPS = 2  # conversations: of some things a GPU records what it does the second time
@@ -34,22 +35,40 @@ def time_vision(engine: Engine, tiles: int, repeats: int, meter: RoofMeter) -> d
     pixels = torch.randn(tiles, 3, side, side, dtype=model.dtype, device=model.device)
     for _ in range(2):  # the first time, and what is recorded the second time
         engine.encode_tiles(pixels)
-    seconds = statistics.median(meter.time(lambda: engine.encode_tiles(pixels)) for _ in range(repeats))
-    meter.refresh()
-    roof = meter.best.matrix[str(model.dtype).removeprefix("torch.")]
-    mfu = tiles * costs.tile_flops(model.config) / seconds / roof
-    return {"seconds_per_tile": seconds / tiles, "mfu": mfu}
+    flops = tiles * costs.tile_flops(model.config)
+    found = compare_with_roof(lambda: meter.time(lambda: engine.encode_tiles(pixels)), flops, engine, repeats, meter)
+    return {"seconds_per_tile": found.pop("seconds") / tiles, **found}
 
 
 def time_prefill(engine: Engine, tokens: int, repeats: int, meter: RoofMeter) -> dict[str, Any]:
     """A text of so many tokens, or one less where none has exactly as many."""
     messages = write_text(engine, tokens)
-    seconds = time_first_token(engine, [messages] * (repeats + WARM_UPS), meter)["prefill"]
-    found, model = engine.plan(messages).tokens, engine.model
+
+    def prefill() -> float:
+        return split_first_token(engine, messages, meter)["prefill"]
+
+    for _ in range(WARM_UPS):
+        prefill()
+    tokens = engine.plan(messages).tokens
+    flops = costs.prefill_flops(engine.model.config.language_config, tokens)
+    found = compare_with_roof(prefill, flops, engine, repeats, meter)
+    return {"tokens": tokens, "tokens_per_second": tokens / found["seconds"], **found}
+
+
+def compare_with_roof(
+    run: Callable[[], float], flops: int, engine: Engine, repeats: int, meter: RoofMeter
+) -> dict[str, float]:
+    """The median seconds of a stage of so many operations, as a share of the best matrix rate, and of what products
+    reached right before and after each."""
+    dtype = engine.model.dtype
+    taken = run_beside(run, Multiplier(meter, dtype).multiply, repeats)
     meter.refresh()
-    roof = meter.best.matrix[str(model.dtype).removeprefix("torch.")]
-    mfu = costs.prefill_flops(model.config.language_config, found) / seconds / roof
-    return {"tokens": found, "seconds": seconds, "tokens_per_second": found / seconds, "mfu": mfu}
+    seconds = statistics.median(seconds for seconds, _ in taken)
+    return {
+        "seconds": seconds,
+        "mfu": flops / seconds / meter.best.matrix[str(dtype).removeprefix("torch.")],
+        "mfu_paired": statistics.median(flops / seconds / rate for seconds, rate in taken),
+    }
 
 
 def time_picture(engine: Engine, repeats: int, meter: RoofMeter) -> dict[str, float]:
