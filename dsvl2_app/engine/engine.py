@@ -28,6 +28,7 @@ from dsvl2_app.engine.prefixes import PrefixCache, identify
 from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import PromptError
+from dsvl2_app.image.resample import cut_pixels
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
@@ -45,6 +46,7 @@ from dsvl2_app.text.stream import TextStream
 # tokens between two chances to serve others, report progress or stop; a GPU takes longer to be told than to do it
 PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048
 CACHE_BYTES = 2**30
+HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
 
 T = TypeVar("T")
@@ -76,7 +78,7 @@ class Engine:
         self.model = model
         self.processor = processor
         self.card = card
-        on_gpu = model.device.type == "cuda"
+        self.on_gpu = on_gpu = model.device.type == "cuda"
         self.prefill_chunk = prefill_chunk or (PREFILL_CHUNK_GPU if on_gpu else PREFILL_CHUNK)
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
@@ -221,14 +223,17 @@ class Engine:
     def _encode_images(
         self, images: dict[Content, tuple[Image.Image, TileLayout]], timings: Timings
     ) -> Generator[Step | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
-        """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are cut."""
+        """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are read."""
         started, done = time.perf_counter(), 0
         total = sum(layout.num_tiles for _, layout in images.values())
-        cuts = {content: self._threads.submit(self._cut, *image) for content, image in images.items()}
+        reads = {content: self._threads.submit(self._read, *image) for content, image in images.items()}
         features: dict[Content, Tensor] = {}
         yield Step("vision", done=0, total=total, timings=timings)
-        for content, cut in cuts.items():
-            distinct, twins = yield from self._wait(cut)
+        for content, read in reads.items():
+            tiles = yield from self._wait(read)
+            if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
+                tiles = cut_pixels(tiles.to(self.model.device), images[content][1])
+            distinct, twins = merge_identical(tiles)
             tokens: list[Tensor] = []
             for batch in distinct.split(self.model.tile_batch):
                 tokens.append(self.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
@@ -241,10 +246,9 @@ class Engine:
             self.features.put(content, features[content], features[content].nbytes)
         return features, timings
 
-    @staticmethod
-    def _cut(image: Image.Image, layout: TileLayout) -> tuple[Tensor, Tensor]:
-        """Distinct tiles [N, side, side, 3] uint8, and which of them each tile of the image is."""
-        return merge_identical(torch.from_numpy(cut_tiles(image, layout)))
+    def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
+        """The image's tiles [N, side, side, 3] uint8, or for a GPU, which cuts them faster, its pixels."""
+        return torch.from_numpy(np.array(image) if self.on_gpu else cut_tiles(image, layout))
 
     def _prefill(
         self, embeds: Tensor, cache: KVCache, timings: Timings
@@ -308,4 +312,8 @@ class Engine:
 
 def digest(image: Image.Image) -> bytes:
     """Of size and pixels; nobody can make a second picture with the digest of another's."""
-    return hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
+    digest, (width, height) = hashlib.blake2b(repr(image.size).encode(), digest_size=16), image.size
+    rows = max(1, HASHED // width)
+    for top in range(0, height, rows):
+        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
+    return digest.digest()

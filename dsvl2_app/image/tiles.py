@@ -312,9 +312,14 @@ def _pad(image: Image.Image, size: tuple[int, int], content: PixelBox) -> np.nda
 
 
 def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Bicubic, to the bit the same on every Pillow. Each pass rounds to 8 bits, so their order matters:
-    Pillow 13 takes the vertical one first when the height shrinks more than twice as much as the width."""
-    shrinks = image.height - height
-    vertical_first = shrinks > 0 and shrinks > 2 * (image.width - width)
+    """Bicubic, to the bit the same on every Pillow, each pass by itself."""
+    vertical_first = shrinks_vertically_first(image.size, (width, height))
     between = (image.width, height) if vertical_first else (width, image.height)
     return image.resize(between, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def shrinks_vertically_first(source: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Each pass of a resize rounds to 8 bits, so their order matters: Pillow 13 takes the vertical one first when the
+    height shrinks more than twice as much as the width."""
+    across, down = source[0] - target[0], source[1] - target[1]
+    return down > 0 and down > 2 * across

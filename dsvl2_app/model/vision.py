@@ -95,19 +95,19 @@ class UnusedAttentionPool(nn.Module):
 
 
 def merge_identical(tiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct tiles and, for each given tile, the index of its twin: `tiles == distinct[twins]`.
+    """Distinct tiles and, for each given tile, the index of its twin: `tiles == distinct[twins]`, on the CPU.
 
     A 1x1 image's global view and its only local tile are the same pixels, and wide paddings repeat too; each is
     encoded once.
     """
-    pixels = tiles.contiguous().view(torch.uint8).flatten(1).cpu().numpy()
+    pixels = tiles.contiguous().view(torch.uint8).flatten(1)
     kept: dict[bytes, list[int]] = {}  # by a few of their pixels, so that hardly any two are compared whole
     twins = []
-    for number, tile in enumerate(pixels):
-        alike = kept.setdefault(tile[::SAMPLED].tobytes(), [])
-        twin = next((other for other in alike if np.array_equal(tile, pixels[other])), number)
+    for number, sample in enumerate(pixels[:, ::SAMPLED].cpu().numpy()):
+        alike = kept.setdefault(sample.tobytes(), [])
+        twin = next((other for other in alike if torch.equal(pixels[number], pixels[other])), number)
         if twin == number:
             alike.append(number)
         twins.append(twin)
     distinct, places = np.unique(twins, return_inverse=True)
-    return tiles[distinct] if len(distinct) < len(tiles) else tiles, torch.from_numpy(places).to(tiles.device)
+    return tiles[distinct] if len(distinct) < len(tiles) else tiles, torch.from_numpy(places)

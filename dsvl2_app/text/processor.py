@@ -108,6 +108,7 @@ class DeepseekVL2Processor(ProcessorMixin):
             candidates=tuple((int(w), int(h)) for w, h in candidate_resolutions),
         )
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        self._special = tuple(tokenizer.get_added_vocab())  # the released tokenizers list 800 anew at each call
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (image_mean, image_std))
         self._scale = (mean, std) if normalize else (torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 
@@ -159,10 +160,6 @@ class DeepseekVL2Processor(ProcessorMixin):
             strings += pieces[1:]
         return [token for string in strings for token in self.tokenizer.encode(string, add_special_tokens=False)]
 
-    @property
-    def _special(self) -> tuple[str, ...]:
-        return tuple(self.tokenizer.get_added_vocab())
-
     def _lay_out(
         self, sources: Sequence[Any], tiling: bool | None, max_tiles: int | None = None
     ) -> tuple[list[Image.Image], list[TileLayout]]:
@@ -180,9 +177,10 @@ class DeepseekVL2Processor(ProcessorMixin):
 
     def normalise(self, tiles: np.ndarray | Tensor) -> Tensor:
         """Pixels [N, H, W, 3] uint8 -> [N, 3, H, W] float32 around 0."""
-        pixels = torch.as_tensor(tiles).permute(0, 3, 1, 2).float().div(255)
+        pixels = torch.as_tensor(tiles).permute(0, 3, 1, 2)
+        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         mean, std = self._scale
-        return pixels.sub_(mean.to(pixels.device)).div_(std.to(pixels.device)).contiguous()
+        return pixels.sub_(mean.to(pixels.device)).div_(std.to(pixels.device))
 
     # -- transformers' interface ----------------------------------------------------------------------------
 

@@ -399,3 +399,16 @@ def test_int8_says_nearly_what_full_weights_say(
     difference = (chances[0].exp() * (chances[0] - chances[1])).sum(-1)  # nats per token
     assert difference.median() < 5e-3 and difference.mean() < 5e-2
     assert len(tokens(list(narrow.answer(ask(reference.conversations[0], max_new_tokens=3))))) == 3
+
+
+def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.linear_gradient("L").resize((700, 300)).convert("RGB")
+    request = ask(user([{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]))
+    features = []
+    for on_gpu in (False, True):
+        monkeypatch.setattr(engine, "on_gpu", on_gpu)
+        engine.forget()
+        list(engine.answer(request))
+        features += [engine.features.get(key) for key in engine.features]
+    assert len(features) == 2
+    assert torch.equal(*features)
