@@ -45,6 +45,7 @@ from dsvl2_app.text.stream import TextStream
 
 # tokens between two chances to serve others, report progress or stop; a GPU takes longer to be told than to do it
 PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048
+ALONE = 2  # chunks at once while nobody else is served: experts with more tokens are faster per token
 CACHE_BYTES = 2**30
 HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
@@ -80,6 +81,7 @@ class Engine:
         self.card = card
         self.on_gpu = on_gpu = model.device.type == "cuda"
         self.prefill_chunk = prefill_chunk or (PREFILL_CHUNK_GPU if on_gpu else PREFILL_CHUNK)
+        self.shared = False  # whether others are served too, which whoever drives it tells
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
         self.encode_tiles: Callable[[Tensor], Tensor] = model.encode_tiles
@@ -255,11 +257,13 @@ class Engine:
     ) -> Generator[Step, Any, tuple[Tensor, Timings]]:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
         started = time.perf_counter()
-        feed, chunks = self.model.decoder, embeds.split(self.prefill_chunk, dim=1)
-        if self.graph_prefill and self.graph_prefill.fits(embeds, cache):
-            feed, chunks = self.graph_prefill, [embeds]
-        for chunk in chunks:
-            hidden = feed(chunk, cache=cache)
+        while embeds.shape[1]:
+            if self.graph_prefill and self.graph_prefill.fits(embeds, cache):
+                feed, size = self.graph_prefill, embeds.shape[1]
+            else:
+                feed, size = self.model.decoder, self.prefill_chunk * (1 if self.shared else ALONE)
+            hidden = feed(embeds[:, :size], cache=cache)
+            embeds = embeds[:, size:]
             seconds = time.perf_counter() - started
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
             yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)

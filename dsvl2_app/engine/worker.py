@@ -194,6 +194,7 @@ class Worker:
 
     def _work(self) -> None:
         """One piece of vision or prefill, of the answer whose turn it is."""
+        self._engine.shared = len(self._active) > 1
         for answer in list(self._active):
             if answer.can_go_on and not answer.writes and answer.feed is None:
                 self._active.remove(answer)
