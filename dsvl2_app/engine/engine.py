@@ -55,9 +55,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The logits after `token`, which joins `cache`, are wanted."""
+    """The logits after `token`, which joins `cache`, are wanted. It may be a number on the device."""
 
-    token: int
+    token: int | Tensor
     cache: KVCache
 
 
@@ -89,6 +89,7 @@ class Engine:
         self.graph_prefill: GraphPrefill | None = None
         if on_gpu and len({parameter.device for parameter in model.parameters()}) == 1:
             self._prepare_graphs()
+        self.reads_late = self.graphs is not None  # a token only after it was fed, so that a GPU need not wait
         self.forget()
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
         self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
@@ -290,7 +291,13 @@ class Engine:
         for number in range(1, limit + 1):
             allowed = boxes.allowed(room=limit - number + 1) if boxes else None
             banned = end if number <= request.sampling.min_new_tokens else None
-            token = sampler.choose(logits[: self.vocabulary], allowed, banned)
+            choice = sampler.choose(logits[: self.vocabulary], allowed, banned)
+            feeds_first = self.reads_late and not boxes and number < limit
+            if feeds_first:
+                logits = yield Feed(choice.token, cache)
+            token = choice.read()
+            if feeds_first:
+                fed.append(token)
             if token == end:
                 finish = "eos"
                 break
@@ -299,7 +306,7 @@ class Engine:
             seconds = time.perf_counter() - started
             timings = replace(timings, decode=seconds, new_tokens=number, cache_bytes=cache.used_bytes)
             yield Step("decode", stream.push(token), token, timings=timings)
-            if number < limit:
+            if number < limit and not feeds_first:
                 logits = yield Feed(token, cache)
                 fed.append(token)
         timings = replace(timings, decode=time.perf_counter() - started)

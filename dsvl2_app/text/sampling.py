@@ -11,6 +11,25 @@ from dsvl2_app.engine.request import Sampling
 NUCLEUS = 1024  # ids that nearly always are enough
 
 
+class Choice:
+    """A token that may still be on its way from a GPU, which meanwhile can be given it to go on with."""
+
+    def __init__(self, token: Tensor) -> None:
+        self.token = token
+        self._read = token
+        if token.is_cuda:
+            self._read = torch.empty((), dtype=token.dtype, pin_memory=True)
+            self._read.copy_(token, non_blocking=True)
+            self._arrival = torch.cuda.Event()
+            self._arrival.record()
+
+    def read(self) -> int:
+        """Waits for it, but for nothing that the GPU was given after it."""
+        if self.token.is_cuda:
+            self._arrival.synchronize()
+        return int(self._read)
+
+
 class Sampler:
     """One answer's choices: greedy at temperature 0, else drawn from the nucleus, reproducible by seed."""
 
@@ -23,12 +42,13 @@ class Sampler:
             self.generator.manual_seed(sampling.seed)
         self.seen = torch.tensor(sorted(set(prompt_ids)), device=device)
 
-    def choose(self, logits: Tensor, allowed: np.ndarray | None = None, banned: int | None = None) -> int:
+    def choose(self, logits: Tensor, allowed: np.ndarray | None = None, banned: int | None = None) -> Choice:
         """Next id from the logits [vocabulary] of the last position, one of `allowed` where these are given, and not
         the one that is `banned`."""
         scores = self._penalise(logits.float())
         if banned is not None:
-            scores = scores.index_fill(0, torch.tensor([banned], device=scores.device), float("-inf"))
+            scores = scores.clone()
+            scores[banned] = float("-inf")
         if allowed is not None:
             kept = torch.from_numpy(allowed).to(scores.device)
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
@@ -37,7 +57,7 @@ class Sampler:
         token = self._draw((scores - scores.max()).double() / temperature) if temperature else scores.argmax()
         if self.sampling.repetition_penalty != 1:
             self.seen = torch.cat((self.seen, token[None])).unique()
-        return int(token)
+        return Choice(token)
 
     def _penalise(self, scores: Tensor) -> Tensor:
         """Make ids of prompt and answer less likely, as CTRL (Keskar et al. 2019) and transformers do."""
@@ -49,13 +69,18 @@ class Sampler:
 
     def _draw(self, scores: Tensor) -> Tensor:
         """Draw from the smallest set of ids whose probabilities reach top_p; the most likely id is always in it."""
-        probabilities = scores.softmax(-1)
+        likely = scores.softmax(-1)
         if self.sampling.top_p == 1:
-            return torch.multinomial(probabilities, 1, generator=self.generator).squeeze(0)
-        for size in (min(NUCLEUS, len(scores)), len(scores)):  # sorting all of a large vocabulary takes longer
-            likely, ids = probabilities.topk(size)
-            if likely.sum() >= self.sampling.top_p:
+            return self._draw_one(likely)
+        # sorting all of a large vocabulary takes a CPU longer; a GPU would have to be asked whether fewer are enough
+        for size in (len(scores),) if scores.is_cuda else (min(NUCLEUS, len(scores)), len(scores)):
+            first, ids = likely.topk(size)
+            if size == len(scores) or first.sum() >= self.sampling.top_p:
                 break
-        before = likely.cumsum(-1) - likely
-        likely = likely.masked_fill((before >= self.sampling.top_p) & (before > 0), 0)
-        return ids[torch.multinomial(likely, 1, generator=self.generator)].squeeze(0)
+        before = first.cumsum(-1) - first
+        return ids[self._draw_one(first.masked_fill((before >= self.sampling.top_p) & (before > 0), 0))]
+
+    def _draw_one(self, chances: Tensor) -> Tensor:
+        """An index, as often as its chance says: the first of exponential waits to end. torch.multinomial would make
+        the CPU wait for a GPU."""
+        return (chances / torch.empty_like(chances).exponential_(generator=self.generator)).argmax()

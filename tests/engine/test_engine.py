@@ -78,9 +78,10 @@ def say(reference_folder: Path) -> Callable[..., list[Step]]:
     """Steps of an answer that a model would give if it said these ids."""
     folder = reference_folder / "tiny" / "checkpoint"
 
-    def run(ids: Sequence[int], **sampling: Any) -> list[Step]:
+    def run(ids: Sequence[int], *, reads_late: bool = False, **sampling: Any) -> list[Step]:
         engine = load_engine(Settings(model=str(folder)))
-        engine.model.lm_head = Script([*ids, *[engine.processor.tokenizer.eos_token_id]])
+        engine.model.lm_head = Script([*ids, engine.processor.tokenizer.eos_token_id, 0])
+        engine.reads_late = reads_late
         return list(engine.answer(ask(user("Hi"), **sampling)))
 
     return run
@@ -95,8 +96,8 @@ def test_answers_are_the_official_ones(
 ) -> None:
     engine = engines(single.variant)
     monkeypatch.setattr(engine, "prefill_chunk", chunk)
-    steps = list(engine.answer(ask(single.conversations[0])))
     monkeypatch.setattr(engine, "shared", True)
+    steps = list(engine.answer(ask(single.conversations[0])))
     assert tokens(steps) == single.arrays["generated_ids"][0].tolist()
     assert text(steps) == single.info["generated_text"]
 
@@ -188,8 +189,9 @@ def test_closing_an_answer_stops_the_work(engine: Engine, monkeypatch: pytest.Mo
 # -- ends --------------------------------------------------------------------------------------------------------
 
 
-def test_eos_ends_and_is_not_shown(say: Callable[..., list[Step]]) -> None:
-    steps = say([100, 101])
+@pytest.mark.parametrize("reads_late", [False, True])
+def test_eos_ends_and_is_not_shown(say: Callable[..., list[Step]], reads_late: bool) -> None:
+    steps = say([100, 101], reads_late=reads_late)
     assert tokens(steps) == [100, 101]
     assert steps[-1].finish == "eos"
     assert "end▁of▁sentence" not in text(steps)
@@ -400,6 +402,29 @@ def test_int8_says_nearly_what_full_weights_say(
     difference = (chances[0].exp() * (chances[0] - chances[1])).sum(-1)  # nats per token
     assert difference.median() < 5e-3 and difference.mean() < 5e-2
     assert len(tokens(list(narrow.answer(ask(reference.conversations[0], max_new_tokens=3))))) == 3
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_who_is_served_alone_has_larger_pieces(engine: Engine, monkeypatch: pytest.MonkeyPatch, shared: bool) -> None:
+    monkeypatch.setattr(engine, "prefill_chunk", 4)
+    monkeypatch.setattr(engine, "shared", shared)
+    engine.forget()
+    steps = list(engine.answer(ask(user("one two three four five six"), max_new_tokens=1)))
+    prefill = [step for step in steps if step.stage == "prefill"]
+    assert len(prefill) == -(-prefill[0].total // (4 if shared else 8)) > 1
+
+
+@pytest.mark.parametrize("length", [1, 5])
+def test_reading_a_token_after_it_was_fed_changes_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """As on a GPU. What was fed is known in the end, so that a follow-up question finds it."""
+    request, found = ask(user("How are you?"), max_new_tokens=length), []
+    for late in (False, True):
+        monkeypatch.setattr(engine, "reads_late", late)
+        engine.forget()
+        found.append(tokens(list(engine.answer(request))))
+    assert found[0] == found[1] and len(found[0]) == length
 
 
 def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ DRAWS = 4000
 
 def draw(sampling: Sampling, logits: Tensor = LOGITS, draws: int = 1, prompt: tuple[int, ...] = (0,)) -> list[int]:
     sampler = Sampler(sampling, list(prompt), CPU)
-    return [sampler.choose(logits) for _ in range(draws)]
+    return [sampler.choose(logits).read() for _ in range(draws)]
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=20), st.integers(0, 9))
@@ -65,7 +65,7 @@ def test_seed_reproduces() -> None:
 def test_seeded_answers_do_not_disturb_each_other() -> None:
     alone = draw(Sampling(temperature=1, seed=5), draws=20)
     samplers = [Sampler(Sampling(temperature=1, seed=5), [0], CPU) for _ in range(2)]
-    together = [(samplers[0].choose(LOGITS), samplers[1].choose(LOGITS), torch.rand(1)) for _ in range(20)]
+    together = [(*(sampler.choose(LOGITS).read() for sampler in samplers), torch.rand(1)) for _ in range(20)]
     assert [first for first, _, _ in together] == [second for _, second, _ in together] == alone
 
 
@@ -79,7 +79,7 @@ def test_penalty_is_transformers_own(values: list[float], prompt: list[int], pen
     sampler = Sampler(Sampling(repetition_penalty=penalty), prompt, CPU)
     expected = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([prompt]), logits[None].clone())[0]
     torch.testing.assert_close(sampler._penalise(logits), expected)
-    assert sampler.choose(logits) == int(expected.argmax())
+    assert sampler.choose(logits).read() == int(expected.argmax())
 
 
 def test_penalty_counts_the_answer_so_far() -> None:

@@ -44,23 +44,34 @@ class GraphDecoder:
             rows = int(min(rows, free * POOL_SHARE // (bytes_per_token * context)))
         self.rows: list[KVCache | None] = [None] * rows
         self.buffers: list[tuple[Tensor, Tensor]] = []  # per layer, [rows, heads, context, ...]
-        # what a step reads: tokens and their positions, copied in one go
-        self._host = torch.zeros(2, max(rows, 1), dtype=torch.long, pin_memory=self.device.type == "cuda")
-        self._inputs = torch.zeros_like(self._host, device=self.device)
+        # what a step reads: tokens and their positions, copied in one go while those of the step before may be on their
+        # way still
+        pinned = self.device.type == "cuda"
+        self._hosts = [torch.zeros(2, max(rows, 1), dtype=torch.long, pin_memory=pinned) for _ in range(2)]
+        self._inputs = torch.zeros_like(self._hosts[0], device=self.device)
 
     @property
     def room(self) -> int:
         """How many conversations may decode together."""
         return len(self.rows)
 
-    def forward(self, tokens: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
-        """Feed one token to each conversation -> logits [B, vocabulary], valid until the next step."""
+    def forward(self, tokens: Sequence[int | Tensor], caches: Sequence[KVCache]) -> Tensor:
+        """Feed one token to each conversation -> logits [B, vocabulary], valid until the next step. A token on the
+        device is not waited for."""
         self._seat(caches)
         order = [caches.index(cache) if cache in caches else None for cache in self.rows[: self._used]]
+        self._hosts.reverse()
+        host, there = self._hosts[0], {}
         for row, number in enumerate(order):
-            self._host[0, row] = 0 if number is None else tokens[number]
-            self._host[1, row] = 0 if number is None else caches[number].get_seq_length()
-        self._inputs.copy_(self._host, non_blocking=True)
+            token = 0 if number is None else tokens[number]
+            if isinstance(token, Tensor):
+                there[row] = token
+            else:
+                host[0, row] = token
+            host[1, row] = 0 if number is None else caches[number].get_seq_length()
+        self._inputs.copy_(host, non_blocking=True)
+        for row, token in there.items():
+            self._inputs[0, row].copy_(token)
         longest = max(cache.get_seq_length() for cache in caches) + 1
         batch = BATCHES[bisect_left(BATCHES, self._used)]
         length = min(LENGTHS[bisect_left(LENGTHS, longest)], self.context)
