@@ -46,6 +46,7 @@ from dsvl2_app.text.stream import TextStream
 # tokens between two chances to serve others, report progress or stop; a GPU takes longer to be told than to do it
 PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048
 ALONE = 2  # chunks at once while nobody else is served: experts with more tokens are faster per token
+FED = 32  # tokens behind a known beginning, which a GPU takes one by one sooner than as a prompt without a graph
 CACHE_BYTES = 2**30
 HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
@@ -151,7 +152,16 @@ class Engine:
         cache = self.prefixes.fork(request.owner, key, capacity)
         try:
             embeds, timings = yield from self.encode(prompt, digests, cache.get_seq_length())
-            logits, timings = yield from self._prefill(embeds, cache, timings)
+            rest = prompt.input_ids[cache.get_seq_length() :]
+            if (
+                self.graphs
+                and cache.get_seq_length()
+                and len(rest) <= FED
+                and self.processor.image_token_id not in rest
+            ):
+                logits, timings = yield from self._feed(rest, cache, timings)
+            else:
+                logits, timings = yield from self._prefill(embeds, cache, timings)
             yield from self._decode(request, prompt, cache, logits, room, timings, fed)
         finally:
             if self.graphs:
@@ -269,6 +279,18 @@ class Engine:
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
             yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
         return self.model.lm_head(hidden[0, -1:])[0], timings
+
+    def _feed(
+        self, tokens: list[int], cache: KVCache, timings: Timings
+    ) -> Generator[Step | Feed, Any, tuple[Tensor, Timings]]:
+        """`_prefill` of few tokens of text, each with a step of those who decode."""
+        started = time.perf_counter()
+        for token in tokens:
+            logits = yield Feed(token, cache)
+        logits = logits.clone()  # others may take a step before this one goes on
+        timings = replace(timings, prefill=time.perf_counter() - started, cache_bytes=cache.used_bytes)
+        yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
+        return logits, timings
 
     def _decode(
         self,

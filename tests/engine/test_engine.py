@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.errors import PromptError
+from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.boxes import parse_boxes
 
@@ -412,6 +414,35 @@ def test_who_is_served_alone_has_larger_pieces(engine: Engine, monkeypatch: pyte
     steps = list(engine.answer(ask(user("one two three four five six"), max_new_tokens=1)))
     prefill = [step for step in steps if step.stage == "prefill"]
     assert len(prefill) == -(-prefill[0].total // (4 if shared else 8)) > 1
+
+
+def test_a_short_question_behind_a_known_beginning_is_fed_token_by_token(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, here with its rows but no graphs."""
+    first = user("How are you?")
+    answers = {}
+    for most in (0, 100):
+        monkeypatch.setattr("dsvl2_app.engine.engine.FED", most)
+        graphs = GraphDecoder(engine.model.decoder, engine.model.lm_head, 1, engine.card.context)
+        monkeypatch.setattr(engine, "graphs", graphs)
+        engine.forget()
+        said = text(list(engine.answer(replace(ask(first, max_new_tokens=3), owner="somebody"))))
+        turns = [*first, {"role": "assistant", "content": said}, *user("And you?")]
+        serving, fed, reply = engine.serve(replace(ask(turns, max_new_tokens=3), owner="somebody")), 0, None
+        answers[most] = []
+        with suppress(StopIteration):
+            while True:
+                item, reply = serving.send(reply), None
+                if isinstance(item, Feed):
+                    fed, reply = fed + 1, engine.forward([item])[0]
+                elif isinstance(item, Step):
+                    answers[most] += [item]
+                else:
+                    item.result()
+        assert (fed > 2) == (most > 0)  # an answer of three tokens takes two steps
+    assert tokens(answers[0]) == tokens(answers[100])
+    assert [step.done for step in answers[100] if step.stage == "prefill"] == [answers[100][-1].timings.prompt_tokens]
 
 
 @pytest.mark.parametrize("length", [1, 5])

@@ -186,7 +186,7 @@ class Suite:
         """Each with where its result belongs, and what to call it with."""
         plan, meter, engine = self.plan, self.meter, self._engine
         if not setup.graphs:
-            engine.graphs = None
+            engine.graphs, engine.reads_late = None, False
         candidate = decode.Candidate(setup.model, engine, plain=False)
         steps = plan.steps if setup.graphs else plan.eager_steps
         for batch in plan.batches:
