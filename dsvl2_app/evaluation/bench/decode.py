@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ def stepping(candidate: Candidate, batch: int) -> Iterator[Callable[[], Any]]:
     """One step for `batch` answers; what the caches hold is noise, which costs the same."""
     engine, caches = candidate.engine, [fill_cache(candidate.engine, CONTEXT) for _ in range(batch)]
     vocabulary = engine.vocabulary or engine.model.config.language_config.vocab_size
-    tokens = iter(torch.randint(3, vocabulary, (10_000,)).tolist())  # so that experts change
+    tokens = cycle(torch.randint(3, vocabulary, (10_000,)).tolist())  # so that experts change
 
     def step() -> Tensor:
         for cache in caches:
