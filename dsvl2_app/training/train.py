@@ -51,7 +51,17 @@ LOG_STEPS = 20
 WARM_UP_STEPS = 100
 CLIP = 1.0
 SHARD_SIZE = "9MB"  # a Space takes files up to 10 MB without LFS
-LEAST = {"minutes": 0, "steps": 1, "rows": 1, "length": 512, "tiles": 2, "workers": 0, "seed": 0, "snapshots": 0}
+LEAST = {
+    "minutes": 0,
+    "steps": 1,
+    "rows": 1,
+    "length": 512,
+    "tiles": 2,
+    "workers": 0,
+    "seed": 0,
+    "snapshots": 0,
+    "keep": 0,
+}
 
 
 @dataclass(slots=True)
@@ -244,9 +254,17 @@ class Run:
         """A copy in the official layout, in bfloat16, without anything that only training needs."""
         if self.accelerator.is_main_process:
             model = DeepseekVL2ForConditionalGeneration.from_random(copy.deepcopy(self.model.config), "float32", seed=0)
-            model.load_state_dict(fold(self.model))
+            model.load_state_dict(self._keep_some(fold(self.model)))
             write_checkpoint(model, self.processor, folder, torch.bfloat16, SHARD_SIZE)
         return folder
+
+    def _keep_some(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The mean with those it started from, in which little that these could do is lost (Wortsman et al. 2022)."""
+        keep = self.options.keep
+        if not (self.options.start and keep):
+            return weights
+        before = build_model(find_folder(self.options.start), self.options.seed).state_dict()
+        return {name: torch.lerp(weight, before[name].to(weight), keep) for name, weight in weights.items()}
 
 
 @contextmanager
@@ -311,6 +329,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=3e-3, help="learning rate of the matrices (default: 0.003)")
     parser.add_argument("--workers", type=int, default=1, help="processes that render (default: 1)")
     parser.add_argument("--start", metavar="MODEL", help="go on from this checkpoint's weights, with its tokenizer")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of those weights in the finished ones, 0 to 1")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and of all pictures (default: 0)")
     parser.add_argument("--snapshots", type=int, default=0, help="models to write along the way, for a scaling curve")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 autocast")

@@ -23,6 +23,7 @@ from dsvl2_app.training.stages import FROM_CHECKPOINT, FROM_NOTHING
 from dsvl2_app.training.tasks.turn import Turn
 
 STEPS = 8
+NORM = "decoder.norm.weight"
 
 
 def parse(out: Path, *more: str) -> argparse.Namespace:
@@ -110,6 +111,21 @@ def test_a_run_from_a_checkpoint_begins_where_that_ended_and_leaves_snapshots(tm
     weights = [load_file(next(folder.glob("*.safetensors"))) for folder in snapshots]
     assert weights[0].keys() == weights[2].keys()
     assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.25, 1.0])
+def test_finished_weights_may_keep_a_share_of_those_it_started_from(tmp_path: Path, keep: float):
+    train.Run(parse(tmp_path / "first")).write(tmp_path / "start")
+    run = train.Run(parse(tmp_path / "second", "--start", str(tmp_path / "start"), "--keep", str(keep)))
+    with torch.no_grad():
+        run.model.decoder.norm.weight += 1
+    run.write(run.finished)
+    before, after = (
+        DeepseekVL2ForConditionalGeneration.from_pretrained(folder, dtype="float32").state_dict()
+        for folder in (tmp_path / "start", run.finished)
+    )
+    torch.testing.assert_close(after[NORM], before[NORM] + 1 - keep, atol=4e-3, rtol=0)
+    assert all(torch.equal(after[name], value) for name, value in before.items() if name != NORM)
 
 
 def test_in_alignment_the_decoder_rests_and_a_batch_without_pictures_teaches(tmp_path: Path):
