@@ -27,19 +27,22 @@ struct Bench {
     uint16_t *rows;
 };
 
-/* TALL rows of an expert's matrix, half of them from `first` and half from `second` on, as bfloat16. */
+/* TALL rows of an expert's matrix as bfloat16, half of them from `first` and half from `second` on, and in `ahead` those
+ * that come after each half. */
 INLINE void find_rows(const struct Matrix *matrix, long expert, long first, long second, uint16_t *wide,
-                      const char **rows) {
+                      const char **rows, struct Ahead *ahead) {
+    const long size = SIZES[matrix->kind], bytes = matrix->inputs * size, half = TALL / 2;
+    const char *weights = matrix->weights + expert * matrix->stride * size;
+    const long next = second == first + half ? TALL : half;
+    *ahead = (struct Ahead){{weights + (first + next) * bytes, weights + (second + next) * bytes}, 2 * half * size};
     for (long row = 0; row < TALL; row++) {
-        const long at = row < TALL / 2 ? first + row : second + row - TALL / 2;
-        const char *from = matrix->weights + (expert * matrix->stride + at * matrix->inputs) * SIZES[matrix->kind];
+        const char *from = weights + (row < half ? first + row : second + row - half) * bytes;
         rows[row] = from;
         if (matrix->kind != INT8)
             continue;
         rows[row] = (char *)(wide + row * matrix->inputs);
-        for (long i = 0; i < matrix->inputs; i += LANES)
-            _mm256_storeu_si256((__m256i *)(wide + row * matrix->inputs + i),
-                                (__m256i)_mm512_cvtneps_pbh((__m512)widen(from + i, INT8)));
+        for (long i = 0; i < matrix->inputs; i += 2 * LANES)
+            _mm512_storeu_si512(wide + row * matrix->inputs + i, (__m512i)load_pairs(from + i, INT8_PAIRS));
     }
 }
 
@@ -60,13 +63,14 @@ static void enter_group(const struct Matrix *gate_up, const struct Group *group,
     const long pairs = gate_up->inputs / 2, inner = gate_up->outputs / 2;
     for (long first = 0; first < inner; first += TALL / 2) {
         const char *rows[TALL];
-        find_rows(gate_up, group->expert, first, inner + first, bench->rows, rows);
+        struct Ahead ahead;
+        find_rows(gate_up, group->expert, first, inner + first, bench->rows, rows, &ahead);
         const Pair *tokens = bench->tokens;
         Pair *to = bench->inner;
         for (long at = 0, vectors; at < group->count; at += vectors * LANES) {
             Sums sums;
             vectors = panel_vectors(group->count - at);
-            multiply_panel(rows, tokens, pairs, rows[TALL - 1], vectors, sums);
+            multiply_panel(rows, tokens, pairs, &ahead, vectors, sums);
             for (long row = 0; row < TALL / 2; row += 2)
                 for (long lane = 0; lane < vectors * LANES; lane += LANES) {
                     Floats made[2];
@@ -109,15 +113,16 @@ static void leave_group(const struct Matrix *down, const struct Group *group, co
     const long pairs = down->inputs / 2;
     for (long first = 0; first < down->outputs; first += TALL) {
         const char *rows[TALL];
+        struct Ahead ahead;
         float scales[TALL];
-        find_rows(down, group->expert, first, first + TALL / 2, bench->rows, rows);
+        find_rows(down, group->expert, first, first + TALL / 2, bench->rows, rows, &ahead);
         for (long row = 0; row < TALL; row++)
             scales[row] = scale_of(down, group->expert, first + row);
         const Pair *inner = bench->inner;
         for (long at = 0, vectors; at < group->count; at += vectors * LANES) {
             Sums sums;
             vectors = panel_vectors(group->count - at);
-            multiply_panel(rows, inner, pairs, rows[TALL - 1], vectors, sums);
+            multiply_panel(rows, inner, pairs, &ahead, vectors, sums);
             for (long lane = 0; lane < vectors * LANES; lane += LANES)
                 leave_rows(sums, lane, scales, outputs + first, group->order + at, group->count - at, down->outputs);
             inner += pairs * vectors * LANES;

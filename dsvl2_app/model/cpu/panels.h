@@ -18,6 +18,12 @@
 typedef uint32_t Pair; /* two bfloat16, the first one low */
 typedef float Sums[TALL][WIDEST];
 
+/* Two places in memory that will be needed next, and the bytes of each that are fetched per pair of inputs. */
+struct Ahead {
+    const char *from[2];
+    long step;
+};
+
 /* Columns are cut into as few panels as can be, of about the same width: that of the next one, in vectors. */
 INLINE int panel_vectors(long columns) {
     const long vectors = (columns + LANES - 1) / LANES, panels = (vectors + MOST_VECTORS - 1) / MOST_VECTORS;
@@ -47,12 +53,12 @@ INLINE __m512 power(__m512 x) {
 }
 
 /* `vectors` is a constant where this is inlined. */
-INLINE void multiply_vectors(const char *const *rows, const Pair *panel, long pairs, const char *next, int vectors,
-                             Sums sums) {
+INLINE void multiply_vectors(const char *const *rows, const Pair *panel, long pairs, const struct Ahead *ahead,
+                             int vectors, Sums sums) {
     __m512 found[TALL][MOST_VECTORS] = {};
     for (long pair = 0; pair < pairs; pair++) {
         __m512bh columns[MOST_VECTORS];
-        __builtin_prefetch(next + pair * TALL * sizeof(Pair));
+        __builtin_prefetch(ahead->from[pair & 1] + pair * ahead->step);
 #pragma GCC unroll 3
         for (int vector = 0; vector < vectors; vector++)
             columns[vector] = (__m512bh)_mm512_loadu_si512(panel + (pair * vectors + vector) * LANES);
@@ -71,13 +77,13 @@ INLINE void multiply_vectors(const char *const *rows, const Pair *panel, long pa
             _mm512_storeu_ps(sums[row] + vector * LANES, found[row][vector]);
 }
 
-/* sums[row] = row times the panel's columns. What lies at `next` is fetched meanwhile, TALL rows of it. */
-static void multiply_panel(const char *const *rows, const Pair *panel, long pairs, const char *next, int vectors,
-                           Sums sums) {
+/* sums[row] = row times the panel's columns; meanwhile what lies ahead is fetched. */
+static void multiply_panel(const char *const *rows, const Pair *panel, long pairs, const struct Ahead *ahead,
+                           int vectors, Sums sums) {
     switch (vectors) {
-        case 1: multiply_vectors(rows, panel, pairs, next, 1, sums); break;
-        case 2: multiply_vectors(rows, panel, pairs, next, 2, sums); break;
-        case 3: multiply_vectors(rows, panel, pairs, next, 3, sums); break;
+        case 1: multiply_vectors(rows, panel, pairs, ahead, 1, sums); break;
+        case 2: multiply_vectors(rows, panel, pairs, ahead, 2, sums); break;
+        case 3: multiply_vectors(rows, panel, pairs, ahead, 3, sums); break;
     }
 }
 

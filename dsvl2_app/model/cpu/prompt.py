@@ -13,7 +13,7 @@ from torch import Tensor
 from dsvl2_app.model import compiled
 from dsvl2_app.model.compiled import describe
 
-LANES = 16
+LANES = {torch.bfloat16: 16, torch.int8: 32}  # widths are multiples of it
 
 pointer, number = ctypes.c_void_p, ctypes.c_long
 
@@ -56,8 +56,8 @@ def can_run_experts(hidden: Tensor, down: Tensor) -> bool:
     return (
         compiled.has_panels()
         and _is_read_only_bfloat16(hidden)
-        and down.dtype in (torch.bfloat16, torch.int8)
-        and not any(width % LANES for width in down.shape[1:])
+        and down.dtype in LANES
+        and not any(width % LANES[down.dtype] for width in down.shape[1:])
     )
 
 

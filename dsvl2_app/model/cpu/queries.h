@@ -77,6 +77,7 @@ static void attend_block(const struct Heads *queries, const struct Heads *values
                          long head, long first, long count, long past, int causal, float scale, uint16_t *out,
                          long apart) {
     const long pairs = queries->width / 2, end = causal ? past + first + count : past, half = (end + 1) / 2;
+    const struct Ahead near = {{(const char *)own->keys, (const char *)own->keys}, 0}; /* all is in caches */
     Sums sums;
     float totals[QUERIES];
     for (long at = 0; at < end; at += WIDEST)
@@ -84,7 +85,7 @@ static void attend_block(const struct Heads *queries, const struct Heads *values
             const char *rows[TALL];
             for (long row = 0; row < TALL; row++)
                 rows[row] = (const char *)find(queries, batch, head, first + (group + row < count ? group + row : 0));
-            multiply_panel(rows, own->keys + at * pairs, pairs, (const char *)rows, MOST_VECTORS, sums);
+            multiply_panel(rows, own->keys + at * pairs, pairs, &near, MOST_VECTORS, sums);
             for (long row = 0; row < TALL; row++)
                 memcpy(own->scores + (group + row) * own->room + at, sums[row], sizeof sums[row]);
         }
@@ -100,7 +101,7 @@ static void attend_block(const struct Heads *queries, const struct Heads *values
             const char *rows[TALL];
             for (long row = 0; row < TALL; row++)
                 rows[row] = (const char *)(own->shares + (group + row < count ? group + row : 0) * own->room);
-            multiply_panel(rows, panel, half, (const char *)rows, vectors, sums);
+            multiply_panel(rows, panel, half, &near, vectors, sums);
             for (long row = 0; row < TALL && group + row < count; row++)
                 for (long i = 0; i < wide; i++)
                     out[(first + group + row) * apart + column + i] = narrow(sums[row][i] / totals[group + row]);

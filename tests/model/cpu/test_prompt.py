@@ -101,7 +101,7 @@ def quantise(experts: Experts) -> None:
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(
     ("tokens", "active", "count", "width", "inner"),
-    [(17, 3, 8, 64, 32), (100, 2, 5, 48, 80), (40, 1, 64, 32, 16), (350, 1, 1, 32, 48), (61, 6, 6, 16, 16)],
+    [(17, 3, 8, 64, 32), (100, 2, 5, 96, 160), (40, 1, 64, 32, 96), (350, 1, 1, 32, 64), (61, 6, 6, 48, 16)],
 )
 def test_experts_of_many_tokens(tokens: int, active: int, count: int, width: int, inner: int, int8: bool) -> None:
     experts, hidden, weights = make_experts(count, width, inner), draw(tokens, width), torch.rand(tokens, active)
