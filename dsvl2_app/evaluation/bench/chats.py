@@ -30,7 +30,9 @@ def measure(worker: Worker, chats: int, tokens: int) -> dict[str, Any]:
 
 
 def measure_stall(worker: Worker) -> float:
-    """Longest seconds between two tokens of a stream, which goes on until somebody else's picture is answered."""
+    """Longest seconds between two tokens of a stream, which goes on until somebody else's picture, that no cache knows,
+    is answered."""
+    worker.call(lambda engine: engine.forget())
     question = place_images(QUESTION, [draw_noise(7, LARGE)])
     picture = Request([{"role": "user", "content": question}], Sampling(max_new_tokens=1), owner="picture")
     other = threading.Thread(target=lambda: list(worker.submit(picture)))
