@@ -1,6 +1,6 @@
 """cpu/kernels.c: built for this processor when asked to, kept between starts, and called through ctypes.
 
-Building takes three seconds and a C compiler. Without one nothing here is used and everything runs as well, only
+Building takes a few seconds and a C compiler. Without one nothing here is used and everything runs as well, only
 slower; `kernels` chooses.
 """
 

@@ -79,12 +79,11 @@ class Experts(nn.Module):
 
     def forward(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Hidden [T, D], weights and experts [T, K] -> weighted sum of the chosen experts' outputs [T, D]."""
-        if kernels.prefers_each(hidden, self.gate_up):
-            return self.few(hidden, weights, experts)
-        if prompt.can_run_experts(hidden, self.down):
+        if kernels.prefers_prompt(hidden, self.down):
             stacks = (self.gate_up, self.gate_up_scale), (self.down, self.down_scale)
             return prompt.run_experts(hidden, weights, experts, *stacks)
-        return self.many(hidden, weights, experts)
+        run = self.few if kernels.prefers_each(hidden, self.gate_up) else self.many
+        return run(hidden, weights, experts)
 
     def few(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Gathered: every (token, expert) pair multiplies with its expert's matrices where they lie."""

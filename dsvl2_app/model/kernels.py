@@ -2,8 +2,9 @@
 
 One token passes every active weight once, so decode on a CPU is as fast as memory is read; torch's matrix products
 reach a third to a half of that for a handful of rows, the compiled ones (`compiled`, cpu/kernels.c) all of it. Whatever
-is chosen, the plain way stands beside it and gives the same result. A whole step of decode is one compiled call, see
-`cpu.step`; on a GPU it is a graph of fused kernels, see `gpu.step`.
+is chosen, the plain way stands beside it and gives the same result. Prompts and pictures in bfloat16 have kernels of
+their own on a CPU, see `cpu.prompt`. A whole step of decode is one compiled call, see `cpu.step`; on a GPU it is a graph
+of fused kernels, see `gpu.step`.
 
 int8 weights come with a float32 scale per output channel: `weight[f, d] * scale[f]`.
 """
@@ -49,6 +50,11 @@ def linear_each(rows: Tensor, weights: Tensor, scales: Tensor | None, experts: T
 def prefers_each(rows: Tensor, weights: Tensor) -> bool:
     """Whether `linear_each` beats `linear_groups` for rows [T, D]."""
     return rows.shape[0] <= (FEW_ROWS if fits(rows, weights) else FEW_ROWS_PLAIN)
+
+
+def prefers_prompt(hidden: Tensor, down: Tensor) -> bool:
+    """Whether `prompt.run_experts` takes hidden [T, D] through experts with such a second matrix [E, D, F]."""
+    return not prefers_each(hidden, down) and prompt.can_run_experts(hidden, down)
 
 
 def linear_groups(rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:
