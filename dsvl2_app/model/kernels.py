@@ -3,7 +3,7 @@
 One token passes every active weight once, so decode on a CPU is as fast as memory is read; torch's matrix products
 reach a third to a half of that for a handful of rows, the compiled ones (`compiled`, cpu/kernels.c) all of it. Whatever
 is chosen, the plain way stands beside it and gives the same result. Prompts and pictures in bfloat16 have kernels of
-their own on a CPU, see `cpu.prompt`. A whole step of decode is one compiled call, see `cpu.step`; on a GPU it is a graph
+their own on a CPU, see `cpu.prompt`. A whole step of decode is one compiled call, see `cpu.step`, and on a GPU a graph
 of fused kernels, see `gpu.step`.
 
 int8 weights come with a float32 scale per output channel: `weight[f, d] * scale[f]`.
