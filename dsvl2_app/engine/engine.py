@@ -10,33 +10,28 @@ at once as there are, and sends back. `answer` drives one alone.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from dsvl2_app.engine.pictures import Pictures, digest, wait_for
 from dsvl2_app.engine.prefixes import PrefixCache, identify
-from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.resample import cut_pixels
-from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
 from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.model.gpu.prefill import GraphPrefill, can_record
 from dsvl2_app.model.gpu.vision import GraphVision
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
 from dsvl2_app.text.prompt import Message
@@ -48,10 +43,7 @@ PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048
 ALONE = 2  # chunks at once while nobody else is served: experts with more tokens are faster per token
 FED = 32  # tokens behind a known beginning, which a GPU takes one by one sooner than as a prompt without a graph
 CACHE_BYTES = 2**30
-HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,6 @@ class Feed:
     cache: KVCache
 
 
-Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
 Serving = Generator["Step | Future[Any] | Feed", "Tensor | None", None]
 
 
@@ -80,12 +71,13 @@ class Engine:
         self.model = model
         self.processor = processor
         self.card = card
-        self.on_gpu = on_gpu = model.device.type == "cuda"
+        on_gpu = model.device.type == "cuda"
         self.prefill_chunk = prefill_chunk or (PREFILL_CHUNK_GPU if on_gpu else PREFILL_CHUNK)
         self.shared = False  # whether others are served too, which whoever drives it tells
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
-        self.encode_tiles: Callable[[Tensor], Tensor] = model.encode_tiles
+        self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
+        self.pictures = Pictures(model, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.graphs: GraphDecoder | None = None
         self.graph_prefill: GraphPrefill | None = None
         if on_gpu and len({parameter.device for parameter in model.parameters()}) == 1:
@@ -93,11 +85,10 @@ class Engine:
         self.reads_late = self.graphs is not None  # a token only after it was fed, so that a GPU need not wait
         self.forget()
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
-        self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
 
     def forget(self) -> None:
         """Empty the caches. Features are found by content, whoever asks; keys and values by their owner alone."""
-        self.features: Recent[Content, Tensor] = Recent(int(self.cache_bytes * FEATURE_SHARE))
+        self.pictures.forget()
         self.prefixes = PrefixCache(self.model.config.language_config, int(self.cache_bytes * (1 - FEATURE_SHARE)))
 
     @cached_property
@@ -143,7 +134,7 @@ class Engine:
     @torch.inference_mode()
     def serve(self, request: Request) -> Serving:
         """One answer; see the module. Raises as `answer` does."""
-        prompt, digests = yield from self._wait(self._threads.submit(self.prepare, request))
+        prompt, digests = yield from wait_for(self._threads.submit(self.prepare, request))
         room = self.card.context - len(prompt.input_ids)
         if room < 1:
             raise PromptError(self._explain_length(prompt))
@@ -151,7 +142,7 @@ class Engine:
         capacity = self.card.context - max(0, room - request.sampling.max_new_tokens)
         cache = self.prefixes.fork(request.owner, key, capacity)
         try:
-            embeds, timings = yield from self.encode(prompt, digests, cache.get_seq_length())
+            embeds, timings = yield from self.pictures.embed(prompt, digests, cache.get_seq_length())
             rest = prompt.input_ids[cache.get_seq_length() :]
             if (
                 self.graphs
@@ -177,7 +168,7 @@ class Engine:
         self.graphs = graphs if graphs.room else None
         if compiled.fuses():
             side = config.geometry.tile
-            self.encode_tiles = GraphVision(model.encode_tiles, model.tile_batch, side, model.device)
+            self.pictures.encode_tiles = GraphVision(model.encode_tiles, model.tile_batch, side, model.device)
             if can_record(model.decoder):
                 self.graph_prefill = GraphPrefill(model.decoder, decoder)
 
@@ -196,72 +187,6 @@ class Engine:
         """The prompt, and a digest of each image's pixels."""
         prompt = self._build(request)
         return prompt, [digest(image) for image in prompt.images]
-
-    @staticmethod
-    def _wait(future: Future[T]) -> Generator[Future[T], Any, T]:
-        if not future.done():
-            yield future
-        return future.result()
-
-    def encode(
-        self, prompt: Prompt, digests: Sequence[bytes], reused: int
-    ) -> Generator[Step | Future[Any], Any, tuple[Tensor, Timings]]:
-        """Embeds [1, T - reused, D] of text and images after the first `reused` tokens."""
-        images = list(zip(digests, prompt.images, prompt.layouts, prompt.starts, strict=True))
-        wanted = {
-            (content, layout.grid): (image, layout)
-            for content, image, layout, start in images
-            if start + layout.num_tokens > reused
-        }
-        features = {key: feature for key in wanted if (feature := self.features.get(key)) is not None}
-        missing = {key: image for key, image in wanted.items() if key not in features}
-        tiles = sum(layout.num_tiles for layout in prompt.layouts)
-        timings = Timings(
-            tiles=tiles,
-            reused_tiles=tiles - sum(layout.num_tiles for _, layout in missing.values()),
-            prompt_tokens=len(prompt.input_ids),
-            reused_tokens=reused,
-        )
-        if missing:
-            fresh, timings = yield from self._encode_images(missing, timings)
-            features.update(fresh)
-        embeds = self.model.embed(torch.tensor([prompt.input_ids[reused:]], device=self.model.device))
-        for content, _, layout, start in images:
-            if (content, layout.grid) in features:
-                known = max(0, reused - start)  # its first tokens may be cached already
-                place = slice(start + known - reused, start + layout.num_tokens - reused)
-                embeds[0, place] = features[content, layout.grid][known:]
-        return embeds, timings
-
-    def _encode_images(
-        self, images: dict[Content, tuple[Image.Image, TileLayout]], timings: Timings
-    ) -> Generator[Step | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
-        """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are read."""
-        started, done = time.perf_counter(), 0
-        total = sum(layout.num_tiles for _, layout in images.values())
-        reads = {content: self._threads.submit(self._read, *image) for content, image in images.items()}
-        features: dict[Content, Tensor] = {}
-        yield Step("vision", done=0, total=total, timings=timings)
-        for content, read in reads.items():
-            tiles = yield from self._wait(read)
-            if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
-                tiles = cut_pixels(tiles.to(self.model.device), images[content][1])
-            distinct, twins = merge_identical(tiles)
-            tokens: list[Tensor] = []
-            for batch in distinct.split(self.model.tile_batch):
-                tokens.append(self.encode_tiles(self.processor.normalise(batch.to(self.model.device))))
-                seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
-                timings = replace(timings, vision=seconds, encoded_tiles=encoded)
-                covered = int((twins < sum(map(len, tokens))).sum())
-                yield Step("vision", done=done + covered, total=total, timings=timings)
-            done += len(twins)
-            features[content] = self.model.adaptor.arrange(torch.cat(tokens)[twins.to(self.model.device)], content[1])
-            self.features.put(content, features[content], features[content].nbytes)
-        return features, timings
-
-    def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
-        """The image's tiles [N, side, side, 3] uint8, or for a GPU, which cuts them faster, its pixels."""
-        return torch.from_numpy(np.array(image) if self.on_gpu else cut_tiles(image, layout))
 
     def _prefill(
         self, embeds: Tensor, cache: KVCache, timings: Timings
@@ -341,12 +266,3 @@ class Engine:
             f"The conversation has {len(prompt.input_ids)} tokens{share} and {self.card.name} holds "
             f"{self.card.context} with its answer; remove pictures or earlier turns, or write less."
         )
-
-
-def digest(image: Image.Image) -> bytes:
-    """Of size and pixels; nobody can make a second picture with the digest of another's."""
-    digest, (width, height) = hashlib.blake2b(repr(image.size).encode(), digest_size=16), image.size
-    rows = max(1, HASHED // width)
-    for top in range(0, height, rows):
-        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
-    return digest.digest()

@@ -93,7 +93,7 @@ def advance(steps: Generator[Any, None, Any]) -> Any:
 def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspecting:
     model = engine.model
     prompt, digests = engine.prepare(request)
-    encoding = engine.encode(prompt, digests, reused=0)
+    encoding = engine.pictures.embed(prompt, digests, reused=0)
     while not isinstance(item := advance(encoding), tuple):
         if isinstance(item, Step):
             yield item

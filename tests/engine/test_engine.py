@@ -349,7 +349,7 @@ def test_caches_are_bounded(engines: Callable[[str], Engine]) -> None:
     small = Engine(engine.model, engine.processor, engine.card, cache_bytes=400_000)
     for number in range(12):
         list(small.answer(Request(user(f"Hi {number}" * 4), Sampling(max_new_tokens=2), owner="ann")))
-        assert small.prefixes.nbytes <= 300_000 and small.features.nbytes <= 100_000
+        assert small.prefixes.nbytes <= 300_000 and small.pictures.kept.nbytes <= 100_000
     assert small.prefixes.nbytes > 0
 
 
@@ -463,9 +463,9 @@ def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: 
     request = ask(user([{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]))
     features = []
     for on_gpu in (False, True):
-        monkeypatch.setattr(engine, "on_gpu", on_gpu)
+        monkeypatch.setattr(engine.pictures, "on_gpu", on_gpu)
         engine.forget()
         list(engine.answer(request))
-        features += [engine.features.get(key) for key in engine.features]
+        features += [engine.pictures.kept.get(key) for key in engine.pictures.kept]
     assert len(features) == 2
     assert torch.equal(*features)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dsvl2_app.engine.engine import digest
+from dsvl2_app.engine.pictures import digest
 from dsvl2_app.engine.prefixes import Key, PrefixCache, count_shared, identify
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.model.cache import KVCache

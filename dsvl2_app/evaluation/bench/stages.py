@@ -34,9 +34,11 @@ def time_vision(engine: Engine, tiles: int, repeats: int, meter: RoofMeter) -> d
     model, side = engine.model, engine.model.config.geometry.tile
     pixels = torch.randn(tiles, 3, side, side, dtype=model.dtype, device=model.device)
     for _ in range(2):  # the first time, and what is recorded the second time
-        engine.encode_tiles(pixels)
+        engine.pictures.encode_tiles(pixels)
     flops = tiles * costs.tile_flops(model.config)
-    found = compare_with_roof(lambda: meter.time(lambda: engine.encode_tiles(pixels)), flops, engine, repeats, meter)
+    found = compare_with_roof(
+        lambda: meter.time(lambda: engine.pictures.encode_tiles(pixels)), flops, engine, repeats, meter
+    )
     return {"seconds_per_tile": found.pop("seconds") / tiles, **found}
 
 

@@ -1,0 +1,125 @@
+"""The pictures of a prompt -> their embeds, among those of its text: cut into tiles, encoded, and kept for everybody.
+
+T prompt tokens, D decoder width, N tiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dsvl2_app.engine.recent import Recent
+from dsvl2_app.engine.request import Step, Timings
+from dsvl2_app.image.resample import cut_pixels
+from dsvl2_app.image.tiles import TileLayout, cut_tiles
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.vision import merge_identical
+from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
+
+HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
+
+Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
+T = TypeVar("T")
+
+
+class Pictures:
+    def __init__(
+        self,
+        model: DeepseekVL2ForConditionalGeneration,
+        processor: DeepseekVL2Processor,
+        threads: ThreadPoolExecutor,
+        limit: int,
+    ) -> None:
+        """Keeps up to `limit` bytes of embeds, found by content, whoever asks."""
+        self._model, self._processor, self._threads, self._limit = model, processor, threads, limit
+        self.encode_tiles: Callable[[Tensor], Tensor] = model.encode_tiles
+        self.on_gpu = model.device.type == "cuda"
+        self.forget()
+
+    def forget(self) -> None:
+        self.kept: Recent[Content, Tensor] = Recent(self._limit)
+
+    def embed(
+        self, prompt: Prompt, digests: Sequence[bytes], reused: int
+    ) -> Generator[Step | Future[Any], Any, tuple[Tensor, Timings]]:
+        """Embeds [1, T - reused, D] of text and images after the first `reused` tokens."""
+        images = list(zip(digests, prompt.images, prompt.layouts, prompt.starts, strict=True))
+        wanted = {
+            (content, layout.grid): (image, layout)
+            for content, image, layout, start in images
+            if start + layout.num_tokens > reused
+        }
+        features = {key: feature for key in wanted if (feature := self.kept.get(key)) is not None}
+        missing = {key: image for key, image in wanted.items() if key not in features}
+        tiles = sum(layout.num_tiles for layout in prompt.layouts)
+        timings = Timings(
+            tiles=tiles,
+            reused_tiles=tiles - sum(layout.num_tiles for _, layout in missing.values()),
+            prompt_tokens=len(prompt.input_ids),
+            reused_tokens=reused,
+        )
+        if missing:
+            fresh, timings = yield from self._encode_images(missing, timings)
+            features.update(fresh)
+        embeds = self._model.embed(torch.tensor([prompt.input_ids[reused:]], device=self._model.device))
+        for content, _, layout, start in images:
+            if (content, layout.grid) in features:
+                known = max(0, reused - start)  # its first tokens may be cached already
+                place = slice(start + known - reused, start + layout.num_tokens - reused)
+                embeds[0, place] = features[content, layout.grid][known:]
+        return embeds, timings
+
+    def _encode_images(
+        self, images: dict[Content, tuple[Image.Image, TileLayout]], timings: Timings
+    ) -> Generator[Step | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
+        """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are read."""
+        started, done = time.perf_counter(), 0
+        total = sum(layout.num_tiles for _, layout in images.values())
+        reads = {content: self._threads.submit(self._read, *image) for content, image in images.items()}
+        features: dict[Content, Tensor] = {}
+        yield Step("vision", done=0, total=total, timings=timings)
+        for content, read in reads.items():
+            tiles = yield from wait_for(read)
+            if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
+                tiles = cut_pixels(tiles.to(self._model.device), images[content][1])
+            distinct, twins = merge_identical(tiles)
+            tokens: list[Tensor] = []
+            for batch in distinct.split(self._model.tile_batch):
+                tokens.append(self.encode_tiles(self._processor.normalise(batch.to(self._model.device))))
+                seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
+                timings = replace(timings, vision=seconds, encoded_tiles=encoded)
+                covered = int((twins < sum(map(len, tokens))).sum())
+                yield Step("vision", done=done + covered, total=total, timings=timings)
+            done += len(twins)
+            features[content] = self._model.adaptor.arrange(torch.cat(tokens)[twins.to(self._model.device)], content[1])
+            self.kept.put(content, features[content], features[content].nbytes)
+        return features, timings
+
+    def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
+        """The image's tiles [N, side, side, 3] uint8, or for a GPU, which cuts them faster, its pixels."""
+        return torch.from_numpy(np.array(image) if self.on_gpu else cut_tiles(image, layout))
+
+
+def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:
+    """The future's result, once whoever drives the generator goes on."""
+    if not future.done():
+        yield future
+    return future.result()
+
+
+def digest(image: Image.Image) -> bytes:
+    """Of size and pixels; nobody can make a second picture with the digest of another's."""
+    digest, (width, height) = hashlib.blake2b(repr(image.size).encode(), digest_size=16), image.size
+    rows = max(1, HASHED // width)
+    for top in range(0, height, rows):
+        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
+    return digest.digest()
