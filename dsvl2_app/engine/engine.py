@@ -144,12 +144,7 @@ class Engine:
         try:
             embeds, timings = yield from self.pictures.embed(prompt, digests, cache.get_seq_length())
             rest = prompt.input_ids[cache.get_seq_length() :]
-            if (
-                self.graphs
-                and cache.get_seq_length()
-                and len(rest) <= FED
-                and self.processor.image_token_id not in rest
-            ):
+            if self._can_feed(rest, cache):
                 logits, timings = yield from self._feed(rest, cache, timings)
             else:
                 logits, timings = yield from self._prefill(embeds, cache, timings)
@@ -204,6 +199,11 @@ class Engine:
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
             yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
         return self.model.lm_head(hidden[0, -1:])[0], timings
+
+    def _can_feed(self, tokens: list[int], cache: KVCache) -> bool:
+        """Whether graphs of decode take the rest of a prompt sooner than layers without graphs."""
+        is_text = self.processor.image_token_id not in tokens
+        return bool(self.graphs and cache.get_seq_length() and len(tokens) <= FED and is_text)
 
     def _feed(
         self, tokens: list[int], cache: KVCache, timings: Timings
