@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsvl2_app.engine.pictures import Pictures, digest, wait_for
+from dsvl2_app.engine.pictures import Pictures, wait_for
 from dsvl2_app.engine.prefixes import PrefixCache, identify
 from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import PromptError
+from dsvl2_app.image.load import content_hash
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
 from dsvl2_app.model.gpu.decode import GraphDecoder
@@ -181,7 +182,7 @@ class Engine:
     def prepare(self, request: Request) -> tuple[Prompt, list[bytes]]:
         """The prompt, and a digest of each image's pixels."""
         prompt = self._build(request)
-        return prompt, [digest(image) for image in prompt.images]
+        return prompt, [content_hash(image) for image in prompt.images]
 
     def _prefill(
         self, embeds: Tensor, cache: KVCache, timings: Timings

@@ -5,7 +5,6 @@ T prompt tokens, D decoder width, N tiles.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,8 +23,6 @@ from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
-
-HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 
 Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
 T = TypeVar("T")
@@ -114,12 +111,3 @@ def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:
     if not future.done():
         yield future
     return future.result()
-
-
-def digest(image: Image.Image) -> bytes:
-    """Of size and pixels; nobody can make a second picture with the digest of another's."""
-    digest, (width, height) = hashlib.blake2b(repr(image.size).encode(), digest_size=16), image.size
-    rows = max(1, HASHED // width)
-    for top in range(0, height, rows):
-        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
-    return digest.digest()
