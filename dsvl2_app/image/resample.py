@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dsvl2_app.image.tiles import PADDING, PixelBox, TileLayout, shrinks_vertically_first
+from dsvl2_app.image.tiles import PADDING, PixelBox, TileLayout, cut_views, shrinks_vertically_first
 
 BITS = 22  # of the fraction of Pillow's weights, PRECISION_BITS in its Resample.c
 REACH = 2  # px on each side that bicubic looks at, in those of the smaller picture
@@ -21,12 +21,7 @@ REACH = 2  # px on each side that bicubic looks at, in those of the smaller pict
 
 def cut_pixels(pixels: Tensor, layout: TileLayout) -> Tensor:
     """RGB uint8 [height, width, 3] -> [1 + columns * rows, tile, tile, 3] on the same device, as `cut_tiles`."""
-    tile = layout.geometry.tile
-    columns, rows = layout.grid
-    global_view = _pad(pixels, (tile, tile), layout.global_content)
-    canvas = global_view if layout.grid == (1, 1) else _pad(pixels, layout.canvas, layout.content)
-    local = canvas.view(rows, tile, columns, tile, 3).transpose(1, 2).reshape(-1, tile, tile, 3)
-    return torch.cat((global_view[None], local))
+    return torch.cat(cut_views(layout, lambda size, content: _pad(pixels, size, content)))
 
 
 def _pad(pixels: Tensor, size: tuple[int, int], content: PixelBox) -> Tensor:

@@ -10,9 +10,10 @@ wins, and the picture is placed as `PIL.ImageOps.pad` places it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,7 @@ from dsvl2_app.errors import CheckpointError, ImageError, SettingsError
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 PixelBox = tuple[int, int, int, int]
+Pixels = TypeVar("Pixels")  # an array, or a tensor on any device
 
 PADDING = 127  # the official int(0.5 * 255), in all three colours
 
@@ -283,12 +285,17 @@ def cut_tiles(image: Image.Image, layout: TileLayout) -> np.ndarray:
     """RGB picture -> uint8 [1 + columns * rows, tile, tile, 3]: global view, then local tiles row by row."""
     if image.mode != "RGB" or image.size != layout.image_size:
         raise ValueError(f"{image.mode} {image.size} does not match a layout for RGB {layout.image_size}")
+    return np.concatenate(cut_views(layout, lambda size, content: _pad(image, size, content)))
+
+
+def cut_views(layout: TileLayout, pad: Callable[[tuple[int, int], PixelBox], Pixels]) -> tuple[Pixels, Pixels]:
+    """The global view and the local tiles, each [tiles, tile, tile, 3]; `pad` gives a canvas of a size with the picture
+    in a content box, [height, width, 3]."""
     tile = layout.geometry.tile
     columns, rows = layout.grid
-    global_view = _pad(image, (tile, tile), layout.global_content)
-    canvas = global_view if layout.grid == (1, 1) else _pad(image, layout.canvas, layout.content)
-    local = canvas.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2).reshape(-1, tile, tile, 3)
-    return np.concatenate([global_view[None], local])
+    global_view = pad((tile, tile), layout.global_content)
+    canvas = global_view if layout.grid == (1, 1) else pad(layout.canvas, layout.content)
+    return global_view[None], canvas.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2).reshape(-1, tile, tile, 3)
 
 
 def _place(image_size: tuple[int, int], canvas: tuple[int, int]) -> PixelBox:
