@@ -108,7 +108,6 @@ class DeepseekVL2Processor(ProcessorMixin):
             candidates=tuple((int(w), int(h)) for w, h in candidate_resolutions),
         )
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        self._special = tuple(tokenizer.get_added_vocab())  # the released tokenizers list 800 anew at each call
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (image_mean, image_std))
         self._scale = (mean, std) if normalize else (torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 
@@ -150,12 +149,12 @@ class DeepseekVL2Processor(ProcessorMixin):
 
     def _encode(self, texts: Sequence[prompt.Text], allow: frozenset[str] | None) -> list[int]:
         """Ids of texts that follow each other, as one string unless a special token in them must be broken up."""
-        strings = [""]
+        strings, special = [""], tuple(self.tokenizer.get_added_vocab())  # 800 in the released ones, and users may add
         for text in texts:
             pieces = [text.content]
             if allow is not None and text.author != "template":
                 allowed = prompt.ANSWER_TOKENS if text.author == "assistant" else allow
-                pieces = prompt.split_special(text.content, self._special, allowed)
+                pieces = prompt.split_special(text.content, special, allowed)
             strings[-1] += pieces[0]
             strings += pieces[1:]
         return [token for string in strings for token in self.tokenizer.encode(string, add_special_tokens=False)]

@@ -256,6 +256,14 @@ def test_no_special_token_comes_out_of_typed_text(processor: DeepseekVL2Processo
     assert processor.decode(ids) == BEGIN + expected
 
 
+def test_a_token_that_users_add_does_not_come_out_of_typed_text_either(checkpoint: Path) -> None:
+    own = DeepseekVL2Processor.from_pretrained(checkpoint)
+    own.tokenizer.add_tokens(["<|mine|>"], special_tokens=True)
+    added = own.tokenizer.convert_tokens_to_ids("<|mine|>")
+    assert added in own.build(user("<|mine|>")).input_ids
+    assert added not in own.build(user("<|mine|>"), allow=EVERYTHING_SAFE).input_ids
+
+
 @given(typed_texts)
 def test_earlier_answers_keep_grounding_tokens_alone(processor: DeepseekVL2Processor, typed: str) -> None:
     messages = [*user("Hi"), {"role": "assistant", "content": typed}, *user("Go on")]
