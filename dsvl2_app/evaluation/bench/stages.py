@@ -24,7 +24,7 @@ from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
 from dsvl2_app.evaluation.bench.roofs import Multiplier, RoofMeter, run_beside
 from dsvl2_app.text.prompt import Message, place_images
 
-WARM_UPS = 2  # conversations: of some things a GPU records what it does the second time
+WARM_UPS = 2  # of some things a GPU records what it does the second time
 WRITING_PROMPT, WRITING_TOKENS = 1000, 48
 
 
@@ -33,12 +33,13 @@ def time_vision(engine: Engine, tiles: int, repeats: int, meter: RoofMeter) -> d
     """Encoder and adaptor for so many tiles at once."""
     model, side = engine.model, engine.model.config.geometry.tile
     pixels = torch.randn(tiles, 3, side, side, dtype=model.dtype, device=model.device)
-    for _ in range(2):  # the first time, and what is recorded the second time
-        engine.pictures.encode_tiles(pixels)
-    flops = tiles * costs.tile_flops(model.config)
-    found = compare_with_roof(
-        lambda: meter.time(lambda: engine.pictures.encode_tiles(pixels)), flops, engine, repeats, meter
-    )
+
+    def encode() -> float:
+        return meter.time(lambda: engine.pictures.encode_tiles(pixels))
+
+    for _ in range(WARM_UPS):
+        encode()
+    found = compare_with_roof(encode, tiles * costs.tile_flops(model.config), engine, repeats, meter)
     return {"seconds_per_tile": found.pop("seconds") / tiles, **found}
 
 
