@@ -343,6 +343,8 @@ def run(flags: argparse.Namespace) -> None:
     for name, least in LEAST.items():
         if getattr(flags, name) < least:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least {least}.")
+    if flags.keep > 1:
+        raise SettingsError(f"--keep is {flags.keep}; give a share from 0 to 1.")
     if flags.seed >= RUNS:
         raise SettingsError(f"--seed is {flags.seed}; pictures are numbered for 0 to {RUNS - 1}.")
     finished = Run(flags).train()

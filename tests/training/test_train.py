@@ -185,7 +185,11 @@ def test_every_matrix_but_the_routers_learns_by_muon(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--rows", "0"), ("--steps", "0"), ("--workers", "-1"), ("--minutes", "-2"), ("--seed", "9")]
+    ("flag", "value"),
+    [
+        *(("--rows", "0"), ("--steps", "0"), ("--workers", "-1"), ("--minutes", "-2"), ("--seed", "9")),
+        *(("--keep", "-0.1"), ("--keep", "1.5")),
+    ],
 )
 def test_a_flag_out_of_range_is_named(tmp_path: Path, flag: str, value: str):
     with pytest.raises(SettingsError, match=flag):
