@@ -31,10 +31,25 @@ def test_find_with_nano(nano, pictures, open_page):
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_role("textbox", name="Phrase").fill("the orange disc")
     page.get_by_role("button", name="Find").click()
+    expect(page.locator("#grounding-status")).to_contain_text("boxes ·", timeout=60_000)
     expect(page.locator("#grounding-boxes img")).to_be_visible()
+    expect(page.get_by_role("button", name="Find")).to_be_visible()
+
+
+def test_stop_keeps_the_boxes_found(scripted, pictures, open_page):
+    scripted.script.say = "<|ref|>cat<|/ref|><|det|>[[1, 2, 300, 400]]<|/det|> "
+    scripted.script.endless = True
+    page = open_page(scripted)
+    open_tab(page)
+    page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    page.get_by_role("textbox", name="Phrase").fill("the cat")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("#grounding-boxes td").nth(13)).to_be_visible()
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("button", name="Find")).to_be_visible(timeout=60_000)
-    expect(page.locator("#grounding-status")).to_contain_text("boxes ·")
+    assert scripted.script.closed.wait(10)
+    expect(page.locator("#grounding-status")).to_contain_text("stopped")
+    expect(page.locator("#grounding-boxes td").nth(13)).to_be_visible()
+    expect(page.get_by_role("button", name="Find")).to_be_visible()
 
 
 def test_boxes_are_drawn_listed_and_reported(scripted, pictures, open_page):

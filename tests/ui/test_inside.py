@@ -80,8 +80,7 @@ def test_an_answer_is_looked_into(nano, pictures, open_page):
     page.set_input_files("#tiles-pictures input[type=file]", [pictures["wide"], pictures["tall"]])
     expect(page.locator("#tiles-summary")).to_contain_text("all 2 pictures")
     ask(page)
-    expect(page.locator("#inside-answer .written")).to_be_visible()
-    page.locator("#inside-stop").click()
+    expect(page.locator("#inside-open")).to_be_visible(timeout=60_000)
     expect(page.locator("#inside-seen")).to_be_hidden()  # nothing is collected yet
     page.locator("#inside-open").click()
     heat = page.locator("#inside-heat img")
@@ -104,6 +103,22 @@ def test_an_answer_is_looked_into(nano, pictures, open_page):
     rows = page.locator("#inside-experts table").first.locator("tbody tr")
     expect(rows.first.locator("td")).not_to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.slow
+def test_stop_keeps_what_was_written(scripted, pictures, open_page):
+    scripted.script.endless = True
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    page.set_input_files("#tiles-pictures input[type=file]", pictures["tall"])
+    ask(page)
+    expect(page.locator("#inside-answer .written")).to_contain_text("Hello.Hello.")
+    page.locator("#inside-stop").click()
+    assert scripted.script.closed.wait(10)
+    expect(page.locator("#inside-status")).to_contain_text("stopped")
+    expect(page.locator("#inside-answer .written")).to_contain_text("Hello.Hello.")
+    expect(page.locator("#inside-open")).to_be_visible()
+    expect(page.locator("#inside-ask")).to_be_visible()
 
 
 @pytest.mark.slow
