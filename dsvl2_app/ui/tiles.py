@@ -190,7 +190,9 @@ class Tiles:
                     [(tile, name_tile(number)) for number, tile in enumerate(tiles)],
                     visible=True,
                 ),
-                self.candidates: gr.Dataframe(tabulate(layout), headers=[*map(say, HEADERS)], visible=True),
+                self.candidates: gr.Dataframe(
+                    {"headers": [*map(say, HEADERS)], "data": tabulate(layout)}, visible=True
+                ),
             }
         except Exception as error:
             return {self.notice: wording.show_notice(error), self.how: gr.HTML(visible=False), **empty}

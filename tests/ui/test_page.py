@@ -99,6 +99,9 @@ def test_the_page_speaks_chinese(scripted, pictures, open_page):
     page.locator("#conversation").get_by_role("button", name="撤回到这里").click()
     expect(page.locator("#message textarea")).to_have_value("你好")
     assert scripted.script.requests[-1].sampling == Sampling(0.2, 0.9)
+    page.get_by_role("tab", name="切片").click()
+    page.set_input_files("#tiles-pictures input[type=file]", pictures["wide"])
+    expect(page.locator("#tiles-candidates")).to_contain_text("浪费像素")
 
 
 def find_words() -> Iterator[tuple[str, str]]:
