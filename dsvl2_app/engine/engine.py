@@ -88,7 +88,8 @@ class Engine:
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
 
     def forget(self) -> None:
-        """Empty the caches. Features are found by content, whoever asks; keys and values by their owner alone."""
+        """Empty the caches. Features are found by content, whoever asks; so are keys and values of pictures that come
+        before any words, all others by their owner alone."""
         self.pictures.forget()
         self.prefixes = PrefixCache(self.model.config.language_config, int(self.cache_bytes * (1 - FEATURE_SHARE)))
 
@@ -141,7 +142,7 @@ class Engine:
             raise PromptError(self._explain_length(prompt))
         key, fed = identify(prompt, digests), list[int]()
         capacity = self.card.context - max(0, room - request.sampling.max_new_tokens)
-        cache = self.prefixes.fork(request.owner, key, capacity)
+        cache = self.prefixes.fork(request.owner, key, capacity, prompt.opening)
         try:
             embeds, timings = yield from self.pictures.embed(prompt, digests, cache.get_seq_length())
             rest = prompt.input_ids[cache.get_seq_length() :]

@@ -1,7 +1,8 @@
 """Keys and values of earlier conversations, so that a follow-up question prefills its own turn only.
 
 A conversation is known by one number per token: the token's id, or for a token of a picture a hash of the picture's
-pixels, its tile grid and the place in it. Whoever asks finds only what the same owner left, and without a name nothing.
+pixels, its tile grid and the place in it. Whoever asks finds what the same owner left, without a name nothing; and of
+anybody's conversation its opening, the pictures that no words come before, which tells no more than their features do.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ class PrefixCache:
         self._config = config
         self._recent: Recent[tuple[str, bytes], KVCache] = Recent(limit)
 
-    def fork(self, owner: str, key: Key, capacity: int) -> KVCache:
+    def fork(self, owner: str, key: Key, capacity: int, opening: int = 0) -> KVCache:
         """A cache with room for `capacity` tokens that holds the longest known beginning of `key`, short of its last
-        token: that one is always prefilled, because its logits are wanted."""
+        token: that one is always prefilled, because its logits are wanted. Of others' conversations at most `opening`
+        tokens are taken."""
         best, known = None, 0
         for candidate in self._recent:
-            if owner and candidate[0] == owner:
-                shared = min(count_shared(np.frombuffer(candidate[1], np.int64), key), len(key) - 1)
-                if shared > known:
-                    best, known = candidate, shared
+            limit = len(key) - 1 if owner and candidate[0] == owner else opening
+            shared = count_shared(np.frombuffer(candidate[1], np.int64), key[:limit])
+            if shared > known:
+                best, known = candidate, shared
         found = self._recent.get(best) if best else None
         return found.fork(capacity, known) if found else KVCache(self._config, capacity)
 

@@ -56,7 +56,7 @@ class Request:
     tiling: bool | None = None  # None: the official rule, on for at most two images in the conversation
     max_tiles: int | None = None  # local tiles per image at most; None: as many as the checkpoint's grids have
     grammar: bool = False  # inside <|det|> only well-formed boxes can be written
-    owner: str = ""  # whose it is: turns are fair between owners, and only an owner's earlier requests are built upon
+    owner: str = ""  # whose it is: turns are fair between owners, and only an owner's earlier words are built upon
 
 
 @dataclass(frozen=True, slots=True)

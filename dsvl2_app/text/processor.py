@@ -48,6 +48,7 @@ class Prompt:
     images: list[Image.Image]
     layouts: list[TileLayout]
     starts: list[int]  # index of each image's first token
+    opening: int = 0  # tokens up to the end of the last image that nobody's words come before
 
     @property
     def image_mask(self) -> Tensor:
@@ -135,6 +136,7 @@ class DeepseekVL2Processor(ProcessorMixin):
         images, layouts = self._lay_out(sources, tiling, max_tiles)
         ids: list[int] = []
         starts: list[int] = []
+        opening, wordless = 0, True
         for piece in pieces:
             if isinstance(piece, Begin):
                 ids.append(self.tokenizer.bos_token_id)
@@ -143,9 +145,11 @@ class DeepseekVL2Processor(ProcessorMixin):
             elif isinstance(piece, ImageSlot):
                 starts.append(len(ids))
                 ids += [self.image_token_id] * layouts[piece.index].num_tokens
+                opening = len(ids) if wordless else opening
             else:
                 ids += self._encode(piece, allow)
-        return Prompt(ids, images, layouts, starts)
+                wordless = wordless and all(text.author == "template" or text.content.isspace() for text in piece)
+        return Prompt(ids, images, layouts, starts, opening)
 
     def _encode(self, texts: Sequence[prompt.Text], allow: frozenset[str] | None) -> list[int]:
         """Ids of texts that follow each other, as one string unless a special token in them must be broken up."""

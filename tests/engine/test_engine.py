@@ -332,14 +332,23 @@ def test_a_follow_up_on_a_warm_cache_is_the_cold_answer(single: Reference, engin
     assert warm[-1].timings.encoded_tiles == 0
 
 
-def test_a_picture_known_from_somebody_else_is_not_encoded_again(
+def test_a_picture_known_from_somebody_else_is_not_read_again(
     engine: Engine, open_reference: Callable[..., Reference]
 ) -> None:
-    request = ask(open_reference("small", "b_wide").conversations[0], max_new_tokens=4)
-    cold, warm = (list(engine.answer(replace(request, owner=owner))) for owner in ("ann", "bob"))
-    assert tokens(warm) == tokens(cold)
-    assert (warm[-1].timings.encoded_tiles, warm[-1].timings.reused_tiles, warm[-1].timings.reused_tokens) == (0, 7, 0)
-    assert "vision" not in {step.stage for step in warm}
+    question = open_reference("small", "b_wide").conversations[0][0]
+    picture = next(part for part in question["content"] if part["type"] == "image")
+    asked = [{"role": "user", "content": [picture, {"type": "text", "text": "\nWhat is it?"}]}]
+    told = [{"role": "user", "content": [{"type": "text", "text": "Look: "}, picture]}]
+    led = [{"role": "system", "content": "Be brief."}, *asked]
+    for messages, opens in ((asked, True), (told, False), (led, False)):
+        engine.forget()
+        request = ask(messages, max_new_tokens=4)
+        cold, warm = (list(engine.answer(replace(request, owner=owner))) for owner in ("ann", "bob"))
+        assert tokens(warm) == tokens(cold)
+        timings, prompt = warm[-1].timings, engine.prepare(request)[0]
+        assert (timings.encoded_tiles, timings.reused_tiles) == (0, 7)
+        assert timings.reused_tokens == (prompt.starts[0] + prompt.layouts[0].num_tokens if opens else 0)
+        assert "vision" not in {step.stage for step in warm}
     single_tile = list(engine.answer(replace(request, tiling=False)))
     assert single_tile[-1].timings.encoded_tiles > 0  # another tiling is another feature
 

@@ -68,6 +68,12 @@ def test_only_the_owner_finds_it(prefixes: PrefixCache) -> None:
     assert held(prefixes.fork("", key(7, 8, 9, 10), 20)) == []
 
 
+def test_an_opening_is_anybodys(prefixes: PrefixCache) -> None:
+    assert held(prefixes.fork("bob", key(1, 2, 3, 4, 5, 6), 20, opening=3)) == [1, 2, 3]
+    assert held(prefixes.fork("", key(1, 2, 9, 4), 20, opening=3)) == [1, 2]
+    assert held(prefixes.fork("ann", key(1, 2, 3, 4, 5, 6), 20, opening=3)) == [1, 2, 3, 4, 5]
+
+
 def test_a_fork_leaves_the_original_alone(prefixes: PrefixCache) -> None:
     fill(prefixes.fork("ann", key(1, 2, 9), 20), [9])
     assert held(prefixes.fork("ann", key(1, 2, 3, 4, 5, 6), 20)) == [1, 2, 3, 4, 5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,24 @@ def test_prompts_know_their_images(single: Reference, processor: DeepseekVL2Proc
     for start, layout in zip(built.starts, built.layouts, strict=True):
         ids = built.input_ids[start : start + layout.num_tokens]
         assert set(ids) == {single.info["tokens"]["image"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "opens"), [("PP", 2), ("P\nP\nwhich?", 2), ("Pand P", 1), ("look: P", 0), ("no picture", 0)]
+)
+def test_an_opening_ends_where_somebodys_words_begin(
+    processor: DeepseekVL2Processor, picture: Image.Image, content: str, opens: int
+) -> None:
+    """A `P` of the content is a picture."""
+    parts = [
+        {"type": "image", "image": picture} if part == "P" else {"type": "text", "text": part}
+        for part in re.split("(P)", content)
+        if part
+    ]
+    question = user(parts)
+    built = processor.build(question)
+    assert built.opening == (built.starts[opens - 1] + built.layouts[0].num_tokens if opens else 0)
+    assert processor.build([{"role": "system", "content": "Be brief."}, *question]).opening == 0
 
 
 def test_grounding_tokens_let_through_give_the_official_ids(single: Reference, processor: DeepseekVL2Processor) -> None:
