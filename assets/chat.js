@@ -18,17 +18,19 @@
   }
 
   // The Chatbot's own pencil edits text only, and its undo knows only the last question. A hidden textbox tells the
-  // server "edit 2" or "undo 2" instead (dsvl2_app/ui/revising.py).
+  // server "edit 2 1" or "undo 2 1" instead (dsvl2_app/ui/revising.py); the last number counts, so that doing the same
+  // again is a change too.
   const BUTTONS = "#conversation .user-row + .message-buttons";
   const pencils = () => [...document.querySelectorAll(BUTTONS)]
     .map((buttons) => [...buttons.querySelectorAll("button:not(.undo)")].at(-1));
   const ARROW = '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">'
     + '<path d="M4 9h10a6 6 0 0 1 0 12h-3M4 9l5-5M4 9l5 5"/></svg>';
 
+  let revisions = 0;
   const revise = (verb, number) => {
     const box = document.querySelector("#chat-revision :is(textarea, input)");
     if (!box || number < 0) return;
-    box.value = `${verb} ${number}`;
+    box.value = `${verb} ${number} ${++revisions}`;
     box.dispatchEvent(new Event("input", {bubbles: true}));
   };
   document.addEventListener("click", (event) => {

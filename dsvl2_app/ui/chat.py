@@ -59,7 +59,7 @@ class Chat:
 
         page.box.stop(revising.stop, conversation, None, **now)
         page.chatbot.clear(revising.clear, conversation, [conversation, *parts], **now)
-        page.revision.change(revising.revise, [page.revision, conversation], [page.revision, *parts], **now)
+        page.revision.change(revising.revise, [page.revision, conversation], parts, **now)
         page.keep.click(revising.keep_all, conversation, parts, **now)
         page.drop.click(revising.drop_oldest, conversation, parts, **now)
         raw.input(revising.show_raw, [conversation, raw], page.chatbot, **now)
