@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.text.boxes import Box
 from dsvl2_app.text.exports import Annotation
 from dsvl2_app.text.grounding import Mode, ask_for, ask_for_marked
 from dsvl2_app.text.prompt import Message
@@ -136,7 +137,8 @@ class Grounding:
         finding: Finding,
         visitor: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
-        """Stream the answer; whenever there is another box it joins the picture and the table."""
+        """Stream the answer; whenever there is another box it joins the picture and the table. What comes last says all
+        that stays, because of two results that come at once Gradio 6.31 can lose the first."""
         try:
             image = open_upload(picture, self.limits)
             messages = (
@@ -149,32 +151,42 @@ class Grounding:
             yield {self.notice: wording.show_notice(error)}
             return
         finding.path, finding.annotation = uploaded_path(picture), None
-        shown = 0
+        text, boxes = "", tuple[Box, ...]()
         with stream:
             preview = save_preview(image)
             yield {
-                self.notice: wording.show_notice(),
-                self.how: gr.HTML(visible=False),
-                self.boxes: show_boxes(preview, image.size, ()),
+                **self.show_answer(text, boxes, preview, image.size),
                 self.status: show_status(say("Starting"), running=True),
                 self.exports: gr.Row(visible=False),
-                self.raw: gr.Textbox("", visible=True),
                 **self.show_buttons(busy=True),
                 self.running: stream,
             }
-            last: dict[Any, Any] = {}
+            failure: dict[Any, Any] = {}
             try:
                 for text, parsed, step in read_answer(stream):
                     finding.annotation = Annotation(Path(finding.path).name, *image.size, parsed.boxes, text)
                     changes = {self.raw: text, self.status: describe_step(step, parsed)}
-                    if len(parsed.boxes) > shown:
-                        shown = len(parsed.boxes)
-                        changes[self.boxes] = show_boxes(preview, image.size, parsed.boxes)
+                    if len(parsed.boxes) > len(boxes):
+                        boxes = parsed.boxes
+                        changes[self.boxes] = show_boxes(preview, image.size, boxes)
                     yield changes
             except Exception as error:
-                last = {self.notice: wording.show_notice(error), self.status: ""}
-        last[self.exports] = gr.Row(visible=shown > 0)
-        yield {**last, **self.show_buttons(busy=False), self.running: None}
+                failure = {self.notice: wording.show_notice(error), self.status: ""}
+        yield {
+            **self.show_answer(text, boxes, preview, image.size),
+            **failure,
+            self.exports: gr.Row(visible=bool(boxes)),
+            **self.show_buttons(busy=False),
+            self.running: None,
+        }
+
+    def show_answer(self, text: str, boxes: Sequence[Box], preview: str, size: tuple[int, int]) -> dict[Any, Any]:
+        return {
+            self.notice: wording.show_notice(),
+            self.how: gr.HTML(visible=False),
+            self.boxes: show_boxes(preview, size, boxes),
+            self.raw: gr.Textbox(text, visible=True),
+        }
 
     def compose_in_context(self, image: Image.Image, example: Any, marking: Any) -> list[Message]:
         marked = open_upload(example, self.limits)

@@ -145,13 +145,8 @@ class Inside:
         look.paths, look.answer, look.seen, look.token = paths, [], None, 0
         text = ""
         with stream:
-            yield {
-                self.notice: wording.show_notice(),
-                self.pieces: "",
-                self.result: gr.Column(visible=False),
-                self.open: gr.Button(visible=False),
-                **self.show_buttons(stream),
-            }
+            stays = {self.notice: wording.show_notice(), self.result: gr.Column(visible=False)}
+            yield {**stays, self.pieces: "", self.open: gr.Button(visible=False), **self.show_buttons(stream)}
             last: dict[Any, Any] = {}
             try:
                 for step in stream:
@@ -166,7 +161,8 @@ class Inside:
                 )
             except Exception as error:
                 last = {self.notice: wording.show_notice(error), self.status: ""}
-        yield {**last, **self.show_buttons(None)}
+        # All that stays, because of two results that come at once Gradio 6.31 can lose the first.
+        yield {**stays, self.pieces: show_answer(text), **last, **self.show_buttons(None)}
 
     def show_buttons(self, stream: Stream | None) -> dict[Any, Any]:
         busy = stream is not None
