@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -27,6 +28,30 @@ def test_a_wrong_flag_is_explained(flags, said):
     assert app.returncode == 2
     assert said in app.stderr
     assert len(app.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_uploads_go_with_the_process(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "DSVL2_LOAD_FORMAT": "dummy", "DSVL2_PORT": port}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    app = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with app:
+        assert app.stdout
+        assert any("Running" in line for line in app.stdout)
+        assert len(list(tmp_path.glob("dsvl2-*"))) == 1
+        app.terminate()
+        app.stdout.read()
+    assert app.returncode in (0, 130)  # stopped while it served, or just before
+    assert not list(tmp_path.glob("dsvl2-*"))
 
 
 @pytest.mark.slow

@@ -6,7 +6,11 @@ limit is checked, and answer a broken one with an error for programmers.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +31,15 @@ from dsvl2_app.settings import Settings
 
 PREVIEW_SIDE = 1280  # px
 KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
+
+
+@contextmanager
+def own_folder() -> Iterator[None]:
+    """Uploads lie in a folder of this process, which goes with it. Those who share Gradio's usual one lose their files
+    to whoever ends first. The page must be built within."""
+    with TemporaryDirectory(prefix="dsvl2-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("GRADIO_TEMP_DIR", folder)
+        yield
 
 
 def image_limits(settings: Settings) -> Limits:

@@ -6,6 +6,7 @@ Both run behind the real worker. `open_page` fails a test whose page reports an 
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import threading
 import time
@@ -89,6 +90,12 @@ def serve(worker: Worker, settings: Settings, script: Script | None = None) -> I
     demo.close(verbose=False)
     worker.close()
     gc.collect()  # now, while the filter above holds
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nobody else's: see ui/uploads."""
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
 
 
 @pytest.fixture(scope="session")
