@@ -54,8 +54,10 @@ class Chat:
         if self.examples:
             chosen = page.chatbot.example_select(self.choose, None, page.box, **private)
             asked.append(chosen.then(answering.send, [page.box, conversation, *choices], parts, **asking))
+        # A question may follow while the answer before it is still ending, so that there are two for a moment.
+        answering_it = {"concurrency_id": "model", "concurrency_limit": None, "trigger_mode": "multiple", **private}
         for event in asked:
-            event.then(answering.answer, conversation, parts, concurrency_id="model", concurrency_limit=None, **private)
+            event.then(answering.answer, conversation, parts, **answering_it)
 
         page.box.stop(revising.stop, conversation, None, **now)
         page.chatbot.clear(revising.clear, conversation, [conversation, *parts], **now)

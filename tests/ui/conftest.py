@@ -40,10 +40,12 @@ CARD = ModelCard(
 
 @dataclass
 class Script:
-    """An engine without a model. `say` is the answer or an exception; with `endless` it never ends by itself."""
+    """An engine without a model. `say` is the answer or an exception; with `endless` it never ends by itself. It takes
+    `pause` seconds for seven letters."""
 
     say: str | Exception = "Hello."
     endless: bool = False
+    pause: float = 0.01
     card: ModelCard = CARD
     requests: list[Request] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
@@ -61,7 +63,7 @@ class Script:
                 timings = replace(timings, new_tokens=timings.new_tokens + 1, decode=timings.decode + 0.1)
                 yield Step("decode", pieces[0], 5, timings=timings)
                 pieces = [*pieces[1:], *(pieces[:1] if self.endless else [])]
-                time.sleep(0.01)
+                time.sleep(self.pause)
             yield Step("done", finish="eos", timings=timings)
         finally:
             self.closed.set()

@@ -128,6 +128,18 @@ def test_clear_stops_the_answer(scripted, open_page):
     expect(page.get_by_role("button", name="Submit")).to_be_visible()
 
 
+def test_a_question_may_interrupt_an_answer(scripted, open_page):
+    scripted.script.endless, scripted.script.pause = True, 1.0  # slow to stop, so that two answers run for a moment
+    page = open_page(scripted)
+    ask(page, "First")
+    expect(bot(page)).to_contain_text("Hello.")
+    scripted.script.endless, scripted.script.say = False, "Another."
+    page.locator("#message textarea").fill("Second")
+    page.locator("#message textarea").press("Enter")
+    expect(bot(page)).to_contain_text("Another.")
+    expect(page.locator("#message .submit-button")).to_be_visible()
+
+
 def test_closing_the_tab_stops_the_answer(scripted, open_page):
     scripted.script.endless = True
     page = open_page(scripted)
