@@ -25,7 +25,7 @@ from dsvl2_app.model.gpu.step import FusedStep, are_fused
 logger = logging.getLogger(__name__)
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+SHORTEST = 256  # tokens that attention runs over; longer ones are powers of two
 POOL_SHARE = 0.25  # of the memory that is free when the model is loaded
 
 
@@ -44,10 +44,11 @@ class GraphDecoder:
             rows = int(min(rows, free * POOL_SHARE // (bytes_per_token * context)))
         self.rows: list[KVCache | None] = [None] * rows
         self.buffers: list[tuple[Tensor, Tensor]] = []  # per layer, [rows, heads, context, ...]
-        # what a step reads: tokens and their positions, copied in one go while those of the step before may be on their
-        # way still
+        # What a step reads, tokens and their positions, in one copy while that of the step before may be on its way
+        # still; nobody need have read what came of that step, so that the CPU may be many steps ahead.
         pinned = self.device.type == "cuda"
         self._hosts = [torch.zeros(2, max(rows, 1), dtype=torch.long, pin_memory=pinned) for _ in range(2)]
+        self._copied = [torch.cuda.Event() for _ in self._hosts] if pinned else []
         self._inputs = torch.zeros_like(self._hosts[0], device=self.device)
 
     @property
@@ -59,22 +60,13 @@ class GraphDecoder:
         """Feed one token to each conversation -> logits [B, vocabulary], valid until the next step. A token on the
         device is not waited for."""
         self._seat(caches)
-        order = [caches.index(cache) if cache in caches else None for cache in self.rows[: self._used]]
-        self._hosts.reverse()
-        host, there = self._hosts[0], {}
-        for row, number in enumerate(order):
-            token = 0 if number is None else tokens[number]
-            if isinstance(token, Tensor):
-                there[row] = token
-            else:
-                host[0, row] = token
-            host[1, row] = 0 if number is None else caches[number].get_seq_length()
-        self._inputs.copy_(host, non_blocking=True)
-        for row, token in there.items():
-            self._inputs[0, row].copy_(token)
-        longest = max(cache.get_seq_length() for cache in caches) + 1
+        seated = self.rows[: self._used]
+        order = [caches.index(cache) if cache in caches else None for cache in seated]
+        # Who is not in the step writes where its next token will, over nothing.
+        positions = [cache.get_seq_length() if cache else 0 for cache in seated]
+        self._write([0 if number is None else tokens[number] for number in order], positions)
         batch = BATCHES[bisect_left(BATCHES, self._used)]
-        length = min(LENGTHS[bisect_left(LENGTHS, longest)], self.context)
+        length = min(max(SHORTEST, 1 << max(positions).bit_length()), self.context)
         replay, logits = self._find(min(batch, self.room), length)
         replay()
         for cache in caches:
@@ -86,13 +78,31 @@ class GraphDecoder:
         """Give a conversation that has ended its own memory, and its row to others."""
         if cache in self.rows:
             row = self.rows.index(cache)
-            cache.move(cache.fork(cache.get_seq_length() or 1))
-            self.rows[row] = None
+            try:
+                cache.move(cache.fork(cache.get_seq_length() or 1))
+            finally:  # for which there may be no memory
+                self.rows[row] = None
 
     @property
     def _used(self) -> int:
         """Rows up to the last that is taken."""
         return max((row + 1 for row, cache in enumerate(self.rows) if cache is not None), default=0)
+
+    def _write(self, tokens: Sequence[int | Tensor], positions: Sequence[int]) -> None:
+        """A row each, for the step that comes next on the device."""
+        self._hosts.reverse()
+        self._copied.reverse()
+        host, rows = self._hosts[0], len(positions)
+        for copied in self._copied[:1]:
+            copied.synchronize()
+        host[0, :rows] = torch.tensor([0 if isinstance(token, Tensor) else token for token in tokens])
+        host[1, :rows] = torch.tensor(positions)
+        self._inputs.copy_(host, non_blocking=True)
+        for copied in self._copied[:1]:
+            copied.record()
+        for row, token in enumerate(tokens):
+            if isinstance(token, Tensor):
+                self._inputs[0, row].copy_(token)
 
     def _seat(self, caches: Sequence[KVCache]) -> None:
         """Move conversations that have none into rows, the first free ones."""

@@ -37,7 +37,7 @@ def test_rows_give_the_logits_of_each_alone(model: Model) -> None:
     prompts = [[5, 6, 7], [9] * 11, [8, 4], [30, 31, 32, 33]]
     seated, alone = ([prefill(model, prompt) for prompt in prompts] for _ in range(2))
     # who is in each step: they join late, pause, change places and leave
-    for who in ([0], [0, 1], [1, 0], [0, 1, 2], [2, 0], [0, 2, 3], [3, 2], [3]):
+    for who in ([0], [0, 1], [1], [1, 0], [0, 1, 2], [2, 0], [0, 2, 3], [3, 2], [3], [0, 3]):
         tokens = [40 + number for number in who]
         given = [torch.tensor(token) if token % 2 else token for token in tokens]  # on the device, or known already
         found = graphs.forward(given, [seated[number] for number in who])
