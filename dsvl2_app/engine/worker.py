@@ -29,6 +29,8 @@ from dsvl2_app.text.prompt import Message
 
 logger = logging.getLogger(__name__)
 
+CLOSED = "The model is shutting down; start the app again to ask more."
+
 T = TypeVar("T")
 
 
@@ -38,8 +40,11 @@ class Stream:
     As a context manager it cancels on leaving, so that a reader who goes away stops the work.
     """
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self, request: Request, wake: Callable[[], None] = lambda: None) -> None:
+        """`wake` is called when it is cancelled."""
+        self.owner = request.owner
+        self._request: Request | None = request  # until it is served, because pictures are large
+        self._wake = wake
         self.submitted = time.perf_counter()
         self._events: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
         self._cancelled = threading.Event()
@@ -55,8 +60,10 @@ class Stream:
                 yield event
 
     def cancel(self) -> None:
-        """Stop before the next token; the stream then ends with a step whose `finish` is "cancelled"."""
+        """Stop before the next token; unless it has ended, the stream then does with a step whose `finish` is
+        "cancelled"."""
         self._cancelled.set()
+        self._wake()
 
     def __enter__(self) -> Stream:
         return self
@@ -91,7 +98,7 @@ class Worker:
     def submit(self, request: Request) -> Stream:
         """Queue a request. Raises BusyError when too many are waiting, of all or of its owner, or the worker is
         closed."""
-        stream = Stream(request)
+        stream = Stream(request, self._wake)
         with self._changed:
             self._raise_if_closing()
             self._drop_cancelled()
@@ -128,7 +135,7 @@ class Worker:
 
     def _raise_if_closing(self) -> None:
         if self._closing:
-            raise BusyError("The model is shutting down; start the app again to ask more.")
+            raise BusyError(CLOSED)
 
     # -- the worker's thread ----------------------------------------------------------------------------------
 
@@ -142,16 +149,17 @@ class Worker:
             answer.stream.cancel()
             answer.advance()
         for _, future in self._jobs:
-            future.cancel()
+            future.set_exception(BusyError(CLOSED))
 
     def _await_work(self) -> bool:
         """Sleep until there is something to do; False when the worker is closing."""
         with self._changed:
             self._drop_cancelled()
             while not (
-                self._closing or self._waiting or self._jobs or any(answer.can_go_on for answer in self._active)
+                self._closing or self._jobs or any(answer.can_go_on for answer in self._active) or self._choose()
             ):
                 self._changed.wait()
+                self._drop_cancelled()
             return not self._closing
 
     def _run_jobs(self) -> None:
@@ -167,18 +175,20 @@ class Worker:
         their new places."""
         with self._changed:
             admitted = 0
-            while self._waiting and len(self._active) < self._max_active:
-                running = {stream: count_owned(self._streams(), stream.request.owner) for stream in self._waiting}
-                most = self._max_per_owner
-                may = [stream for stream, count in running.items() if count < most or not stream.request.owner]
-                if not may:
-                    break
-                stream = min(may, key=running.__getitem__)  # of several the first
+            while stream := self._choose():
                 self._waiting.remove(stream)
                 self._active.append(self._start(stream))
                 admitted += 1
             for place, stream in enumerate(self._waiting if admitted else (), start=1):
                 stream._events.put(Step("queued", done=place, total=len(self._waiting)))
+
+    def _choose(self) -> Stream | None:
+        """Who is served next, if somebody can be: of several with equally few running answers the first."""
+        if len(self._active) >= self._max_active:
+            return None
+        running = {stream: count_owned(self._streams(), stream.owner) for stream in self._waiting}
+        may = [stream for stream, count in running.items() if count < self._max_per_owner or not stream.owner]
+        return min(may, key=running.__getitem__, default=None)
 
     def _write(self) -> None:
         """One token for every answer that has come so far."""
@@ -208,9 +218,9 @@ class Worker:
             if not answer.advance(next(replies, None)):
                 self._active.remove(answer)
             elif answer.future is not None:
-                answer.future.add_done_callback(self._wake)
+                answer.future.add_done_callback(lambda _: self._wake())
 
-    def _wake(self, _: object) -> None:
+    def _wake(self) -> None:
         with self._changed:
             self._changed.notify()
 
@@ -228,21 +238,23 @@ class Worker:
 
 
 def count_owned(streams: Iterable[Stream], owner: str) -> int:
-    return sum(stream.request.owner == owner for stream in streams)
+    return sum(stream.owner == owner for stream in streams)
 
 
 class _Answer:
     """A stream and the generator that feeds it."""
 
     def __init__(self, stream: Stream, serve: Callable[[Request], Serving]) -> None:
+        assert stream._request is not None
         self.stream = stream
+        self.request, stream._request = stream._request, None
         self.serve = serve
         self.steps: Serving | None = None
         self.queued = time.perf_counter() - stream.submitted
         self.timings = Timings(queued=self.queued)
         self.feed: Feed | None = None  # wants a token of its fed to the model
         self.future: Future[Any] | None = None  # waits for something else
-        self.writes = False  # has just written a token
+        self.writes = False  # has just written a token, or its last words
 
     @property
     def can_go_on(self) -> bool:
@@ -252,14 +264,13 @@ class _Answer:
         """Take one step and hand it over; False when there will be no more. `reply` is what the last one wanted."""
         events = self.stream._events
         if self.stream._cancelled.is_set():
-            if self.steps is not None:
-                self.steps.close()
+            self.close()
             events.put(Step("done", finish="cancelled", timings=self.timings))
             events.put(None)
             return False
         try:
             if self.steps is None:
-                self.steps = iter(self.serve(self.stream.request))
+                self.steps = iter(self.serve(self.request))
             if isinstance(reply, Exception):
                 self.steps.throw(reply)
             item = next(self.steps) if reply is None else self.steps.send(reply)
@@ -273,8 +284,16 @@ class _Answer:
             return False
         self.feed = item if isinstance(item, Feed) else None
         self.future = item if isinstance(item, Future) else None
-        self.writes = isinstance(item, Step) and item.stage == "decode"
+        self.writes = isinstance(item, Step) and item.stage in ("decode", "done")
         if isinstance(item, Step):
             self.timings = replace(item.timings, queued=self.queued)
             events.put(replace(item, timings=self.timings))
         return True
+
+    def close(self) -> None:
+        """What goes wrong on the way out is nobody's any more."""
+        try:
+            if self.steps is not None:
+                self.steps.close()
+        except Exception:
+            logger.exception("a cancelled request failed")

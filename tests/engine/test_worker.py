@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,8 @@ class ScriptedEngine:
 
     def __init__(self) -> None:
         self.permits = threading.Semaphore(0)
-        self.taken: list[str] = []  # by which answer, in order
+        self.future: Future[None] = Future()  # what those who are called "waits" wait for
+        self.taken: list[str] = []  # by which answer, in order, and when each ended
         self.closed: list[str] = []
 
     def serve(self, request: Request) -> Iterator[Step]:
@@ -42,6 +45,11 @@ class ScriptedEngine:
                 raise ZeroDivisionError("a bug")
             if name == "malformed":
                 raise PromptError("This one cannot be answered; ask another.")
+            if name == "waits":
+                yield self.future
+            while name == "reads" and "end of short" not in self.taken:
+                self.taken.append(name)
+                yield Step("prefill", done=1, total=2, timings=Timings(prefill=1.0))
             yield Step("prefill", done=1, total=1, timings=Timings(prefill=1.0))
             for number in range(request.sampling.max_new_tokens):
                 assert self.permits.acquire(timeout=PATIENCE)
@@ -52,6 +60,9 @@ class ScriptedEngine:
             yield Step("done", finish="length", timings=Timings(decode=2.0))
         finally:
             self.closed.append(name)
+            self.taken.append(f"end of {name}")
+            if name == "cannot close":
+                raise ZeroDivisionError("a bug")
 
     def plan(self, messages: list[Any], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         return PromptPlan(len(messages), (), CARD.context)
@@ -152,7 +163,7 @@ def test_no_more_answers_at_once_than_allowed(start: Callable[..., Worker], scri
     script.allow(9)
     for stream in streams:
         read(stream)
-    assert script.taken == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+    assert script.taken == [each for name in "abc" for each in (name, name, name, f"end of {name}")]
 
 
 def test_those_who_wait_are_told_their_place(start: Callable[..., Worker], script: ScriptedEngine) -> None:
@@ -292,6 +303,52 @@ def test_errors_of_people_are_not_logged_as_failures(
 
 
 # -- limits ------------------------------------------------------------------------------------------------------
+
+
+def test_what_goes_wrong_on_the_way_out_harms_nobody(
+    start: Callable[..., Worker], script: ScriptedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = start()
+    leaving = worker.submit(ask("cannot close"))
+    wait_for(leaving, "prefill")
+    leaving.cancel()
+    script.allow(100)
+    assert read(leaving)[-1].finish == "cancelled"
+    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+    assert "a cancelled request failed" in caplog.text
+
+
+def test_nothing_is_done_while_nobody_can_go_on(
+    start: Callable[..., Worker], script: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = []
+    worker = start(max_active=1)
+    monkeypatch.setattr(worker, "_work", lambda: (rounds.append(1), Worker._work(worker)))
+    first, second, third = (worker.submit(ask(name)) for name in ("waits", "b", "c"))
+    time.sleep(0.3)
+    assert len(rounds) < 10
+    third.cancel()  # is noticed nevertheless
+    assert read(third)[-1].finish == "cancelled"
+    script.future.set_result(None)
+    script.allow(100)
+    assert text(read(first)) == text(read(second)) == "0 1 2 "
+
+
+def test_an_answer_ends_before_others_read_on(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    worker = start()
+    script.allow(100)
+    streams = [worker.submit(ask(name, tokens=1)) for name in (*["reads"] * 8, "short")]
+    for stream in streams:
+        read(stream)
+    between = script.taken[script.taken.index("short") : script.taken.index("end of short")]
+    assert between.count("reads") <= 2  # a piece in each round
+
+
+def test_pictures_of_what_was_asked_are_not_held(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+    script.allow(3)
+    stream = start().submit(ask("a"))
+    read(stream)
+    assert not [held for held in vars(stream).values() if isinstance(held, Request)]
 
 
 def test_a_full_queue_turns_requests_away(start: Callable[..., Worker], script: ScriptedEngine) -> None:
