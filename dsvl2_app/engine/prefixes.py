@@ -48,7 +48,9 @@ class PrefixCache:
             if candidate[0] == owner and count_shared(before, key) == len(before):
                 self._recent.remove(candidate)
         if owner and len(key):
-            self._recent.put((owner, key.tobytes()), cache, cache.used_bytes)
+            if cache.capacity > len(key):  # room that was reserved for more is memory, too
+                cache.move(cache.fork(len(key)))
+            self._recent.put((owner, key.tobytes()), cache, cache.nbytes)
 
     @property
     def nbytes(self) -> int:

@@ -75,7 +75,7 @@ class KVCache:
 
     @property
     def used_bytes(self) -> int:
-        """Of the tokens that are there; pages of memory that were only reserved cost nothing on a CPU."""
+        """Of the tokens that are there, without what is reserved for more."""
         return self.nbytes * self.get_seq_length() // self.capacity
 
     def _reserve(self, like: Tensor) -> Tensor:

@@ -87,6 +87,14 @@ def test_what_extends_a_conversation_takes_its_place(prefixes: PrefixCache) -> N
     assert held(prefixes.fork("ann", key(1, 2, 3, 4, 5, 6, 7), 20)) == [1, 2, 3, 4, 5, 6]
 
 
+def test_room_that_was_reserved_is_given_back() -> None:
+    prefixes, cache = PrefixCache(CONFIG, 10**6), fill(KVCache(CONFIG, 100), [1, 2, 3])
+    used = cache.used_bytes
+    prefixes.store("ann", key(1, 2, 3), cache)
+    assert prefixes.nbytes == cache.nbytes == used
+    assert held(prefixes.fork("ann", key(1, 2, 3, 4), 8)) == [1, 2, 3]
+
+
 def test_a_step_that_failed_halfway_is_cut_off() -> None:
     prefixes, cache = PrefixCache(CONFIG, 10**6), fill(KVCache(CONFIG, 8), [1, 2, 3])
     cache.update(torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 1), 0)
