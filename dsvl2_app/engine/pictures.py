@@ -69,7 +69,7 @@ class Pictures:
             features.update(fresh)
         embeds = self._model.embed(torch.tensor([prompt.input_ids[reused:]], device=self._model.device))
         for content, _, layout, start in images:
-            if (content, layout.grid) in features:
+            if start + layout.num_tokens > reused:
                 known = max(0, reused - start)  # its first tokens may be cached already
                 place = slice(start + known - reused, start + layout.num_tokens - reused)
                 embeds[0, place] = features[content, layout.grid][known:]
@@ -83,22 +83,28 @@ class Pictures:
         total = sum(layout.num_tiles for _, layout in images.values())
         reads = {content: self._threads.submit(self._read, *image) for content, image in images.items()}
         features: dict[Content, Tensor] = {}
-        yield Step("vision", done=0, total=total, timings=timings)
-        for content, read in reads.items():
-            tiles = yield from wait_for(read)
-            if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
-                tiles = cut_pixels(tiles.to(self._model.device), images[content][1])
-            distinct, twins = merge_identical(tiles)
-            tokens: list[Tensor] = []
-            for batch in distinct.split(self._model.tile_batch):
-                tokens.append(self.encode_tiles(self._processor.normalise(batch.to(self._model.device))))
-                seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
-                timings = replace(timings, vision=seconds, encoded_tiles=encoded)
-                covered = int((twins < sum(map(len, tokens))).sum())
-                yield Step("vision", done=done + covered, total=total, timings=timings)
-            done += len(twins)
-            features[content] = self._model.adaptor.arrange(torch.cat(tokens)[twins.to(self._model.device)], content[1])
-            self.kept.put(content, features[content], features[content].nbytes)
+        try:
+            yield Step("vision", done=0, total=total, timings=timings)
+            for content, read in reads.items():
+                tiles = yield from wait_for(read)
+                if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
+                    tiles = cut_pixels(tiles.to(self._model.device), images[content][1])
+                distinct, twins = merge_identical(tiles)
+                tokens: list[Tensor] = []
+                for batch in distinct.split(self._model.tile_batch):
+                    tokens.append(self.encode_tiles(self._processor.normalise(batch.to(self._model.device))))
+                    seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
+                    timings = replace(timings, vision=seconds, encoded_tiles=encoded)
+                    covered = int((twins < sum(map(len, tokens))).sum())
+                    yield Step("vision", done=done + covered, total=total, timings=timings)
+                done += len(twins)
+                features[content] = self._model.adaptor.arrange(
+                    torch.cat(tokens)[twins.to(self._model.device)], content[1]
+                )
+                self.kept.put(content, features[content], features[content].nbytes)
+        finally:
+            for read in reads.values():  # if the reader has gone
+                read.cancel()
         return features, timings
 
     def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
@@ -107,7 +113,10 @@ class Pictures:
 
 
 def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:
-    """The future's result, once whoever drives the generator goes on."""
-    if not future.done():
-        yield future
-    return future.result()
+    """The future's result, once whoever drives the generator goes on; who does not wants nothing done."""
+    try:
+        if not future.done():
+            yield future
+        return future.result()
+    finally:
+        future.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.engine.pictures import wait_for
 from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.errors import PromptError
 from dsvl2_app.model.gpu.decode import GraphDecoder
@@ -351,6 +353,26 @@ def test_a_picture_known_from_somebody_else_is_not_read_again(
         assert "vision" not in {step.stage for step in warm}
     single_tile = list(engine.answer(replace(request, tiling=False)))
     assert single_tile[-1].timings.encoded_tiles > 0  # another tiling is another feature
+
+
+def test_a_picture_may_come_again_in_a_later_turn(engine: Engine, open_reference: Callable[..., Reference]) -> None:
+    question = open_reference("small", "b_wide").conversations[0][0]
+    turns = [question, {"role": "assistant", "content": "A picture."}, question]
+    first, again = (replace(ask(messages, max_new_tokens=4), owner="ann") for messages in (turns[:1], turns))
+    expected = tokens(list(engine.answer(replace(again, owner=""))))
+    engine.forget()
+    list(engine.answer(first))
+    warm = list(engine.answer(again))
+    assert tokens(warm) == expected
+    assert warm[-1].timings.encoded_tiles == 0 and warm[-1].timings.reused_tokens > 0
+
+
+def test_nobody_cuts_pictures_for_who_has_gone() -> None:
+    future: Future[int] = Future()
+    waiting = wait_for(future)
+    assert next(waiting) is future
+    waiting.close()
+    assert future.cancelled()
 
 
 def test_caches_are_bounded(engines: Callable[[str], Engine]) -> None:
