@@ -89,6 +89,8 @@ class Reply:
         return [{**message, "content": self.read_content(message.get("content"))} for message in history]
 
     def read_content(self, content: Any) -> Any:
+        if isinstance(content, dict):
+            content = [content]
         if not isinstance(content, list):
             return content
         return [

@@ -81,6 +81,13 @@ def test_chat_places_pictures_and_takes_history(scripted, pictures):
             },
             "must be an uploaded file",
         ),
+        (
+            {
+                "message": {"text": "Hi", "files": []},
+                "history": [{"role": "user", "content": {"type": "image", "path": "/etc/passwd"}}],
+            },
+            "no picture",
+        ),
     ],
 )
 def test_chat_refuses_in_one_sentence(scripted, arguments, said):
