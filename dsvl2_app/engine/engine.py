@@ -177,7 +177,11 @@ class Engine:
     def _build(self, request: Request) -> Prompt:
         with self._tokenizer_lock:
             return self.processor.build(
-                request.messages, allow=request.allow, tiling=request.tiling, max_tiles=request.max_tiles
+                request.messages,
+                allow=request.allow,
+                tiling=request.tiling,
+                max_tiles=request.max_tiles,
+                context=self.card.context,
             )
 
     def prepare(self, request: Request) -> tuple[Prompt, list[bytes]]:

@@ -13,12 +13,14 @@ import stat
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from dsvl2_app.errors import ImageError
 
+LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
 # Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -56,6 +58,11 @@ def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = Lim
         name = repr(Path(source).name or str(source))
         return _decode(_open(_read(Path(source), name, limits), name), name, limits)
     raise ImageError(f"A picture must be a file, bytes or a PIL image, not {type(source).__name__}.")
+
+
+def is_loaded(source: object) -> TypeGuard[Image.Image]:
+    """Whether it is as `load_image` leaves a picture, which then need not be copied or measured again."""
+    return type(source) is Image.Image and source.mode == "RGB" and not source.info
 
 
 def content_hash(image: Image.Image) -> bytes:
@@ -152,6 +159,10 @@ def _decode(image: Image.Image, name: str, limits: Limits) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"{name} is {width}x{height} px; both sides need at least 1 px.")
+    if max(width, height) > LONGEST_SIDE:
+        raise ImageError(
+            f"{name} is {width}x{height} px and the limit of a side is {LONGEST_SIDE:,} px; cut it into pieces."
+        )
     if width * height > limits.max_pixels:
         raise ImageError(
             f"{name} is {width}x{height} px ({width * height / 1e6:.1f} megapixels) and the limit is "

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AddedToken, BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
 from dsvl2_app.errors import CheckpointError, PromptError
-from dsvl2_app.image.load import load_image
+from dsvl2_app.image.load import is_loaded, load_image
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, cut_tiles, lay_out
 from dsvl2_app.model.weights import HUB_OPTIONS, TEXT_FILES, find_folder
 from dsvl2_app.text import prompt
@@ -108,6 +108,7 @@ class DeepseekVL2Processor(ProcessorMixin):
             downsample=downsample_ratio,
             candidates=tuple((int(w), int(h)) for w, h in candidate_resolutions),
         )
+        self._longest_token = max(map(len, tokenizer.get_vocab()))  # of bytes, so of characters at the most
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (image_mean, image_std))
         self._scale = (mean, std) if normalize else (torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
@@ -121,18 +122,28 @@ class DeepseekVL2Processor(ProcessorMixin):
         allow: frozenset[str] | None = None,
         tiling: bool | None = None,
         max_tiles: int | None = None,
+        context: int | None = None,
         add_generation_prompt: bool = True,
         continue_final_message: bool = False,
     ) -> Prompt:
         """Tokenise a conversation.
 
-        With `allow`, special tokens in user and system text become ordinary ones except those named, and the
-        assistant's earlier answers keep only grounding tokens; without it, text is trusted. `tiling` None is the
-        official rule: on for at most two images in the whole conversation; `max_tiles` bounds each grid.
+        With `allow`, special tokens in user and system text become ordinary ones except those named, the assistant's
+        earlier answers keep only grounding tokens, and no file is opened by its name; without it, all of that is
+        trusted. `tiling` None is the official rule: on for at most two images in the whole
+        conversation; `max_tiles` bounds each grid. Text that cannot fit into `context` tokens is refused before it is
+        tokenised, which takes long.
         """
         pieces, sources = prompt.compose(
             messages, answer_next=add_generation_prompt, continue_answer=continue_final_message
         )
+        if allow is not None and any(isinstance(source, str | Path) for source in sources):
+            raise PromptError("A picture of the conversation is the name of a file; send the picture itself.")
+        characters = sum(len(text.content) for piece in pieces if isinstance(piece, list) for text in piece)
+        if context and characters > context * self._longest_token:
+            raise PromptError(
+                f"The conversation has {characters:,} characters, more than {context:,} tokens hold; write less."
+            )
         images, layouts = self._lay_out(sources, tiling, max_tiles)
         ids: list[int] = []
         starts: list[int] = []
@@ -166,7 +177,7 @@ class DeepseekVL2Processor(ProcessorMixin):
     def _lay_out(
         self, sources: Sequence[Any], tiling: bool | None, max_tiles: int | None = None
     ) -> tuple[list[Image.Image], list[TileLayout]]:
-        images = [load_image(source) for source in sources]
+        images = [source if is_loaded(source) else load_image(source) for source in sources]
         tiled = len(images) <= MOST_TILED_IMAGES if tiling is None else tiling
         return images, [lay_out(*image.size, self.geometry, tiling=tiled, max_tiles=max_tiles) for image in images]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
 from dsvl2_app.errors import ImageError
-from dsvl2_app.image.load import UPRIGHT, Limits, content_hash, load_image
+from dsvl2_app.image.load import UPRIGHT, Limits, content_hash, is_loaded, load_image
 
 RNG = np.random.default_rng(0)
 NOISE = Image.fromarray(RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
@@ -348,6 +348,21 @@ def test_the_pixel_limit_is_exact() -> None:
     assert load_image(encode(NOISE, "PNG"), limits=limits).size == (60, 40)
     with pytest.raises(ImageError, match="60x41 px"):
         load_image(Image.new("RGB", (60, 41)), limits=limits)
+
+
+@pytest.mark.parametrize("size", [(65_535, 1), (1, 65_535)])
+def test_the_limit_of_a_side_is_exact(size: tuple[int, int]) -> None:
+    assert load_image(encode(Image.new("L", size), "PNG")).size == size
+    with pytest.raises(ImageError, match="the limit of a side is 65,535 px"):
+        load_image(encode(Image.new("L", (size[0] + 1, size[1] + 1)), "PNG"))
+
+
+def test_what_is_loaded_is_known(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
+    assert is_loaded(load_image(tmp_path / "a.png"))
+    with Image.open(tmp_path / "a.png") as lazy:
+        assert not is_loaded(lazy)
+    assert not is_loaded(Image.new("RGBA", (4, 3)))
 
 
 def test_the_byte_limit_is_exact(tmp_path: Path) -> None:

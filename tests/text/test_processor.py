@@ -322,6 +322,32 @@ def test_half_a_surrogate_pair_is_no_crash(processor: DeepseekVL2Processor) -> N
     assert processor.decode(built.input_ids).startswith(f"{BEGIN}<|User|>: cut ")
 
 
+def test_files_are_opened_by_name_for_the_trusted_only(
+    processor: DeepseekVL2Processor, picture: Image.Image, tmp_path: Path
+) -> None:
+    picture.save(tmp_path / "a.png")
+    for source in (str(tmp_path / "a.png"), tmp_path / "a.png"):
+        content = [{"type": "image", "image": source}]
+        assert len(processor.build(user(content)).images) == 1
+        with pytest.raises(PromptError, match="name of a file"):
+            processor.build(user(content), allow=frozenset())
+
+
+def test_a_picture_of_any_size_is_taken_as_it_was_loaded(processor: DeepseekVL2Processor) -> None:
+    large = Image.new("RGB", (8000, 6000))  # more than load_image accepts unless told otherwise
+    assert processor.build(user([{"type": "image", "image": large}]), allow=frozenset()).images[0] is large
+
+
+def test_text_that_cannot_fit_is_not_tokenised(
+    processor: DeepseekVL2Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = max(map(len, processor.tokenizer.get_vocab()))
+    processor.build(user("a" * (longest * 100 - 40)), context=100)
+    monkeypatch.setattr(processor, "_encode", None)
+    with pytest.raises(PromptError, match="characters, more than 100 tokens hold; write less"):
+        processor.build(user("a" * longest * 100), context=100)
+
+
 # -- special tokens ----------------------------------------------------------------------------------------------
 
 
