@@ -8,6 +8,7 @@ are one matrix, and the experts of a layer are stacks.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_down
 TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
 INDEX_NAME = "model.safetensors.index.json"
 FILE_NAME = "model.safetensors"
+_WRITTEN = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 # Files are mapped into memory and mapped pages count as ours, so a file is reopened after this many bytes.
 BYTES_PER_MAPPING = 256 * 2**20
 
@@ -204,8 +206,9 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: in
     if scale_views(model):
         raise SettingsError("int8 weights are not written to disk; load the model without --quantize and save that.")
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("model*.safetensors*"):
-        stale.unlink()
+    for stale in folder.iterdir():
+        if _WRITTEN.fullmatch(stale.name):
+            stale.unlink()
     shards: list[dict[str, Tensor]] = [{}]
     room = max_shard_bytes
     views = {key: _narrow(view, dtype) for key, view in official_views(model).items()}

@@ -328,6 +328,14 @@ def test_a_tensor_larger_than_a_shard_is_a_shard(model: Model, checkpoint: Path,
     assert_same(read(tmp_path), expected)
 
 
+def test_saving_replaces_its_own_files_only(checkpoint: Path, tmp_path: Path) -> None:
+    model = Model.from_pretrained(checkpoint)
+    (tmp_path / "model_of_others.safetensors").touch()
+    model.save_pretrained(tmp_path, max_shard_size="300KB")
+    model.save_pretrained(tmp_path)
+    assert {file.name for file in tmp_path.glob("model*")} == {FILE_NAME, "model_of_others.safetensors"}
+
+
 def test_bfloat16_checkpoints_come_back_to_the_byte(checkpoint_copy: Path, tmp_path: Path) -> None:
     """The router's bias, float32 in memory, goes back to bfloat16 where it came from there."""
     rewrite(checkpoint_copy, lambda tensors: tensors.update({k: t.bfloat16() for k, t in tensors.items()}))
