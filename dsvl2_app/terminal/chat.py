@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsvl2_app.engine.request import Request, Sampling, Step
-from dsvl2_app.errors import PromptError
+from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.terminal.answer import add_answer_flags, answer, open_worker, summarise
+from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 
 
@@ -44,10 +45,19 @@ def run(flags: argparse.Namespace) -> None:
     with open_worker(flags) as worker:
         for question in _read_questions(flags.question):
             messages.append({"role": "user", "content": place_images(question, images)})
-            images = []  # they stay in the conversation
-            request = Request(list(messages), sampling, max_tiles=flags.max_tiles, grammar=True, owner="terminal")
-            text = _show(answer(worker, request), as_json=flags.json)
-            messages.append({"role": "assistant", "content": text})
+            request = Request(
+                list(messages), sampling, ALLOWED, max_tiles=flags.max_tiles, grammar=True, owner="terminal"
+            )
+            try:
+                text = _show(answer(worker, request), as_json=flags.json)
+            except AppError as error:
+                if flags.question is not None:
+                    raise
+                print(error, file=sys.stderr)  # the next line may be a better one
+                messages.pop()
+            else:
+                messages.append({"role": "assistant", "content": text})
+                images = []  # they stay in the conversation
 
 
 def _read_questions(question: str | None) -> Iterator[str]:

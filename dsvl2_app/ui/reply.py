@@ -11,6 +11,7 @@ from dsvl2_app.engine.request import Request
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.choices import read_sampling
@@ -75,7 +76,8 @@ class Reply:
             images = [load_image(path, limits=self.limits) for path in paths]
             messages.append({"role": "user", "content": place_images(text, images)})
             answer = ""
-            with self.worker.submit(Request(messages, sampling, grammar=True, owner=name_owner(request))) as stream:
+            asked = Request(messages, sampling, ALLOWED, grammar=True, owner=name_owner(request))
+            with self.worker.submit(asked) as stream:
                 for step in stream:
                     if step.text:
                         answer += step.text

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsvl2_app.__main__ import main
+from dsvl2_app.errors import PromptError
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CHECKPOINT = str(REFERENCE / "tiny" / "checkpoint")
@@ -44,6 +45,26 @@ def test_flags_reach_the_model(worker, capsys) -> None:
     assert [message["role"] for message in request.messages] == ["system", "user"]
     assert (request.sampling.temperature, request.sampling.seed, request.max_tiles) == (0.5, 3, 2)
     assert request.grammar
+
+
+def test_a_line_that_is_refused_ends_no_conversation(worker, capsys, monkeypatch) -> None:
+    submit = worker.submit
+
+    def refuse_first(request):
+        if not worker.requests:
+            worker.requests.append(request)
+            raise PromptError("It is too long; write less.")
+        return submit(request)
+
+    monkeypatch.setattr(worker, "submit", refuse_first)
+    monkeypatch.setattr("sys.stdin", io.StringIO("Long\nShort\n"))
+    assert main(["chat", "--image", PICTURE]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (worker.say + "\n", "It is too long; write less.\n")
+    (message,) = worker.requests[-1].messages
+    assert [part["type"] for part in message["content"]] == ["image", "text", "text"]
+    worker.requests.clear()
+    assert main(["chat", "Long"]) == 2
 
 
 def test_without_a_question_every_line_is_one(worker, capsys, monkeypatch) -> None:
