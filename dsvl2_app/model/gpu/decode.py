@@ -99,7 +99,7 @@ class GraphDecoder:
         host[1, :rows] = torch.tensor(positions)
         self._inputs.copy_(host, non_blocking=True)
         for copied in self._copied[:1]:
-            copied.record()
+            copied.record(torch.cuda.current_stream(self.device))
         for row, token in enumerate(tokens):
             if isinstance(token, Tensor):
                 self._inputs[0, row].copy_(token)
