@@ -98,7 +98,7 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
         if isinstance(item, Step):
             yield item
         else:
-            item.exception()  # waits for a thread; what went wrong is raised in `_encode`
+            item.exception()  # waits for a thread; what went wrong is raised in `embed`
     fed = torch.tensor([list(answer_ids[:-1])], dtype=torch.long, device=model.device)
     embeds = torch.cat((item[0], model.decoder.embed_tokens(fed)), dim=1)
     watch = _Watch(prompt.image_mask.tolist() + [False] * fed.shape[1], first=len(prompt.input_ids) - 1)
