@@ -7,13 +7,30 @@
     ├── SettingsError     a flag, environment variable or request parameter is out of range
     └── BusyError         the worker cannot take more requests now
 
-Each carries one sentence that says what is wrong, where, and what to do; the page and the command line
-show exactly that sentence. Bugs of our own stay ordinary exceptions.
+Each carries one sentence that says what is wrong, where, and what to do; the command line shows exactly that
+sentence, the page the same in the visitor's language. Bugs of our own stay ordinary exceptions.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 
 class AppError(Exception):
-    """A failure that a person can understand and act on; `str(error)` is the sentence to show."""
+    """A failure that a person can understand and act on; `str(error)` is the sentence to show.
+
+    What a visitor of the page can meet keeps its values apart from the sentence with the places for them, which can
+    then be said in another language: `ImageError("{name} is empty; choose another file.", name=name)`. A sentence
+    without values is said as it is, braces and all.
+    """
+
+    def __init__(self, sentence: str, /, **values: Any) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.values = values
+
+    def __str__(self) -> str:
+        return self.sentence.format(**self.values) if self.values else self.sentence
 
 
 class ImageError(AppError):

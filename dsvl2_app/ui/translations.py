@@ -22,8 +22,10 @@ def label(english: str) -> I18nData:
     return WORDS(english)
 
 
-def say(english: str, **values: Any) -> str:
-    return (CHINESE.get(english, english) if _is_chinese_asked_for() else english).format(**values)
+def say(english: str, /, **values: Any) -> str:
+    """With the values in their places; without any, braces are braces (see errors.AppError)."""
+    words = CHINESE.get(english, english) if _is_chinese_asked_for() else english
+    return words.format(**values) if values else words
 
 
 def _is_chinese_asked_for() -> bool:

@@ -89,9 +89,9 @@ def describe_card(card: ModelCard) -> list[str]:
 def describe_error(error: Exception) -> str:
     """The sentence to show; what nobody could foresee goes to the log instead."""
     if isinstance(error, AppError):
-        return str(error)
+        return say(error.sentence, **error.values)
     logger.error("request failed", exc_info=error)
-    return UNEXPECTED
+    return say(UNEXPECTED)
 
 
 def show_notice(error: Exception | None = None) -> str:
