@@ -139,7 +139,7 @@ class Engine:
         prompt, digests = yield from wait_for(self._threads.submit(self.prepare, request))
         room = self.card.context - len(prompt.input_ids)
         if room < 1:
-            raise PromptError(self._explain_length(prompt))
+            raise self._explain_length(prompt)
         key, fed = identify(prompt, digests), list[int]()
         capacity = self.card.context - max(0, room - request.sampling.max_new_tokens)
         cache = self.prefixes.fork(request.owner, key, capacity, prompt.opening)
@@ -265,10 +265,18 @@ class Engine:
         timings = replace(timings, decode=time.perf_counter() - started)
         yield Step("done", stream.flush(), finish=finish, timings=timings)
 
-    def _explain_length(self, prompt: Prompt) -> str:
-        pictures = sum(layout.num_tokens for layout in prompt.layouts)
-        share = f", {pictures} of them for {len(prompt.images)} picture(s)," if pictures else ""
-        return (
-            f"The conversation has {len(prompt.input_ids)} tokens{share} and {self.card.name} holds "
-            f"{self.card.context} with its answer; remove pictures or earlier turns, or write less."
+    def _explain_length(self, prompt: Prompt) -> PromptError:
+        values = dict(tokens=len(prompt.input_ids), model=self.card.name, context=self.card.context)
+        if not prompt.images:
+            return PromptError(
+                "The conversation has {tokens} tokens and {model} holds {context} with its answer; "
+                "remove pictures or earlier turns, or write less.",
+                **values,
+            )
+        return PromptError(
+            "The conversation has {tokens} tokens, {share} of them for {pictures} picture(s), and {model} holds "
+            "{context} with its answer; remove pictures or earlier turns, or write less.",
+            share=sum(layout.num_tokens for layout in prompt.layouts),
+            pictures=len(prompt.images),
+            **values,
         )

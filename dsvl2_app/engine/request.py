@@ -31,14 +31,26 @@ class Sampling:
         ):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
-                raise SettingsError(f"{name} is {value!r}; choose a number between {low} and {high}.")
+                raise SettingsError(
+                    "{name} is {value!r}; choose a number between {low} and {high}.",
+                    name=name,
+                    value=value,
+                    low=low,
+                    high=high,
+                )
         for name, value, low, high in (
             ("max_new_tokens", self.max_new_tokens, 1, 1_000_000),
             ("min_new_tokens", self.min_new_tokens, 0, 1_000_000),
             ("seed", self.seed or 0, 0, 2**63 - 1),
         ):
             if not isinstance(value, int) or not low <= value <= high:
-                raise SettingsError(f"{name} is {value!r}; choose a whole number between {low} and {high}.")
+                raise SettingsError(
+                    "{name} is {value!r}; choose a whole number between {low} and {high}.",
+                    name=name,
+                    value=value,
+                    low=low,
+                    high=high,
+                )
 
 
 @dataclass(frozen=True, slots=True)

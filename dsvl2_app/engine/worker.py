@@ -103,10 +103,13 @@ class Worker:
             self._raise_if_closing()
             self._drop_cancelled()
             if len(self._waiting) >= self._max_waiting:
-                raise BusyError(f"{len(self._waiting)} requests are already waiting; try again in a moment.")
+                raise BusyError(
+                    "{number} requests are already waiting; try again in a moment.", number=len(self._waiting)
+                )
             if request.owner and count_owned(self._waiting, request.owner) >= self._max_per_owner:
                 raise BusyError(
-                    f"{self._max_per_owner} of your requests are already waiting; let one of them end first."
+                    "{number} of your requests are already waiting; let one of them end first.",
+                    number=self._max_per_owner,
                 )
             self._waiting.append(stream)
             stream._events.put(Step("queued", done=len(self._waiting), total=len(self._waiting)))

@@ -57,7 +57,7 @@ def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = Lim
     if isinstance(source, str | Path):
         name = repr(Path(source).name or str(source))
         return _decode(_open(_read(Path(source), name, limits), name), name, limits)
-    raise ImageError(f"A picture must be a file, bytes or a PIL image, not {type(source).__name__}.")
+    raise ImageError("A picture must be a file, bytes or a PIL image, not {kind}.", kind=type(source).__name__)
 
 
 def is_loaded(source: object) -> TypeGuard[Image.Image]:
@@ -79,27 +79,29 @@ def _read(path: Path, name: str, limits: Limits) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageError(f"{name} is a folder; choose a picture in it.")
+            raise ImageError("{name} is a folder; choose a picture in it.", name=name)
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{name} is not a regular file; choose a picture file.")
+            raise ImageError("{name} is not a regular file; choose a picture file.", name=name)
         _check_bytes(status.st_size, name, limits)
         with path.open("rb") as file:
             return file.read(limits.max_bytes)
     except FileNotFoundError:
-        raise ImageError(f"There is no file {name}; check the path.") from None
+        raise ImageError("There is no file {name}; check the path.", name=name) from None
     except PermissionError:
-        raise ImageError(f"{name} may not be read; change its permissions or choose another file.") from None
+        raise ImageError("{name} may not be read; change its permissions or choose another file.", name=name) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise ImageError(f"{name} cannot be opened ({error}); check the path.") from None
+        raise ImageError("{name} cannot be opened ({reason}); check the path.", name=name, reason=str(error)) from None
 
 
 def _check_bytes(size: int, name: str, limits: Limits) -> None:
     if size == 0:
-        raise ImageError(f"{name} is empty (0 bytes); choose another file.")
+        raise ImageError("{name} is empty (0 bytes); choose another file.", name=name)
     if size > limits.max_bytes:
         raise ImageError(
-            f"{name} has {size / 1e6:.1f} MB and the limit is {limits.max_bytes / 1e6:g} MB; "
-            "save it smaller or with more compression."
+            "{name} has {size:.1f} MB and the limit is {most:g} MB; save it smaller or with more compression.",
+            name=name,
+            size=size / 1e6,
+            most=limits.max_bytes / 1e6,
         )
 
 
@@ -108,11 +110,11 @@ def _open(data: bytes, name: str) -> Image.Image:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"{name} has far too many pixels; make it smaller.") from None
+        raise ImageError("{name} has far too many pixels; make it smaller.", name=name) from None
     except Exception:  # whatever a decoder makes of hostile bytes
         if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
             return _open_heif(data, name)
-        raise ImageError(f"{name} {_explain(data)}") from None
+        raise _explain(data, name) from None
 
 
 def _open_heif(data: bytes, name: str) -> Image.Image:
@@ -120,31 +122,36 @@ def _open_heif(data: bytes, name: str) -> Image.Image:
         import pillow_heif
     except ImportError:
         raise ImageError(
-            f"{name} is a HEIC picture, which needs one more package: "
-            "run `pip install pillow-heif`, or save the picture as JPEG or PNG."
+            "{name} is a HEIC picture, which needs one more package: "
+            "run `pip install pillow-heif`, or save the picture as JPEG or PNG.",
+            name=name,
         ) from None
     pillow_heif.register_heif_opener()
     try:
         return Image.open(BytesIO(data), formats=("HEIF",))
     except Exception:
-        raise ImageError(f"{name} {_explain(data)}") from None
+        raise _explain(data, name) from None
 
 
-def _explain(data: bytes) -> str:
-    """What bytes that no decoder takes are, as the rest of a sentence."""
+def _explain(data: bytes, name: str) -> ImageError:
+    """What bytes that no decoder takes are."""
     start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")
     brand = start[8:12] if start[4:8] == b"ftyp" else None
     if start.startswith(PICTURE_STARTS) or brand in (b"avif", *HEIF_BRANDS):
-        return "is damaged or incomplete; save or send it again."
+        return ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
     if start.startswith(b"%PDF"):
-        return "is a PDF document; save the page as PNG or JPEG first."
+        return ImageError("{name} is a PDF document; save the page as PNG or JPEG first.", name=name)
     if b"<svg" in start.lower():
-        return "is an SVG drawing; export it as PNG first."
+        return ImageError("{name} is an SVG drawing; export it as PNG first.", name=name)
     if brand:
-        return "is a video; save a still from it as PNG or JPEG first."
+        return ImageError("{name} is a video; save a still from it as PNG or JPEG first.", name=name)
     if b"\0" not in start and _is_text(start):
-        return "is text, not a picture; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file."
-    return "is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file."
+        return ImageError(
+            "{name} is text, not a picture; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.", name=name
+        )
+    return ImageError(
+        "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.", name=name
+    )
 
 
 def _is_text(start: bytes) -> bool:
@@ -158,22 +165,33 @@ def _is_text(start: bytes) -> bool:
 def _decode(image: Image.Image, name: str, limits: Limits) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
-        raise ImageError(f"{name} is {width}x{height} px; both sides need at least 1 px.")
+        raise ImageError(
+            "{name} is {width}x{height} px; both sides need at least 1 px.", name=name, width=width, height=height
+        )
     if max(width, height) > LONGEST_SIDE:
         raise ImageError(
-            f"{name} is {width}x{height} px and the limit of a side is {LONGEST_SIDE:,} px; cut it into pieces."
+            "{name} is {width}x{height} px and the limit of a side is {limit:,} px; cut it into pieces.",
+            name=name,
+            width=width,
+            height=height,
+            limit=LONGEST_SIDE,
         )
     if width * height > limits.max_pixels:
         raise ImageError(
-            f"{name} is {width}x{height} px ({width * height / 1e6:.1f} megapixels) and the limit is "
-            f"{limits.max_pixels / 1e6:g} megapixels; make it smaller."
+            "{name} is {width}x{height} px ({megapixels:.1f} megapixels) and the limit is {most:g} megapixels; "
+            "make it smaller.",
+            name=name,
+            width=width,
+            height=height,
+            megapixels=width * height / 1e6,
+            most=limits.max_pixels / 1e6,
         )
     try:
         image.load()
         orientation = _orientation(image)
         rgb = _to_rgb(image)
     except Exception:  # whatever a decoder makes of hostile bytes; truncated files end here, too
-        raise ImageError(f"{name} is damaged or incomplete; save or send it again.") from None
+        raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name) from None
     upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
     upright.info = {}
     return upright

@@ -77,7 +77,7 @@ class TileGeometry:
         most = max_tiles * self.tile**2
         fitting = tuple((width, height) for width, height in self.candidates if width * height <= most)
         if not fitting:
-            raise SettingsError(f"No tile grid of this model has at most {max_tiles} tiles; allow more.")
+            raise SettingsError("No tile grid of this model has at most {most} tiles; allow more.", most=max_tiles)
         return replace(self, candidates=fitting)
 
 
@@ -86,7 +86,9 @@ def choose_grid(
 ) -> tuple[int, int]:
     """(columns, rows) of the candidate that keeps most of the picture and then wastes least."""
     if width < 1 or height < 1:
-        raise ImageError(f"The picture is {width}x{height} px; both sides need at least 1 px.")
+        raise ImageError(
+            "The picture is {width}x{height} px; both sides need at least 1 px.", width=width, height=height
+        )
     if not tiling:
         return 1, 1
     area = width * height

@@ -31,7 +31,7 @@ _IN_CONTEXT = (
 def ask_for(image: Any, phrase: str, mode: Mode = "find") -> list[Message]:
     """A question about one picture."""
     if mode not in _TEXTS:
-        raise SettingsError(f"The mode is {mode!r}; choose one of {', '.join(MODES)}.")
+        raise SettingsError("The mode is {mode!r}; choose one of {modes}.", mode=mode, modes=", ".join(MODES))
     if not phrase.strip():
         raise PromptError("There is nothing to look for yet; type a phrase or a question.")
     return _ask([image], _TEXTS[mode].format(phrase=phrase))

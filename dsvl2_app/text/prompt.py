@@ -79,10 +79,12 @@ def compose(
         role, parts = _read_message(message, number)
         if role == "system":
             if number:
-                raise PromptError(f"Message {number + 1} is a system prompt; only the first message can be one.")
-            system = _join_text(parts, number, "a system prompt")
+                raise PromptError(
+                    "Message {number} is a system prompt; only the first message can be one.", number=number + 1
+                )
+            system = _join_text(parts, number)
         elif role == "assistant":
-            answer = _join_text(parts, number, "the assistant's")
+            answer = _join_text(parts, number, answer=True)
             pieces += [[Text(answer, "assistant")]] if answer else []
             pieces += [] if last and (continue_answer or not answer) else [End()]
         else:
@@ -110,10 +112,16 @@ def _compose_question(parts: list[Part], opening: list[Text], images: list[Any],
     return [*pieces, [*texts, Text(f"{ending}{ASSISTANT}:" if with_answer else ending, "template")]]
 
 
-def _join_text(parts: list[Part], number: int, whose: str) -> str:
-    if not all(isinstance(part, str) for part in parts):
-        raise PromptError(f"Message {number + 1} is {whose} and holds an image; only users can show images.")
-    return "".join(parts)
+def _join_text(parts: list[Part], number: int, *, answer: bool = False) -> str:
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    if answer:
+        raise PromptError(
+            "Message {number} is the assistant's and holds an image; only users can show images.", number=number + 1
+        )
+    raise PromptError(
+        "Message {number} is a system prompt and holds an image; only users can show images.", number=number + 1
+    )
 
 
 def _read_message(message: Message, number: int) -> tuple[str, list[Part]]:
@@ -122,7 +130,9 @@ def _read_message(message: Message, number: int) -> tuple[str, list[Part]]:
         role, content = ROLES[message["role"]], message["content"]
     except (KeyError, TypeError) as error:
         raise PromptError(
-            f"Message {number + 1} needs a role (user, assistant or system) and content; got {str(message)[:80]!r}."
+            "Message {number} needs a role (user, assistant or system) and content; got {message!r}.",
+            number=number + 1,
+            message=str(message)[:80],
         ) from error
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
@@ -141,8 +151,10 @@ def _read_message(message: Message, number: int) -> tuple[str, list[Part]]:
             parts.append(Picture(source))
         else:
             raise PromptError(
-                f"Message {number + 1} has a part that is neither text nor an image: {str(part)[:80]!r}; "
-                'write {"type": "text", "text": ...} or {"type": "image", "image": ...}.'
+                "Message {number} has a part that is neither text nor an image: {part!r}; "
+                'write {{"type": "text", "text": ...}} or {{"type": "image", "image": ...}}.',
+                number=number + 1,
+                part=str(part)[:80],
             )
     return role, _strip(parts)
 

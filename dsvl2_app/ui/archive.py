@@ -68,7 +68,9 @@ def _read(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     with archive.open(name) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise ImageError(f"{name} in the .zip is larger than {most // 1_000_000} MB; import a smaller one.")
+        raise ImageError(
+            "{name} in the .zip is larger than {most} MB; import a smaller one.", name=name, most=most // 1_000_000
+        )
     return data
 
 

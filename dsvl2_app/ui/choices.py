@@ -31,10 +31,14 @@ class Choices:
     def read(cls, *values: Any) -> Choices:
         *sampling, system, tiling, max_tiles = values
         if tiling not in TILINGS:
-            raise SettingsError(f"The tiling is {tiling!r}; choose one of {', '.join(TILINGS)}.")
+            raise SettingsError(
+                "The tiling is {tiling!r}; choose one of {tilings}.", tiling=tiling, tilings=", ".join(TILINGS)
+            )
         max_tiles = read_whole_number("max_tiles", max_tiles)
         if max_tiles < 1:
-            raise SettingsError(f"max_tiles is {max_tiles}; choose a whole number from 1 up.")
+            raise SettingsError(
+                "{name} is {value!r}; choose a whole number from 1 up.", name="max_tiles", value=max_tiles
+            )
         return cls(read_sampling(*sampling), str(system or ""), TILINGS[tiling], max_tiles)
 
 
@@ -146,4 +150,4 @@ def read_whole_number(name: str, value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise SettingsError(f"{name} is {value!r}; choose a whole number.") from None
+        raise SettingsError("{name} is {value!r}; choose a whole number.", name=name, value=value) from None

@@ -77,12 +77,12 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
 
 def show_header(card: ModelCard) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
-    notice = f'<p class="banner" role="note">{escape(card.notice)}</p>' if card.notice else ""
+    notice = f'<p class="banner" role="note">{escape(say(card.notice))}</p>' if card.notice else ""
     return f"""
       <header>
         <h1>DeepSeek-VL2</h1>
         <ul class="card" aria-label="{say("Loaded model")}">
-          <li><strong>{escape(card.name)}</strong> {escape(say("from {source}", source=card.source))}</li>{facts}
+          <li><strong>{escape(card.name)}</strong> {escape(say("from {source}", source=say(card.source)))}</li>{facts}
         </ul>
       </header>
       {notice}

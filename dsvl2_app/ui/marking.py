@@ -56,12 +56,17 @@ def read_rectangle(box: Any, size: tuple[int, int]) -> PixelBox:
     width, height = size
     numbers = box if isinstance(box, list | tuple) else ()
     if len(numbers) != 4 or not all(isinstance(each, int | float) and math.isfinite(each) for each in numbers):
-        raise PromptError(f"The rectangle is {str(box)[:80]}; give four numbers, left, top, right, bottom in pixels.")
+        raise PromptError(
+            "The rectangle is {box}; give four numbers, left, top, right, bottom in pixels.", box=str(box)[:80]
+        )
     left, top, right, bottom = (round(number) for number in numbers)
     left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
     if left >= right or top >= bottom:
         raise PromptError(
-            f"The rectangle {[round(number) for number in numbers]} holds nothing of the {width} x {height} px "
-            "picture; left must be less than right, and top less than bottom."
+            "The rectangle {box} holds nothing of the {width} x {height} px picture; "
+            "left must be less than right, and top less than bottom.",
+            box=[round(number) for number in numbers],
+            width=width,
+            height=height,
         )
     return left, top, right, bottom

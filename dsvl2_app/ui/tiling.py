@@ -54,7 +54,11 @@ class Tiling:
                 raise ImageError("There is no picture; send at least one.")
             count = len(files) if pictures_in_conversation is None else pictures_in_conversation
             if not isinstance(count, int | float) or count < 1:
-                raise SettingsError(f"pictures_in_conversation is {count!r}; choose a whole number from 1 up.")
+                raise SettingsError(
+                    "{name} is {value!r}; choose a whole number from 1 up.",
+                    name="pictures_in_conversation",
+                    value=count,
+                )
             sizes = [load_image(uploaded_path(file), limits=self.limits).size for file in files]
             tiling = count <= MOST_TILED_IMAGES
             layouts = [lay_out(*size, self.card.geometry, tiling=tiling) for size in sizes]

@@ -1,8 +1,8 @@
 """The page's words in English and Chinese.
 
-English is written where it is used; chinese.py has what it is in Chinese. `label` is for what does not change while the
-page is open (the browser puts it into the language that the visitor chose), `say` for what the server writes (in the
-language that the visitor's browser asks for).
+English is written where it is used; chinese.py has what it is in Chinese, chinese_errors.py that of what goes wrong.
+`label` is for what does not change while the page is open (the browser puts it into the language that the visitor
+chose), `say` for what the server writes (in the language that the visitor's browser asks for).
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from gradio.context import LocalContext
 from gradio.i18n import I18nData
 
 from dsvl2_app.ui.chinese import CHINESE
+from dsvl2_app.ui.chinese_errors import CHINESE_ERRORS
 
 WORDS = gr.I18n(en={english: english for english in CHINESE}, zh=CHINESE)
+SAID = CHINESE | CHINESE_ERRORS
 
 
 def label(english: str) -> I18nData:
@@ -24,7 +26,7 @@ def label(english: str) -> I18nData:
 
 def say(english: str, /, **values: Any) -> str:
     """With the values in their places; without any, braces are braces (see errors.AppError)."""
-    words = CHINESE.get(english, english) if _is_chinese_asked_for() else english
+    words = SAID.get(english, english) if _is_chinese_asked_for() else english
     return words.format(**values) if values else words
 
 

@@ -66,7 +66,9 @@ def fetch(address: str) -> str:
         if address.startswith(("http://", "https://")):
             return ssrf_protected_download(address, folder)
     except Exception:
-        raise ImageError(f"{address[:100]} cannot be fetched; give the public address of a picture.") from None
+        raise ImageError(
+            "{address} cannot be fetched; give the public address of a picture.", address=address[:100]
+        ) from None
     raise ImageError("A picture must be an uploaded file, or an address that begins with https:// or data:image/.")
 
 
@@ -83,11 +85,9 @@ def read_message(message: Any) -> tuple[str, list[str]]:
     """What a gr.MultimodalTextbox holds, as something to answer: text and paths of pictures."""
     text, paths = read_parts(message)
     if not text.strip():
-        raise PromptError(
-            "There is no question about the picture yet; type one."
-            if paths
-            else "The message is empty; type a question."
-        )
+        if paths:
+            raise PromptError("There is no question about the picture yet; type one.")
+        raise PromptError("The message is empty; type a question.")
     return text, paths
 
 

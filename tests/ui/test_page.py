@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 
 import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
 
-from dsvl2_app import ui
+import dsvl2_app
+from dsvl2_app.engine.loading import RANDOM_NOTICE
 from dsvl2_app.engine.request import Sampling
 from dsvl2_app.ui.chinese import CHINESE
+from dsvl2_app.ui.translations import SAID
+from dsvl2_app.ui.wording import UNEXPECTED
 from tests.ui.steps import ask, attach, bot, open_settings
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -104,25 +108,65 @@ def test_the_page_speaks_chinese(scripted, pictures, open_page):
     expect(page.locator("#tiles-candidates")).to_contain_text("浪费像素")
 
 
+def test_errors_are_in_chinese_for_those_who_read_it(scripted, pictures, open_page):
+    page = open_page(scripted, locale="zh-CN")
+    notice = page.get_by_role("alert")
+    scripted.script.say = ZeroDivisionError("internal detail")
+    ask(page, "你好")
+    expect(notice).to_have_text("服务器出错，已记录此问题；请重试。")
+    attach(page, pictures["broken"])
+    ask(page, "你好")
+    expect(notice).to_have_text("'broken.png' 已损坏或不完整；请重新保存或发送。")
+
+
+PACKAGE = Path(dsvl2_app.__file__).parent
+# Where a visitor can cause an error. A CheckpointError comes before there is a page, and so do those of STARTING.
+VISITED = ("image/*.py", "text/prompt.py", "text/grounding.py", "engine/*.py", "ui/*.py")
+STARTING = ("loading.py", "layout.py")
+CAUSED = ("ImageError", "PromptError", "SettingsError", "BusyError")
+
+
+def find_calls(names: tuple[str, ...], *patterns: str) -> Iterator[tuple[str, ast.Call]]:
+    """Calls of these, by file."""
+    for file in sorted(file for pattern in patterns for file in PACKAGE.glob(pattern)):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                yield file.name, node
+
+
+def find_errors() -> list[tuple[str, ast.Call]]:
+    return [(file, call) for file, call in find_calls(CAUSED, *VISITED) if file not in STARTING]
+
+
 def find_words() -> Iterator[tuple[str, str]]:
     """What the code hands to `label` and `say`, by file."""
-    for file in sorted(Path(ui.__file__).parent.glob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in ("label", "say")
-                and isinstance(node.args[0], ast.Constant)
-            ):
-                yield file.name, node.args[0].value
+    for file, call in find_calls(("label", "say"), "ui/*.py"):
+        if isinstance(call.args[0], ast.Constant):
+            yield file, call.args[0].value
 
 
 def test_everything_that_is_said_has_a_translation():
     assert [(file, words) for file, words in find_words() if words not in CHINESE] == []
+    assert {UNEXPECTED, RANDOM_NOTICE, "random weights"} <= SAID.keys()
+
+
+def test_every_error_has_a_translation():
+    """An f-string has none: its values belong beside the sentence."""
+    assert len(find_errors()) > 50
+    untold = [call for _, call in find_errors() if getattr(call.args[0], "value", None) not in SAID]
+    assert [ast.unparse(call) for call in untold] == []
+
+
+def test_an_error_gives_a_value_for_each_place():
+    for file, call in find_errors():
+        given = {keyword.arg for keyword in call.keywords}
+        if None not in given:  # **values
+            places = {name for _, name, *_ in Formatter().parse(call.args[0].value) if name} if given else set()
+            assert given == places, f"{file}: {ast.unparse(call)}"
 
 
 def test_a_translation_has_the_same_places_to_fill():
     def fields(text: str) -> set[str]:
         return {part.split("}")[0] for part in text.split("{")[1:]}
 
-    assert [english for english, chinese in CHINESE.items() if fields(english) != fields(chinese)] == []
+    assert [english for english, chinese in SAID.items() if fields(english) != fields(chinese)] == []

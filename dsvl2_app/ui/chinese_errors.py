@@ -1,0 +1,151 @@
+"""Every error and notice of the page in Chinese, by what it is in English (see translations.py)."""
+
+from __future__ import annotations
+
+CHINESE_ERRORS = {
+    "Something went wrong on the server, which has noted it; please try again.": "服务器出错，已记录此问题；请重试。",
+    "These weights are random: everything works and costs what it should, but the words are noise.": (
+        "这些权重是随机的：一切功能和开销都与实际相同，但文字毫无意义。"
+    ),
+    "random weights": "随机权重",
+    # Pictures
+    "There is no picture; choose one first.": "没有图片；请先选择一张。",
+    "There is no picture; send at least one.": "没有图片；请至少发送一张。",
+    "A picture must be an uploaded file; clients send it with handle_file(path or URL).": (
+        "图片必须是上传的文件；客户端请用 handle_file(路径或 URL) 发送。"
+    ),
+    "A picture must be an uploaded file, or an address that begins with https:// or data:image/.": (
+        "图片必须是上传的文件，或以 https:// 或 data:image/ 开头的地址。"
+    ),
+    "A picture must be a file, bytes or a PIL image, not {kind}.": "图片必须是文件、字节或 PIL 图片，而不是 {kind}。",
+    "{address} cannot be fetched; give the public address of a picture.": (
+        "无法获取 {address}；请提供可公开访问的图片地址。"
+    ),
+    "There is no file {name}; check the path.": "找不到文件 {name}；请检查路径。",
+    "{name} is a folder; choose a picture in it.": "{name} 是文件夹；请选择其中的一张图片。",
+    "{name} is not a regular file; choose a picture file.": "{name} 不是普通文件；请选择图片文件。",
+    "{name} may not be read; change its permissions or choose another file.": (
+        "没有读取 {name} 的权限；请更改其权限或选择其他文件。"
+    ),
+    "{name} cannot be opened ({reason}); check the path.": "无法打开 {name}（{reason}）；请检查路径。",
+    "{name} is empty (0 bytes); choose another file.": "{name} 是空文件（0 字节）；请选择其他文件。",
+    "{name} has {size:.1f} MB and the limit is {most:g} MB; save it smaller or with more compression.": (
+        "{name} 有 {size:.1f} MB，上限为 {most:g} MB；请缩小图片或提高压缩率后再保存。"
+    ),
+    "{name} in the .zip is larger than {most} MB; import a smaller one.": (
+        ".zip 中的 {name} 超过 {most} MB；请导入较小的文件。"
+    ),
+    "{name} has far too many pixels; make it smaller.": "{name} 的像素过多；请缩小图片。",
+    "{name} is {width}x{height} px ({megapixels:.1f} megapixels) and the limit is {most:g} megapixels; "
+    "make it smaller.": (
+        "{name} 为 {width}x{height} 像素（{megapixels:.1f} 百万像素），上限为 {most:g} 百万像素；请缩小图片。"
+    ),
+    "{name} is {width}x{height} px; both sides need at least 1 px.": (
+        "{name} 为 {width}x{height} 像素；两边都至少需要 1 像素。"
+    ),
+    "The picture is {width}x{height} px; both sides need at least 1 px.": (
+        "图片为 {width}x{height} 像素；两边都至少需要 1 像素。"
+    ),
+    "{name} is damaged or incomplete; save or send it again.": "{name} 已损坏或不完整；请重新保存或发送。",
+    "{name} is a HEIC picture, which needs one more package: "
+    "run `pip install pillow-heif`, or save the picture as JPEG or PNG.": (
+        "{name} 是 HEIC 图片，需要另装一个软件包：请运行 `pip install pillow-heif`，或将图片另存为 JPEG 或 PNG。"
+    ),
+    "{name} is a PDF document; save the page as PNG or JPEG first.": (
+        "{name} 是 PDF 文档；请先将该页另存为 PNG 或 JPEG。"
+    ),
+    "{name} is an SVG drawing; export it as PNG first.": "{name} 是 SVG 图形；请先导出为 PNG。",
+    "{name} is a video; save a still from it as PNG or JPEG first.": (
+        "{name} 是视频；请先将其中一帧另存为 PNG 或 JPEG。"
+    ),
+    "{name} is text, not a picture; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.": (
+        "{name} 是文本而不是图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件。"
+    ),
+    "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.": (
+        "{name} 不是已知类型的图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件。"
+    ),
+    # Messages and conversations
+    "The message is empty; type a question.": "消息为空；请输入问题。",
+    "There is no question about the picture yet; type one.": "还没有关于图片的问题；请输入一个。",
+    "There is no question yet; type one.": "还没有问题；请输入一个。",
+    "There is no picture to ask about; add one above first.": "没有可提问的图片；请先在上面添加一张。",
+    "There is nothing to look for yet; type a phrase or a question.": "还没有要查找的内容；请输入短语或问题。",
+    "The answer is empty, so there is nothing to look into; ask something else.": (
+        "回答为空，没有内部可查看；请换一个问题。"
+    ),
+    "The conversation has {tokens} tokens and {model} holds {context} with its answer; "
+    "remove pictures or earlier turns, or write less.": (
+        "对话有 {tokens} 个词元，而 {model} 连同回答最多容纳 {context} 个；请移除图片或之前的轮次，或缩短文字。"
+    ),
+    "The conversation has {tokens} tokens, {share} of them for {pictures} picture(s), and {model} holds "
+    "{context} with its answer; remove pictures or earlier turns, or write less.": (
+        "对话有 {tokens} 个词元，其中 {pictures} 张图片占 {share} 个，而 {model} 连同回答最多容纳 {context} 个；"
+        "请移除图片或之前的轮次，或缩短文字。"
+    ),
+    "This file is no conversation of this page; choose a .zip that it exported.": (
+        "此文件不是本页面的对话；请选择由本页面导出的 .zip 文件。"
+    ),
+    "The conversation is empty; write a message first.": "对话为空；请先写一条消息。",
+    "The conversation has no message of a user; write one first.": "对话中没有用户的消息；请先写一条。",
+    "Message {number} is a system prompt; only the first message can be one.": (
+        "第 {number} 条消息是系统提示；只有第一条消息可以是系统提示。"
+    ),
+    "Message {number} is a system prompt and holds an image; only users can show images.": (
+        "第 {number} 条消息是系统提示却含有图片；只有用户可以发送图片。"
+    ),
+    "Message {number} is the assistant's and holds an image; only users can show images.": (
+        "第 {number} 条消息来自助手却含有图片；只有用户可以发送图片。"
+    ),
+    "Message {number} needs a role (user, assistant or system) and content; got {message!r}.": (
+        "第 {number} 条消息需要 role（user、assistant 或 system）和 content；收到的是 {message!r}。"
+    ),
+    "Message {number} has a part that is neither text nor an image: {part!r}; "
+    'write {{"type": "text", "text": ...}} or {{"type": "image", "image": ...}}.': (
+        "第 {number} 条消息有一部分既不是文字也不是图片：{part!r}；"
+        '请写成 {{"type": "text", "text": ...}} 或 {{"type": "image", "image": ...}}。'
+    ),
+    'A message must be text or {"text": ..., "files": [...]}.': '消息必须是文字或 {"text": ..., "files": [...]}。',
+    'A message must be {"text": ..., "files": [...]}, text first, then a list of pictures.': (
+        '消息必须是 {"text": ..., "files": [...]}，先是文字，然后是图片列表。'
+    ),
+    'The history must be a list of {"role": ..., "content": ...}.': (
+        'history 必须是由 {"role": ..., "content": ...} 组成的列表。'
+    ),
+    # Rectangles
+    "Nothing is marked yet; drag a rectangle around the thing in the example picture.": (
+        "还没有标出物体；请在示例图片中拖动矩形框住它。"
+    ),
+    "The rectangle is {box}; give four numbers, left, top, right, bottom in pixels.": (
+        "矩形为 {box}；请给出四个数字：左、上、右、下，以像素计。"
+    ),
+    "The rectangle {box} holds nothing of the {width} x {height} px picture; "
+    "left must be less than right, and top less than bottom.": (
+        "矩形 {box} 不含 {width} x {height} 像素图片的任何部分；左必须小于右，上必须小于下。"
+    ),
+    'The mode "in_context" needs an example and a rectangle around the thing in it.': (
+        '模式 "in_context" 需要一张示例图片和框住其中物体的矩形。'
+    ),
+    # Settings
+    "{name} is {value!r}; choose a number between {low} and {high}.": (
+        "{name} 为 {value!r}；请选择 {low} 到 {high} 之间的数。"
+    ),
+    "{name} is {value!r}; choose a whole number between {low} and {high}.": (
+        "{name} 为 {value!r}；请选择 {low} 到 {high} 之间的整数。"
+    ),
+    "{name} is {value!r}; choose a whole number from 1 up.": "{name} 为 {value!r}；请选择不小于 1 的整数。",
+    "{name} is {value!r}; choose a whole number.": "{name} 为 {value!r}；请选择整数。",
+    "The mode is {mode!r}; choose one of {modes}.": "模式为 {mode!r}；请选择以下之一：{modes}。",
+    "The tiling is {tiling!r}; choose one of {tilings}.": "切片方式为 {tiling!r}；请选择以下之一：{tilings}。",
+    "No tile grid of this model has at most {most} tiles; allow more.": (
+        "此模型没有不超过 {most} 个切片的网格；请允许更多切片。"
+    ),
+    "The checkpoint's tokenizer has no tokens to write boxes with; use its own one.": (
+        "此检查点的分词器没有用来写框的词元；请使用它自带的分词器。"
+    ),
+    # The queue
+    "{number} requests are already waiting; try again in a moment.": "已有 {number} 个请求在等待；请稍后再试。",
+    "{number} of your requests are already waiting; let one of them end first.": (
+        "您已有 {number} 个请求在等待；请先等其中一个结束。"
+    ),
+    "The model is shutting down; start the app again to ask more.": "模型正在关闭；如要继续提问，请重新启动应用。",
+}
