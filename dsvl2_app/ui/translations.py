@@ -18,6 +18,7 @@ from dsvl2_app.ui.chinese_errors import CHINESE_ERRORS
 
 WORDS = gr.I18n(en={english: english for english in CHINESE}, zh=CHINESE)
 SAID = CHINESE | CHINESE_ERRORS
+READERS = ("zh-CN", "zh-TW")  # to whom Gradio's page speaks Chinese; to zh-HK, say, or a bare zh it speaks English
 
 
 def label(english: str) -> I18nData:
@@ -34,4 +35,4 @@ def _is_chinese_asked_for() -> bool:
     """By the request that is being served; Gradio keeps it where its own gr.Info and gr.Progress find it."""
     request = LocalContext.request.get(None)
     languages = request.headers.get("accept-language", "") if request is not None else ""
-    return languages.lower().startswith("zh")
+    return languages.startswith(READERS)

@@ -119,6 +119,14 @@ def test_errors_are_in_chinese_for_those_who_read_it(scripted, pictures, open_pa
     expect(notice).to_have_text("'broken.png' 已损坏或不完整；请重新保存或发送。")
 
 
+@pytest.mark.parametrize("locale", ["zh-CN", "zh-TW", "zh-HK", "zh", "en-GB"])
+def test_browser_and_server_speak_one_language(scripted, open_page, locale):
+    page = open_page(scripted, locale=locale)
+    chinese = locale in ("zh-CN", "zh-TW")
+    expect(page.get_by_role("tab").first).to_have_text("对话" if chinese else "Chat")
+    expect(page.locator("#header .card")).to_contain_text("参数" if chinese else "parameters")
+
+
 PACKAGE = Path(dsvl2_app.__file__).parent
 # Where a visitor can cause an error. A CheckpointError comes before there is a page, and so do those of STARTING.
 VISITED = ("image/*.py", "text/prompt.py", "text/grounding.py", "engine/*.py", "ui/*.py")
