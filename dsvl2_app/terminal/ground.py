@@ -57,7 +57,7 @@ def run(flags: argparse.Namespace) -> None:
     parsed = parse_boxes(summary["text"])
     if flags.json:
         boxes = [{**asdict(box), "pixels": box.pixels(*image.size)} for box in parsed.boxes]
-        problems = [asdict(problem) for problem in parsed.problems]
+        problems = [problem.describe() for problem in parsed.problems]
         print(json.dumps({"boxes": boxes, "problems": problems, **summary}))
     else:
         _print(parsed, image.size, summary["text"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 LARGEST = 999
 
@@ -39,9 +40,19 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
+    """Its sentence and values are apart, as in an AppError, so that it can be said in another language."""
+
     place: int  # index of the first character concerned
-    what: str
+    sentence: str
+    values: dict[str, Any]
     excerpt: str
+
+    @property
+    def what(self) -> str:
+        return self.sentence.format(**self.values) if self.values else self.sentence
+
+    def describe(self) -> dict[str, Any]:
+        return {"place": self.place, "what": self.what, "excerpt": self.excerpt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +75,11 @@ class _Reader:
         self.boxes: list[Box] = []
         self.problems: list[Problem] = []
 
-    def report(self, place: int, what: str) -> None:
+    def report(self, place: int, sentence: str, **values: Any) -> None:
         excerpt = self.text[place : place + _EXCERPT]
         if place + _EXCERPT < len(self.text):
             excerpt += "…"
-        self.problems.append(Problem(place, what, excerpt))
+        self.problems.append(Problem(place, sentence, values, excerpt))
 
     def read(self) -> None:
         tags = list(_TAG.finditer(self.text))
@@ -79,13 +90,13 @@ class _Reader:
             end = following.start() if following else len(self.text)
             if kind in ("<|/ref|>", "<|/det|>"):
                 if not closed:
-                    self.report(place, f"{kind} closes nothing")
+                    self.report(place, "{tag} closes nothing", tag=kind)
                 closed = False
                 continue
             closed = following is not None and following.group() == kind.replace("<|", "<|/")
             unfinished = following is None and not self.complete
             if not closed and not unfinished:
-                self.report(place, f"{kind} is not closed")
+                self.report(place, "{tag} is not closed", tag=kind)
             if kind == "<|ref|>":
                 if label_place is not None:
                     self.report(label_place, "a label without boxes")
@@ -136,9 +147,9 @@ class _Reader:
         if nested:
             self.report(place, "brackets inside a box")
         elif strange is not None:
-            self.report(place, f"{strange[:_EXCERPT]!r} is not a whole number")
+            self.report(place, "{word!r} is not a whole number", word=strange[:_EXCERPT])
         elif len(numbers) != 4:
-            self.report(place, f"a box needs 4 numbers and has {len(numbers)}")
+            self.report(place, "a box needs 4 numbers and has {number}", number=len(numbers))
         elif inside[::2] != numbers:
             self.report(place, "a box with misplaced commas")
         else:

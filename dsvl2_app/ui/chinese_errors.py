@@ -142,6 +142,20 @@ CHINESE_ERRORS = {
     "The checkpoint's tokenizer has no tokens to write boxes with; use its own one.": (
         "此检查点的分词器没有用来写框的词元；请使用它自带的分词器。"
     ),
+    # What in an answer is no box, and what was mended
+    "{tag} closes nothing": "{tag} 没有对应的开始标记",
+    "{tag} is not closed": "{tag} 没有对应的结束标记",
+    "a label without boxes": "标签没有框",
+    "no boxes": "没有框",
+    "this is not part of a list [[x1, y1, x2, y2], ...]": "这不属于形如 [[x1, y1, x2, y2], ...] 的列表",
+    "a list of boxes that does not end": "框的列表没有闭合",
+    "a box that does not end": "框没有闭合",
+    "brackets inside a box": "框内有括号",
+    "a box with misplaced commas": "框内逗号位置不对",
+    "a box needs 4 numbers and has {number}": "框需要 4 个数，却有 {number} 个",
+    "{word!r} is not a whole number": "{word!r} 不是整数",
+    "clipped": "已裁到图片边缘",
+    "corners swapped": "已对调角点",
     # The queue
     "{number} requests are already waiting; try again in a moment.": "已有 {number} 个请求在等待；请稍后再试。",
     "{number} of your requests are already waiting; let one of them end first.": (

@@ -73,7 +73,7 @@ def show_problems(parsed: Parsed) -> str:
     if not parsed.problems:
         return ""
     items = "".join(
-        f"<li>{say('At character {place:,}', place=problem.place)}: {escape(problem.what)} "
+        f"<li>{say('At character {place:,}', place=problem.place)}: {escape(say(problem.sentence, **problem.values))} "
         f"<code>{escape(problem.excerpt)}</code></li>"
         for problem in parsed.problems[:MOST_PROBLEMS]
     )

@@ -78,7 +78,7 @@ class Ground:
             with submit(self.worker, messages, well_formed=well_formed, owner=owner) as stream:
                 *_, (text, parsed, _) = read_answer(stream)
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
-            problems = [asdict(problem) for problem in parsed.problems]
+            problems = [problem.describe() for problem in parsed.problems]
             return draw(picture, parsed.boxes), {"boxes": boxes, "problems": problems}, text
 
     def compose_in_context(self, picture: Image.Image, example: Any, rectangle: Any) -> list[Message]:

@@ -66,7 +66,7 @@ def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[st
         f'tabindex="{-1 if index else 0}" style="{style}">'
         f"<bdi>{escape(box.label.strip()) or say('unnamed')}</bdi></button></td>"
         + "".join(f"<td>{number}</td>" for number in (box.x1, box.y1, box.x2, box.y2))
-        + f"<td>{_describe_pixels(box, size)}</td><td>{escape(', '.join(box.notes))}</td></tr>"
+        + f"<td>{_describe_pixels(box, size)}</td><td>{escape(', '.join(say(note) for note in box.notes))}</td></tr>"
         for index, (box, style) in enumerate(zip(boxes, styles, strict=True))
     )
     heads = "".join(f'<th scope="col">{say(head)}</th>' for head in HEADERS)

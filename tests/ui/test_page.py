@@ -155,7 +155,16 @@ def find_words() -> Iterator[tuple[str, str]]:
 
 def test_everything_that_is_said_has_a_translation():
     assert [(file, words) for file, words in find_words() if words not in CHINESE] == []
-    assert {UNEXPECTED, RANDOM_NOTICE, "random weights"} <= SAID.keys()
+    assert {UNEXPECTED, RANDOM_NOTICE, "random weights", "clipped", "corners swapped"} <= SAID.keys()
+
+
+def test_every_problem_of_an_answer_has_a_translation():
+    tree = ast.parse((PACKAGE / "text" / "boxes.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    reports = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "report"]
+    assert len(reports) > 10
+    untold = [call for call in reports if getattr(call.args[1], "value", None) not in SAID]
+    assert [ast.unparse(call) for call in untold] == []
 
 
 def test_every_error_has_a_translation():
