@@ -6,6 +6,7 @@ CHINESE = {
     # The header and the tabs
     "from {source}": "来自 {source}",
     "Loaded model": "已加载的模型",
+    "Error": "错误",
     "{size} parameters": "{size} 参数",
     ", {size} active": "，激活 {size}",
     "{tokens:,} tokens of context": "上下文 {tokens:,} 词元",

@@ -105,7 +105,7 @@ def errors_for_clients() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise gr.Error(describe_error(error), print_exception=False) from error
+        raise gr.Error(describe_error(error), title=say("Error"), print_exception=False) from error
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
