@@ -29,8 +29,6 @@ from dsvl2_app.text.prompt import Message
 
 logger = logging.getLogger(__name__)
 
-CLOSED = "The model is shutting down; start the app again to ask more."
-
 T = TypeVar("T")
 
 
@@ -138,7 +136,7 @@ class Worker:
 
     def _raise_if_closing(self) -> None:
         if self._closing:
-            raise BusyError(CLOSED)
+            raise refuse()
 
     # -- the worker's thread ----------------------------------------------------------------------------------
 
@@ -152,7 +150,7 @@ class Worker:
             answer.stream.cancel()
             answer.advance()
         for _, future in self._jobs:
-            future.set_exception(BusyError(CLOSED))
+            future.set_exception(refuse())
 
     def _await_work(self) -> bool:
         """Sleep until there is something to do; False when the worker is closing."""
@@ -238,6 +236,10 @@ class Worker:
 
     def _streams(self) -> Iterator[Stream]:
         return (answer.stream for answer in self._active)
+
+
+def refuse() -> BusyError:
+    return BusyError("The model is shutting down; start the app again to ask more.")
 
 
 def count_owned(streams: Iterable[Stream], owner: str) -> int:

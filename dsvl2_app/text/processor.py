@@ -142,7 +142,9 @@ class DeepseekVL2Processor(ProcessorMixin):
         characters = sum(len(text.content) for piece in pieces if isinstance(piece, list) for text in piece)
         if context and characters > context * self._longest_token:
             raise PromptError(
-                f"The conversation has {characters:,} characters, more than {context:,} tokens hold; write less."
+                "The conversation has {characters:,} characters, more than {context:,} tokens hold; write less.",
+                characters=characters,
+                context=context,
             )
         images, layouts = self._lay_out(sources, tiling, max_tiles)
         ids: list[int] = []

@@ -64,7 +64,16 @@ CHINESE_ERRORS = {
     "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.": (
         "{name} 不是已知类型的图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件。"
     ),
+    "{name} is {width}x{height} px and the limit of a side is {limit:,} px; cut it into pieces.": (
+        "{name} 为 {width}x{height} 像素，每边上限为 {limit:,} 像素；请裁成几张。"
+    ),
     # Messages and conversations
+    "The conversation has {characters:,} characters, more than {context:,} tokens hold; write less.": (
+        "对话有 {characters:,} 个字符，超过 {context:,} 个词元所能容纳；请缩短文字。"
+    ),
+    "A picture of the conversation is the name of a file; send the picture itself.": (
+        "对话中的图片只是文件名；请发送图片本身。"
+    ),
     "The message is empty; type a question.": "消息为空；请输入问题。",
     "There is no question about the picture yet; type one.": "还没有关于图片的问题；请输入一个。",
     "There is no question yet; type one.": "还没有问题；请输入一个。",
