@@ -42,5 +42,5 @@ EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15m \
     CMD python -c "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['GRADIO_SERVER_PORT'])"
 
-# As a list, so that the app itself receives SIGTERM.
+# As a list, so that the app itself receives SIGTERM, which it ends on.
 CMD ["python", "app.py"]

@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -46,31 +47,43 @@ def build() -> None:
     Raises SettingsError where there is no C compiler or it fails.
     """
     compiler = find_compiler()
-    if compiler is None:
-        raise SettingsError("--compile on needs a C compiler; install gcc, or leave it at auto or off.")
+    if not compiler:
+        raise SettingsError("Compiled kernels need a C compiler; install gcc, or start with --compile off.")
     texts = [path.read_text() for path in sorted(SOURCES.glob("*.[ch]"))]
-    identity = "\n".join((*texts, *FLAGS, compiler, platform.machine(), _processor()))
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsvl2"
-    target = folder / f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+    identity = "\n".join((*texts, *FLAGS, *compiler, platform.machine(), _processor()))
     try:
+        target = _find_cache() / f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
         if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
                 fresh = Path(scratch) / target.name
-                command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCES / "kernels.c"), "-lm"]
+                command = [*compiler, *FLAGS, "-o", str(fresh), str(SOURCES / "kernels.c"), "-lm"]
                 subprocess.run(command, check=True, capture_output=True, text=True)
                 fresh.replace(target)  # in one step, whoever else compiles at the same time
         _functions.update(_declare(ctypes.CDLL(str(target))))
     except (OSError, subprocess.CalledProcessError) as error:
-        detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines() or [str(error)]
+        detail = next((line for line in lines if "error" in line), lines[0])
         raise SettingsError(
-            f"The compiler {compiler} could not build the kernels ({detail[0] if detail else error}); "
-            "start with --compile off."
+            f"The compiler {shlex.join(compiler)} could not build the kernels ({detail}); start with --compile off."
         ) from error
 
 
-def find_compiler() -> str | None:
-    return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+def find_compiler() -> list[str]:
+    """As a command that begins with it; empty where there is none."""
+    named = shlex.split(os.environ.get("CC", ""))
+    return named or [path for path in map(shutil.which, ("cc", "gcc", "clang")) if path][:1]
+
+
+def _find_cache() -> Path:
+    """The user's, or a folder for this process alone where the user has none that can be written to."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsvl2"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):  # the latter without a home
+        pass
+    return Path(tempfile.mkdtemp(prefix="dsvl2-kernels-"))
 
 
 def fuse_on_gpu() -> None:

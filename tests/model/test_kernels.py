@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import Tensor
@@ -116,6 +120,22 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SettingsError, match="install gcc"):
         compiled.build()
+
+
+def test_kernels_are_kept_where_there_is_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for home in (tmp_path / "cache", tmp_path / "a file" / "cache"):  # the second cannot be made
+        (tmp_path / "a file").touch()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+        assert os.access(compiled._find_cache(), os.W_OK)
+    assert compiled._find_cache() != home / "dsvl2"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("no home")))
+    assert os.access(compiled._find_cache(), os.W_OK)
+
+
+def test_a_compiler_may_have_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "ccache gcc -m64")
+    assert compiled.find_compiler() == ["ccache", "gcc", "-m64"]
 
 
 def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -64,10 +64,12 @@ INLINE void multiply_vectors(const char *const *rows, const Pair *panel, long pa
             columns[vector] = (__m512bh)_mm512_loadu_si512(panel + (pair * vectors + vector) * LANES);
 #pragma GCC unroll 8
         for (int row = 0; row < TALL; row++) {
-            const __m512bh both = (__m512bh)_mm512_set1_epi32(((const int32_t *)rows[row])[pair]);
+            int32_t both; /* where rows lie apart by an odd number, not at a multiple of its size */
+            memcpy(&both, rows[row] + pair * sizeof both, sizeof both);
 #pragma GCC unroll 3
             for (int vector = 0; vector < vectors; vector++)
-                found[row][vector] = _mm512_dpbf16_ps(found[row][vector], both, columns[vector]);
+                found[row][vector] =
+                    _mm512_dpbf16_ps(found[row][vector], (__m512bh)_mm512_set1_epi32(both), columns[vector]);
         }
     }
 #pragma GCC unroll 8
@@ -90,9 +92,9 @@ static void multiply_panel(const char *const *rows, const Pair *panel, long pair
 /* A panel whose columns are rows of memory, `count` of them; what is left of the last vector repeats the last one. */
 static void lay_rows(const char *const *rows, long count, long pairs, int vectors, Pair *panel) {
     for (long column = 0; column < vectors * LANES; column++) {
-        const Pair *from = (const Pair *)rows[column < count ? column : count - 1];
+        const char *from = rows[column < count ? column : count - 1];
         for (long pair = 0; pair < pairs; pair++)
-            panel[pair * vectors * LANES + column] = from[pair];
+            memcpy(&panel[pair * vectors * LANES + column], from + pair * sizeof(Pair), sizeof(Pair));
     }
 }
 #else

@@ -33,11 +33,16 @@ static int join(struct Team *team) {
     return omp_get_thread_num();
 }
 
+static int count_threads(const struct Team *team) {
+    return __atomic_load_n(&team->threads, __ATOMIC_RELAXED);
+}
+
 /* The next piece of `total` for this thread, at most `size` long; 0 when there is none left. */
 static int take(struct Team *team, int thread, long total, long size, struct Piece *piece) {
-    for (; piece->helped < team->threads; piece->helped++) {
-        const int owner = (thread + piece->helped) % team->threads;
-        const long begin = total * owner / team->threads, end = total * (owner + 1) / team->threads;
+    const int threads = count_threads(team);
+    for (; piece->helped < threads; piece->helped++) {
+        const int owner = (thread + piece->helped) % threads;
+        const long begin = total * owner / threads, end = total * (owner + 1) / threads;
         piece->first = begin + __atomic_fetch_add(&team->shares[owner].done, size, __ATOMIC_RELAXED);
         piece->end = piece->first + size < end ? piece->first + size : end;
         if (piece->first < end)
@@ -49,8 +54,9 @@ static int take(struct Team *team, int thread, long total, long size, struct Pie
 /* Until all threads have arrived here. */
 static void finish_stage(struct Team *team) {
     const long stage = __atomic_load_n(&team->stage, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->threads) {
-        for (int thread = 0; thread < team->threads; thread++)
+    const int threads = count_threads(team);
+    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
+        for (int thread = 0; thread < threads; thread++)
             team->shares[thread].done = 0;
         team->arrived = 0;
         __atomic_store_n(&team->stage, stage + 1, __ATOMIC_RELEASE);
