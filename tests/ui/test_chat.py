@@ -86,6 +86,30 @@ def test_copying_an_answer_gives_the_text(scripted, open_page):
     assert page.evaluate("navigator.clipboard.readText()") == "a < b & `<i>`"
 
 
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_no_button_covers_a_message(scripted, open_page, width):
+    scripted.script.say = "word\n\n" * 4
+    page = open_page(scripted, width=width, height=700)
+    for number in range(1, 4):
+        ask(page, "x" * 300)
+        expect(page.locator("#conversation summary")).to_have_count(number)
+    expect(page.locator("#conversation").get_by_role("button", name="Clear")).to_be_visible()
+    covered = """() => {
+        const found = [], area = document.querySelector("#conversation .bubble-wrap");
+        for (let top = area.scrollHeight; top >= 0; top -= 8) {
+            area.scrollTop = top;
+            const corner = area.getBoundingClientRect();
+            for (let x = corner.right - 100; x < corner.right; x += 8)
+                for (let y = corner.top + 1; y < corner.top + 40; y += 8) {
+                    const hit = document.elementFromPoint(x, y);
+                    if (!area.contains(hit)) found.push([top, hit.outerHTML.slice(0, 80)]);
+                }
+        }
+        return found;
+    }"""
+    assert page.evaluate(covered) == []
+
+
 def test_an_empty_answer_is_an_answer(scripted, open_page):
     scripted.script.say = ""
     page = open_page(scripted)
