@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from dsvl2_app.errors import PromptError
@@ -222,6 +223,26 @@ def test_boxes_are_chips_and_drawn_on_a_picture_of_choice(scripted, pictures, op
     open_settings(page)
     page.get_by_label("Raw").check()
     expect(answer).to_contain_text(BOXES)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pictures_are_shown_whole(scripted, open_page, tmp_path, width):
+    scripted.script.say = BOXES
+    sizes = [(1000, 400), (4000, 60), (60, 4000), (400, 300)]
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size, "steelblue").save(tmp_path / f"{number}.png")
+    page = open_page(scripted, width=width)
+    attach(page, *sorted(tmp_path.iterdir()))
+    ask(page, "Where is the dog?")
+    expect(page.locator("#conversation .drawing")).to_be_visible()
+    page.wait_for_function("[...document.querySelectorAll('#conversation .prose img')].every(each => each.complete)")
+    column = page.locator("#conversation .bubble-wrap").bounding_box()["width"]
+    shown = page.locator("#conversation .prose img").evaluate_all("all => all.map(each => [each.width, each.height])")
+    for (across, down), (own_width, own_height) in zip(shown, [*sizes, sizes[-1]], strict=True):
+        scale = max(across, down) / max(own_width, own_height)
+        assert (across, down) == pytest.approx((scale * own_width, scale * own_height), abs=1.5)
+        assert across <= column
+    assert shown[-1][0] > 200  # what was found is large enough to be seen
 
 
 def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
