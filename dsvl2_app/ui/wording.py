@@ -36,7 +36,7 @@ def describe_ending(timings: Timings, finish: Finish | None) -> str:
     if timings.new_tokens > 1:
         words += describe_speed(timings.new_tokens, timings.decode)
     seconds = timings.queued + timings.vision + timings.prefill + timings.decode
-    words.append(say("{seconds:.1f} s in all", seconds=seconds))
+    words.append(say("{seconds:.1f} s in all", seconds=seconds) if seconds >= 0.05 else say("under 0.1 s in all"))
     if finish == "length":
         words.append(say("stopped at the limit of new tokens"))
     if finish == "cancelled":
@@ -45,20 +45,23 @@ def describe_ending(timings: Timings, finish: Finish | None) -> str:
 
 
 def describe_timings(timings: Timings) -> list[tuple[str, str, str, str]]:
-    """What each stage did, how fast, and how long it took; then what was spared and what is held."""
+    """What each stage did, how fast, and how long it took; then what was spared, none of which is in the rows above,
+    and what is held."""
     table = []
     if timings.queued >= 0.05:
-        table.append((say("Waiting"), say("for other requests"), "", f"{timings.queued:.2f} s"))
-    if timings.tiles:
+        table.append((say("Waiting"), say("for other requests"), "", describe_seconds(timings.queued)))
+    if timings.encoded_tiles:
         merged = timings.tiles - timings.encoded_tiles - timings.reused_tiles
-        tiles = count(timings.tiles, "tile") + (say(", {merged:,} of them alike", merged=merged) if merged > 0 else "")
-        table.append((say("Pictures"), tiles, "", f"{timings.vision:.2f} s"))
-    for stage, tokens, reused, seconds in (
-        (say("Prompt"), timings.prompt_tokens, timings.reused_tokens, timings.prefill),
-        (say("Answer"), timings.new_tokens, 0, timings.decode),
+        tiles = count(timings.encoded_tiles, "tile")
+        tiles += say(", {merged:,} more alike", merged=merged) if merged > 0 else ""
+        table.append((say("Pictures"), tiles, "", describe_seconds(timings.vision)))
+    for stage, tokens, seconds in (
+        (say("Prompt"), timings.prompt_tokens - timings.reused_tokens, timings.prefill),
+        (say("Answer"), timings.new_tokens, timings.decode),
     ):
-        speed = "".join(describe_speed(tokens - reused, seconds))
-        table.append((stage, count(tokens, "token"), speed, f"{seconds:.2f} s"))
+        table.append(
+            (stage, count(tokens, "token"), "".join(describe_speed(tokens, seconds)), describe_seconds(seconds))
+        )
     reused = [
         count(number, noun)
         for number, noun in ((timings.reused_tokens, "token"), (timings.reused_tiles, "tile"))
@@ -77,6 +80,10 @@ def describe_speed(tokens: int, seconds: float) -> list[str]:
         return []
     speed = tokens / seconds
     return [say("{speed} tokens/s", speed=f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}")]
+
+
+def describe_seconds(seconds: float) -> str:
+    return say("{seconds:.2f} s", seconds=seconds)
 
 
 def describe_card(card: ModelCard) -> list[str]:

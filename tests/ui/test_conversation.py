@@ -131,14 +131,18 @@ def test_pictures_are_numbered_as_the_model_gets_them(conversation):
     assert conversation.turns == []
 
 
-def test_what_was_reused_is_shown_where_there_is_any():
+def test_what_was_reused_is_told_apart_from_what_was_done():
     rows = describe_timings(Timings(prefill=1.0, prompt_tokens=900, new_tokens=3, decode=0.001))
     assert [row[0] for row in rows] == ["Prompt", "Answer"]
     assert [row[2] for row in rows] == ["900 tokens/s", "3,000 tokens/s"]
-    spared = Timings(prefill=1.0, prompt_tokens=900, reused_tokens=800, reused_tiles=1, cache_bytes=1_230_000)
-    rows = describe_timings(spared)
-    assert rows[0][2] == "100 tokens/s"
-    assert [row[:2] for row in rows[2:]] == [("From the cache", "800 tokens, 1 tile"), ("KV cache", "1.23 MB")]
+    spared = Timings(vision=0.5, prefill=1.0, tiles=9, encoded_tiles=5, reused_tiles=3, cache_bytes=1_230_000)
+    assert describe_timings(replace(spared, prompt_tokens=900, reused_tokens=800)) == [
+        ("Pictures", "5 tiles, 1 more alike", "", "0.50 s"),
+        ("Prompt", "100 tokens", "100 tokens/s", "1.00 s"),
+        ("Answer", "0 tokens", "", "0.00 s"),
+        ("From the cache", "800 tokens, 3 tiles", "", ""),
+        ("KV cache", "1.23 MB", "", ""),
+    ]
 
 
 def test_what_does_not_fit_is_said():
