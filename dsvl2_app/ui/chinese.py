@@ -10,6 +10,9 @@ CHINESE = {
     "{size} parameters": "{size} 参数",
     ", {size} active": "，激活 {size}",
     "{tokens:,} tokens of context": "上下文 {tokens:,} 词元",
+    "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language.": (
+        "玩具模型：只懂彩色图形、印刷体英文、简单的图表和界面；不懂照片，也不懂其他语言。"
+    ),
     "Chat": "对话",
     "Grounding": "定位",
     "Tiles": "切片",

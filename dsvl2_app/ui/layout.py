@@ -24,6 +24,8 @@ from dsvl2_app.ui.translations import WORDS, label, say
 from dsvl2_app.ui.uploads import image_limits
 
 HOUR, DAY = 3600, 86400  # seconds
+BUNDLED = "assets/nano"  # the source of the model that comes with the demo
+SCOPE = "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language."
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -78,6 +80,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
 def show_header(card: ModelCard) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
     notice = f'<p class="banner" role="note">{escape(say(card.notice))}</p>' if card.notice else ""
+    scope = f'<p class="scope" role="note">{say(SCOPE)}</p>' if card.source == BUNDLED else ""
     return f"""
       <header>
         <h1>DeepSeek-VL2</h1>
@@ -85,5 +88,5 @@ def show_header(card: ModelCard) -> str:
           <li><strong>{escape(card.name)}</strong> {escape(say("from {source}", source=say(card.source)))}</li>{facts}
         </ul>
       </header>
-      {notice}
+      {notice}{scope}
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
@@ -15,8 +16,10 @@ import dsvl2_app
 from dsvl2_app.engine.loading import RANDOM_NOTICE
 from dsvl2_app.engine.request import Sampling
 from dsvl2_app.ui.chinese import CHINESE
+from dsvl2_app.ui.layout import SCOPE, show_header
 from dsvl2_app.ui.translations import SAID
 from dsvl2_app.ui.wording import UNEXPECTED
+from tests.ui.conftest import CARD
 from tests.ui.steps import ask, attach, bot, open_settings
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -127,6 +130,14 @@ def test_browser_and_server_speak_one_language(scripted, open_page, locale):
     expect(page.locator("#header .card")).to_contain_text("参数" if chinese else "parameters")
 
 
+def test_the_bundled_model_says_what_it_can_do_and_no_other():
+    nano = replace(CARD, name="nano", source="assets/nano", notice="")
+    assert "A toy model" in show_header(nano)
+    assert "banner" not in show_header(nano)
+    for other in (replace(nano, source="random weights"), replace(nano, name="deepseek-vl2-tiny", source="/tiny")):
+        assert "A toy model" not in show_header(other)
+
+
 PACKAGE = Path(dsvl2_app.__file__).parent
 # Where a visitor can cause an error. A CheckpointError comes before there is a page, and so do those of STARTING.
 VISITED = ("image/*.py", "text/prompt.py", "text/grounding.py", "engine/*.py", "ui/*.py")
@@ -155,7 +166,7 @@ def find_words() -> Iterator[tuple[str, str]]:
 
 def test_everything_that_is_said_has_a_translation():
     assert [(file, words) for file, words in find_words() if words not in CHINESE] == []
-    assert {UNEXPECTED, RANDOM_NOTICE, "random weights", "clipped", "corners swapped"} <= SAID.keys()
+    assert {UNEXPECTED, RANDOM_NOTICE, SCOPE, "random weights", "clipped", "corners swapped"} <= SAID.keys()
 
 
 def test_every_problem_of_an_answer_has_a_translation():
