@@ -147,4 +147,4 @@ def show_cost(seen: Inspection) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"

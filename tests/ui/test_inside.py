@@ -45,9 +45,9 @@ def test_pieces_are_text_and_one_of_them_is_chosen():
 
 def test_shares_name_all_that_attention_went_to():
     shown = read(show_shares(SEEN, 0, None, image=1))
-    assert "25 % Picture 1 25 % Picture 2 10 % Begin token 30 % Text of the prompt 10 % Answer so far" in shown
+    assert "25% Picture 1 25% Picture 2 10% Begin token 30% Text of the prompt 10% Answer so far" in shown
     placed = sum(place.box is not None for place in LAYOUTS[1].tokens()) / TOKENS / 2
-    assert f"{100 * placed:.0f} % went to places in the picture below" in shown
+    assert f"{placed:.0%} went to places in the picture below" in shown
 
 
 def test_experts_are_a_row_for_each_layer():
