@@ -64,7 +64,12 @@ def _show_timings(turn: Turn) -> str:
     if not turn.finish or turn.timings == Timings():
         return ""
     rows = "".join(
-        f"<tr><th>{stage}</th><td>{what}</td><td>{speed}</td><td>{seconds}</td></tr>"
+        f"<tr><th>{stage}</th>"
+        + (
+            f"<td>{what}</td><td>{speed}</td><td>{seconds}</td></tr>"
+            if seconds
+            else f'<td colspan="3">{what}</td></tr>'
+        )
         for stage, what, speed, seconds in wording.describe_timings(turn.timings)
     )
     summary = wording.describe_ending(turn.timings, turn.finish)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
@@ -125,6 +127,21 @@ def test_timings_unfold(scripted, open_page):
     bot(page).locator("summary").click()
     expect(bot(page).locator("details")).to_contain_text("900 tokens")
     expect(bot(page).locator("details")).to_contain_text("2 tiles, 1 more alike")
+
+
+def test_on_a_phone_no_number_is_torn_apart_and_no_dot_is_left_over(scripted, open_page):
+    scripted.script.say = "word " * 20
+    page = open_page(scripted, width=390)
+    ask(page, "Hi")
+    bot(page).locator("summary").click()
+    figures = bot(page).locator("td:is(:nth-child(3), :nth-child(4))")
+    heights = figures.evaluate_all("""all => all.map(each => {
+        const text = document.createRange();
+        text.selectNodeContents(each);
+        return text.getBoundingClientRect().height;
+    })""")
+    assert max(heights) < 24
+    expect(page.locator("footer")).to_have_text(re.compile(r"^\s*Settings\s*$"), use_inner_text=True)
 
 
 def test_retry_and_clear(scripted, open_page):
