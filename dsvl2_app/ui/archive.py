@@ -16,6 +16,7 @@ from dsvl2_app.ui.uploads import save_upload
 FORMAT = "dsvl2-conversation-1"
 INDEX = "conversation.json"
 MOST_TURNS, MOST_PICTURES = 500, 100
+MOST_DRAWN = 20  # answers, the last ones; a drawing takes a second with the largest pictures
 LARGEST_INDEX, LARGEST_PICTURE = 10_000_000, 100_000_000  # bytes, as unpacked
 
 
@@ -43,13 +44,16 @@ def read_archive(path: str, limits: Limits) -> Conversation:
                 raise ValueError
             if sum(len(entry["pictures"]) for entry in index["turns"]) > MOST_PICTURES:
                 raise ValueError
-            conversation = Conversation([_read_turn(archive, entry, limits) for entry in index["turns"]])
+            turns = [_read_turn(archive, entry, limits) for entry in index["turns"]]
     except AppError:
         raise
     except Exception:  # whatever hostile bytes make of zip and JSON
         raise PromptError("This file is no conversation of this page; choose a .zip that it exported.") from None
-    if conversation.turns:
-        conversation.mark()
+    conversation = Conversation()
+    for left, turn in zip(range(len(turns), 0, -1), turns, strict=True):
+        conversation.turns.append(turn)
+        if left <= MOST_DRAWN:
+            conversation.mark()
     return conversation
 
 

@@ -48,6 +48,13 @@ def test_an_archive_is_read_back(conversation, tmp_path):
     assert read.turns[-1].marked == 1  # "the first picture" of those that are left
 
 
+def test_every_answer_with_boxes_is_drawn_again(conversation, tmp_path):
+    conversation.turns[0] = replace(conversation.turns[0], answer=ANSWER)
+    read = read_archive(str(write_archive(conversation, tmp_path / "a.zip")), Limits())
+    assert [turn.marked for turn in read.turns] == [0, 0]
+    assert all("drawing" in message["content"][0]["text"] for message in show_transcript(read)[1::2])
+
+
 @pytest.mark.parametrize(
     "index",
     [
