@@ -32,7 +32,7 @@ class Sampling:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
                 raise SettingsError(
-                    "{name} is {value!r}; choose a number between {low} and {high}.",
+                    "The {name} is {value!r}; choose a number between {low} and {high}.",
                     name=name,
                     value=value,
                     low=low,
@@ -45,7 +45,7 @@ class Sampling:
         ):
             if not isinstance(value, int) or not low <= value <= high:
                 raise SettingsError(
-                    "{name} is {value!r}; choose a whole number between {low} and {high}.",
+                    "The {name} is {value!r}; choose a whole number between {low} and {high}.",
                     name=name,
                     value=value,
                     low=low,

@@ -135,14 +135,14 @@ CHINESE_ERRORS = {
         '模式 "in_context" 需要一张示例图片和框住其中物体的矩形。'
     ),
     # Settings
-    "{name} is {value!r}; choose a number between {low} and {high}.": (
+    "The {name} is {value!r}; choose a number between {low} and {high}.": (
         "{name} 为 {value!r}；请选择 {low} 到 {high} 之间的数。"
     ),
-    "{name} is {value!r}; choose a whole number between {low} and {high}.": (
+    "The {name} is {value!r}; choose a whole number between {low} and {high}.": (
         "{name} 为 {value!r}；请选择 {low} 到 {high} 之间的整数。"
     ),
-    "{name} is {value!r}; choose a whole number from 1 up.": "{name} 为 {value!r}；请选择不小于 1 的整数。",
-    "{name} is {value!r}; choose a whole number.": "{name} 为 {value!r}；请选择整数。",
+    "The {name} is {value!r}; choose a whole number from 1 up.": "{name} 为 {value!r}；请选择不小于 1 的整数。",
+    "The {name} is {value!r}; choose a whole number.": "{name} 为 {value!r}；请选择整数。",
     "The mode is {mode!r}; choose one of {modes}.": "模式为 {mode!r}；请选择以下之一：{modes}。",
     "The tiling is {tiling!r}; choose one of {tilings}.": "切片方式为 {tiling!r}；请选择以下之一：{tilings}。",
     "No tile grid of this model has at most {most} tiles; allow more.": (

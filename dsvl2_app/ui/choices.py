@@ -37,7 +37,7 @@ class Choices:
         max_tiles = read_whole_number("max_tiles", max_tiles)
         if max_tiles < 1:
             raise SettingsError(
-                "{name} is {value!r}; choose a whole number from 1 up.", name="max_tiles", value=max_tiles
+                "The {name} is {value!r}; choose a whole number from 1 up.", name="max_tiles", value=max_tiles
             )
         return cls(read_sampling(*sampling), str(system or ""), TILINGS[tiling], max_tiles)
 
@@ -88,15 +88,22 @@ def remember(demo: gr.Blocks, controls: list[gr.components.Component]) -> None:
     changes = [getattr(control, "change") for control in controls]  # noqa: B009
     gr.on(changes, None, controls, memory, js="(...values) => [values]", **private)
 
-    def recall(stored: Any) -> list[Any]:
-        """What is stored may be of another version of the page, or anything."""
-        try:
-            Choices.read(*stored)
-        except Exception:
-            return [gr.skip()] * len(controls)
-        return stored
+    usual = [control.value for control in controls]
+    demo.load(lambda stored: keep_valid(stored, usual), memory, controls, **private)
 
-    demo.load(recall, memory, controls, **private)
+
+def keep_valid(stored: Any, usual: list[Any]) -> list[Any]:
+    """What can be set of `stored`, which may be of another version of the page, or anything; the rest is left alone."""
+    kept: list[Any] = [gr.skip()] * len(usual)
+    if not isinstance(stored, list) or len(stored) != len(usual):
+        return kept
+    for place, value in enumerate(stored):
+        try:
+            Choices.read(*usual[:place], value, *usual[place + 1 :])
+        except Exception:
+            continue
+        kept[place] = value
+    return kept
 
 
 def build_sampling(context: int) -> list[gr.components.Component]:
@@ -150,4 +157,4 @@ def read_whole_number(name: str, value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise SettingsError("{name} is {value!r}; choose a whole number.", name=name, value=value) from None
+        raise SettingsError("The {name} is {value!r}; choose a whole number.", name=name, value=value) from None

@@ -55,7 +55,7 @@ class Tiling:
             count = len(files) if pictures_in_conversation is None else pictures_in_conversation
             if not isinstance(count, int | float) or count < 1:
                 raise SettingsError(
-                    "{name} is {value!r}; choose a whole number from 1 up.",
+                    "The {name} is {value!r}; choose a whole number from 1 up.",
                     name="pictures_in_conversation",
                     value=count,
                 )
