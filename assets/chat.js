@@ -42,16 +42,23 @@
     revise(undoes ? "undo" : "edit", number);
   }, true);
 
+  const makeUndo = () => {
+    const undo = document.createElement("button");
+    undo.className = "undo";
+    undo.title = document.querySelector("#chat-revision label")?.textContent.trim() || "Undo";
+    undo.setAttribute("aria-label", undo.title);
+    undo.innerHTML = ARROW;
+    return undo;
+  };
+  // An undo for every pencil, to be had when the pencil is: not while an answer is written.
   const addUndo = () => {
     for (const pencil of pencils()) {
-      if (!pencil || pencil.nextElementSibling?.matches(".undo")) continue;
-      const undo = document.createElement("button");
-      undo.className = "undo";
-      undo.title = document.querySelector("#chat-revision label")?.textContent.trim() || "Undo";
-      undo.setAttribute("aria-label", undo.title);
-      undo.innerHTML = ARROW;
-      pencil.after(undo);
+      if (!pencil) continue;
+      if (!pencil.nextElementSibling?.matches(".undo")) pencil.after(makeUndo());
+      const undo = pencil.nextElementSibling;
+      if (undo.disabled !== pencil.disabled) undo.disabled = pencil.disabled; // else this would call itself for ever
     }
   };
-  new MutationObserver(addUndo).observe(document.body, {childList: true, subtree: true});
+  const watched = {childList: true, subtree: true, attributeFilter: ["disabled"]};
+  new MutationObserver(addUndo).observe(document.body, watched);
 }

@@ -61,6 +61,23 @@ def test_undo_takes_back_any_question_and_what_followed(scripted, pictures, open
     assert [part["image"].size for part in message["content"] if part["type"] == "image"] == [(300, 500)]
 
 
+def test_there_is_no_undo_while_an_answer_is_written(scripted, open_page):
+    page = open_page(scripted)
+    ask(page, "First")
+    expect(bot(page).locator("summary")).to_be_visible()
+    scripted.script.endless = True
+    ask(page, "Second")
+    expect(bot(page)).to_contain_text("Hello.Hello.")
+    undo = page.locator("#conversation").get_by_role("button", name="Undo from here")
+    expect(undo).to_have_count(2)
+    for number in range(2):
+        expect(undo.nth(number)).to_be_disabled()
+    page.get_by_role("button", name="Stop").click()
+    expect(undo.last).to_be_enabled()
+    undo.last.click()
+    expect(page.locator("#message textarea")).to_have_value("Second")
+
+
 def read_numbers(page: Page, pictures: str) -> list[str]:
     """The style sheet counts them, so that no element's text says the number."""
     page.evaluate("document.body.offsetHeight")
