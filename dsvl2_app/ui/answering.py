@@ -55,8 +55,7 @@ class Answering:
 
     def begin(self, conversation: Conversation, turn: Turn, choices: Choices) -> dict[Any, Any]:
         conversation.stopping = False
-        if conversation.stream:
-            conversation.stream.cancel()
+        conversation.interrupt()
         conversation.asked = Asked(turn, choices, conversation.turns, conversation.editing)
         conversation.turns = [*conversation.turns[: conversation.editing], replace(turn, progress=say("Starting"))]
         conversation.editing = None

@@ -40,6 +40,7 @@ CHINESE = {
     "Boxes": "框",
     "Boxes on picture {number}": "图片 {number} 上的框",
     "The model had nothing to say.": "模型没有回答。",
+    "Stopped before its first word.": "在写出第一个词之前已停止。",
     "No longer sent to the model": "不再发送给模型",
     # While an answer is written, and under it
     "Starting": "正在开始",

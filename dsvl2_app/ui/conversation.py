@@ -145,6 +145,13 @@ class Conversation:
         if self.stream:
             self.stream.cancel()
 
+    def interrupt(self) -> None:
+        """What there is of a running answer stays, as one that was stopped; who writes it keeps the list of its own."""
+        if self.stream:
+            self.stream.cancel()
+        if self.is_running:
+            self.turns = [*self.turns[:-1], replace(self.turns[-1], finish="cancelled")]
+
     def abandon(self) -> None:
         """The visitor has begun another one, or gone."""
         self.abandoned = True

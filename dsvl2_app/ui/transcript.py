@@ -47,7 +47,8 @@ def _show_answer(turn: Turn, raw: bool) -> str:
     if turn.answer:
         return show_answer(turn.answer, raw=raw)
     if turn.finish:
-        return f'<span class="progress">{say("The model had nothing to say.")}</span>'
+        words = "The model had nothing to say." if turn.is_answered else "Stopped before its first word."
+        return f'<span class="progress">{say(words)}</span>'
     return f'<span class="progress running">{escape(turn.progress)}</span>'
 
 

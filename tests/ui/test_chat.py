@@ -180,6 +180,9 @@ def test_a_question_may_interrupt_an_answer(scripted, open_page):
     page.locator("#message textarea").press("Enter")
     expect(bot(page)).to_contain_text("Another.")
     expect(page.locator("#message .submit-button")).to_be_visible()
+    first, second = page.locator("#conversation summary").all_inner_texts()
+    assert first.endswith("stopped")
+    assert "stopped" not in second
 
 
 def test_closing_the_tab_stops_the_answer(scripted, open_page):

@@ -152,6 +152,20 @@ def test_what_was_reused_is_told_apart_from_what_was_done():
     ]
 
 
+def test_an_interrupted_answer_is_one_that_was_stopped(conversation):
+    first = conversation.turns[0]
+    conversation.interrupt()
+    assert first in conversation.turns  # it had ended
+    for answer, words in (("A di", "A di"), ("", "Stopped before its first word.")):
+        turns = [replace(first, answer=answer, finish=None, progress="Answering", timings=Timings(new_tokens=1))]
+        interrupted = Conversation(turns)
+        interrupted.interrupt()
+        shown = show_transcript(interrupted)[-1]["content"][0]["text"]
+        assert words in shown
+        assert "stopped</summary>" in shown
+        assert turns[0].is_running  # for the one who writes it
+
+
 def test_what_does_not_fit_is_said():
     assert "81 too many" in show_reading(Reading(4176, (), 4096, False))
     assert "1 left for the answer" in show_reading(Reading(4095, (), 4096, False))
