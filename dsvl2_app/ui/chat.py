@@ -46,6 +46,7 @@ class Chat:
 
         # So that a visitor who leaves early has a conversation to be abandoned; who is quick has begun one already.
         demo.load(lambda begun: begun, conversation, conversation, **now)
+        demo.load(page.caption_examples, None, page.chatbot, **now)
         asking = {"preprocess": False, "concurrency_id": "asking", "concurrency_limit": None, **private}
         asked = [
             page.box.submit(answering.send, [page.box, conversation, *choices], parts, **asking),

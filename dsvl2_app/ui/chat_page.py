@@ -9,7 +9,7 @@ import gradio as gr
 from dsvl2_app.ui.conversation import Conversation, Turn
 from dsvl2_app.ui.examples import Example
 from dsvl2_app.ui.transcript import show_transcript
-from dsvl2_app.ui.translations import label
+from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import KINDS
 
 DAY = 86400  # seconds
@@ -40,7 +40,11 @@ class ChatPage:
             feedback_options=None,
             latex_delimiters=FORMULAS,
             placeholder=label(WELCOME),
-            examples=[{"text": example.text, "files": list(example.pictures)} for example in examples] or None,
+            examples=[
+                {"text": example.text, "display_text": example.caption, "files": list(example.pictures)}
+                for example in examples
+            ]
+            or None,
             elem_id="conversation",
         )
         self.marked = gr.Radio(label=label("Boxes are drawn on picture"), visible=False, elem_id="chat-marked")
@@ -80,6 +84,11 @@ class ChatPage:
             self.marked: gr.Radio(choices, value=marked, visible=marked is not None),
             self.keep: gr.Button(visible=conversation.editing is not None),
         }
+
+    def caption_examples(self) -> Any:
+        """In the visitor's language: the browser translates no part of an example."""
+        examples = self.chatbot.examples or []
+        return gr.update(examples=[{**each, "display_text": say(each["display_text"])} for each in examples] or None)
 
     def show_running(self, conversation: Conversation) -> dict[Any, Any]:
         """An answer has begun: the message is sent, and can be stopped."""

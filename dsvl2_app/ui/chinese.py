@@ -36,6 +36,20 @@ CHINESE = {
         '<div class="welcome"><h2>就图片提问</h2><p>拖入、粘贴或添加一张或多张图片，然后输入问题。<br>'
         "在文字中写 <code>&lt;image&gt;</code> 表示下一张图片的位置。</p></div>"
     ),
+    # Examples
+    "What do you see?": "你看到了什么？",
+    "Tell me the number of blue stars.": "有多少颗蓝色的星星？",
+    "How much is the total?": "总额是多少？",
+    "What is the Jan for Delhi?": "Delhi 的 Jan 是多少？",
+    "What is entered for date?": "日期填的是什么？",
+    "What bar is the highest?": "哪根柱子最高？",
+    "What is the value of Cairo?": "Cairo 的值是多少？",
+    "Which image contains an orange circle?": "哪张图片里有橙色的圆？",
+    "Find the difference.": "找出不同之处。",
+    "Find another of the marked kind.": "查找与标出物体同类的物体。",
+    "Find the black triangle.": "查找黑色三角形。",
+    "Find all yellow shapes.": "查找所有黄色图形。",
+    "Describe this picture with boxes.": "带框描述这张图片。",
     "Picture {number}": "图片 {number}",
     "Boxes": "框",
     "Boxes on picture {number}": "图片 {number} 上的框",

@@ -21,6 +21,11 @@ class Example:
     pictures: tuple[str, ...]
     mode: Mode = "find"  # in the Grounding tab
 
+    @property
+    def caption(self) -> str:
+        """Short, and without special tokens."""
+        return CAPTIONS.get(self.text, self.text)
+
 
 # The pictures of other examples, asked otherwise.
 MORE = {
@@ -34,6 +39,16 @@ MORE = {
         Example("Describe this picture.", ("one.png",), "describe"),
     ),
     "tiles": (Example("", ("which-1.png", "which-2.png", "which-3.png")),),
+}
+
+CAPTIONS = {
+    "<|ref|>The black triangle<|/ref|>.": "Find the black triangle.",
+    "Find all <|ref|>yellow shapes<|/ref|>.": "Find all yellow shapes.",
+    "<|grounding|>Describe this picture.": "Describe this picture with boxes.",
+    "Tell me which image contains an orange circle.": "Which image contains an orange circle?",
+    "The first image has an object in a red box. Locate the same kind of object in the second picture.": (
+        "Find another of the marked kind."
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
+from dsvl2_app.ui.chinese import CHINESE
 from dsvl2_app.ui.examples import MORE, Example, read_examples
 from tests.ui.conftest import App
 from tests.ui.steps import bot
@@ -34,6 +35,29 @@ def test_every_way_to_ask_has_an_example():
     assert all(any(example.text == more.text for example in chat) for more in MORE["chat"])
     assert {len(example.pictures) for example in chat} == {1, 2, 3}
     assert {example.mode for example in read_examples("grounding")} == {"find", "find_all", "describe"}
+
+
+def test_a_caption_has_no_special_tokens_and_a_translation():
+    captions = [example.caption for example in read_examples("chat")]
+    assert not any("<|" in caption for caption in captions)
+    assert [caption for caption in captions if caption not in CHINESE] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("locale", "width"), [("en-US", 390), ("en-US", 1280), ("zh-CN", 1280)])
+def test_cards_say_it_all_in_the_language_of_the_page(scripted, open_page, locale, width):
+    page = open_page(scripted, width=width, locale=locale)
+    words = [example.caption for example in read_examples("chat")]
+    texts = page.locator("#conversation .example-text")
+    expect(texts).to_have_text([CHINESE[each] for each in words] if locale == "zh-CN" else words)
+    is_cut = "all => all.filter(each => each.scrollHeight > each.clientHeight + 1 && each.clientHeight > 0)"
+    assert texts.evaluate_all(is_cut + ".map(each => each.innerText)") == []
+    assert (
+        page.locator("#conversation .example").evaluate_all(
+            "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+        )
+        == []
+    )
 
 
 def wait_for_requests(page: Page, app: App, count: int) -> None:
