@@ -5,6 +5,7 @@ The Chatbot only shows it (see transcript.py), because its value comes from the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -135,7 +136,8 @@ class Conversation:
             return
         if place is None:
             place = _choose_picture(turn.question, self.numbers)
-        image = load_image(self.pictures[place].path)
+        picture = self.pictures[place]
+        image = load_image(picture.path, limits=Limits(max_pixels=math.prod(picture.size)))  # it was let in already
         labelled = [OverlayBox(box.label, *box.pixels(*shrink(image).size)) for box in boxes]
         drawing = save_preview(draw_boxes(shrink(image), labelled))
         self.turns[-1] = replace(turn, marked=place, drawing=drawing)
