@@ -105,8 +105,9 @@ class Inside:
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         gr.on(None, show_how_to, None, how, queue=False, **private)  # in the visitor's language
         model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": None, **private}
-        page = [self.notice, self.status, self.pieces, self.ask, self.halt, self.open, self.result, self.running]
-        seen = [self.notice, self.status, self.pieces, self.open, self.result, self.layer, self.which]
+        self.stale = [self.notice, self.status, self.pieces, self.open, self.result]
+        page = [*self.stale, self.ask, self.halt, self.running]
+        seen = [*self.stale, self.layer, self.which]
         drawn = [self.heat, self.shares, self.notice]
         asked = [gallery, question, count, limit, self.look]
         gr.on([self.ask.click, question.submit], self.answer, asked, page, preprocess=False, **model)
@@ -130,7 +131,7 @@ class Inside:
             if not question.strip():
                 raise PromptError("There is no question yet; type one.")
             images = [load_image(path, limits=self.limits) for path in paths]
-            look.request = Request(
+            request = Request(
                 [{"role": "user", "content": place_images(question, images)}],
                 Sampling(max_new_tokens=min(MOST_TOKENS, self.worker.card.context)),
                 allow=ALLOWED,
@@ -138,11 +139,11 @@ class Inside:
                 max_tiles=int(limit),
                 owner=name_owner(visitor),
             )
-            stream = self.worker.submit(look.request)
+            stream = self.worker.submit(request)
         except Exception as error:
             yield {self.notice: wording.show_notice(error)}
             return
-        look.paths, look.answer, look.seen, look.token = paths, [], None, 0
+        look.request, look.paths, look.answer, look.seen, look.token = request, paths, [], None, 0
         text = ""
         with stream:
             stays = {self.notice: wording.show_notice(), self.result: gr.Column(visible=False)}
@@ -150,6 +151,8 @@ class Inside:
             last: dict[Any, Any] = {}
             try:
                 for step in stream:
+                    if look.request is not request:
+                        break
                     text += step.text
                     look.answer += [] if step.token is None else [step.token]
                     ended = step.finish and wording.describe_ending(step.timings, step.finish)
@@ -162,11 +165,24 @@ class Inside:
             except Exception as error:
                 last = {self.notice: wording.show_notice(error), self.status: ""}
         # All that stays, because of two results that come at once Gradio 6.31 can lose the first.
-        yield {**stays, self.pieces: show_answer(text), **last, **self.show_buttons(None)}
+        stays |= {self.pieces: show_answer(text), **last}
+        yield {**(stays if look.request is request else self.clear()), **self.show_buttons(None)}
 
     def show_buttons(self, stream: Stream | None) -> dict[Any, Any]:
         busy = stream is not None
         return {self.ask: gr.Button(visible=not busy), self.halt: gr.Button(visible=busy), self.running: stream}
+
+    def forget(self, look: Look) -> dict[Any, Any]:
+        """What was said and seen goes with the pictures that it is about."""
+        look.request, look.seen = None, None
+        return self.clear()
+
+    def clear(self) -> dict[Any, Any]:
+        return {
+            **dict.fromkeys([self.notice, self.status, self.pieces], ""),
+            self.open: gr.Button(visible=False),
+            self.result: gr.Column(visible=False),
+        }
 
     async def stop(self, running: Stream | None) -> None:
         """Not in a thread of the pool, which may be full of answers."""
@@ -184,9 +200,14 @@ class Inside:
         try:
             steps = self.worker.call(lambda engine: inspect_stepwise(engine, request, answer))
             while not isinstance(found := self.worker.call(lambda _: advance(steps)), Inspection):
+                if look.request is not request:
+                    break
                 yield {self.status: show_status(wording.describe_progress(found), running=True)}
         except Exception as error:
             yield {self.notice: wording.show_notice(error), self.status: "", self.open: gr.Button(visible=True)}
+            return
+        if look.request is not request:
+            yield self.clear()
             return
         look.seen = seen = found
         look.token = 0

@@ -15,7 +15,7 @@ from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.budget import lay_out_released, show_budget
 from dsvl2_app.ui.examples import read_examples
-from dsvl2_app.ui.inside import Inside
+from dsvl2_app.ui.inside import Inside, Look
 from dsvl2_app.ui.layout_figures import HEADERS, explain_choice, show_summary, tabulate
 from dsvl2_app.ui.token_map import name_tile, show_tokens
 from dsvl2_app.ui.translations import label, say
@@ -133,7 +133,12 @@ class Tiles:
         if shown:  # Gradio 6.31 calls the first example no change
             changes.append(shown.load_input_event.success)
         for change in changes:
-            change(self.receive, [self.gallery, *self.what_if], page, **options)
+            change(
+                self.receive,
+                [self.gallery, self.inside.look, *self.what_if],
+                [*page, *self.inside.stale],
+                **options,
+            )
         gr.on(
             [control.input for control in (self.which, self.count, *self.what_if)],
             self.inspect,
@@ -143,7 +148,7 @@ class Tiles:
             **options,
         )
 
-    def receive(self, gallery: Any, *what_if: Any) -> dict[Any, Any]:
+    def receive(self, gallery: Any, look: Look, *what_if: Any) -> dict[Any, Any]:
         """Pictures were added or removed: look at the last one."""
         number = len(gallery or [])
         choices = [(f"{place}", place) for place in range(1, number + 1)]
@@ -151,6 +156,7 @@ class Tiles:
             self.which: gr.Radio(choices, value=number or None, visible=number > 1),
             self.count: max(1, number),
             **self.inspect(gallery, number, max(1, number), *what_if),
+            **self.inside.forget(look),
         }
 
     def inspect(

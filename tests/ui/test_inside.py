@@ -128,3 +128,35 @@ def test_a_question_without_a_picture_is_refused_in_place(scripted, open_page):
     ask(page)
     expect(page.locator("#inside-notice")).to_contain_text("There is no picture to ask about")
     assert scripted.script.requests == []
+
+
+@pytest.mark.slow
+def test_what_was_seen_goes_with_its_pictures(nano, pictures, open_page):
+    page = open_page(nano)
+    page.get_by_role("tab", name="Tiles").click()
+    page.set_input_files("#tiles-pictures input[type=file]", pictures["tall"])
+    ask(page)
+    page.locator("#inside-open").click(timeout=60_000)
+    expect(page.locator("#inside-heat img")).to_be_visible(timeout=60_000)
+    page.get_by_role("tab", name="Chat").click()
+    page.get_by_role("tab", name="Tiles").click()
+    expect(page.locator("#inside-heat img")).to_be_visible()
+    page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
+    expect(page.locator("#inside-seen")).to_be_hidden()
+    for part in ("#inside-open", "#inside-answer", "#inside-status"):
+        expect(page.locator(part)).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_an_answer_ends_with_its_pictures(scripted, pictures, open_page):
+    scripted.script.endless = True
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    page.set_input_files("#tiles-pictures input[type=file]", pictures["tall"])
+    ask(page)
+    expect(page.locator("#inside-answer .written")).to_contain_text("Hello.")
+    page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
+    assert scripted.script.closed.wait(10)
+    expect(page.locator("#inside-ask")).to_be_visible()
+    for part in ("#inside-open", "#inside-answer", "#inside-status"):
+        expect(page.locator(part)).to_be_hidden()
