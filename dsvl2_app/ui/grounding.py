@@ -101,6 +101,7 @@ class Grounding:
         gr.on([self.start.click, self.phrase.submit], self.find, inputs, page, **asking)
         self.halt.click(self.stop, self.running, None, queue=False, **private)
         mode.change(self.choose_mode, mode, [self.phrase, self.start, self.example_column], queue=False, **private)
+        picture.change(None, None, self.notice, js="() => ''", **private)  # an error was about the one before
         marking = [self.example, self.marking, self.notice]
         self.example.upload(self.open_example, self.example, marking, **raw)
         self.marking.another(self.close_example, None, marking, queue=False, **private)
@@ -148,7 +149,8 @@ class Grounding:
             )
             stream = submit(self.worker, messages, well_formed=well_formed, owner=name_owner(visitor))
         except Exception as error:
-            yield {self.notice: wording.show_notice(error)}
+            finding.annotation = None
+            yield {**self.clear(), self.notice: wording.show_notice(error)}
             return
         finding.path, finding.annotation = uploaded_path(picture), None
         text, boxes = "", tuple[Box, ...]()
@@ -186,6 +188,16 @@ class Grounding:
             self.how: gr.HTML(visible=False),
             self.boxes: show_boxes(preview, size, boxes),
             self.raw: gr.Textbox(text, visible=True),
+        }
+
+    def clear(self) -> dict[Any, Any]:
+        """No error stands above what was found before."""
+        return {
+            self.how: gr.HTML(visible=True),
+            self.boxes: "",
+            self.status: "",
+            self.exports: gr.Row(visible=False),
+            self.raw: gr.Textbox("", visible=False),
         }
 
     def compose_in_context(self, image: Image.Image, example: Any, marking: Any) -> list[Message]:

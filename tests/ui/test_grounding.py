@@ -124,6 +124,14 @@ def test_refusals_are_in_place_and_the_next_request_works(scripted, pictures, op
     find.click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
     expect(notice).to_have_count(0)
+    page.locator("#grounding-picture").get_by_role("button", name="Remove Image").click()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["broken"])
+    find.click()
+    expect(notice).to_contain_text("'broken.png' is damaged or incomplete")
+    for part in ("#grounding-boxes", "#grounding-status", "#grounding-exports", "#grounding-raw"):
+        expect(page.locator(part)).to_be_hidden()
+    page.locator("#grounding-picture").get_by_role("button", name="Remove Image").click()
+    expect(notice).to_have_count(0)
 
 
 @pytest.mark.skipif(not EXAMPLES.exists(), reason="there are no examples")
