@@ -62,7 +62,9 @@ element.addEventListener("change", (event) => {
 element.addEventListener("click", (event) => {
   if (event.target.closest(".another")) trigger("another");
 });
-watch("value", () => {
+const refresh = () => {
   show(props.value?.box);
   fill(props.value?.box);
-});
+};
+watch("value", refresh);
+refresh();

@@ -131,6 +131,7 @@ CHINESE = {
     "Find what I mark": "查找我标出的物体",
     "What to do": "要做什么",
     "Example": "示例",
+    "Examples": "示例",
     "Picture": "图片",
     "Well-formed boxes only": "只允许完整的框",
     "The model can write nothing but whole boxes; off, it shows what it would write": (

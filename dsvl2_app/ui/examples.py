@@ -7,10 +7,21 @@ pictures being names in the same folder. Without the file there are no examples.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from html import escape
 from pathlib import Path
 
+from PIL import Image
+
+from dsvl2_app.image.load import load_image
+from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.text.grounding import Mode
+from dsvl2_app.ui.linked import link
+from dsvl2_app.ui.translations import say
+from dsvl2_app.ui.uploads import save_preview
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 
@@ -19,7 +30,9 @@ EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 class Example:
     text: str
     pictures: tuple[str, ...]
-    mode: Mode = "find"  # in the Grounding tab
+    mode: Mode = "find"  # in the Grounding tab; with "in_context" something is marked in another picture:
+    marked: str = ""
+    box: PixelBox = (0, 0, 0, 0)
 
     @property
     def caption(self) -> str:
@@ -37,6 +50,7 @@ MORE = {
     "grounding": (
         Example("yellow shapes", ("several.png",), "find_all"),
         Example("Describe this picture.", ("one.png",), "describe"),
+        Example("A star like the marked one", ("shapes.png",), "in_context", "one.png", (246, 127, 306, 186)),
     ),
     "tiles": (Example("", ("which-1.png", "which-2.png", "which-3.png")),),
 }
@@ -59,7 +73,30 @@ def read_examples(tab: str, folder: Path = EXAMPLES) -> list[Example]:
     listed = json.loads(index.read_text(encoding="utf-8"))
     examples = [Example(each["text"], tuple(each["pictures"])) for each in listed if each["tab"] == tab]
     return [
-        Example(example.text, tuple(str(folder / name) for name in example.pictures), example.mode)
+        replace(
+            example,
+            pictures=tuple(str(folder / name) for name in example.pictures),
+            marked=example.marked and str(folder / example.marked),
+        )
         for example in (*examples, *MORE[tab])
-        if all((folder / name).exists() for name in example.pictures)
+        if all((folder / name).exists() for name in (*example.pictures, example.marked))
     ]
+
+
+def show_examples(examples: Sequence[Example], modes: dict[Mode, str]) -> str:
+    """Buttons with a picture each, what is asked, and how: the same words can be asked in several modes."""
+    buttons = "".join(
+        f'<button type="button" data-index="{index}"><img src="{link(save_preview(_picture(example)))}" alt="">'
+        f"<span>{escape(example.text)}<small>{say(modes[example.mode])}</small></span></button>"
+        for index, example in enumerate(examples)
+    )
+    return f'<div class="offered" role="group" aria-label="{say("Examples")}"><p>{say("Examples")}</p>{buttons}</div>'
+
+
+@cache
+def _picture(example: Example) -> Image.Image:
+    image = load_image(example.marked or example.pictures[0])
+    if example.marked:
+        image = draw_mark(image, example.box)
+    image.thumbnail((160, 160))
+    return image

@@ -10,21 +10,21 @@ import gradio as gr
 from PIL import Image
 
 from dsvl2_app.engine.worker import Stream, Worker
-from dsvl2_app.image.load import Limits
+from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_mark
 from dsvl2_app.text.boxes import Box
 from dsvl2_app.text.exports import Annotation
 from dsvl2_app.text.grounding import Mode, ask_for, ask_for_marked
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.findings import Finding, build_downloads, describe_step, show_status
 from dsvl2_app.ui.linked import show_boxes
 from dsvl2_app.ui.locate import read_answer, submit
 from dsvl2_app.ui.marking import build_marking, offer, read_rectangle
 from dsvl2_app.ui.theme import ASSETS
 from dsvl2_app.ui.translations import label, say
-from dsvl2_app.ui.uploads import name_owner, open_upload, save_preview, uploaded_path
+from dsvl2_app.ui.uploads import name_owner, open_upload, save_preview, save_upload, uploaded_path
 
 MODES: list[tuple[str, Mode]] = [
     ("Find a phrase", "find"),
@@ -32,6 +32,10 @@ MODES: list[tuple[str, Mode]] = [
     ("Describe with boxes", "describe"),
     ("Find what I mark", "in_context"),
 ]
+CHOOSE = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-index]");
+  if (button) trigger("choose", {index: Number(button.dataset.index)});
+});"""
 ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": "Describe", "in_context": "Find"}
 
 
@@ -39,6 +43,7 @@ class Grounding:
     def __init__(self, worker: Worker, limits: Limits) -> None:
         self.worker = worker
         self.limits = limits
+        self.offered = read_examples("grounding")
 
     def build(self) -> None:
         self.running = gr.State(None)
@@ -106,14 +111,12 @@ class Grounding:
         self.example.upload(self.open_example, self.example, marking, **raw)
         self.marking.another(self.close_example, None, marking, queue=False, **private)
 
-        examples = read_examples("grounding")
-        if examples:
-            shown = gr.Examples(
-                [[example.pictures[0], example.text, example.mode] for example in examples],
-                [picture, self.phrase, mode],
-                example_labels=[example.text for example in examples],
-            )
-            shown.load_input_event.success(self.find, inputs, page, **asking)
+        if self.offered:
+            chips = gr.HTML(js_on_load=CHOOSE, apply_default_css=False, elem_id="grounding-examples")
+            gr.on(None, self.show_offered, None, chips, queue=False, **private)
+            loaded = [picture, self.phrase, mode, self.example, self.marking]
+            chosen = chips.choose(self.load_example, None, loaded, queue=False, **private)
+            chosen.success(self.find, inputs, page, **asking)
 
     # -- asking ---------------------------------------------------------------------------------------------
 
@@ -208,18 +211,31 @@ class Grounding:
     def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
         return {self.start: gr.Button(visible=not busy), self.halt: gr.Button(visible=busy)}
 
+    # -- examples to try ------------------------------------------------------------------------------------
+
+    def show_offered(self) -> str:
+        return show_examples(self.offered, {mode: name for name, mode in MODES})
+
+    def load_example(self, event: gr.EventData) -> list[Any]:
+        chosen = self.offered[event.index]
+        picture = _save(chosen.pictures[0])
+        if chosen.mode != "in_context":
+            return [picture, chosen.text, chosen.mode, gr.skip(), gr.skip()]
+        marking = offer(load_image(chosen.marked)) | {"box": list(chosen.box)}
+        return [picture, "", chosen.mode, _save(chosen.marked), marking]
+
     # -- the example ----------------------------------------------------------------------------------------
 
     def open_example(self, example: Any) -> dict[Any, Any]:
-        """The upload gives way to the same picture with a rectangle to drag."""
+        """The upload gives way (in page.css) to the same picture with a rectangle to drag."""
         try:
             offered = offer(open_upload(example, self.limits))
         except Exception as error:
             return {self.notice: wording.show_notice(error)}
-        return {self.example: gr.Image(visible="hidden"), self.marking: offered, self.notice: wording.show_notice()}
+        return {self.marking: offered, self.notice: wording.show_notice()}
 
     def close_example(self) -> dict[Any, Any]:
-        return {self.example: gr.Image(None, visible=True), self.marking: None, self.notice: wording.show_notice()}
+        return {self.example: None, self.marking: None, self.notice: wording.show_notice()}
 
 
 def phrase_texts(mode: Mode, speak: Callable[[str], Any]) -> dict[str, Any]:
@@ -228,6 +244,11 @@ def phrase_texts(mode: Mode, speak: Callable[[str], Any]) -> dict[str, Any]:
         return {"label": speak("Question"), "placeholder": speak("Describe this picture.")}
     example = "the dog on the left" if mode == "find" else "dogs"
     return {"label": speak("Phrase"), "placeholder": speak(example)}
+
+
+def _save(picture: str) -> str:
+    """As if it had been uploaded."""
+    return save_upload(Path(picture).read_bytes(), Path(picture).name)
 
 
 def show_how_to() -> str:

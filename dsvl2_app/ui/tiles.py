@@ -80,7 +80,7 @@ class Tiles:
                     )
                 self.what_if = [limit, width, height, released]
                 examples = [[list(example.pictures)] for example in read_examples("tiles")]
-                shown = gr.Examples(examples, [self.gallery]) if examples else None
+                shown = gr.Examples(examples, [self.gallery], label=label("Examples")) if examples else None
             with gr.Column(scale=3, min_width=300):
                 self.notice = gr.HTML(elem_id="tiles-notice")
                 self.how = gr.HTML(show_how_to(), elem_id="tiles-how")

@@ -145,6 +145,19 @@ def test_an_example_is_asked_at_a_click(scripted, open_page):
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
 
 
+def test_an_example_has_something_marked(trained, open_page):
+    page = open_page(trained)
+    open_tab(page)
+    page.locator("#grounding-examples button").filter(has_text="Find what I mark").click()
+    expect(page.locator("#grounding-marking .rectangle")).to_be_visible()
+    expect(page.locator("#grounding-example")).to_be_hidden()
+    expect(page.get_by_label("Left", exact=True)).to_have_value("246")
+    expect(page.locator("#grounding-boxes tbody tr")).to_have_count(1, timeout=60_000)
+    expect(page.locator("#grounding-boxes tbody td").first).to_have_text("star")
+    corners = page.locator("#grounding-boxes tbody td").all_inner_texts()[1:5]
+    assert [int(corner) for corner in corners] == pytest.approx([46, 701, 438, 966], abs=20)
+
+
 def find_boxes(page: Page, picture: Path, found: str = "2 boxes") -> None:
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", picture)
