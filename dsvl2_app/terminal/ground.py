@@ -68,7 +68,7 @@ def run(flags: argparse.Namespace) -> None:
 
 def _compose(flags: argparse.Namespace, image: Image.Image) -> list[Message]:
     if flags.mode != "in_context":
-        if not flags.phrase.strip():
+        if flags.mode != "describe" and not flags.phrase.strip():
             raise PromptError("There is nothing to look for; write a phrase after the flags, in quotes.")
         return ask_for(image, flags.phrase, flags.mode)
     if not flags.example or not flags.rectangle:

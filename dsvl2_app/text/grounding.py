@@ -17,6 +17,8 @@ MODES: tuple[Mode, ...] = ("find", "find_all", "describe", "in_context")
 ALLOWED = REF_TOKENS | {GROUNDING_TOKEN}  # what these messages may carry into the prompt
 MOST_TOKENS = 1024  # about 40 boxes
 
+DESCRIBE = "Describe this picture."  # unless something else is asked
+
 _TEXTS: dict[Mode, str] = {
     "find": "\n<|ref|>{phrase}<|/ref|>.",
     "find_all": "\nFind all <|ref|>{phrase}<|/ref|>.",
@@ -32,6 +34,8 @@ def ask_for(image: Any, phrase: str, mode: Mode = "find") -> list[Message]:
     """A question about one picture."""
     if mode not in _TEXTS:
         raise SettingsError("The mode is {mode!r}; choose one of {modes}.", mode=mode, modes=", ".join(MODES))
+    if mode == "describe":
+        phrase = phrase.strip() or DESCRIBE
     if not phrase.strip():
         raise PromptError("There is nothing to look for yet; type a phrase or a question.")
     return _ask([image], _TEXTS[mode].format(phrase=phrase))

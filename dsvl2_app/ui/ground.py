@@ -57,7 +57,8 @@ class Ground:
 
         Args:
             image: handle_file(path or URL).
-            phrase: What to find ("the dog on the left"), or in mode "describe" a question; unused "in_context".
+            phrase: What to find ("the dog on the left"), or in mode "describe" a question ("Describe this picture."
+                unless given); unused "in_context".
             mode: "find" a phrase, "find_all" that it fits, "describe" with boxes for what the answer mentions, or
                 "in_context": find what is marked in the example.
             example: In mode "in_context" another picture, handle_file(path or URL), that shows such a thing.

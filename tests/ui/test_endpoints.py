@@ -154,6 +154,11 @@ def test_ground_describes(scripted, pictures):
     assert text_of(scripted.script.requests[0]) == "<picture>\n<|grounding|>What is there?"
 
 
+def test_ground_describes_without_a_question(scripted, pictures):
+    scripted.client().predict(handle_file(pictures["wide"]), " ", "describe", api_name="/ground")
+    assert text_of(scripted.script.requests[0]) == "<picture>\n<|grounding|>Describe this picture."
+
+
 def test_ground_finds_what_an_example_marks(scripted, pictures):
     scripted.script.say = TWO_BOXES
     _, found, _ = scripted.client().predict(
