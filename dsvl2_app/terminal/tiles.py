@@ -23,13 +23,14 @@ from dsvl2_app.text.processor import MOST_TILED_IMAGES
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="+", metavar="FILE", help="the pictures of one conversation")
-    parser.add_argument("--model", help="whose tiles and candidates (default: those of the released models)")
+    parser.add_argument("--model", help="whose tiles (default: those of the released models, 384 px)")
     parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
     add_json_flag(parser)
 
 
 def run(flags: argparse.Namespace) -> None:
-    """Show the tile grid of pictures, its candidates, and the tokens they become; runs no model."""
+    """Show the tile grid of pictures, its candidates, and the tokens they become, for a released model unless --model
+    or DSVL2_MODEL names another (nano's tiles are smaller); runs no model."""
     geometry = _read_geometry(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}).model)
     tiling = len(flags.image) <= MOST_TILED_IMAGES
     layouts = [
@@ -61,6 +62,7 @@ def _print(console: Console, file: str, layout: TileLayout) -> None:
     print(f"The picture lies at {left}, {top} - {right}, {bottom} of {layout.canvas[0]} x {layout.canvas[1]} px.")
     console.print(_tabulate_tokens(layout))
     console.print(_tabulate_candidates(layout))
+    print("Wasted is all else of the canvas: its padding, and what enlarging the picture adds.")
 
 
 def _tabulate_tokens(layout: TileLayout) -> Table:
@@ -79,7 +81,7 @@ def _tabulate_tokens(layout: TileLayout) -> Table:
 
 def _tabulate_candidates(layout: TileLayout) -> Table:
     table = Table(title="Candidates, best first", title_justify="left", box=borders.SIMPLE_HEAD)
-    for name in ("rank", "tiles", "canvas", "scale", "px kept", "px empty"):
+    for name in ("rank", "tiles", "canvas", "scale", "px kept", "px wasted"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for candidate in sorted(layout.candidates, key=lambda candidate: candidate.rank):

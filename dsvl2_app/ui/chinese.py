@@ -182,6 +182,14 @@ CHINESE = {
     "Chosen grid": "选定的网格",
     "What the model gets": "模型得到的内容",
     "All grids that the model knows, best first": "模型已知的所有网格，最佳在前",
+    "The {number} grids that the limit of tiles allows, best first": "切片上限允许的 {number} 种网格，最佳在前",
+    "The grid that is used, then all others that are allowed, best first": (
+        "先是所用的网格，然后是允许的其他网格，最佳在前"
+    ),
+    "Kept, or effective, are at most as many px as the picture has; all else of the canvas is wasted: its padding, and "
+    "what enlarging the picture adds.": (
+        "保留（有效）的像素最多与图片原有的一样多；画布的其余部分都算浪费：填充，以及放大图片所增加的像素。"
+    ),
     " (chosen)": "（选定）",
     "Rank": "排名",
     "Grid": "网格",
@@ -204,7 +212,11 @@ CHINESE = {
     "It keeps {kept:,} px of the picture, more than any other grid; {second} comes next with {less:,}.": (
         "它保留图片的 {kept:,} 像素，多于任何其他网格；其次是 {second}，保留 {less:,}。"
     ),
-    "It keeps {kept:,} px of the picture, as other grids do ({number}), and of these wastes the least: "
+    "It keeps {kept:,} px of the picture, as {second} does, and wastes less: {wasted:,} px of its canvas, "
+    "against {more:,}.": (
+        "它与 {second} 一样保留图片的 {kept:,} 像素，但浪费更少：画布的 {wasted:,} 像素，而后者为 {more:,}。"
+    ),
+    "It keeps {kept:,} px of the picture, as {number} other grids do, and of these wastes the least: "
     "{wasted:,} px of its canvas, against {more:,} for {second}.": (
         "它与另外 {number} 个网格一样保留图片的 {kept:,} 像素，其中浪费最少：画布的 {wasted:,} 像素，"
         "而 {second} 为 {more:,}。"

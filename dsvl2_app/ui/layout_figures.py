@@ -10,6 +10,11 @@ from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.image.tiles import Candidate, TileLayout
 from dsvl2_app.ui.translations import say
 
+ALL_GRIDS = "All grids that the model knows, best first"
+TERMS = (
+    "Kept, or effective, are at most as many px as the picture has; all else of the canvas is wasted: its padding, and "
+    "what enlarging the picture adds."
+)
 HEADERS = ["Rank", "Grid", "Canvas px", "Scale", "Effective px", "Wasted px"]
 
 
@@ -71,7 +76,19 @@ def explain_choice(layout: TileLayout, *, tiling: bool) -> str:
         reason = say("It is the only grid that is allowed.")
     else:
         reason = _compare(best, others)
-    return f'<p class="reason"><strong>{say("Why {grid}?", grid=_name(layout.grid))}</strong> {reason}</p>'
+    return (
+        f'<p class="reason"><strong>{say("Why {grid}?", grid=_name(layout.grid))}</strong> {reason}</p>'
+        f'<p class="terms">{say(TERMS)}</p>'
+    )
+
+
+def name_table(layout: TileLayout, *, tiling: bool, limited: bool) -> str:
+    """What `tabulate` lists."""
+    if not tiling:
+        return say("The grid that is used, then all others that are allowed, best first")
+    if limited:
+        return say("The {number} grids that the limit of tiles allows, best first", number=len(layout.candidates))
+    return say(ALL_GRIDS)
 
 
 def _compare(best: Candidate, others: Sequence[Candidate]) -> str:
@@ -92,8 +109,14 @@ def _compare(best: Candidate, others: Sequence[Candidate]) -> str:
         "more": equal[0].wasted,
     }
     if equal[0].wasted > best.wasted:
+        if len(equal) == 1:
+            return say(
+                "It keeps {kept:,} px of the picture, as {second} does, and wastes less: {wasted:,} px of its canvas, "
+                "against {more:,}.",
+                **values,
+            )
         return say(
-            "It keeps {kept:,} px of the picture, as other grids do ({number}), and of these wastes the least: "
+            "It keeps {kept:,} px of the picture, as {number} other grids do, and of these wastes the least: "
             "{wasted:,} px of its canvas, against {more:,} for {second}.",
             **values,
         )
@@ -109,7 +132,7 @@ def _name(grid: tuple[int, int]) -> str:
 
 
 def tabulate(layout: TileLayout) -> list[list[Any]]:
-    """A row for each of `HEADERS`, best first."""
+    """A row for each grid, the chosen one first, then the best."""
     return [
         [
             candidate.rank,
@@ -119,5 +142,5 @@ def tabulate(layout: TileLayout) -> list[list[Any]]:
             f"{candidate.effective:,}",
             f"{candidate.wasted:,}",
         ]
-        for candidate in sorted(layout.candidates, key=lambda each: each.rank)
+        for candidate in sorted(layout.candidates, key=lambda each: (not each.chosen, each.rank))
     ]

@@ -16,7 +16,7 @@ from dsvl2_app.ui import wording
 from dsvl2_app.ui.budget import lay_out_released, show_budget
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.inside import Inside, Look
-from dsvl2_app.ui.layout_figures import HEADERS, explain_choice, show_summary, tabulate
+from dsvl2_app.ui.layout_figures import ALL_GRIDS, HEADERS, explain_choice, name_table, show_summary, tabulate
 from dsvl2_app.ui.token_map import name_tile, show_tokens
 from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import gallery_paths, save_preview
@@ -110,7 +110,7 @@ class Tiles:
             headers=HEADERS,
             datatype=["number", "str", "str", "str", "str", "str"],
             type="array",
-            label=label("All grids that the model knows, best first"),
+            label=label(ALL_GRIDS),
             interactive=False,
             visible=False,
             max_height=420,
@@ -197,7 +197,9 @@ class Tiles:
                     visible=True,
                 ),
                 self.candidates: gr.Dataframe(
-                    {"headers": [*map(say, HEADERS)], "data": tabulate(layout)}, visible=True
+                    {"headers": [*map(say, HEADERS)], "data": tabulate(layout)},
+                    label=name_table(layout, tiling=tiling, limited=layout.geometry != geometry),
+                    visible=True,
                 ),
             }
         except Exception as error:

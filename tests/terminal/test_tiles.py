@@ -21,6 +21,7 @@ def test_tiles_shows_grid_candidates_and_tokens(capsys: pytest.CaptureFixture[st
     assert "28 rows of 28 tokens and a newline" in shown
     ranks = re.findall(r"^ +\d+ +\d x \d .*$", shown, re.MULTILINE)
     assert len(ranks) == 23
+    assert "px wasted" in shown and "what enlarging the picture adds" in shown
     assert [line for line in ranks if "chosen" in line] == ranks[:1]
 
 
@@ -56,3 +57,9 @@ def test_fewer_tiles(capsys: pytest.CaptureFixture[str]) -> None:
     (layout,) = json.loads(capsys.readouterr().out)
     columns, rows = layout["grid"]
     assert columns * rows <= 2
+
+
+def test_help_says_whose_tiles(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["tiles", "--help"])
+    assert "384 px" in capsys.readouterr().out
