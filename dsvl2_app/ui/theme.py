@@ -33,6 +33,8 @@ def build_theme() -> gr.themes.Base:
         body_background_fill_dark="*neutral_950",
         body_text_color_subdued="*neutral_500",  # the default is too pale to read
         input_placeholder_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",  # the default cannot be seen
+        checkbox_border_color_hover_dark="*neutral_300",
         block_border_width="1px",
         block_shadow="none",
         button_primary_background_fill="*primary_600",
