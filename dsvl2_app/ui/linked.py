@@ -71,7 +71,10 @@ def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[st
     )
     heads = "".join(f'<th scope="col">{say(head)}</th>' for head in HEADERS)
     how = say("Corners in 0..999, and in pixels as left, top, right, bottom. Point at a row or a box to see the other.")
-    return f'<p>{how}</p><div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return (
+        f'<p>{how}</p><div class="scroll" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _describe_pixels(box: Box, size: tuple[int, int]) -> str:
