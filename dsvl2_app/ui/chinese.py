@@ -145,6 +145,9 @@ CHINESE = {
     "Describe this picture.": "描述这张图片。",
     "the dog on the left": "左边的狗",
     "dogs": "狗",
+    "the black triangle": "the black triangle",  # nano reads English alone
+    "yellow shapes": "yellow shapes",
+    "Nothing found": "没有找到",
     "Choose a picture and say what to look for: its boxes appear here.": "选择一张图片并说明要找什么：框会显示在这里。",
     "The answer as the model wrote it": "模型的原始回答",
     "At character {place:,}": "第 {place:,} 个字符",

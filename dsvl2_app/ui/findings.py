@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,6 +20,7 @@ from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import save_picture, save_upload
 
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
+_SPECIAL = re.compile(r"<\|/?\w+\|>")
 FILES = ("PNG", *FORMATS)
 
 
@@ -56,12 +58,15 @@ def save_file(finding: Finding, name: str, limits: Limits) -> str | None:
     return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 
-def describe_step(step: Step, parsed: Parsed) -> str:
+def describe_step(step: Step, parsed: Parsed, text: str) -> str:
     """How far the answer is, or what it came to."""
     if step.finish is None:
         return show_status(wording.describe_progress(step), running=True)
-    found = wording.count(len(parsed.boxes), "box", "boxes")
-    return show_status(f"{found} · {wording.describe_ending(step.timings, step.finish)}") + show_problems(parsed)
+    found = wording.count(len(parsed.boxes), "box", "boxes") if parsed.boxes else say("Nothing found")
+    status = show_status(f"{found} · {wording.describe_ending(step.timings, step.finish)}") + show_problems(parsed)
+    if parsed.boxes or parsed.problems:
+        return status
+    return f'{status}<p class="said">{escape(_SPECIAL.sub("", text).strip())}</p>'
 
 
 def show_status(text: str, *, running: bool = False) -> str:

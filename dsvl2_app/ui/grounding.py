@@ -32,6 +32,11 @@ MODES: list[tuple[str, Mode]] = [
     ("Describe with boxes", "describe"),
     ("Find what I mark", "in_context"),
 ]
+REVEAL = """() => {
+  const result = document.querySelector("#grounding-result"), {top, bottom} = result.getBoundingClientRect();
+  if (top < innerHeight - 160 && bottom > 160) return;
+  result.scrollIntoView({behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"});
+}"""
 CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-index]");
   if (button) trigger("choose", {index: Number(button.dataset.index)});
@@ -43,6 +48,7 @@ class Grounding:
     def __init__(self, worker: Worker, limits: Limits) -> None:
         self.worker = worker
         self.limits = limits
+        self.shapes_only = worker.card.name == "nano"  # it knows no photographs
         self.offered = read_examples("grounding")
 
     def build(self) -> None:
@@ -67,7 +73,7 @@ class Grounding:
                 picture = gr.Image(
                     label=label("Picture"), height=300, buttons=["fullscreen"], elem_id="grounding-picture", **upload
                 )
-                self.phrase = gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", label))
+                self.phrase = gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", self.shapes_only, label))
                 well_formed = gr.Checkbox(
                     value=True,
                     label=label("Well-formed boxes only"),
@@ -76,7 +82,7 @@ class Grounding:
                 )
                 self.start = gr.Button(label("Find"), variant="primary", elem_id="grounding-start")
                 self.halt = gr.Button(label("Stop"), variant="stop", visible=False, elem_id="grounding-stop")
-            with gr.Column(scale=3, min_width=300):
+            with gr.Column(scale=3, min_width=300, elem_id="grounding-result"):
                 self.notice = gr.HTML(elem_id="grounding-notice")
                 self.how = gr.HTML(show_how_to(), elem_id="grounding-how")
                 self.status = gr.HTML(elem_id="grounding-status")
@@ -103,7 +109,9 @@ class Grounding:
         raw: dict[str, Any] = {"preprocess": False, **private}
         asking = {"concurrency_id": "model", "concurrency_limit": None, **raw}
         inputs = [picture, self.phrase, mode, well_formed, self.example, self.marking, self.finding]
-        gr.on([self.start.click, self.phrase.submit], self.find, inputs, page, **asking)
+        asked = [self.start.click, self.phrase.submit]
+        gr.on(asked, self.find, inputs, page, **asking)
+        gr.on(asked, None, None, None, js=REVEAL, **private)
         self.halt.click(self.stop, self.running, None, queue=False, **private)
         mode.change(self.choose_mode, mode, [self.phrase, self.start, self.example_column], queue=False, **private)
         picture.change(None, None, self.notice, js="() => ''", **private)  # an error was about the one before
@@ -117,12 +125,13 @@ class Grounding:
             loaded = [picture, self.phrase, mode, self.example, self.marking]
             chosen = chips.choose(self.load_example, None, loaded, queue=False, **private)
             chosen.success(self.find, inputs, page, **asking)
+            chosen.success(None, None, None, js=REVEAL, **private)
 
     # -- asking ---------------------------------------------------------------------------------------------
 
     def choose_mode(self, mode: Mode) -> tuple[Any, Any, Any]:
         in_context = mode == "in_context"
-        phrase = gr.Textbox(visible=not in_context, **phrase_texts(mode, say))
+        phrase = gr.Textbox(visible=not in_context, **phrase_texts(mode, self.shapes_only, say))
         return phrase, gr.Button(say(ACTIONS[mode])), gr.Column(visible=in_context)
 
     async def stop(self, running: Stream | None) -> None:
@@ -170,7 +179,7 @@ class Grounding:
             try:
                 for text, parsed, step in read_answer(stream):
                     finding.annotation = Annotation(Path(finding.path).name, *image.size, parsed.boxes, text)
-                    changes = {self.raw: text, self.status: describe_step(step, parsed)}
+                    changes = {self.raw: text, self.status: describe_step(step, parsed, text)}
                     if len(parsed.boxes) > len(boxes):
                         boxes = parsed.boxes
                         changes[self.boxes] = show_boxes(preview, image.size, boxes)
@@ -238,11 +247,12 @@ class Grounding:
         return {self.example: None, self.marking: None, self.notice: wording.show_notice()}
 
 
-def phrase_texts(mode: Mode, speak: Callable[[str], Any]) -> dict[str, Any]:
+def phrase_texts(mode: Mode, shapes_only: bool, speak: Callable[[str], Any]) -> dict[str, Any]:
     """`speak` is `label` while the page is built, `say` when it changes."""
     if mode == "describe":
         return {"label": speak("Question"), "placeholder": speak("Describe this picture.")}
-    example = "the dog on the left" if mode == "find" else "dogs"
+    one, many = ("the black triangle", "yellow shapes") if shapes_only else ("the dog on the left", "dogs")
+    example = one if mode == "find" else many
     return {"label": speak("Phrase"), "placeholder": speak(example)}
 
 

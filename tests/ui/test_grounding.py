@@ -30,10 +30,10 @@ def test_find_with_nano(nano, pictures, open_page):
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_role("textbox", name="Phrase").fill("the orange disc")
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("boxes ·", timeout=60_000)
     expect(page.locator("#grounding-boxes img")).to_be_visible()
-    expect(page.get_by_role("button", name="Find")).to_be_visible()
+    expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()
 
 
 def test_stop_keeps_the_boxes_found(scripted, pictures, open_page):
@@ -43,13 +43,13 @@ def test_stop_keeps_the_boxes_found(scripted, pictures, open_page):
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_role("textbox", name="Phrase").fill("the cat")
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator("#grounding-boxes td").nth(13)).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     assert scripted.script.closed.wait(10)
     expect(page.locator("#grounding-status")).to_contain_text("stopped")
     expect(page.locator("#grounding-boxes td").nth(13)).to_be_visible()
-    expect(page.get_by_role("button", name="Find")).to_be_visible()
+    expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()
 
 
 def test_boxes_are_drawn_listed_and_reported(scripted, pictures, open_page):
@@ -88,8 +88,8 @@ def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_pag
     find_boxes(page, pictures["wide"], "0 boxes")
     assert scripted.script.requests[-1].grammar
     page.get_by_label("Well-formed boxes only").uncheck()
-    page.get_by_role("button", name="Find").click()
-    expect(page.get_by_role("button", name="Find")).to_be_visible()
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()
     page.wait_for_timeout(500)
     assert not scripted.script.requests[-1].grammar
 
@@ -101,14 +101,14 @@ def test_describe_asks_a_question(scripted, pictures, open_page):
     page.get_by_label("Describe with boxes").check()
     page.get_by_label("Question").fill("What is there?")
     page.get_by_role("button", name="Describe", exact=True).click()
-    expect(page.locator("#grounding-status")).to_contain_text("0 boxes")
+    expect(page.locator("#grounding-status")).to_contain_text("Nothing found")
     assert scripted.script.requests[-1].messages[-1]["content"][-1]["text"] == "\n<|grounding|>What is there?"
 
 
 def test_refusals_are_in_place_and_the_next_request_works(scripted, pictures, open_page):
     page = open_page(scripted)
     open_tab(page)
-    notice, find = page.get_by_role("alert"), page.get_by_role("button", name="Find")
+    notice, find = page.get_by_role("alert"), page.get_by_role("button", name="Find", exact=True)
     find.click()
     expect(notice).to_contain_text("There is no picture; choose one first.")
     page.set_input_files("#grounding-picture input[type=file]", pictures["broken"])
@@ -299,6 +299,27 @@ def test_nothing_is_wider_than_the_window(scripted, pictures, open_page, width):
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_role("textbox", name="Phrase").fill("the dog")
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_nothing_found_is_said_in_words(scripted, pictures, open_page):
+    scripted.script.say = "<|ref|>star<|/ref|>: there is <none>."
+    page = open_page(scripted)
+    find_boxes(page, pictures["wide"], "Nothing found")
+    expect(page.locator("#grounding-status .said")).to_have_text("star: there is <none>.")
+
+
+def test_the_result_comes_into_sight(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted, width=390)
+    find_boxes(page, pictures["wide"])
+    expect(page.locator("#grounding-status")).to_be_in_viewport()
+
+
+def test_the_placeholder_is_something_that_the_model_can_find(trained, scripted, open_page):
+    for app, phrase in ((trained, "the black triangle"), (scripted, "the dog on the left")):
+        page = open_page(app)
+        open_tab(page)
+        expect(page.locator("#grounding-phrase textarea")).to_have_attribute("placeholder", phrase)
