@@ -31,7 +31,7 @@ def test_find_with_nano(nano, pictures, open_page):
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
     page.get_by_role("textbox", name="Phrase").fill("the orange disc")
     page.get_by_role("button", name="Find", exact=True).click()
-    expect(page.locator("#grounding-status")).to_contain_text("boxes ·", timeout=60_000)
+    expect(page.locator("#grounding-status")).to_contain_text(" s in all", timeout=60_000)
     expect(page.locator("#grounding-boxes img")).to_be_visible()
     expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()
 
