@@ -85,7 +85,7 @@ def locate(page: Page, part: str) -> dict[str, float]:
 
 def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_page):
     page = open_page(scripted)
-    find_boxes(page, pictures["wide"], "0 boxes")
+    find_boxes(page, pictures["wide"], "Nothing found")
     assert scripted.script.requests[-1].grammar
     page.get_by_label("Well-formed boxes only").uncheck()
     page.get_by_role("button", name="Find", exact=True).click()
@@ -196,7 +196,7 @@ CORNERS = "[[0, 0, 40, 30], [960, 0, 999, 40], [0, 970, 50, 999], [970, 960, 999
 @pytest.mark.parametrize("width", [390, 1280])
 def test_labels_stay_on_the_picture_and_off_each_other(scripted, pictures, open_page, width):
     scripted.script.say = "".join(f"<|ref|>{label}<|/ref|><|det|>{CORNERS}<|/det|>" for label in LABELS)
-    page = open_page(scripted, width=width)
+    page = open_page(scripted, width=width, reduced_motion="reduce")  # nothing moves while it is measured
     find_boxes(page, pictures["wide"], "20 boxes")
     canvas = locate(page, ".canvas")
     expect(page.locator("#grounding-boxes .label.crowded").first).to_be_attached()
