@@ -24,20 +24,22 @@ from tests.conftest import CHROMIUM_NAMES
 from tests.ui.steps import ask, attach, bot, open_settings
 
 EXAMPLES = ASSETS / "examples"
-THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 900
-README_PICTURE, README_SHOT = ASSETS / "screenshot.png", "chat-answered-light-1280.png"
+THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 1100
+README_PICTURE, README_SHOT = ASSETS / "screenshot.png", "chat-found-light-1280.png"
 
 
 def tour(page: Page) -> Iterator[str]:
     """The names of what there is to see, one after the other."""
     expect(page.locator("#conversation .examples")).to_be_visible()
     yield "chat"
-    attach(page, EXAMPLES / "shapes.png")
-    ask(page, "What do you see?")
-    expect(bot(page).locator("summary")).to_be_visible()
     attach(page, EXAMPLES / "one.png")
     ask(page, "<|ref|>The black triangle<|/ref|>.")
     expect(page.locator("#conversation .drawing")).to_be_visible()
+    expect(page.locator("#message .submit-button")).to_be_visible()
+    yield "chat-found"
+    attach(page, EXAMPLES / "shapes.png")
+    ask(page, "What do you see in the second picture?")
+    expect(bot(page).locator("summary")).to_be_visible()
     expect(page.locator("#message .submit-button")).to_be_visible()
     yield "chat-answered"
     open_settings(page)
