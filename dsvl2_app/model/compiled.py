@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,15 @@ def build() -> None:
     texts = [path.read_text() for path in sorted(SOURCES.glob("*.[ch]"))]
     identity = "\n".join((*texts, *FLAGS, *compiler, platform.machine(), _processor()))
     try:
-        target = _find_cache() / f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
-        if not target.exists():
-            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-                fresh = Path(scratch) / target.name
-                command = [*compiler, *FLAGS, "-o", str(fresh), str(SOURCES / "kernels.c"), "-lm"]
-                subprocess.run(command, check=True, capture_output=True, text=True)
-                fresh.replace(target)  # in one step, whoever else compiles at the same time
-        _functions.update(_declare(ctypes.CDLL(str(target))))
+        with _open_cache() as folder:
+            target = folder / f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+            if not target.exists():
+                with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                    fresh = Path(scratch) / target.name
+                    command = [*compiler, *FLAGS, "-o", str(fresh), str(SOURCES / "kernels.c"), "-lm"]
+                    subprocess.run(command, check=True, capture_output=True, text=True)
+                    fresh.replace(target)  # in one step, whoever else compiles at the same time
+            _functions.update(_declare(ctypes.CDLL(str(target))))
     except (OSError, subprocess.CalledProcessError) as error:
         lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines() or [str(error)]
         detail = next((line for line in lines if "error" in line), lines[0])
@@ -74,16 +75,17 @@ def find_compiler() -> list[str]:
     return named or [path for path in map(shutil.which, ("cc", "gcc", "clang")) if path][:1]
 
 
-def _find_cache() -> Path:
-    """The user's, or a folder for this process alone where the user has none that can be written to."""
+@contextmanager
+def _open_cache() -> Iterator[Path]:
+    """The user's, or where the user has none that can be written to, a folder that is there until they are loaded."""
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsvl2"
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
+        lasts = os.access(folder, os.W_OK)
     except (OSError, RuntimeError):  # the latter without a home
-        pass
-    return Path(tempfile.mkdtemp(prefix="dsvl2-kernels-"))
+        lasts = False
+    with nullcontext(folder) if lasts else tempfile.TemporaryDirectory(prefix="dsvl2-") as place:
+        yield Path(place)
 
 
 def fuse_on_gpu() -> None:

@@ -123,14 +123,18 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_kernels_are_kept_where_there_is_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for home in (tmp_path / "cache", tmp_path / "a file" / "cache"):  # the second cannot be made
-        (tmp_path / "a file").touch()
-        monkeypatch.setenv("XDG_CACHE_HOME", str(home))
-        assert os.access(compiled._find_cache(), os.W_OK)
-    assert compiled._find_cache() != home / "dsvl2"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with compiled._open_cache() as folder:
+        assert folder == tmp_path / "cache" / "dsvl2" and folder.is_dir()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # in which no folder can be made
+    with compiled._open_cache() as folder:
+        assert os.access(folder, os.W_OK)
+    assert not folder.exists()
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("no home")))
-    assert os.access(compiled._find_cache(), os.W_OK)
+    compiled.build()
+    assert compiled.is_built()
 
 
 def test_a_compiler_may_have_flags(monkeypatch: pytest.MonkeyPatch) -> None:
