@@ -13,7 +13,13 @@ sentence, the page the same in the visitor's language. Bugs of our own stay ordi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+
+def fill(sentence: str, values: Mapping[str, Any]) -> str:
+    """The sentence with the values in their places; without any, braces are braces."""
+    return sentence.format(**values) if values else sentence
 
 
 class AppError(Exception):
@@ -30,7 +36,7 @@ class AppError(Exception):
         self.values = values
 
     def __str__(self) -> str:
-        return self.sentence.format(**self.values) if self.values else self.sentence
+        return fill(self.sentence, self.values)
 
 
 class ImageError(AppError):

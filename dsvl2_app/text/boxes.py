@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from dsvl2_app.errors import fill
+
 LARGEST = 999
 
 _TAG = re.compile(r"<\|/?(?:ref|det)\|>")
@@ -49,7 +51,7 @@ class Problem:
 
     @property
     def what(self) -> str:
-        return self.sentence.format(**self.values) if self.values else self.sentence
+        return fill(self.sentence, self.values)
 
     def describe(self) -> dict[str, Any]:
         return {"place": self.place, "what": self.what, "excerpt": self.excerpt}

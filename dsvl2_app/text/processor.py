@@ -130,9 +130,8 @@ class DeepseekVL2Processor(ProcessorMixin):
 
         With `allow`, special tokens in user and system text become ordinary ones except those named, the assistant's
         earlier answers keep only grounding tokens, and no file is opened by its name; without it, all of that is
-        trusted. `tiling` None is the official rule: on for at most two images in the whole
-        conversation; `max_tiles` bounds each grid. Text that cannot fit into `context` tokens is refused before it is
-        tokenised, which takes long.
+        trusted. `tiling` None is the official rule: on for at most two images in the whole conversation; `max_tiles`
+        bounds each grid. Text that cannot fit into `context` tokens is refused before it is tokenised: that takes long.
         """
         pieces, sources = prompt.compose(
             messages, answer_next=add_generation_prompt, continue_answer=continue_final_message

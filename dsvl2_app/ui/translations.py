@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.context import LocalContext
 from gradio.i18n import I18nData
 
+from dsvl2_app.errors import fill
 from dsvl2_app.ui.chinese import CHINESE
 from dsvl2_app.ui.chinese_errors import CHINESE_ERRORS
 
@@ -26,9 +27,8 @@ def label(english: str) -> I18nData:
 
 
 def say(english: str, /, **values: Any) -> str:
-    """With the values in their places; without any, braces are braces (see errors.AppError)."""
-    words = SAID.get(english, english) if _is_chinese_asked_for() else english
-    return words.format(**values) if values else words
+    """With the values in their places, see errors.fill."""
+    return fill(SAID.get(english, english) if _is_chinese_asked_for() else english, values)
 
 
 def _is_chinese_asked_for() -> bool:
