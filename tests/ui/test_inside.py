@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,7 +68,11 @@ def test_the_cost_is_in_seconds_and_bytes():
     assert "took 1.50 s and 2.5 MB: one more pass over 902 tokens" in show_cost(SEEN)
 
 
-def ask(page: Page) -> None:
+def ask(page: Page, *pictures: Path) -> None:
+    page.get_by_role("tab", name="Tiles").click()
+    if pictures:
+        page.set_input_files("#tiles-pictures input[type=file]", list(pictures))
+        expect(page.locator("#tiles-summary .figures")).to_be_visible()
     page.locator("#inside button").first.click()
     page.locator("#inside-question textarea").fill("What <is> there?")
     page.locator("#inside-ask").click()
@@ -76,10 +81,8 @@ def ask(page: Page) -> None:
 @pytest.mark.slow
 def test_an_answer_is_looked_into(nano, pictures, open_page):
     page = open_page(nano)
-    page.get_by_role("tab", name="Tiles").click()
-    page.set_input_files("#tiles-pictures input[type=file]", [pictures["wide"], pictures["tall"]])
+    ask(page, pictures["wide"], pictures["tall"])
     expect(page.locator("#tiles-summary")).to_contain_text("all 2 pictures")
-    ask(page)
     expect(page.locator("#inside-open")).to_be_visible(timeout=60_000)
     expect(page.locator("#inside-seen")).to_be_hidden()  # nothing is collected yet
     page.locator("#inside-open").click()
@@ -109,9 +112,7 @@ def test_an_answer_is_looked_into(nano, pictures, open_page):
 def test_stop_keeps_what_was_written(scripted, pictures, open_page):
     scripted.script.endless = True
     page = open_page(scripted)
-    page.get_by_role("tab", name="Tiles").click()
-    page.set_input_files("#tiles-pictures input[type=file]", pictures["tall"])
-    ask(page)
+    ask(page, pictures["tall"])
     expect(page.locator("#inside-answer .written")).to_contain_text("Hello.Hello.")
     page.locator("#inside-stop").click()
     assert scripted.script.closed.wait(10)
@@ -124,7 +125,6 @@ def test_stop_keeps_what_was_written(scripted, pictures, open_page):
 @pytest.mark.slow
 def test_a_question_without_a_picture_is_refused_in_place(scripted, open_page):
     page = open_page(scripted)
-    page.get_by_role("tab", name="Tiles").click()
     ask(page)
     expect(page.locator("#inside-notice")).to_contain_text("There is no picture to ask about")
     assert scripted.script.requests == []
@@ -133,9 +133,7 @@ def test_a_question_without_a_picture_is_refused_in_place(scripted, open_page):
 @pytest.mark.slow
 def test_what_was_seen_goes_with_its_pictures(nano, pictures, open_page):
     page = open_page(nano)
-    page.get_by_role("tab", name="Tiles").click()
-    page.set_input_files("#tiles-pictures input[type=file]", pictures["tall"])
-    ask(page)
+    ask(page, pictures["tall"])
     page.locator("#inside-open").click(timeout=60_000)
     expect(page.locator("#inside-heat img")).to_be_visible(timeout=60_000)
     page.get_by_role("tab", name="Chat").click()
@@ -151,9 +149,7 @@ def test_what_was_seen_goes_with_its_pictures(nano, pictures, open_page):
 def test_an_answer_ends_with_its_pictures(scripted, pictures, open_page):
     scripted.script.endless = True
     page = open_page(scripted)
-    page.get_by_role("tab", name="Tiles").click()
-    page.set_input_files("#tiles-pictures input[type=file]", pictures["tall"])
-    ask(page)
+    ask(page, pictures["tall"])
     expect(page.locator("#inside-answer .written")).to_contain_text("Hello.")
     page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
     assert scripted.script.closed.wait(10)
