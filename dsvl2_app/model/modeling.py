@@ -68,14 +68,17 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        cache: Cache | None = None,
         **_: Any,
     ) -> CausalLMOutputWithPast:
         """Logits [B, T, vocabulary] of `input_ids` [B, T], or only of the last `logits_to_keep` positions.
 
         `attention_mask` [B, S] is 0 at padding, on the left (or [B, 1, T, S] bool: what each token may look at);
         `pixel_values` [N, 3, H, W], `images_seq_mask` [B, T] and `images_spatial_crop` [B, images, 2] are as
-        `DeepseekVL2Processor` makes them; `labels` [B, T] count where they are not -100.
+        `DeepseekVL2Processor` makes them; `labels` [B, T] count where they are not -100. `cache` is the name that
+        transformers 5.24 gave to `past_key_values`.
         """
+        past_key_values = past_key_values if cache is None else cache
         if inputs_embeds is None:
             inputs_embeds = self.embed(input_ids, pixel_values, images_seq_mask, images_spatial_crop)
         if past_key_values is None and use_cache:
@@ -136,7 +139,7 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
         """As transformers' own, with the pictures in the first step only: afterwards they are in the cache."""
         inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
-        cache = inputs.get("past_key_values")
+        cache = inputs.get("cache", inputs.get("past_key_values"))
         if cache is not None and cache.get_seq_length() > 0:
             for name in ("pixel_values", "images_seq_mask", "images_spatial_crop"):
                 inputs.pop(name, None)
