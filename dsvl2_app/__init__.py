@@ -14,6 +14,8 @@ from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.text.processor import DeepseekVL2Processor, DeepseekVLV2Processor
 
+__version__ = "0.1.0"  # the only place; pyproject.toml reads it here
+
 AutoConfig.register(DeepseekVL2Config.model_type, DeepseekVL2Config, exist_ok=True)
 AutoModelForImageTextToText.register(DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, exist_ok=True)
 AutoProcessor.register(DeepseekVL2Config, DeepseekVLV2Processor, exist_ok=True)

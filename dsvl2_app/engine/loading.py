@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dsvl2_app.bundled import NANO
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import SettingsError
@@ -19,7 +20,6 @@ from dsvl2_app.model.weights import TEXT_FILES, find_folder, has_weights, read_c
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 
-NANO = Path(__file__).parents[2] / "assets" / "nano"
 logger = logging.getLogger(__name__)
 RANDOM_NOTICE = "These weights are random: everything works and costs what it should, but the words are noise."
 MEBIBYTE = 2**20

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.training import tasks
 from dsvl2_app.training.samples import EVALUATION_SEEDS
 from dsvl2_app.training.scenes import Level, Scene, charts, documents, screens, shapes
@@ -24,7 +25,6 @@ from dsvl2_app.training.scenes.sizes import TILE
 from dsvl2_app.training.tasks.pictures import compose
 from dsvl2_app.training.tasks.turn import Turn
 
-FOLDER = Path(__file__).parents[2] / "assets" / "examples"
 FIRST_SEED = EVALUATION_SEEDS + 99_900_000  # apart from the seeds that evaluation counts
 LARGEST_FILE = 150_000
 
@@ -131,7 +131,7 @@ def encode(image: np.ndarray) -> tuple[str, bytes]:
     return ".jpg", cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
-def write(folder: Path = FOLDER) -> list[dict[str, Any]]:
+def write(folder: Path = EXAMPLES) -> list[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     listed: list[dict[str, Any]] = []
     for place, wanted in enumerate(WANTED):

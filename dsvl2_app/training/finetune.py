@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
-from dsvl2_app.engine.loading import NANO
+from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.weights import find_folder

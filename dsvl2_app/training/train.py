@@ -27,7 +27,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dsvl2_app.engine.loading import NANO
+from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.overlay import draw_mark
 from dsvl2_app.image.tiles import PixelBox
@@ -22,8 +23,6 @@ from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.linked import link
 from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import save_preview
-
-EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 
 
 @dataclass(frozen=True, slots=True)

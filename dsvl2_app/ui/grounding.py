@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from dsvl2_app.bundled import ASSETS
 from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_mark
@@ -22,7 +23,6 @@ from dsvl2_app.ui.findings import Finding, build_downloads, describe_step, show_
 from dsvl2_app.ui.linked import show_boxes
 from dsvl2_app.ui.locate import read_answer, submit
 from dsvl2_app.ui.marking import build_marking, offer, read_rectangle
-from dsvl2_app.ui.theme import ASSETS
 from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import name_owner, open_upload, save_preview, save_upload, uploaded_path
 

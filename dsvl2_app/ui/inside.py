@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from dsvl2_app.bundled import ASSETS
 from dsvl2_app.engine.inspection import Inspection, advance, inspect_stepwise
 from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.engine.worker import Stream, Worker
@@ -30,7 +31,6 @@ from dsvl2_app.ui.inside_figures import (
     show_shares,
     show_twins,
 )
-from dsvl2_app.ui.theme import ASSETS
 from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import gallery_paths, name_owner, shrink
 

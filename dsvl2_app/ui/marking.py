@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from dsvl2_app.bundled import ASSETS
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.ui.linked import link
-from dsvl2_app.ui.theme import ASSETS
 from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import save_preview
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-ASSETS = Path(__file__).parents[2] / "assets"
+from dsvl2_app.bundled import ASSETS
+
 STYLE_SHEET = ASSETS / "page.css"
 
 SCRIPTS = ("chat.js", "tokens.js", "aria.js")

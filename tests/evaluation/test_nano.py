@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.evaluate import ask
 from dsvl2_app.evaluation.suite import overlap, score
@@ -18,7 +18,6 @@ from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.training.tasks.turn import Turn
 
-EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 LISTED = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
 
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from dsvl2_app import DeepseekVL2Processor
+from dsvl2_app.bundled import NANO
 from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.text.grammar import BoxGrammar
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINTS = {
-    "nano": ROOT / "assets" / "nano",
+    "nano": NANO,
     "tiny": ROOT / "tests" / "reference" / "tiny" / "checkpoint",
     "small": ROOT / "tests" / "reference" / "small" / "checkpoint",
 }

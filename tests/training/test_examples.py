@@ -1,27 +1,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from PIL import Image
 
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.training import examples
 from dsvl2_app.training.samples import EVALUATION_SEEDS
 from dsvl2_app.training.scenes import Scene
 
-FOLDER = Path(__file__).parents[2] / "assets" / "examples"
-
 
 def test_the_folder_holds_what_the_page_offers():
-    listed = json.loads((FOLDER / "examples.json").read_text(encoding="utf-8"))
+    listed = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
     assert {example["tab"] for example in listed} == {"chat", "grounding", "tiles"}
     assert {len(example["pictures"]) for example in listed} == {1, 2, 3}
     named = [name for example in listed for name in example["pictures"]]
-    assert sorted(named) == sorted(path.name for path in FOLDER.iterdir() if path.suffix != ".json")
+    assert sorted(named) == sorted(path.name for path in EXAMPLES.iterdir() if path.suffix != ".json")
     assert len(listed) == len(examples.WANTED) >= 12
     for name in named:
-        assert (FOLDER / name).stat().st_size < examples.LARGEST_FILE
-        with Image.open(FOLDER / name) as image:
+        assert (EXAMPLES / name).stat().st_size < examples.LARGEST_FILE
+        with Image.open(EXAMPLES / name) as image:
             assert image.mode == "RGB" and max(image.size) < 1000
     for example in listed:
         assert example["text"] and example["truth"] and "<|" not in example["text"]

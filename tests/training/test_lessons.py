@@ -5,7 +5,7 @@ import os
 import signal
 
 from dsvl2_app import DeepseekVL2Processor
-from dsvl2_app.engine.loading import NANO
+from dsvl2_app.bundled import NANO
 from dsvl2_app.training.lessons import BatchSize, Lessons, load_lessons
 from dsvl2_app.training.samples import Mixture
 

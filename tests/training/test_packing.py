@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
-from dsvl2_app.engine.loading import NANO
+from dsvl2_app.bundled import NANO
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.training.lessons import BatchSize, Lessons, find_special_ids
 from dsvl2_app.training.packing import DECISIVE_WEIGHT, PADDING, Encoder, collate, pack

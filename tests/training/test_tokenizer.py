@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.training.tokenizer import LEADING, SIZE, TRAILING, build, make, pre_tokenizer, save
-
-NANO = Path(__file__).parents[2] / "assets" / "nano"
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,13 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from dsvl2_app.bundled import ASSETS, EXAMPLES
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.layout import build, launch
-from dsvl2_app.ui.theme import ASSETS
 from tests.conftest import CHROMIUM_NAMES
 from tests.ui.steps import ask, attach, bot, open_settings
 
-EXAMPLES = ASSETS / "examples"
 THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 1100
 README_PICTURE, README_SHOT = ASSETS / "screenshot.png", "chat-found-light-1280.png"
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import PromptError
-from dsvl2_app.ui.examples import EXAMPLES, read_examples
+from dsvl2_app.ui.examples import read_examples
 
 pytestmark = pytest.mark.slow
 
