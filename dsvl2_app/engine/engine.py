@@ -3,7 +3,7 @@
 T prompt tokens, D decoder width, N tiles, B answers that decode together. The engine knows nothing of threads or
 callers; `worker` does.
 
-`serve` is cooperative. It yields a `Step` for the reader; a `Future` when it cannot go on before that is done; and a
+`serve` is cooperative. It yields a `Event` for the reader; a `Future` when it cannot go on before that is done; and a
 `Feed` when it wants the logits after one more token, which whoever drives it gets from `forward`, for as many answers
 at once as there are, and sends back. `answer` drives one alone.
 """
@@ -24,7 +24,6 @@ from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures, wait_for
 from dsvl2_app.engine.prefixes import PrefixCache, identify
-from dsvl2_app.engine.request import Finish, ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import content_hash
 from dsvl2_app.model import compiled
@@ -33,6 +32,7 @@ from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.model.gpu.prefill import GraphPrefill, can_record
 from dsvl2_app.model.gpu.vision import GraphVision
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.request import Event, Finish, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
 from dsvl2_app.text.prompt import Message
@@ -55,7 +55,7 @@ class Feed:
     cache: KVCache
 
 
-Serving = Generator["Step | Future[Any] | Feed", "Tensor | None", None]
+Serving = Generator["Event | Future[Any] | Feed", "Tensor | None", None]
 
 
 class Engine:
@@ -102,7 +102,7 @@ class Engine:
         prompt = self._build(Request(messages, tiling=tiling, max_tiles=max_tiles))
         return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), self.card.context)
 
-    def answer(self, request: Request) -> Iterator[Step]:
+    def answer(self, request: Request) -> Iterator[Event]:
         """Steps of one answer that is served alone; closing the generator between two of them stops the work.
 
         Raises PromptError where the conversation is malformed or longer than the context.
@@ -112,7 +112,7 @@ class Engine:
             while True:
                 item = serving.send(reply)
                 reply = None
-                if isinstance(item, Step):
+                if isinstance(item, Event):
                     yield item
                 elif isinstance(item, Feed):
                     reply = self.forward([item])[0]
@@ -191,7 +191,7 @@ class Engine:
 
     def _prefill(
         self, embeds: Tensor, cache: KVCache, timings: Timings
-    ) -> Generator[Step, Any, tuple[Tensor, Timings]]:
+    ) -> Generator[Event, Any, tuple[Tensor, Timings]]:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
         started = time.perf_counter()
         while embeds.shape[1]:
@@ -203,7 +203,7 @@ class Engine:
             embeds = embeds[:, size:]
             seconds = time.perf_counter() - started
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
-            yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
+            yield Event("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
         return self.model.lm_head(hidden[0, -1:])[0], timings
 
     def _can_feed(self, tokens: list[int], cache: KVCache) -> bool:
@@ -213,14 +213,14 @@ class Engine:
 
     def _feed(
         self, tokens: list[int], cache: KVCache, timings: Timings
-    ) -> Generator[Step | Feed, Any, tuple[Tensor, Timings]]:
+    ) -> Generator[Event | Feed, Any, tuple[Tensor, Timings]]:
         """`_prefill` of few tokens of text, each with a step of those who decode."""
         started = time.perf_counter()
         for token in tokens:
             logits = yield Feed(token, cache)
         logits = logits.clone()  # others may take a step before this one goes on
         timings = replace(timings, prefill=time.perf_counter() - started, cache_bytes=cache.used_bytes)
-        yield Step("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
+        yield Event("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
         return logits, timings
 
     def _decode(
@@ -232,7 +232,7 @@ class Engine:
         room: int,
         timings: Timings,
         fed: list[int],
-    ) -> Generator[Step | Feed, Any, None]:
+    ) -> Generator[Event | Feed, Any, None]:
         """A step per token, then the closing one; what the cache has been fed is noted in `fed`. Only the end token
         ends an answer early, never its text."""
         started = time.perf_counter()
@@ -258,12 +258,12 @@ class Engine:
                 boxes.advance(token)
             seconds = time.perf_counter() - started
             timings = replace(timings, decode=seconds, new_tokens=number, cache_bytes=cache.used_bytes)
-            yield Step("decode", stream.push(token), token, timings=timings)
+            yield Event("decode", stream.push(token), token, timings=timings)
             if number < limit and not feeds_first:
                 logits = yield Feed(token, cache)
                 fed.append(token)
         timings = replace(timings, decode=time.perf_counter() - started)
-        yield Step("done", stream.flush(), finish=finish, timings=timings)
+        yield Event("done", stream.flush(), finish=finish, timings=timings)
 
     def _explain_length(self, prompt: Prompt) -> PromptError:
         values = dict(tokens=len(prompt.input_ids), model=self.card.name, context=self.card.context)

@@ -20,20 +20,20 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.request import Request, Step
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 from dsvl2_app.model.vision import merge_identical
+from dsvl2_app.request import Event, Request
 from dsvl2_app.text.processor import Prompt
 from dsvl2_app.text.stream import TextStream
 
 ROWS = 64  # answer tokens whose scores [H, ROWS, S] are in memory at once
 
 Attention = MultiHeadAttention | MultiHeadLatentAttention
-Inspecting = Generator[Step, None, "Inspection"]
+Inspecting = Generator[Event, None, "Inspection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
     prompt, digests = engine.prepare(request)
     encoding = engine.pictures.embed(prompt, digests, reused=0)
     while not isinstance(item := advance(encoding), tuple):
-        if isinstance(item, Step):
+        if isinstance(item, Event):
             yield item
         else:
             item.exception()  # waits for a thread; what went wrong is raised in `embed`
@@ -106,7 +106,7 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
     for chunk in (*before.split(engine.prefill_chunk, dim=1), *answer.split(ROWS, dim=1)):
         with watch.on(model.decoder):  # between two steps others use the same layers
             model(inputs_embeds=chunk, past_key_values=watch.cache, logits_to_keep=1)
-        yield Step("prefill", done=watch.cache.get_seq_length(), total=embeds.shape[1])
+        yield Event("prefill", done=watch.cache.get_seq_length(), total=embeds.shape[1])
     attention, elsewhere = watch.join_attention()
     experts = watch.join_experts()
     cached = sum(tensor.nbytes for layer in watch.cache.layers for tensor in (layer.keys, layer.values))

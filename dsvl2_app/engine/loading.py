@@ -10,13 +10,14 @@ import torch
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.hub import TEXT_FILES, find_folder, read_config
 from dsvl2_app.model import compiled
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.weights import TEXT_FILES, find_folder, has_weights, read_config
+from dsvl2_app.model.weights import has_weights
+from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 
@@ -47,9 +48,10 @@ def load_engine(settings: Settings) -> Engine:
         device_map="auto" if several else device,
         quantize=settings.quantize,
     )
-    name, source = ("nano", "assets/nano") if source == NANO else (Path(source).name, str(source))
+    bundled = folder.resolve() == NANO.resolve()
+    name, source = ("nano", "assets/nano") if bundled else (Path(source).name, str(source))
     model.tile_batch = choose_tile_batch(config, device)
-    card = _describe(model, processor, name, source, notice="")
+    card = _describe(model, processor, name, source, bundled=bundled)
     return Engine(model, processor, card, cache_bytes=settings.cache_mb * MEBIBYTE)
 
 
@@ -74,7 +76,7 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
         pad_token_id=tokenizer.pad_token_id,
     )
     name = settings.model if settings.model in PRESETS else Path(settings.model).name
-    card = _describe(model, processor, name, "random weights", RANDOM_NOTICE)
+    card = _describe(model, processor, name, "random weights", notice=RANDOM_NOTICE)
     return Engine(model, processor, card, vocabulary=len(tokenizer), cache_bytes=settings.cache_mb * MEBIBYTE)
 
 
@@ -127,7 +129,9 @@ def _describe(
     processor: DeepseekVL2Processor,
     name: str,
     source: str,
-    notice: str,
+    *,
+    notice: str = "",
+    bundled: bool = False,
 ) -> ModelCard:
     decoder = model.config.language_config
     quantized = model.lm_head.weight.dtype == torch.int8
@@ -148,4 +152,5 @@ def _describe(
         device=str(model.device),
         context=decoder.max_position_embeddings,
         geometry=processor.geometry,
+        bundled=bundled,
     )

@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from dsvl2_app.engine.recent import Recent
-from dsvl2_app.engine.request import Step, Timings
 from dsvl2_app.image.resample import cut_pixels
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
+from dsvl2_app.request import Event, Timings
 from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
 
 Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
@@ -47,7 +47,7 @@ class Pictures:
 
     def embed(
         self, prompt: Prompt, digests: Sequence[bytes], reused: int
-    ) -> Generator[Step | Future[Any], Any, tuple[Tensor, Timings]]:
+    ) -> Generator[Event | Future[Any], Any, tuple[Tensor, Timings]]:
         """Embeds [1, T - reused, D] of text and images after the first `reused` tokens."""
         images = list(zip(digests, prompt.images, prompt.layouts, prompt.starts, strict=True))
         wanted = {
@@ -77,14 +77,14 @@ class Pictures:
 
     def _encode_images(
         self, images: dict[Content, tuple[Image.Image, TileLayout]], timings: Timings
-    ) -> Generator[Step | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
+    ) -> Generator[Event | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
         """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are read."""
         started, done = time.perf_counter(), 0
         total = sum(layout.num_tiles for _, layout in images.values())
         reads = {content: self._threads.submit(self._read, *image) for content, image in images.items()}
         features: dict[Content, Tensor] = {}
         try:
-            yield Step("vision", done=0, total=total, timings=timings)
+            yield Event("vision", done=0, total=total, timings=timings)
             for content, read in reads.items():
                 tiles = yield from wait_for(read)
                 if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
@@ -96,7 +96,7 @@ class Pictures:
                     seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
                     timings = replace(timings, vision=seconds, encoded_tiles=encoded)
                     covered = int((twins < sum(map(len, tokens))).sum())
-                    yield Step("vision", done=done + covered, total=total, timings=timings)
+                    yield Event("vision", done=done + covered, total=total, timings=timings)
                 done += len(twins)
                 features[content] = self._model.adaptor.arrange(
                     torch.cat(tokens)[twins.to(self._model.device)], content[1]

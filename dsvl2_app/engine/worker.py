@@ -22,8 +22,8 @@ from torch import Tensor
 
 from dsvl2_app.engine.engine import Engine, Feed, Serving
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.errors import AppError, BusyError
+from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
 
@@ -44,14 +44,14 @@ class Stream:
         self._request: Request | None = request  # until it is served, because pictures are large
         self._wake = wake
         self.submitted = time.perf_counter()
-        self._events: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._ended = False
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[Event]:
         while not self._ended:
             event = self._events.get()
-            self._ended = not isinstance(event, Step)
+            self._ended = not isinstance(event, Event)
             if isinstance(event, BaseException):
                 raise event
             if event is not None:
@@ -110,7 +110,7 @@ class Worker:
                     number=self._max_per_owner,
                 )
             self._waiting.append(stream)
-            stream._events.put(Step("queued", done=len(self._waiting), total=len(self._waiting)))
+            stream._events.put(Event("queued", done=len(self._waiting), total=len(self._waiting)))
             self._changed.notify()
         return stream
 
@@ -181,7 +181,7 @@ class Worker:
                 self._active.append(self._start(stream))
                 admitted += 1
             for place, stream in enumerate(self._waiting if admitted else (), start=1):
-                stream._events.put(Step("queued", done=place, total=len(self._waiting)))
+                stream._events.put(Event("queued", done=place, total=len(self._waiting)))
 
     def _choose(self) -> Stream | None:
         """Who is served next, if somebody can be: of several with equally few running answers the first."""
@@ -270,7 +270,7 @@ class _Answer:
         events = self.stream._events
         if self.stream._cancelled.is_set():
             self.close()
-            events.put(Step("done", finish="cancelled", timings=self.timings))
+            events.put(Event("done", finish="cancelled", timings=self.timings))
             events.put(None)
             return False
         try:
@@ -289,8 +289,8 @@ class _Answer:
             return False
         self.feed = item if isinstance(item, Feed) else None
         self.future = item if isinstance(item, Future) else None
-        self.writes = isinstance(item, Step) and item.stage in ("decode", "done")
-        if isinstance(item, Step):
+        self.writes = isinstance(item, Event) and item.stage in ("decode", "done")
+        if isinstance(item, Event):
             self.timings = replace(item.timings, queued=self.queued)
             events.put(replace(item, timings=self.timings))
         return True

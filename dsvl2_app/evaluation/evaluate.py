@@ -10,11 +10,11 @@ import json
 import os
 from contextlib import closing
 
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation import suite
 from dsvl2_app.evaluation.suite import Messages, Report
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings, add_model_flags
 from dsvl2_app.text.prompt import ANSWER_TOKENS
 

@@ -19,6 +19,7 @@ from transformers import DynamicCache, GenerationConfig, GenerationMixin, PreTra
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.hub import HUB_OPTIONS, find_folder, read_config
 from dsvl2_app.model import weights
 from dsvl2_app.model.adaptor import Adaptor
 from dsvl2_app.model.attention import Cache
@@ -184,11 +185,11 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         int8 on the way. Raises CheckpointError when anything is
         missing, left over or of another shape.
         """
-        hub = {name: options.pop(name) for name in weights.HUB_OPTIONS if name in options}
+        hub = {name: options.pop(name) for name in HUB_OPTIONS if name in options}
         dtype = options.pop("torch_dtype", None) or dtype
-        folder = weights.find_folder(pretrained_model_name_or_path, **hub)
+        folder = find_folder(pretrained_model_name_or_path, **hub)
         if config is None:
-            config = DeepseekVL2Config(**weights.read_config(folder))
+            config = DeepseekVL2Config(**read_config(folder))
         config.check_supported(str(folder / "config.json"))
         model = cls._on_meta(config, dtype, quantize)
         device_map = _place(model, device_map, max_memory)

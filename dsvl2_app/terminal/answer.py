@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from dsvl2_app.engine.request import Request, Step
 from dsvl2_app.engine.worker import Worker
+from dsvl2_app.request import Event, Request
 from dsvl2_app.settings import Settings, add_model_flags
 
 # What people and models write is text, not rich's markup.
@@ -40,7 +40,7 @@ def open_worker(flags: argparse.Namespace) -> Iterator[Worker]:
         yield worker
 
 
-def answer(worker: Worker, request: Request) -> Iterator[Step]:
+def answer(worker: Worker, request: Request) -> Iterator[Event]:
     """The steps of one answer. What happens before its first word is shown on a terminal's stderr."""
     console = Console(stderr=True, **OUTPUT)
     with worker.submit(request) as stream:
@@ -56,12 +56,12 @@ def answer(worker: Worker, request: Request) -> Iterator[Step]:
         yield from steps
 
 
-def _describe(step: Step) -> str:
+def _describe(step: Event) -> str:
     what = {"vision": "Looking at the pictures: tile", "prefill": "Reading: token"}.get(step.stage, "Waiting: number")
     return f"{what} {step.done:,} of {step.total:,}"
 
 
-def summarise(steps: Iterable[Step]) -> dict[str, Any]:
+def summarise(steps: Iterable[Event]) -> dict[str, Any]:
     """For JSON."""
     steps = list(steps)
     text = "".join(step.text for step in steps)

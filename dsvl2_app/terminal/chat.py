@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import load_image
+from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.terminal.answer import add_answer_flags, answer, open_worker, summarise
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
@@ -75,7 +75,7 @@ def _read_questions(question: str | None) -> Iterator[str]:
             yield line
 
 
-def _show(steps: Iterator[Step], *, as_json: bool) -> str:
+def _show(steps: Iterator[Event], *, as_json: bool) -> str:
     taken = []
     for step in steps:
         taken.append(step)

@@ -13,10 +13,10 @@ from rich import box as borders
 from rich.console import Console
 from rich.table import Table
 
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, add_answer_flags, answer, open_worker, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation

@@ -11,11 +11,11 @@ from rich import box as borders
 from rich.console import Console
 from rich.table import Table
 
+from dsvl2_app.hub import TEXT_FILES, find_folder, read_config
 from dsvl2_app.image.description import describe_layout, token_parts
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
-from dsvl2_app.model.weights import TEXT_FILES, find_folder, read_config
 from dsvl2_app.settings import Settings
 from dsvl2_app.terminal.answer import OUTPUT, add_json_flag
 from dsvl2_app.text.processor import MOST_TILED_IMAGES

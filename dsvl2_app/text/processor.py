@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import AddedToken, BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
 from dsvl2_app.errors import CheckpointError, PromptError
+from dsvl2_app.hub import HUB_OPTIONS, TEXT_FILES, find_folder
 from dsvl2_app.image.load import is_loaded, load_image
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, cut_tiles, lay_out
-from dsvl2_app.model.weights import HUB_OPTIONS, TEXT_FILES, find_folder
 from dsvl2_app.text import prompt
 from dsvl2_app.text.prompt import IMAGE_TOKEN, Begin, End, ImageSlot, Message
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsvl2_app.engine.request import Sampling
+from dsvl2_app.request import Sampling
 
 NUCLEUS = 1024  # ids that nearly always are enough
 

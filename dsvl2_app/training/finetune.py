@@ -28,8 +28,8 @@ from transformers import get_linear_schedule_with_warmup
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.hub import find_folder
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.weights import find_folder
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.training.checkpoint import write_checkpoint

@@ -29,9 +29,9 @@ from tqdm import tqdm
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.hub import find_folder
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.weights import find_folder
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.training.balance import RouterBalance
 from dsvl2_app.training.checkpoint import write_checkpoint

@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import Request
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.image.load import Limits
+from dsvl2_app.request import Request
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat_page import ChatPage, put_back, show_box

@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import ModelCard, Sampling
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.request import ModelCard, Sampling
 from dsvl2_app.ui.translations import label
 
 # temperature, top-p

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from dsvl2_app.engine.request import Finish, Timings
 from dsvl2_app.engine.worker import Stream
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
+from dsvl2_app.request import Finish, Timings
 from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.choices import Choices

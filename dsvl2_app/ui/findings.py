@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import Step
 from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation
 from dsvl2_app.ui import wording
@@ -58,7 +58,7 @@ def save_file(finding: Finding, name: str, limits: Limits) -> str | None:
     return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 
-def describe_step(step: Step, parsed: Parsed, text: str) -> str:
+def describe_step(step: Event, parsed: Parsed, text: str) -> str:
     """How far the answer is, or what it came to."""
     if step.finish is None:
         return show_status(wording.describe_progress(step), running=True)

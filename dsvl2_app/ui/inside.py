@@ -13,11 +13,11 @@ import gradio as gr
 
 from dsvl2_app.bundled import ASSETS
 from dsvl2_app.engine.inspection import Inspection, advance, inspect_stepwise
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.heat import draw_heat, spread_tokens
 from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.text.prompt import place_images

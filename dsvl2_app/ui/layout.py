@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat import Chat
@@ -24,7 +24,6 @@ from dsvl2_app.ui.translations import WORDS, label, say
 from dsvl2_app.ui.uploads import image_limits
 
 HOUR, DAY = 3600, 86400  # seconds
-BUNDLED = "assets/nano"  # the source of the model that comes with the demo
 SCOPE = "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language."
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
@@ -80,7 +79,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
 def show_header(card: ModelCard) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
     notice = f'<p class="banner" role="note">{escape(say(card.notice))}</p>' if card.notice else ""
-    scope = f'<p class="scope" role="note">{say(SCOPE)}</p>' if card.source == BUNDLED else ""
+    scope = f'<p class="scope" role="note">{say(SCOPE)}</p>' if card.bundled else ""
     return f"""
       <header>
         <h1>DeepSeek-VL2</h1>

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.image.tiles import Candidate, TileLayout
+from dsvl2_app.request import ModelCard
 from dsvl2_app.ui.translations import say
 
 ALL_GRIDS = "All grids that the model knows, best first"

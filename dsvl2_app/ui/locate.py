@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
+from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
 from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS
 from dsvl2_app.text.prompt import Message
@@ -24,7 +24,7 @@ def submit(worker: Worker, messages: list[Message], *, well_formed: bool, owner:
     return worker.submit(Request(messages, sampling, allow=ALLOWED, grammar=well_formed, owner=owner))
 
 
-def read_answer(stream: Stream) -> Iterator[tuple[str, Parsed, Step]]:
+def read_answer(stream: Stream) -> Iterator[tuple[str, Parsed, Event]]:
     """The answer so far and the boxes in it, whenever there is something new to show."""
     text, shown = "", 0.0
     for step in stream:

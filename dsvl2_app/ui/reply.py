@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import Request
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.request import Request
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording

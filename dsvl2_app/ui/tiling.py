@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.request import ModelCard
 from dsvl2_app.errors import ImageError, SettingsError
 from dsvl2_app.image.description import describe_layout
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.tiles import lay_out
+from dsvl2_app.request import ModelCard
 from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.uploads import uploaded_path

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from dsvl2_app.engine.request import Timings
+from dsvl2_app.request import Timings
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.conversation import Conversation, Turn
 from dsvl2_app.ui.markup import show_answer, show_question

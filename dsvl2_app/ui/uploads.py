@@ -104,7 +104,7 @@ def read_parts(message: Any) -> tuple[str, list[str]]:
 
 
 def name_owner(request: gr.Request) -> str:
-    """Whose request it is (see engine.request.Request): one page that is open, or one client."""
+    """Whose request it is (see request.Request): one page that is open, or one client."""
     return request.session_hash or uuid4().hex
 
 

@@ -9,8 +9,8 @@ from html import escape
 
 import gradio as gr
 
-from dsvl2_app.engine.request import Finish, ModelCard, Step, Timings
 from dsvl2_app.errors import AppError
+from dsvl2_app.request import Event, Finish, ModelCard, Timings
 from dsvl2_app.ui.translations import say
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 UNEXPECTED = "Something went wrong on the server, which has noted it; please try again."
 
 
-def describe_progress(step: Step) -> str:
+def describe_progress(step: Event) -> str:
     if step.stage == "queued":
         if step.total < 2:
             return say("Waiting")

@@ -18,9 +18,9 @@ from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.pictures import wait_for
-from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.errors import PromptError
 from dsvl2_app.model.gpu.decode import GraphDecoder
+from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.boxes import parse_boxes
 
@@ -58,11 +58,11 @@ def user(content: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content}]
 
 
-def tokens(steps: Sequence[Step]) -> list[int]:
+def tokens(steps: Sequence[Event]) -> list[int]:
     return [step.token for step in steps if step.token is not None]
 
 
-def text(steps: Sequence[Step]) -> str:
+def text(steps: Sequence[Event]) -> str:
     return "".join(step.text for step in steps)
 
 
@@ -78,11 +78,11 @@ class Script(nn.Module):
 
 
 @pytest.fixture
-def say(reference_folder: Path) -> Callable[..., list[Step]]:
+def say(reference_folder: Path) -> Callable[..., list[Event]]:
     """Steps of an answer that a model would give if it said these ids."""
     folder = reference_folder / "tiny" / "checkpoint"
 
-    def run(ids: Sequence[int], *, reads_late: bool = False, **sampling: Any) -> list[Step]:
+    def run(ids: Sequence[int], *, reads_late: bool = False, **sampling: Any) -> list[Event]:
         engine = load_engine(Settings(model=str(folder)))
         engine.model.lm_head = Script([*ids, engine.processor.tokenizer.eos_token_id, 0])
         engine.reads_late = reads_late
@@ -181,7 +181,7 @@ def test_closing_an_answer_stops_the_work(engine: Engine, monkeypatch: pytest.Mo
     calls = []
     forward = engine.model.decoder.forward
     monkeypatch.setattr(engine.model.decoder, "forward", lambda *a, **kw: calls.append(1) or forward(*a, **kw))
-    steps: Iterator[Step] = engine.answer(ask(user("Hi")))
+    steps: Iterator[Event] = engine.answer(ask(user("Hi")))
     while next(steps).stage != "decode":
         pass
     before = len(calls)
@@ -194,7 +194,7 @@ def test_closing_an_answer_stops_the_work(engine: Engine, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("reads_late", [False, True])
-def test_eos_ends_and_is_not_shown(say: Callable[..., list[Step]], reads_late: bool) -> None:
+def test_eos_ends_and_is_not_shown(say: Callable[..., list[Event]], reads_late: bool) -> None:
     steps = say([100, 101], reads_late=reads_late)
     assert tokens(steps) == [100, 101]
     assert steps[-1].finish == "eos"
@@ -202,17 +202,17 @@ def test_eos_ends_and_is_not_shown(say: Callable[..., list[Step]], reads_late: b
     assert steps[-1].timings.new_tokens == 2
 
 
-def test_an_answer_may_be_empty(say: Callable[..., list[Step]]) -> None:
+def test_an_answer_may_be_empty(say: Callable[..., list[Event]]) -> None:
     steps = say([])
     assert tokens(steps) == [] and text(steps) == "" and steps[-1].finish == "eos"
 
 
-def test_max_new_tokens_ends(say: Callable[..., list[Step]]) -> None:
+def test_max_new_tokens_ends(say: Callable[..., list[Event]]) -> None:
     steps = say([100, 101, 102, 103], max_new_tokens=3)
     assert tokens(steps) == [100, 101, 102] and steps[-1].finish == "length"
 
 
-def test_no_text_ends_an_answer(say: Callable[..., list[Step]], load_processor: Callable[..., Any]) -> None:
+def test_no_text_ends_an_answer(say: Callable[..., list[Event]], load_processor: Callable[..., Any]) -> None:
     """Neither words that look like a turn nor a turn's own tokens."""
     tokenizer = load_processor("tiny").tokenizer
     spoken = "User: hi\n\nUser:<|User|>: yes<|Assistant|>: <|end_of_sentence|> END"
@@ -223,7 +223,7 @@ def test_no_text_ends_an_answer(say: Callable[..., list[Step]], load_processor: 
 
 
 def test_half_a_character_at_the_end_is_shown_last(
-    say: Callable[..., list[Step]], load_processor: Callable[..., Any]
+    say: Callable[..., list[Event]], load_processor: Callable[..., Any]
 ) -> None:
     ids = load_processor("tiny").tokenizer.encode("a😀", add_special_tokens=False)
     assert len(ids) > 2
@@ -408,7 +408,7 @@ def test_a_batch_of_answers_is_each_alone(engines: Callable[[str], Engine]) -> N
         for number, serving in list(servings.items()):
             try:
                 while not isinstance(item := serving.send(replies.pop(number, None)), Feed):
-                    if isinstance(item, Step) and item.token is not None:
+                    if isinstance(item, Event) and item.token is not None:
                         together[number].append(item.token)
                 feeds[number] = item
             except StopIteration:
@@ -467,7 +467,7 @@ def test_a_short_question_behind_a_known_beginning_is_fed_token_by_token(
                 item, reply = serving.send(reply), None
                 if isinstance(item, Feed):
                     fed, reply = fed + 1, engine.forward([item])[0]
-                elif isinstance(item, Step):
+                elif isinstance(item, Event):
                     answers[most] += [item]
                 else:
                     item.result()

@@ -16,10 +16,10 @@ from torch import Tensor
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.inspection import Inspection, advance, inspect, inspect_stepwise
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.errors import PromptError
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import rotary_angles, rotate_halves, rotate_pairs
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import torch
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration
 from dsvl2_app.engine import loading
 from dsvl2_app.engine.loading import choose_device, choose_dtype, load_engine
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.errors import CheckpointError, SettingsError
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 
 CPU = torch.device("cpu")
@@ -91,6 +91,7 @@ def test_a_folder(checkpoint: Path, model: DeepseekVL2ForConditionalGeneration) 
     engine = load_engine(Settings(model=str(checkpoint)))
     card = engine.card
     assert (card.name, card.source, card.notice) == ("checkpoint", str(checkpoint), "")
+    assert not card.bundled
     assert (card.dtype, card.device, card.context) == ("float32", "cpu", 4096)
     assert card.geometry == engine.processor.geometry
     assert card.parameters == sum(parameter.numel() for parameter in model.parameters())
@@ -115,7 +116,7 @@ def test_active_parameters_of_the_released_sizes(
     """The published numbers, which leave out some of what ours count (vision, or embeddings)."""
     with torch.device("meta"):
         model = DeepseekVL2ForConditionalGeneration(DeepseekVL2Config.preset(name))
-    card = loading._describe(model, load_processor("tiny"), name, "", "")
+    card = loading._describe(model, load_processor("tiny"), name, "")
     assert round(card.parameters / 1e9, 1) == total
     assert abs(card.active_parameters / 1e9 - active) < 0.45
 
@@ -153,12 +154,21 @@ def test_deepseek_ocr_is_named_first(with_processor: bool, load_format: str, che
         load_engine(Settings(model=str(checkpoint_copy), load_format=load_format))
 
 
+@pytest.mark.parametrize("variant", ["tiny"])
+def test_bundled_is_the_folder_and_not_the_name(checkpoint_copy: Path) -> None:
+    folder = checkpoint_copy.rename(checkpoint_copy.with_name("nano"))
+    assert not load_engine(Settings(model=str(folder))).card.bundled
+    for model in ("nano", str(loading.NANO)):
+        card = load_engine(Settings(model=model)).card
+        assert card.bundled and (card.name, card.source) == ("nano", "assets/nano")
+
+
 # -- random weights ----------------------------------------------------------------------------------------------
 
 
 def test_nano_without_weights_says_that_it_is_random(nano: Path) -> None:
     engine = load_engine(Settings())
-    assert engine.card.name == "nano" and engine.card.source == "random weights"
+    assert engine.card.name == "nano" and engine.card.source == "random weights" and not engine.card.bundled
     assert "random" in engine.card.notice
     assert engine.model.dtype == torch.float32  # narrow, on a CPU
     request = Request([{"role": "user", "content": "Hi"}], Sampling(max_new_tokens=8))

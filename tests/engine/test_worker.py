@@ -14,10 +14,10 @@ import pytest
 
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import ModelCard, PromptPlan, Request, Sampling, Step, Timings
 from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.errors import BusyError, ImageError, PromptError
 from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Sampling, Timings
 from dsvl2_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ScriptedEngine:
         self.taken: list[str] = []  # by which answer, in order, and when each ended
         self.closed: list[str] = []
 
-    def serve(self, request: Request) -> Iterator[Step]:
+    def serve(self, request: Request) -> Iterator[Event]:
         name = str(request.messages[0]["content"])
         try:
             if name == "bug":
@@ -49,15 +49,15 @@ class ScriptedEngine:
                 yield self.future
             while name == "reads" and "end of short" not in self.taken:
                 self.taken.append(name)
-                yield Step("prefill", done=1, total=2, timings=Timings(prefill=1.0))
-            yield Step("prefill", done=1, total=1, timings=Timings(prefill=1.0))
+                yield Event("prefill", done=1, total=2, timings=Timings(prefill=1.0))
+            yield Event("prefill", done=1, total=1, timings=Timings(prefill=1.0))
             for number in range(request.sampling.max_new_tokens):
                 assert self.permits.acquire(timeout=PATIENCE)
                 self.taken.append(name)
-                yield Step("decode", f"{number} ", number, timings=Timings(decode=1.0, new_tokens=number + 1))
+                yield Event("decode", f"{number} ", number, timings=Timings(decode=1.0, new_tokens=number + 1))
                 if name == "breaks" and number == 1:
                     raise ZeroDivisionError("a bug")
-            yield Step("done", finish="length", timings=Timings(decode=2.0))
+            yield Event("done", finish="length", timings=Timings(decode=2.0))
         finally:
             self.closed.append(name)
             self.taken.append(f"end of {name}")
@@ -95,12 +95,12 @@ def ask(name: str, tokens: int = 3) -> Request:
     return Request([{"role": "user", "content": name}], Sampling(max_new_tokens=tokens))
 
 
-def wait_for(stream: Stream, stage: str) -> Step:
+def wait_for(stream: Stream, stage: str) -> Event:
     """Read on until a step of this stage."""
     return next(step for step in stream if step.stage == stage)
 
 
-def read(stream: Stream, patience: float = PATIENCE) -> list[Step]:
+def read(stream: Stream, patience: float = PATIENCE) -> list[Event]:
     """The rest of a stream, or a failure in place of waiting for ever."""
     outcome: list[Any] = []
 
@@ -119,7 +119,7 @@ def read(stream: Stream, patience: float = PATIENCE) -> list[Step]:
     return outcome[0]
 
 
-def text(steps: list[Step]) -> str:
+def text(steps: list[Event]) -> str:
     return "".join(step.text for step in steps)
 
 
@@ -402,7 +402,7 @@ def test_many_callers_get_the_answers_they_would_get_alone(
 ) -> None:
     """Twelve threads at once, on three places."""
     references = [open_reference("small", case) for case in ("a_text", "c_tall_ref", "e_three_images")] * 4
-    answers: dict[int, list[Step]] = {}
+    answers: dict[int, list[Event]] = {}
 
     def call(number: int, reference: Reference) -> None:
         allow = frozenset({"<|ref|>", "<|/ref|>"})

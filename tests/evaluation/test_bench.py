@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from dsvl2_app.__main__ import main
-from dsvl2_app.engine.request import Timings
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation import bench
 from dsvl2_app.evaluation.bench import answer, costs, load, memory, roofs, table
@@ -18,6 +17,7 @@ from dsvl2_app.evaluation.bench.roofs import RoofMeter
 from dsvl2_app.model.configuration import DecoderConfig, DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.request import Timings
 
 CHECKPOINT = Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint"
 

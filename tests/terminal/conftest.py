@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dsvl2_app.engine.request import Request, Step
 from dsvl2_app.engine.worker import Worker
+from dsvl2_app.request import Event, Request
 
 ANSWER = "<|ref|>a [b]dog<|/ref|><|det|>[[0, 0, 999, 999], [1, 2, 3]]<|/det|>"
 
@@ -25,10 +25,10 @@ class Engineless:
         self.requests.append(request)
         half = len(self.say) // 2
         steps = [
-            Step("prefill", done=1, total=1),
-            Step("decode", self.say[:half], 1),
-            Step("decode", self.say[half:], 2),
-            Step("done", finish="eos"),
+            Event("prefill", done=1, total=1),
+            Event("decode", self.say[:half], 1),
+            Event("decode", self.say[half:], 2),
+            Event("done", finish="eos"),
         ]
         return nullcontext(steps)
 

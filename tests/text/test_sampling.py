@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from dsvl2_app.engine.request import Sampling
+from dsvl2_app.request import Sampling
 from dsvl2_app.text.sampling import Sampler
 
 CPU = torch.device("cpu")

@@ -20,9 +20,9 @@ from gradio_client import Client
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
-from dsvl2_app.engine.request import ModelCard, PromptPlan, Request, Step, Timings
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.layout import build, launch
 
@@ -50,21 +50,21 @@ class Script:
     requests: list[Request] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
 
-    def serve(self, request: Request) -> Iterator[Step]:
+    def serve(self, request: Request) -> Iterator[Event]:
         self.requests.append(request)
         self.closed.clear()
         try:
             timings = Timings(tiles=3, encoded_tiles=2, vision=0.5, prefill=0.25, prompt_tokens=900)
-            yield Step("vision", done=2, total=2, timings=timings)
+            yield Event("vision", done=2, total=2, timings=timings)
             if isinstance(self.say, Exception):
                 raise self.say
             pieces = [self.say[start : start + 7] for start in range(0, len(self.say), 7)]
             while pieces:
                 timings = replace(timings, new_tokens=timings.new_tokens + 1, decode=timings.decode + 0.1)
-                yield Step("decode", pieces[0], 5, timings=timings)
+                yield Event("decode", pieces[0], 5, timings=timings)
                 pieces = [*pieces[1:], *(pieces[:1] if self.endless else [])]
                 time.sleep(self.pause)
-            yield Step("done", finish="eos", timings=timings)
+            yield Event("done", finish="eos", timings=timings)
         finally:
             self.closed.set()
 

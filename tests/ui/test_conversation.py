@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dsvl2_app.engine.request import Sampling, Timings
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.request import Sampling, Timings
 from dsvl2_app.ui.archive import read_archive, write_archive, write_markdown
 from dsvl2_app.ui.choices import Choices
 from dsvl2_app.ui.conversation import Conversation, Picture, Turn

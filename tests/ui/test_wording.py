@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from dsvl2_app.engine.request import Step, Timings
+from dsvl2_app.request import Event, Timings
 from dsvl2_app.ui.wording import describe_ending, describe_progress
 
 
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (Step("queued", done=1, total=1), "Waiting"),
-        (Step("queued", done=3, total=7), "Waiting: number 3 of 7"),
-        (Step("vision", done=2, total=10), "Looking at the pictures: tile 2 of 10"),
-        (Step("prefill", done=512, total=2048), "Reading: 512 of 2,048 tokens"),
-        (Step("decode", "a", 1), "Answering"),
+        (Event("queued", done=1, total=1), "Waiting"),
+        (Event("queued", done=3, total=7), "Waiting: number 3 of 7"),
+        (Event("vision", done=2, total=10), "Looking at the pictures: tile 2 of 10"),
+        (Event("prefill", done=512, total=2048), "Reading: 512 of 2,048 tokens"),
+        (Event("decode", "a", 1), "Answering"),
     ],
 )
-def test_every_wait_says_how_far_it_is(step: Step, words: str) -> None:
+def test_every_wait_says_how_far_it_is(step: Event, words: str) -> None:
     assert describe_progress(step) == words
 
 

@@ -12,9 +12,9 @@ import torch
 
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.evaluation.bench import table
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
 

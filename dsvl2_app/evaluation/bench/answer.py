@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.request import Request, Sampling, Timings
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench import costs, table
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
 from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.request import Request, Sampling, Timings
 from dsvl2_app.text.prompt import place_images
 
 PICTURE_SIZE = 1000, 400

@@ -7,10 +7,10 @@ import time
 from itertools import pairwise
 from typing import Any
 
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench import table
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.prompt import place_images
 
 LARGE = 1200, 1200  # px, a grid of nine tiles

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import Request, Sampling, Step
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench.record import NotRun
+from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
 
@@ -65,7 +65,7 @@ def write_together(engine: Engine, requests: Sequence[Request]) -> list[list[int
         return [read_tokens(stream) for stream in [worker.submit(request) for request in requests]]
 
 
-def read_tokens(steps: Iterable[Step]) -> list[int]:
+def read_tokens(steps: Iterable[Event]) -> list[int]:
     return [step.token for step in steps if step.token is not None]
 
 

@@ -6,10 +6,10 @@ import statistics
 import time
 from typing import Any
 
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench import table
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.prompt import place_images
 
 ANSWER_TOKENS = 16

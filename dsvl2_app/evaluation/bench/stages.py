@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.evaluation.bench import costs
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
 from dsvl2_app.evaluation.bench.roofs import Multiplier, RoofMeter, run_beside
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.prompt import Message, place_images
 
 WARM_UPS = 2  # of some things a GPU records what it does the second time

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.request import Request, Sampling
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
 from dsvl2_app.model.configuration import DecoderConfig
@@ -19,6 +18,7 @@ from dsvl2_app.model.cpu import step
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.kernels import quantise
 from dsvl2_app.model.linear import SCALE, hold_int8
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 
 if TYPE_CHECKING:

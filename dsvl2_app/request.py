@@ -1,12 +1,17 @@
-"""What goes into the engine and what comes out: plain values, no tensors, no gradio."""
+"""The contract between who asks and who answers: a request, the events of its answer, and what a model is.
+
+Every package may import this one; it imports nothing of ours but errors.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.image.tiles import TileGeometry, TileLayout
+
+if TYPE_CHECKING:
+    from dsvl2_app.image.tiles import TileGeometry, TileLayout
 
 Stage = Literal["queued", "vision", "prefill", "decode", "done"]
 Finish = Literal["eos", "length", "cancelled"]
@@ -89,11 +94,11 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One event of an answer's stream; the concatenated `text` of all steps is the answer.
+class Event:
+    """One event of an answer's stream; the concatenated `text` of all events is the answer.
 
     `stage` "queued", "vision" and "prefill" report progress (`done` of `total` tiles or tokens, no text),
-    "decode" carries a token, "done" is the last step and carries `finish` and whatever text was held back.
+    "decode" carries a token, "done" is the last event and carries `finish` and whatever text was held back.
     """
 
     stage: Stage
@@ -118,6 +123,7 @@ class ModelCard:
     device: str
     context: int  # tokens
     geometry: TileGeometry
+    bundled: bool = False  # the small model that comes with the demo, which knows no photographs
 
 
 @dataclass(frozen=True, slots=True)

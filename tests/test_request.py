@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dsvl2_app.engine.request import Sampling
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.request import Sampling
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Where a checkpoint lies: a folder of this disk, or a repository of the Hugging Face hub, fetched first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from dsvl2_app.errors import CheckpointError
+
+HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
+
+
+def find_folder(path_or_repo: str | Path, files: tuple[str, ...] = ALL_FILES, **hub: Any) -> Path:
+    """A checkpoint's folder on this disk; of a repository id, `files` are downloaded first (`hub`: HUB_OPTIONS)."""
+    folder = Path(path_or_repo)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise CheckpointError(f"{folder} is a file; give the folder that holds config.json and the weights.")
+    try:
+        return Path(snapshot_download(str(path_or_repo), allow_patterns=list(files), **hub))
+    except HFValidationError as error:
+        raise CheckpointError(
+            f"{path_or_repo} is neither a folder here nor a repository id such as deepseek-ai/deepseek-vl2-tiny."
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{path_or_repo} is no folder here and could not be downloaded; check the name and the network, or give "
+            f"a folder ({type(error).__name__}: {reason})."
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json as a dictionary, after a look at whether it is a DeepSeek-VL2 one at all."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} has no config.json; give the folder of a DeepSeek-VL2 checkpoint.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy it again.") from error
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type != "deepseek_vl_v2":
+        raise CheckpointError(
+            f"{path} describes a model of type {model_type!r}, not deepseek_vl_v2; choose a DeepSeek-VL2 checkpoint."
+        )
+    return config

@@ -1,0 +1,89 @@
+"""Imports run downwards: what the README says of the packages, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import dsvl2_app
+
+ROOT = Path(dsvl2_app.__file__).parent
+# What each part of the package may import of the others, while it runs; a dotted name is that module alone.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": {"errors"},
+    "hub": {"errors"},
+    "image": {"errors"},
+    "request": {"errors"},
+    "text": {"errors", "hub", "image", "request"},
+    "model": {"errors", "hub", "image"},
+    "engine": {"errors", "settings", "hub", "image", "request", "text", "model"},
+    "ui": {"errors", "settings", "image", "request", "text", "engine"},
+    "terminal": {"errors", "settings", "hub", "image", "request", "text", "engine", "model.configuration"},
+    "training": {"errors", "settings", "hub", "image", "text", "model", "engine.loading"},
+    "evaluation": {"errors", "settings", "image", "request", "text", "engine", "training"},
+    "evaluation.bench": {"errors", "settings", "hub", "image", "request", "text", "model", "engine", "training", "ui"},
+}
+START = {"__init__", "__main__"}  # these two start everything else
+GRADIO, TORCH = ("gradio", "gradio_client"), ("torch",)
+
+
+def read_imports(file: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports anywhere but under `if TYPE_CHECKING`."""
+    pending: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            pending += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{file}: a relative import"
+            is_package = (ROOT.parent / node.module.replace(".", "/") / "__init__.py").exists()
+            yield from ((f"{node.module}.{name.name}" for name in node.names) if is_package else [node.module])
+        pending += ast.iter_child_nodes(node)
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(module: str, parts: set[str]) -> str:
+    """The longest of the names that the module's own begins with."""
+    return max((part for part in parts if f"{module}.".startswith(f"{part}.")), key=len, default=module)
+
+
+FILES = {module_name(file): file for file in sorted(ROOT.rglob("*.py"))}
+
+
+def test_every_module_has_a_place() -> None:
+    assert {part_of(module, {*MAY_IMPORT, *START}) for module in FILES} == {*MAY_IMPORT, *START}
+
+
+def test_no_part_imports_in_a_circle() -> None:
+    TopologicalSorter({part: {name.split(".")[0] for name in names} for part, names in MAY_IMPORT.items()}).prepare()
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_run_downwards(part: str) -> None:
+    parts = set(MAY_IMPORT)
+    wrong = [
+        f"{module} imports {name}"
+        for module, file in FILES.items()
+        if part_of(module, parts) == part
+        for name in (full.removeprefix("dsvl2_app.") for full in read_imports(file) if full.startswith("dsvl2_app."))
+        if part_of(name, parts) != part and part_of(name, MAY_IMPORT[part]) not in MAY_IMPORT[part]
+    ]
+    assert not wrong
+
+
+def test_gradio_is_imported_by_the_page_alone_and_torch_never_by_it() -> None:
+    for module, file in FILES.items():
+        libraries = {name.split(".")[0] for name in read_imports(file)}
+        on_page = part_of(module, set(MAY_IMPORT)) == "ui"
+        assert not libraries & set(TORCH if on_page else GRADIO), module
