@@ -48,7 +48,7 @@ class Grounding:
     def __init__(self, worker: Worker, limits: Limits) -> None:
         self.worker = worker
         self.limits = limits
-        self.shapes_only = worker.card.name == "nano"  # it knows no photographs
+        self.shapes_only = worker.card.bundled  # it knows no photographs
         self.offered = read_examples("grounding")
 
     def build(self) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 import dsvl2_app
 from dsvl2_app.engine.loading import RANDOM_NOTICE
-from dsvl2_app.engine.request import Sampling
+from dsvl2_app.request import Sampling
 from dsvl2_app.ui.chinese import CHINESE
 from dsvl2_app.ui.layout import SCOPE, show_header
 from dsvl2_app.ui.translations import SAID
@@ -131,10 +131,11 @@ def test_browser_and_server_speak_one_language(scripted, open_page, locale):
 
 
 def test_the_bundled_model_says_what_it_can_do_and_no_other():
-    nano = replace(CARD, name="nano", source="assets/nano", notice="")
+    nano = replace(CARD, name="nano", source="assets/nano", notice="", bundled=True)
     assert "A toy model" in show_header(nano)
     assert "banner" not in show_header(nano)
     for other in (replace(nano, source="random weights"), replace(nano, name="deepseek-vl2-tiny", source="/tiny")):
+        other = replace(other, bundled=False)  # whatever its name
         assert "A toy model" not in show_header(other)
 
 
