@@ -11,6 +11,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# As many processes as there are cores; which tests go together is decided in tests/plan.py.
+PARALLEL := -n logical --dist loadgroup --no-loadscope-reorder
 
 .PHONY: run test check lint browser canary constraints screenshots clean
 
@@ -18,10 +20,10 @@ run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
 
 test: lint browser
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest $(PARALLEL) -q --durations=10
 
 check: lint browser
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -q -m "not slow"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
