@@ -1,13 +1,15 @@
-"""JSON lines -> batches of conversations with labels, for fine-tuning.
+"""A file of conversations -> batches with labels, for fine-tuning.
 
-A line is {"messages": [...]} or the list alone, as transformers writes conversations; images are parts
-{"type": "image", "path": "photo.jpg"}, seen from the file's own folder. Errors name the line that they come from.
+A file is JSON Lines, one conversation each, or one JSON array of them; `layouts` says what a conversation may look
+like. Errors name the line or, in an array, the number that they come from.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,98 +17,142 @@ from typing import Any
 import torch
 from transformers import BatchFeature
 
-from dsvl2_app.errors import AppError, ImageError, PromptError, SettingsError
+from dsvl2_app.errors import AppError, PromptError, SettingsError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.text.processor import MOST_TILED_IMAGES, DeepseekVL2Processor
-from dsvl2_app.text.prompt import ROLES, Message, compose
+from dsvl2_app.text.prompt import ROLES, Message
+from dsvl2_app.training.layouts import read_example
 
 IGNORED = -100  # a label without loss
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`messages` name their images by whole paths; `place` says where they were written."""
+    """`messages` name their images by whole paths, or hold what is in their files; `place` says where they were
+    written."""
 
     messages: list[Message]
     place: str
 
 
-def read_conversations(path: Path) -> list[Conversation]:
-    """Every line, checked as far as that goes without decoding images. Raises an error that names the line."""
+def read_conversations(
+    path: Path, pictures: Path | None = None, refused: list[AppError] | None = None
+) -> list[Conversation]:
+    """Every conversation of a file, checked as far as that goes without decoding images.
+
+    Paths of images are seen from `pictures`, or else from the file's own folder. What cannot be used is raised, or put
+    into `refused` where that is given; columns that nothing is read from are named on stderr.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")  # which makes every end of a line a line feed
     except (OSError, ValueError) as error:
         raise SettingsError(f"--data {path} cannot be read as text ({error}); give a file of JSON lines.") from error
-    conversations = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            place = f"{path.name}, line {number}"
-            conversations.append(Conversation(_read_messages(line, place, path.parent), place))
-    if not conversations:
+    conversations, found, ignored = [], 0, Counter[str]()
+    for found, (place, value) in enumerate(_split(text, path.name), start=1):  # noqa: B007 - counted
+        try:
+            if isinstance(value, ValueError):
+                raise PromptError(f"this is no JSON ({value}); write one conversation on each line.")
+            messages, columns = read_example(value, pictures or path.parent)
+        except AppError as error:
+            _refuse(error, place, refused)
+        else:
+            ignored.update(columns)
+            conversations.append(Conversation(messages, place))
+    if not found:
         raise SettingsError(f"--data {path} holds no conversation; write one on each line.")
+    for column, lines in ignored.items():
+        print(f"{path.name}: nothing is learnt from the column {column!r} ({lines} lines have it).", file=sys.stderr)
     return conversations
 
 
-def _read_messages(line: str, place: str, folder: Path) -> list[Message]:
+def _split(text: str, name: str) -> Iterator[tuple[str, Any]]:
+    """Each conversation's place and its JSON, or the error of what is none. Lines end at line feeds alone:
+    other separators of Unicode may stand in the strings of JSON."""
     try:
-        value = json.loads(line)
+        whole = json.loads(text)
+    except ValueError:
+        whole = None
+    first = whole[0] if isinstance(whole, list) and whole else None
+    if isinstance(first, list) or (isinstance(first, dict) and not {"role", "from"} & set(first)):
+        yield from ((f"{name}, number {number}", value) for number, value in enumerate(whole, start=1))
+    elif isinstance(whole, dict):
+        yield f"{name}, line 1", whole
+    else:
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield f"{name}, line {number}", _parse(line)
+
+
+def _parse(line: str) -> Any:
+    try:
+        return json.loads(line)
     except ValueError as error:
-        raise PromptError(f"{place}: this is no JSON ({error}); write one conversation on each line.") from error
-    messages = value.get("messages") if isinstance(value, dict) else value
-    if not isinstance(messages, list):
-        raise PromptError(f'{place}: there are no messages; write {{"messages": [...]}}.')
-    try:
-        compose(messages, answer_next=False)
-    except PromptError as error:
-        raise PromptError(f"{place}: {error}") from error
-    if ROLES[messages[-1]["role"]] != "assistant" or not messages[-1]["content"]:
-        raise PromptError(f"{place}: the last message is no answer; end with one of the assistant's.")
-    return [message | {"content": _find_images(message["content"], place, folder)} for message in messages]
+        return error
 
 
-def _find_images(content: Any, place: str, folder: Path) -> Any:
-    if isinstance(content, str):
-        return content
-    parts = []
-    for part in content:
-        if part["type"] == "image":
-            path = folder / (part.get("image") or part["path"])
-            if not path.is_file():
-                raise ImageError(f"{place}: there is no image {path}; paths are seen from the data's own folder.")
-            part = {"type": "image", "image": path}
-        parts.append(part)
-    return parts
+def _refuse(error: AppError, place: str, refused: list[AppError] | None) -> None:
+    placed = type(error)("{place}: {error}", place=place, error=str(error))
+    if refused is None:
+        raise placed from error
+    refused.append(placed)
+
+
+def check(
+    conversations: Sequence[Conversation],
+    processor: DeepseekVL2Processor,
+    context: int,
+    refused: list[AppError] | None = None,
+) -> Iterator[Conversation | None]:
+    """Open every image and count every token: each conversation that can be learnt, and None for one that cannot,
+    which is refused as in `read_conversations`."""
+    for conversation in conversations:
+        try:
+            _label(conversation, processor, context)
+        except AppError as error:
+            _refuse(error, conversation.place, refused)
+            yield None
+        else:
+            yield conversation
 
 
 def collate(several: Sequence[Conversation], processor: DeepseekVL2Processor, context: int) -> BatchFeature:
     """Model inputs, padded on the left, with labels for what the assistant says."""
-    loaded = [_load_images(conversation) for conversation in several]
+    loaded, labels = [], []
+    for conversation in several:
+        try:
+            messages, answers = _label(conversation, processor, context)
+        except AppError as error:
+            _refuse(error, conversation.place, None)
+        loaded.append(messages)
+        labels.append(answers)
     inputs = processor.apply_chat_template(loaded, tokenize=True, return_dict=True, return_tensors="pt")
     inputs["labels"] = torch.full_like(inputs["input_ids"], IGNORED)
-    for row, (messages, conversation) in enumerate(zip(loaded, several, strict=True)):
-        labels = label_answers(processor, messages)
-        if len(labels) > context:
-            raise PromptError(
-                f"{conversation.place}: the conversation has {len(labels)} tokens and the model holds {context}; "
-                "shorten it, or show fewer or squarer pictures."
-            )
-        inputs["labels"][row, -len(labels) :] = torch.tensor(labels)
+    for row, answers in enumerate(labels):
+        inputs["labels"][row, -len(answers) :] = torch.tensor(answers)
     return inputs
 
 
-def _load_images(conversation: Conversation) -> list[Message]:
-    def load(part: dict[str, Any]) -> dict[str, Any]:
-        return part if part["type"] == "text" else {"type": "image", "image": load_image(part["image"])}
+def _label(
+    conversation: Conversation, processor: DeepseekVL2Processor, context: int
+) -> tuple[list[Message], list[int]]:
+    """The conversation with its images decoded, and its labels."""
+    messages = [
+        message
+        if isinstance(message["content"], str)
+        else message | {"content": [_load(part) for part in message["content"]]}
+        for message in conversation.messages
+    ]
+    labels = label_answers(processor, messages)
+    if len(labels) > context:
+        raise PromptError(
+            f"the conversation has {len(labels)} tokens and the model holds {context}; "
+            "shorten it, or show fewer or squarer pictures."
+        )
+    return messages, labels
 
-    try:
-        return [
-            message
-            if isinstance(message["content"], str)
-            else message | {"content": [load(part) for part in message["content"]]}
-            for message in conversation.messages
-        ]
-    except AppError as error:
-        raise type(error)(f"{conversation.place}: {error}") from error
+
+def _load(part: dict[str, Any]) -> dict[str, Any]:
+    return part if part["type"] == "text" else {"type": "image", "image": load_image(part["image"])}
 
 
 def label_answers(processor: DeepseekVL2Processor, messages: list[Message]) -> list[int]:
