@@ -3,7 +3,9 @@
     python -m dsvl2_app finetune --model tiny --data conversations.jsonl --out runs/mine
     accelerate launch -m dsvl2_app finetune ...                              # several GPUs
 
-What a line of the data is, `conversations` says. Only what the assistant says is learnt.
+What the data may look like, `layouts` says. All of it is checked before the first step: pictures opened, tokens
+counted. Only what the assistant says is learnt. What was learnt is saved every ten minutes, at the end, at Ctrl-C and
+when anything goes wrong.
 
 LoRA reaches the decoder's attention and its feed-forwards, the shared experts among them. Routed experts are stacks of
 matrices, no `nn.Linear`, and `kv_b_proj` is used as a bare matrix in decoding; they rest, as routers and vision do.
@@ -12,9 +14,11 @@ matrices, no `nn.Linear`, and `kv_b_proj` is used as a bare matrix in decoding; 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +31,30 @@ from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from dsvl2_app.bundled import NANO
-from dsvl2_app.errors import SettingsError
+from dsvl2_app.errors import AppError, SettingsError
 from dsvl2_app.hub import find_folder
+from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.training.checkpoint import write_checkpoint
-from dsvl2_app.training.conversations import Conversation, collate, read_conversations
+from dsvl2_app.training.conversations import Conversation, check, collate, read_conversations
 from dsvl2_app.training.extras import require
+from dsvl2_app.training.interrupts import catch_signals
+from dsvl2_app.training.keeping import Log, try_to_write, write_somewhere
 
 RATES = {"adapter": 2e-4, "full": 2e-5}
 WARM_UP = 0.05  # of all steps
 CLIP = 1.0
+MOST_NAMED = 20  # lines in one sentence
+SAVE_SECONDS = 600  # between two times that what was learnt is saved on the way
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="nano, tiny, small, base, a Hugging Face repo id, or a folder (default: nano)")
-    parser.add_argument("--data", required=True, metavar="FILE", help="JSON lines, one conversation each")
+    parser.add_argument("--data", required=True, metavar="FILE", help="JSON lines, or a JSON array, of conversations")
+    parser.add_argument("--images", metavar="DIR", help="where paths of pictures begin (default: the data's folder)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out what cannot be learnt, instead of stopping")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for what was learnt and log.jsonl")
     parser.add_argument("--full", action="store_true", help="train every weight instead of an adapter")
     parser.add_argument("--merge", action="store_true", help="write a whole checkpoint with the adapter in it")
@@ -59,10 +70,13 @@ def run(flags: argparse.Namespace) -> None:
     for name in ("rank", "epochs", "batch"):
         if getattr(flags, name) < 1:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least 1.")
+    if flags.rate is not None and not 0 < flags.rate < math.inf:
+        raise SettingsError(f"--rate is {flags.rate}; give a number above 0.")
     if not flags.full:
         require("peft")
     settings = Settings.choose(flags, os.environ)
-    conversations = read_conversations(Path(flags.data))
+    refused: list[AppError] = []
+    conversations = read_conversations(Path(flags.data), flags.images and Path(flags.images), refused)
     folder = find_folder(NANO if settings.model == "nano" else settings.checkpoint)
     set_seed(flags.seed)
     accelerator = Accelerator(
@@ -71,15 +85,66 @@ def run(flags: argparse.Namespace) -> None:
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     processor = DeepseekVL2Processor.from_pretrained(folder)
+    config = DeepseekVL2Config.from_pretrained(folder)
+    context = config.language_config.max_position_embeddings
+    conversations = choose(conversations, refused, processor, context, flags, accelerator)
     narrow = accelerator.device.type == "cuda" and not flags.full  # what rests needs no float32
     model = DeepseekVL2ForConditionalGeneration.from_pretrained(folder, dtype="bfloat16" if narrow else "float32")
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    learner = learn(
-        model if flags.full else add_adapter(model, flags.rank), processor, conversations, flags, accelerator
-    )
+    # its name since transformers 5.24, and before
+    checkpoint = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    checkpoint({"use_reentrant": False})
+    learner = model if flags.full else add_adapter(model, flags.rank)
+    if not flags.full:
+        named = folder.resolve() if Path(settings.checkpoint).is_dir() or folder == NANO else settings.checkpoint
+        learner.peft_config["default"].base_model_name_or_path = str(named)
+
+    def keep() -> None:
+        if accelerator.is_main_process:
+            save_on_the_way(learner, processor, folder, flags)
+
+    stopped = learn(learner, processor, conversations, flags, accelerator, keep)
     if accelerator.is_main_process:
-        save(learner, processor, folder, flags)
+        save(learner.eval(), processor, folder, flags)
         print(f"What was learnt is in {flags.out}.")
+    if stopped:
+        raise KeyboardInterrupt
+
+
+def choose(
+    conversations: Sequence[Conversation],
+    refused: list[AppError],
+    processor: DeepseekVL2Processor,
+    context: int,
+    flags: argparse.Namespace,
+    accelerator: Accelerator,
+) -> list[Conversation]:
+    """The conversations that can be learnt. Raises a SettingsError that names the others, or with --skip-bad tells."""
+    main = accelerator.is_main_process
+    bar = tqdm(
+        check(conversations, processor, context, refused),
+        "Checking",
+        len(conversations),
+        leave=False,
+        disable=not main,
+        bar_format="{desc} {n_fmt} of {total_fmt}",
+    )
+    chosen = [conversation for conversation in bar if conversation]
+    refused.sort(key=_number)
+    if refused and not flags.skip_bad:
+        others = ", ".join(str(_number(error)) for error in refused[1 : MOST_NAMED + 1])
+        more = f" and {len(refused) - 1 - MOST_NAMED} more" if len(refused) - 1 > MOST_NAMED else ""
+        others = f" Nor can number {others}{more}." if others else ""
+        raise SettingsError(f"{refused[0]}{others} --skip-bad leaves out what cannot be learnt.")
+    for error in refused if main else ():
+        print(f"Left out: {error}", file=sys.stderr)
+    if not chosen:
+        raise SettingsError(f"--data {flags.data} holds nothing that can be learnt.")
+    return chosen
+
+
+def _number(error: AppError) -> int:
+    """Of the line that it is about."""
+    return int(error.values["place"].rpartition(" ")[2])
 
 
 def learn(
@@ -88,8 +153,9 @@ def learn(
     conversations: Sequence[Conversation],
     flags: argparse.Namespace,
     accelerator: Accelerator,
-) -> nn.Module:
-    """Run all epochs; returns the model without what accelerate put around it."""
+    keep: Callable[[], None],
+) -> bool:
+    """Run all epochs; whether it was stopped before. Calls `keep` now and then, and before anything is raised."""
     context = model.config.language_config.max_position_embeddings
     loader = DataLoader(
         conversations, flags.batch, shuffle=True, collate_fn=lambda several: collate(several, processor, context)
@@ -97,29 +163,35 @@ def learn(
     rate = flags.rate or RATES["full" if flags.full else "adapter"]
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], rate, weight_decay=0.0)
     model, optimizer, loader = accelerator.prepare(model.train(), optimizer, loader)
-    steps = flags.epochs * len(loader)
+    steps, saved = flags.epochs * len(loader), time.monotonic()
     schedule = get_linear_schedule_with_warmup(optimizer, round(WARM_UP * steps), steps)
-    Path(flags.out).mkdir(parents=True, exist_ok=True)
-    with (
-        tqdm(total=steps, disable=not accelerator.is_main_process) as bar,
-        (Path(flags.out) / "log.jsonl").open("a", encoding="utf-8") as log,
-    ):
-        for _ in range(flags.epochs):
-            for batch in loader:
+    main = accelerator.is_main_process
+    with tqdm(total=steps, disable=not main) as bar, Log(flags.out, main) as log, catch_signals() as caught:
+        try:
+            for step, batch in enumerate((batch for _ in range(flags.epochs) for batch in loader), start=1):
                 loss = model(**batch).loss
+                mean, stop = accelerator.reduce(torch.stack((loss.detach(), loss.new_tensor(bool(caught)))), "mean")
+                if not torch.isfinite(mean):
+                    raise SettingsError(f"The loss of step {step} is no number; give a lower --rate than {rate:g}.")
                 accelerator.backward(loss)
                 accelerator.clip_grad_norm_(model.parameters(), CLIP)
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
-                mean = float(accelerator.reduce(loss.detach(), "mean"))
-                bar.set_postfix_str(f"loss {mean:.3f}")
+                bar.set_postfix_str(f"loss {float(mean):.3f}")
                 bar.update()
-                if accelerator.is_main_process:
-                    log.write(
-                        json.dumps({"step": bar.n, "loss": round(mean, 4), "rate": schedule.get_last_lr()[0]}) + "\n"
-                    )
-    return accelerator.unwrap_model(model).eval()
+                log.note(step=step, loss=round(float(mean), 4), rate=schedule.get_last_lr()[0])
+                if stop:
+                    return True
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    keep()
+                    saved = time.monotonic()
+        except SettingsError:  # numbers that are none are not worth keeping
+            raise
+        except BaseException:
+            keep()
+            raise
+    return False
 
 
 def add_adapter(model: DeepseekVL2ForConditionalGeneration, rank: int) -> nn.Module:
@@ -133,8 +205,27 @@ def add_adapter(model: DeepseekVL2ForConditionalGeneration, rank: int) -> nn.Mod
 def save(learner: Any, processor: DeepseekVL2Processor, folder: Path, flags: argparse.Namespace) -> None:
     """An adapter as peft writes it, or a checkpoint like the one in `folder`."""
     if not flags.full and not flags.merge:
-        learner.save_pretrained(flags.out, save_embedding_layers=False)
+        write_somewhere(Path(flags.out), lambda out: write_adapter(learner, processor, out))
         return
     model = learner if flags.full else learner.merge_and_unload()
     dtype = type(model.config).from_pretrained(folder).dtype or torch.float32
-    write_checkpoint(model, processor, Path(flags.out), dtype)
+    write_somewhere(Path(flags.out), lambda out: write_checkpoint(model, processor, out, dtype))
+
+
+def save_on_the_way(learner: Any, processor: DeepseekVL2Processor, folder: Path, flags: argparse.Namespace) -> None:
+    """The same, but training goes on with what it had, and --merge waits: its adapter lies in a folder of its own."""
+    if not flags.full:
+        out = Path(flags.out, "adapter") if flags.merge else Path(flags.out)
+        try_to_write(out, lambda out: write_adapter(learner, processor, out))
+        return
+    learnt = [(parameter, parameter.data) for parameter in learner.parameters()]
+    dtype = type(learner.config).from_pretrained(folder).dtype or torch.float32
+    try_to_write(Path(flags.out), lambda out: write_checkpoint(learner, processor, out, dtype))
+    for parameter, data in learnt:
+        parameter.data = data
+
+
+def write_adapter(learner: Any, processor: DeepseekVL2Processor, folder: Path) -> None:
+    """All that is needed to use it but its base, which adapter_config.json names."""
+    learner.save_pretrained(folder, save_embedding_layers=False)
+    processor.save_pretrained(folder)

@@ -15,10 +15,8 @@ import argparse
 import copy
 import json
 import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +36,7 @@ from dsvl2_app.training.checkpoint import write_checkpoint
 from dsvl2_app.training.coordinates import NUMBERS, fold, smooth
 from dsvl2_app.training.curves import draw_curves
 from dsvl2_app.training.extras import require
+from dsvl2_app.training.interrupts import catch_signals
 from dsvl2_app.training.learner import Learner
 from dsvl2_app.training.lessons import BatchSize, Lessons, load_lessons
 from dsvl2_app.training.muon import Muon
@@ -265,19 +264,6 @@ class Run:
             return weights
         before = build_model(find_folder(self.options.start), self.options.seed).state_dict()
         return {name: torch.lerp(weight, before[name].to(weight), keep) for name, weight in weights.items()}
-
-
-@contextmanager
-def catch_signals() -> Iterator[list[int]]:
-    """SIGTERM and Ctrl-C as a list that they are put into: the step in hand is finished, and saved."""
-    caught: list[int] = []
-    signals = (signal.SIGTERM, signal.SIGINT)
-    previous = [signal.signal(number, lambda number, _: caught.append(number)) for number in signals]
-    try:
-        yield caught
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)
 
 
 def build_model(start: Path | None, seed: int) -> DeepseekVL2ForConditionalGeneration:

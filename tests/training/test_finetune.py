@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,92 @@ def test_what_people_get_wrong_is_one_sentence(
     assert main(["finetune", "--data", str(data), "--out", str(tmp_path / "out"), *flags]) == 2
     shown = capsys.readouterr().err
     assert sentence in shown and len(shown.splitlines()) == 1
+
+
+def finetune_nano(data: Path, out: Path, *more: str) -> int:
+    return main(["finetune", "--model", "nano", "--data", str(data), "--out", str(out), "--batch", "1", *more])
+
+
+def test_bad_lines_are_named_before_the_first_step_or_left_out(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    lines = data.read_text().splitlines()
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:-40])
+    data.write_text("\n".join([lines[0], "{", lines[0].replace("a.png", "cut.png"), lines[1], '{"messages": []}']))
+    assert finetune_nano(data, tmp_path / "out") == 2
+    shown = capsys.readouterr().err
+    assert "data.jsonl, line 2: this is no JSON" in shown and "Nor can number 3, 5. --skip-bad" in shown
+    assert not (tmp_path / "out").exists()
+    assert finetune_nano(data, tmp_path / "out", "--skip-bad", "--epochs", "1") == 0
+    shown = capsys.readouterr().err
+    assert [f"Left out: data.jsonl, line {number}: " in shown for number in (2, 3, 5)] == [True] * 3
+    assert len((tmp_path / "out" / "log.jsonl").read_text().splitlines()) == 2
+    data.write_text("{\n")
+    assert finetune_nano(data, tmp_path / "out", "--skip-bad") == 2
+    assert "holds nothing that can be learnt" in capsys.readouterr().err
+
+
+def test_an_adapter_folder_names_its_base_and_has_its_words(data: Path, tmp_path: Path):
+    assert finetune_nano(data, tmp_path / "out", "--epochs", "1") == 0
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert Path(config["base_model_name_or_path"]).samefile(finetune.NANO)
+    processor = DeepseekVL2Processor.from_pretrained(tmp_path / "out")
+    assert processor.tokenizer.get_vocab() == DeepseekVL2Processor.from_pretrained(finetune.NANO).tokenizer.get_vocab()
+
+
+def kill_at(step: int, monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Any]) -> None:
+    """Let something happen while a step is in hand."""
+    collate, calls = finetune.collate, []
+
+    def watched(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == step:
+            happen()
+        return collate(*given)
+
+    monkeypatch.setattr(finetune, "collate", watched)
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_ctrl_c_saves_what_was_learnt(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merge: bool):
+    kill_at(3, monkeypatch, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert finetune_nano(data, tmp_path / "out", "--epochs", "50", *["--merge"] * merge) == 130
+    assert len((tmp_path / "out" / "log.jsonl").read_text().splitlines()) in (3, 4)
+    base = DeepseekVL2ForConditionalGeneration.from_pretrained(finetune.NANO, dtype="float32")
+    before = logits(base, finetune.NANO, data)
+    if merge:
+        learnt = DeepseekVL2ForConditionalGeneration.from_pretrained(tmp_path / "out", dtype="float32")
+    else:
+        learnt = PeftModel.from_pretrained(base, tmp_path / "out")
+    assert (logits(learnt.eval(), finetune.NANO, data) - before).abs().max() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [[], ["--merge"], ["--full"]])
+def test_an_error_in_the_middle_loses_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+):
+    """A picture that goes away after it was checked."""
+    kill_at(5, monkeypatch, (tmp_path / "a.png").unlink)
+    monkeypatch.setattr(finetune, "SAVE_SECONDS", 0)  # and saving on the way changes nothing of what is learnt
+    assert finetune_nano(data, tmp_path / "out", "--epochs", "50", *flags) == 2
+    names = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    weights = {"": "adapter_model", "--merge": "adapter/adapter_model", "--full": "model"}["".join(flags)]
+    assert {f"{weights}.safetensors", "log.jsonl"} <= names and not any(".saving" in name for name in names)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    monkeypatch.setattr(finetune, "SAVE_SECONDS", 600)
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(tmp_path / "a.png")
+    kill_at(5, monkeypatch, (tmp_path / "a.png").unlink)
+    finetune_nano(data, tmp_path / "again", "--epochs", "50", *flags)
+    again = [json.loads(line)["loss"] for line in (tmp_path / "again" / "log.jsonl").read_text().splitlines()]
+    assert losses == again[: len(losses)]
+
+
+def test_a_loss_that_is_no_number_stops_and_stays_out_of_the_log(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert finetune_nano(data, tmp_path / "out", "--epochs", "20", "--full", "--rate", "1e30") == 2
+    assert "is no number; give a lower --rate than 1e+30" in capsys.readouterr().err
+    text = (tmp_path / "out" / "log.jsonl").read_text()
+    assert text and "NaN" not in text
+    assert not (tmp_path / "out" / "model.safetensors").exists()
