@@ -3,21 +3,42 @@
     bytes -> image.load -> image.tiles -> model.vision -> model.adaptor -> model.decoder -> text.sampling
           -> text.stream -> text.boxes -> image.overlay -> ui
 
-Importing this package tells transformers' Auto classes about the model type `deepseek_vl_v2`.
+Importing this package makes transformers' Auto classes know the model type `deepseek_vl_v2`. It imports neither torch
+nor transformers: a public name imports its module when it is first used.
 """
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from dsvl2_app.model.configuration import DeepseekVL2Config
-from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.text.processor import DeepseekVL2Processor, DeepseekVLV2Processor
+from dsvl2_app import registration
 
+if TYPE_CHECKING:
+    from dsvl2_app.model.configuration import DeepseekVL2Config
+    from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+    from dsvl2_app.text.processor import DeepseekVL2Processor
+
+__all__ = ["DeepseekVL2Config", "DeepseekVL2ForConditionalGeneration", "DeepseekVL2Processor", "__version__"]
 __version__ = "0.1.0"  # the only place; pyproject.toml reads it here
 
-AutoConfig.register(DeepseekVL2Config.model_type, DeepseekVL2Config, exist_ok=True)
-AutoModelForImageTextToText.register(DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, exist_ok=True)
-AutoProcessor.register(DeepseekVL2Config, DeepseekVLV2Processor, exist_ok=True)
+_MODULES = {
+    "DeepseekVL2Config": "dsvl2_app.model.configuration",
+    "DeepseekVL2ForConditionalGeneration": "dsvl2_app.model.modeling",
+    "DeepseekVL2Processor": "dsvl2_app.text.processor",
+}
 
-__all__ = ["DeepseekVL2Config", "DeepseekVL2ForConditionalGeneration", "DeepseekVL2Processor"]
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+registration.when_transformers_is_imported()

@@ -14,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
+from dsvl2_app import __version__
 from dsvl2_app.errors import SettingsError
 
 RELEASED = {
@@ -125,11 +126,10 @@ class Settings:
         parser = FlagParser(
             prog="python app.py",
             description="Serve the DeepSeek-VL2 demo.",
-            epilog="The environment can set every flag, as DSVL2_LOAD_FORMAT for --load-format; a flag wins.",
             allow_abbrev=False,
         )
-        add_model_flags(parser)
-        add_flags(parser, "page")
+        add_version(parser)
+        add_page_flags(parser)
         return cls.choose(parser.parse_args(argv), env)
 
     @classmethod
@@ -148,6 +148,17 @@ class FlagParser(argparse.ArgumentParser):
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which model runs, and how; `Settings.choose` reads what was parsed."""
     add_flags(parser, "model")
+
+
+def add_page_flags(parser: argparse.ArgumentParser) -> None:
+    """Add every flag of `Settings`."""
+    parser.epilog = "The environment can set every flag, as DSVL2_LOAD_FORMAT for --load-format; a flag wins."
+    add_model_flags(parser)
+    add_flags(parser, "page")
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"dsvl2 {__version__}")
 
 
 def add_flags(parser: argparse.ArgumentParser, group: str) -> None:

@@ -14,18 +14,22 @@ import dsvl2_app
 ROOT = Path(dsvl2_app.__file__).parent
 # What each part of the package may import of the others, while it runs; a dotted name is that module alone.
 MAY_IMPORT: dict[str, set[str]] = {
+    "bundled": set(),
+    "registration": set(),
     "errors": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "__version__"},
     "hub": {"errors"},
     "image": {"errors"},
     "request": {"errors"},
-    "text": {"errors", "hub", "image", "request"},
-    "model": {"errors", "hub", "image"},
-    "engine": {"errors", "settings", "hub", "image", "request", "text", "model"},
-    "ui": {"errors", "settings", "image", "request", "text", "engine"},
+    "text": {"registration", "errors", "hub", "image", "request"},
+    "model": {"registration", "errors", "hub", "image"},
+    "engine": {"bundled", "errors", "settings", "hub", "image", "request", "text", "model"},
+    "ui": {"bundled", "errors", "settings", "image", "request", "text", "engine"},
+    "commands": {"settings", "text"},
+    "serve": {"settings", "engine", "ui"},
     "terminal": {"errors", "settings", "hub", "image", "request", "text", "engine", "model.configuration"},
-    "training": {"errors", "settings", "hub", "image", "text", "model", "engine.loading"},
-    "evaluation": {"errors", "settings", "image", "request", "text", "engine", "training"},
+    "training": {"bundled", "errors", "settings", "hub", "image", "text", "model"},
+    "evaluation": {"commands", "errors", "settings", "image", "request", "text", "engine", "training"},
     "evaluation.bench": {"errors", "settings", "hub", "image", "request", "text", "model", "engine", "training", "ui"},
 }
 START = {"__init__", "__main__"}  # these two start everything else

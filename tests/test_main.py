@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from dsvl2_app.__main__ import COMMANDS, main
-from dsvl2_app.terminal import chat
+from dsvl2_app.__main__ import main
+from dsvl2_app.commands import BENCH_SUITES, COMMANDS, EVAL_SUITES
+from dsvl2_app.evaluation.bench.suite import PLANS
+from dsvl2_app.evaluation.evaluate import SUITES
+from dsvl2_app.model.configuration import PRESETS
+from dsvl2_app.settings import RELEASED
 
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "tests" / "reference"
 CHECKPOINT = str(REFERENCE / "tiny" / "checkpoint")
 PICTURE = str(REFERENCE / "images" / "two_1_517x389.png")
 
@@ -70,12 +75,30 @@ def test_every_command_has_help_and_the_environment_to_choose_a_model(
     assert left.value.code == 0
     shown = capsys.readouterr().out
     assert "--model" in shown or command == "train"  # which makes its own
-    assert " ".join(COMMANDS[command][1].__doc__.split()) in " ".join(shown.split())
+    assert " ".join(COMMANDS[command].summary.split()) in " ".join(shown.split())
+
+
+def test_help_and_a_mistyped_flag_wait_for_no_library() -> None:
+    lines = [["--version"], ["--help"], *([command, "--help"] for command in COMMANDS), ["tiles", "--modle", "a.png"]]
+    code = (
+        "import sys; from dsvl2_app.__main__ import run\n"
+        f"for argv in {lines}:\n"
+        "    try: run(argv)\n"
+        "    except (SystemExit, Exception) as end: print(type(end).__name__, file=sys.stderr)\n"
+        "print({'torch', 'transformers', 'gradio', 'numpy', 'PIL', 'rich'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr.split() == ["SystemExit"] * (len(lines) - 1) + ["SettingsError", "set()"]
+
+
+def test_what_flags_offer_is_what_there_is() -> None:
+    assert set(BENCH_SUITES) == set(PLANS) and set(EVAL_SUITES) == set(SUITES)
+    assert {"nano", *RELEASED} == set(PRESETS)
 
 
 def test_interrupting_leaves_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(COMMANDS, "chat", (chat.add_flags, interrupt))
+    monkeypatch.setattr("dsvl2_app.terminal.chat.run", interrupt)
     assert main(["chat", "what?"]) == 130

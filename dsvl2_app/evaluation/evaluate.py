@@ -1,4 +1,4 @@
-"""`python -m dsvl2_app eval`: how often a model answers right, asked through the worker that the app uses.
+"""`dsvl2 eval`: how often a model answers right, asked through the worker that the app uses.
 
 The table grows row by row; the last line is one JSON object.
 """
@@ -15,24 +15,15 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation import suite
 from dsvl2_app.evaluation.suite import Messages, Report
 from dsvl2_app.request import Request, Sampling
-from dsvl2_app.settings import Settings, add_model_flags
+from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import ANSWER_TOKENS
 
 SUITES = {"nano": suite.ROWS}
 MOST_NEW_TOKENS = 300  # the longest true answers are half of that
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", choices=SUITES, default="nano", help="what is measured (default: nano)")
-    parser.add_argument(
-        "--cases", type=int, default=suite.CASES, metavar="N", help=f"questions a row (default: {suite.CASES})"
-    )
-    parser.add_argument("--json", action="store_true", help="print the JSON object alone")
-    add_model_flags(parser)
-
-
 def run(flags: argparse.Namespace) -> None:
-    """Measure how often the model answers right, on pictures that training never saw."""
+    """Measure what the flags of `dsvl2 eval` ask for."""
     if not 1 <= flags.cases <= suite.MOST_CASES:
         raise SettingsError(f"--cases is {flags.cases}; choose a number from 1 to {suite.MOST_CASES}.")
     settings = Settings.choose(flags, os.environ)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dsvl2_app.commands import EVAL_CASES
 from dsvl2_app.image.tiles import RELEASED_CANDIDATES, TileGeometry, choose_grid
 from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.text.prompt import place_images
@@ -34,7 +35,7 @@ Answer = Callable[[Messages], str]
 Box = Sequence[float]
 
 SEEDS_PER_ROW = 100_000
-CASES, MOST_CASES = 100, 1000
+MOST_CASES = 1000
 GEOMETRY = TileGeometry(
     tile=TILE, candidates=tuple((width // 384 * TILE, height // 384 * TILE) for width, height in RELEASED_CANDIDATES)
 )
@@ -284,7 +285,7 @@ class Report:
         }
 
 
-def evaluate(answer: Answer, cases: int = CASES, rows: Sequence[Row] = ROWS) -> Iterator[Score]:
+def evaluate(answer: Answer, cases: int = EVAL_CASES, rows: Sequence[Row] = ROWS) -> Iterator[Score]:
     """Row by row, for a caller that shows progress."""
     for row in rows:
         drawn = row.cases(cases)

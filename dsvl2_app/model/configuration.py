@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
-from transformers import PreTrainedConfig, __version__
+from transformers import AutoConfig, PreTrainedConfig, __version__
 
 from dsvl2_app.errors import CheckpointError
 from dsvl2_app.image.tiles import RELEASED_CANDIDATES, TileGeometry
@@ -293,6 +293,9 @@ class DeepseekVL2Config(PreTrainedConfig):
                 raise CheckpointError(
                     f"{where}: {name} is {value!r}, which this version does not understand; it must be {choices}."
                 )
+
+
+AutoConfig.register(DeepseekVL2Config.model_type, DeepseekVL2Config, exist_ok=True)
 
 
 def _build(config_class: type[PreTrainedConfig], value: Any, section: str) -> Any:

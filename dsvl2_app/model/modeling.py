@@ -28,6 +28,7 @@ from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.linear import Linear, hold_int8
 from dsvl2_app.model.vision import VisionEncoder, merge_identical
+from dsvl2_app.registration import register_model
 
 
 class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -239,6 +240,9 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.config.architectures = ["DeepseekVLV2ForCausalLM"]  # the name that other engines look for
         self.config.save_pretrained(folder)
         self.generation_config.save_pretrained(folder)
+
+
+register_model(DeepseekVL2ForConditionalGeneration)
 
 
 def _choose_dtype(dtype: str | torch.dtype | None, config: DeepseekVL2Config) -> torch.dtype:

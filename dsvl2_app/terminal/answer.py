@@ -1,4 +1,4 @@
-"""What `chat` and `ground` share: their flags, a model that answers, and progress while it does."""
+"""What `chat` and `ground` share: a model that answers, and progress while it does."""
 
 from __future__ import annotations
 
@@ -14,21 +14,10 @@ from rich.console import Console
 
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.request import Event, Request
-from dsvl2_app.settings import Settings, add_model_flags
+from dsvl2_app.settings import Settings
 
 # What people and models write is text, not rich's markup.
 OUTPUT: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
-
-
-def add_answer_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="(default: 512)")
-    parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
-    add_json_flag(parser)
-    add_model_flags(parser)
-
-
-def add_json_flag(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`python -m dsvl2_app chat`: one question, or a conversation."""
+"""`dsvl2 chat`: one question, or a conversation."""
 
 from __future__ import annotations
 
@@ -11,26 +11,12 @@ from typing import Any
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.request import Event, Request, Sampling
-from dsvl2_app.terminal.answer import add_answer_flags, answer, open_worker, summarise
+from dsvl2_app.terminal.answer import answer, open_worker, summarise
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "question", nargs="?", help="<image> in it says where a picture goes; without a question, each line is one"
-    )
-    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="once for each picture")
-    parser.add_argument("--system", default="", metavar="TEXT", help="said to the model first")
-    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the likeliest (default: 0)")
-    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of tokens to choose from")
-    parser.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R", help="above 1 avoids repeating")
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed repeats an answer")
-    add_answer_flags(parser)
-
-
 def run(flags: argparse.Namespace) -> None:
-    """Ask about pictures; the answer streams."""
     if flags.question is not None and not flags.question.strip():
         raise PromptError("The question is empty; write one after the flags, in quotes.")
     sampling = Sampling(
@@ -71,6 +57,10 @@ def _read_questions(question: str | None) -> Iterator[str]:
             line = input(prompt)
         except EOFError:
             return
+        except UnicodeDecodeError:
+            raise PromptError(
+                f"A question is not written in {sys.stdin.encoding}; convert it or set PYTHONIOENCODING."
+            ) from None
         if line.strip():
             yield line
 

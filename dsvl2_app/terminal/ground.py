@@ -1,4 +1,4 @@
-"""`python -m dsvl2_app ground`: boxes as a table, as a picture, as a file."""
+"""`dsvl2 ground`: boxes as a table, as a picture, as a file."""
 
 from __future__ import annotations
 
@@ -17,33 +17,14 @@ from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
 from dsvl2_app.request import Request, Sampling
-from dsvl2_app.terminal.answer import OUTPUT, add_answer_flags, answer, open_worker, summarise
+from dsvl2_app.terminal.answer import OUTPUT, answer, open_worker, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation
-from dsvl2_app.text.grounding import ALLOWED, MODES, ask_for, ask_for_marked
+from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_for_marked
 from dsvl2_app.text.prompt import Message
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("phrase", nargs="?", default="", help="what to find; with --mode describe, a question")
-    parser.add_argument("--image", required=True, metavar="FILE", help="where to look")
-    parser.add_argument("--mode", choices=MODES, default="find", help="(default: find)")
-    parser.add_argument("--example", metavar="FILE", help="with --mode in_context: a picture that shows such a thing")
-    parser.add_argument("--rectangle", metavar="L,T,R,B", help="and where, in pixels: left,top,right,bottom")
-    parser.add_argument("--unconstrained", action="store_true", help="let the model write malformed boxes")
-    suffixes = ", ".join(each.suffix for each in FORMATS.values())
-    parser.add_argument(
-        "--out",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help=f"write the picture with its boxes here, or the boxes alone to a name that ends in one of {suffixes}",
-    )
-    add_answer_flags(parser)
-
-
 def run(flags: argparse.Namespace) -> None:
-    """Find something in a picture; print its boxes, and write them with --out."""
     image = load_image(flags.image)
     request = Request(
         _compose(flags, image),

@@ -1,4 +1,4 @@
-"""`python -m dsvl2_app tiles`: how pictures are cut up, in tables. Runs no model."""
+"""`dsvl2 tiles`: how pictures are cut up, in tables. Runs no model."""
 
 from __future__ import annotations
 
@@ -17,20 +17,11 @@ from dsvl2_app.image.load import load_image
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.settings import Settings
-from dsvl2_app.terminal.answer import OUTPUT, add_json_flag
+from dsvl2_app.terminal.answer import OUTPUT
 from dsvl2_app.text.processor import MOST_TILED_IMAGES
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", nargs="+", metavar="FILE", help="the pictures of one conversation")
-    parser.add_argument("--model", help="whose tiles (default: those of the released models, 384 px)")
-    parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
-    add_json_flag(parser)
-
-
 def run(flags: argparse.Namespace) -> None:
-    """Show the tile grid of pictures, its candidates, and the tokens they become, for a released model unless --model
-    or DSVL2_MODEL names another (nano's tiles are smaller); runs no model."""
     geometry = _read_geometry(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}).model)
     tiling = len(flags.image) <= MOST_TILED_IMAGES
     layouts = [

@@ -23,6 +23,7 @@ from dsvl2_app.errors import CheckpointError, PromptError
 from dsvl2_app.hub import HUB_OPTIONS, TEXT_FILES, find_folder
 from dsvl2_app.image.load import is_loaded, load_image
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, cut_tiles, lay_out
+from dsvl2_app.registration import register_processor
 from dsvl2_app.text import prompt
 from dsvl2_app.text.prompt import IMAGE_TOKEN, Begin, End, ImageSlot, Message
 
@@ -345,6 +346,9 @@ class DeepseekVL2Processor(ProcessorMixin):
 
 class DeepseekVLV2Processor(DeepseekVL2Processor):
     """The same under its official name, which processor_config.json carries and AutoProcessor looks for."""
+
+
+register_processor(DeepseekVLV2Processor)
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerFast, pad_token: str) -> None:

@@ -50,23 +50,8 @@ MOST_NAMED = 20  # lines in one sentence
 SAVE_SECONDS = 600  # between two times that what was learnt is saved on the way
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="nano, tiny, small, base, a Hugging Face repo id, or a folder (default: nano)")
-    parser.add_argument("--data", required=True, metavar="FILE", help="JSON lines, or a JSON array, of conversations")
-    parser.add_argument("--images", metavar="DIR", help="where paths of pictures begin (default: the data's folder)")
-    parser.add_argument("--skip-bad", action="store_true", help="leave out what cannot be learnt, instead of stopping")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for what was learnt and log.jsonl")
-    parser.add_argument("--full", action="store_true", help="train every weight instead of an adapter")
-    parser.add_argument("--merge", action="store_true", help="write a whole checkpoint with the adapter in it")
-    parser.add_argument("--rank", type=int, default=16, metavar="N", help="of the adapter (default: 16)")
-    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="times over the data (default: 3)")
-    parser.add_argument("--batch", type=int, default=4, metavar="N", help="conversations a step (default: 4)")
-    parser.add_argument("--rate", type=float, help="learning rate (default: 0.0002, with --full 0.00002)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the order and the first adapter")
-
-
 def run(flags: argparse.Namespace) -> None:
-    """Teach a checkpoint one's own conversations, through LoRA or in full."""
+    """Do what the flags of `dsvl2 finetune` say."""
     for name in ("rank", "epochs", "batch"):
         if getattr(flags, name) < 1:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least 1.")

@@ -305,26 +305,8 @@ def compile_blocks(model: nn.Module) -> None:
         layer.compile(dynamic=False)
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", required=True, help="folder of the run: checkpoint, log, curves, finished model")
-    parser.add_argument("--minutes", type=float, default=0, help="length of the run; else --steps")
-    parser.add_argument("--steps", type=int, default=10_000, help="optimizer steps of the run (default: 10000)")
-    parser.add_argument("--rows", type=int, default=8, help="rows of tokens in a batch (default: 8)")
-    parser.add_argument("--length", type=int, default=1024, help="tokens in a row (default: 1024)")
-    parser.add_argument("--tiles", type=int, default=64, help="most tiles in a batch (default: 64)")
-    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate of the matrices (default: 0.003)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that render (default: 1)")
-    parser.add_argument("--start", metavar="MODEL", help="go on from this checkpoint's weights, with its tokenizer")
-    parser.add_argument("--keep", type=float, default=0.0, help="share of those weights in the finished ones, 0 to 1")
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights and of all pictures (default: 0)")
-    parser.add_argument("--snapshots", type=int, default=0, help="models to write along the way, for a scaling curve")
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 autocast")
-    parser.add_argument("--cpu", action="store_true", help="train on the CPU even where there is a GPU")
-    parser.add_argument("--compile", action="store_true", help="compile the blocks (pays on a GPU)")
-
-
 def run(flags: argparse.Namespace) -> None:
-    """Train nano on rendered pictures; the same command goes on with a run that was stopped."""
+    """Do what the flags of `dsvl2 train` say."""
     require("matplotlib")
     for name, least in LEAST.items():
         if getattr(flags, name) < least:

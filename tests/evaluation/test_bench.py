@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dsvl2_app.__main__ import main
+from dsvl2_app.commands import add_bench_flags
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation import bench
 from dsvl2_app.evaluation.bench import answer, costs, load, memory, roofs, table
@@ -219,6 +220,6 @@ def test_times_are_shown_in_the_unit_that_suits_them(capsys: pytest.CaptureFixtu
 
 def test_fewer_than_one_repeat_is_refused() -> None:
     parser = argparse.ArgumentParser()
-    bench.add_flags(parser)
+    add_bench_flags(parser)
     with pytest.raises(SettingsError, match="--repeats is 0"):
         bench.run(parser.parse_args(["--repeats", "0"]))

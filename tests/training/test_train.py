@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
+from dsvl2_app.commands import add_train_flags
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.training import train
 from dsvl2_app.training.lessons import BatchSize, Lessons, find_special_ids
@@ -28,7 +29,7 @@ NORM = "decoder.norm.weight"
 
 def parse(out: Path, *more: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    train.add_flags(parser)
+    add_train_flags(parser)
     small = ["--steps", str(STEPS), "--rows", "1", "--length", "512", "--tiles", "6", "--workers", "0", "--no-bf16"]
     return parser.parse_args(["--out", str(out), "--cpu", *small, *more])
 

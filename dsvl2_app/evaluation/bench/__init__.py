@@ -1,4 +1,4 @@
-"""`python -m dsvl2_app bench`: how fast this machine runs the model, as shares of what the machine could do.
+"""`dsvl2 bench`: how fast this machine runs the model, as shares of what the machine could do.
 
 A table while it runs; the last line is one JSON object. What is measured is a module each; they compare times with
 `costs`, what the work must cost by the configuration, and `roofs`, what the machine can do, measured in between. A
@@ -24,46 +24,11 @@ from dsvl2_app.evaluation.bench import agreement, answer, chats, decode, load, p
 from dsvl2_app.evaluation.bench.memory import peak_memory
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
 from dsvl2_app.model import compiled
-from dsvl2_app.model.configuration import PRESETS
-from dsvl2_app.settings import Settings, add_model_flags
-
-PARTS = {
-    "answer": "vision, prefill and decode of one answer through the worker that the app uses",
-    "decode": "steps of the decoder at batch sizes 1 to 16",
-    "reuse": "first token of a new picture, a known one, and a follow-up question",
-    "chats": "many at once, and the longest stall while somebody else's picture is read",
-    "agreement": "what int8 weights change",
-    "peers": "transformers' deepseek_v2 layers and a loop without a cache",
-    "overlay": "100 boxes on a picture of 12 megapixels",
-    "load": "reading a checkpoint, in a fresh process",
-}
-USUAL = ("answer", "decode", "reuse", "chats")
-AGAINST = ("plain", "int8")
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    what = "; ".join(f"{name}: {text}" for name, text in PARTS.items())
-    parser.add_argument("--what", nargs="+", choices=PARTS, default=USUAL, help=f"{what} (default: {' '.join(USUAL)})")
-    parser.add_argument(
-        "--against", nargs="+", choices=(*AGAINST, "transformers"), default=(), help="decode: run beside"
-    )
-    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="answer, chats: new tokens (default: 64)")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="answer, reuse: so often (default: 3)")
-    parser.add_argument("--chats", type=int, default=8, metavar="N", help="chats at once (default: 8)")
-    parser.add_argument(
-        "--suite",
-        choices=suite.PLANS,
-        help="several models in one run, with formats and parts of its own; of the flags those for device, threads, "
-        "kernels and caches hold",
-    )
-    parser.add_argument("--models", nargs="+", choices=PRESETS, default=(), help="suite: only these")
-    parser.add_argument("--minutes", type=float, help="suite: begin nothing after so long (default: gpu 8, cpu none)")
-    parser.add_argument("--folder", help="load: write the checkpoint here and keep it (default: temporary)")
-    add_model_flags(parser)
+from dsvl2_app.settings import Settings
 
 
 def run(flags: argparse.Namespace) -> None:
-    """Measure speed and memory on this machine, as shares of what the machine could do."""
+    """Measure what the flags of `dsvl2 bench` ask for."""
     if flags.suite:
         found = suite.measure(flags.suite, Settings.choose(flags, os.environ), flags.models, flags.minutes)
         print(json.dumps(found, separators=(",", ":")), flush=True)

@@ -1,0 +1,191 @@
+"""Every command of `dsvl2`: its line in --help, its flags, and the module whose `run(flags)` is called for it.
+
+Nothing here imports what the commands need, so that --help and a mistyped flag answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsvl2_app.settings import RELEASED, add_model_flags, add_page_flags
+from dsvl2_app.text.exports import FORMATS
+from dsvl2_app.text.grounding import MODES
+
+# What `bench --what` measures.
+BENCH_PARTS = {
+    "answer": "vision, prefill and decode of one answer through the worker that the app uses",
+    "decode": "steps of the decoder at batch sizes 1 to 16",
+    "reuse": "first token of a new picture, a known one, and a follow-up question",
+    "chats": "many at once, and the longest stall while somebody else's picture is read",
+    "agreement": "what int8 weights change",
+    "peers": "transformers' deepseek_v2 layers and a loop without a cache",
+    "overlay": "100 boxes on a picture of 12 megapixels",
+    "load": "reading a checkpoint, in a fresh process",
+}
+BENCH_USUAL = ("answer", "decode", "reuse", "chats")
+BENCH_AGAINST = ("plain", "int8")
+BENCH_SUITES = ("gpu", "cpu")
+EVAL_SUITES = ("nano",)
+EVAL_CASES = 100  # questions a row
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`module` is imported when the command runs."""
+
+    module: str
+    summary: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+
+
+def add_chat_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "question", nargs="?", help="<image> in it says where a picture goes; without a question, each line is one"
+    )
+    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="once for each picture")
+    parser.add_argument("--system", default="", metavar="TEXT", help="said to the model first")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the likeliest (default: 0)")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of tokens to choose from")
+    parser.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R", help="above 1 avoids repeating")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed repeats an answer")
+    add_answer_flags(parser)
+
+
+def add_ground_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("phrase", nargs="?", default="", help="what to find; with --mode describe, a question")
+    parser.add_argument("--image", required=True, metavar="FILE", help="where to look")
+    parser.add_argument("--mode", choices=MODES, default="find", help="(default: find)")
+    parser.add_argument("--example", metavar="FILE", help="with --mode in_context: a picture that shows such a thing")
+    parser.add_argument("--rectangle", metavar="L,T,R,B", help="and where, in pixels: left,top,right,bottom")
+    parser.add_argument("--unconstrained", action="store_true", help="let the model write malformed boxes")
+    suffixes = ", ".join(each.suffix for each in FORMATS.values())
+    parser.add_argument(
+        "--out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"write the picture with its boxes here, or the boxes alone to a name that ends in one of {suffixes}",
+    )
+    add_answer_flags(parser)
+
+
+def add_answer_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="(default: 512)")
+    parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
+    add_json_flag(parser)
+    add_model_flags(parser)
+
+
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
+
+
+def add_tiles_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", nargs="+", metavar="FILE", help="the pictures of one conversation")
+    parser.add_argument("--model", help="whose tiles (default: those of the released models, 384 px)")
+    parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
+    add_json_flag(parser)
+
+
+def add_bench_flags(parser: argparse.ArgumentParser) -> None:
+    what = "; ".join(f"{name}: {text}" for name, text in BENCH_PARTS.items())
+    parser.add_argument(
+        "--what", nargs="+", choices=BENCH_PARTS, default=BENCH_USUAL, help=f"{what} (default: {' '.join(BENCH_USUAL)})"
+    )
+    parser.add_argument(
+        "--against", nargs="+", choices=(*BENCH_AGAINST, "transformers"), default=(), help="decode: run beside"
+    )
+    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="answer, chats: new tokens (default: 64)")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="answer, reuse: so often (default: 3)")
+    parser.add_argument("--chats", type=int, default=8, metavar="N", help="chats at once (default: 8)")
+    parser.add_argument(
+        "--suite",
+        choices=BENCH_SUITES,
+        help="several models in one run, with formats and parts of its own; of the flags those for device, threads, "
+        "kernels and caches hold",
+    )
+    parser.add_argument("--models", nargs="+", choices=("nano", *RELEASED), default=(), help="suite: only these")
+    parser.add_argument("--minutes", type=float, help="suite: begin nothing after so long (default: gpu 8, cpu none)")
+    parser.add_argument("--folder", help="load: write the checkpoint here and keep it (default: temporary)")
+    add_model_flags(parser)
+
+
+def add_eval_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=EVAL_SUITES, default="nano", help="what is measured (default: nano)")
+    parser.add_argument(
+        "--cases", type=int, default=EVAL_CASES, metavar="N", help=f"questions a row (default: {EVAL_CASES})"
+    )
+    parser.add_argument("--json", action="store_true", help="print the JSON object alone")
+    add_model_flags(parser)
+
+
+def add_train_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, help="folder of the run: checkpoint, log, curves, finished model")
+    parser.add_argument("--minutes", type=float, default=0, help="length of the run; else --steps")
+    parser.add_argument("--steps", type=int, default=10_000, help="optimizer steps of the run (default: 10000)")
+    parser.add_argument("--rows", type=int, default=8, help="rows of tokens in a batch (default: 8)")
+    parser.add_argument("--length", type=int, default=1024, help="tokens in a row (default: 1024)")
+    parser.add_argument("--tiles", type=int, default=64, help="most tiles in a batch (default: 64)")
+    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate of the matrices (default: 0.003)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render (default: 1)")
+    parser.add_argument("--start", metavar="MODEL", help="go on from this checkpoint's weights, with its tokenizer")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of those weights in the finished ones, 0 to 1")
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights and of all pictures (default: 0)")
+    parser.add_argument("--snapshots", type=int, default=0, help="models to write along the way, for a scaling curve")
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 autocast")
+    parser.add_argument("--cpu", action="store_true", help="train on the CPU even where there is a GPU")
+    parser.add_argument("--compile", action="store_true", help="compile the blocks (pays on a GPU)")
+
+
+def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="nano, tiny, small, base, a Hugging Face repo id, or a folder (default: nano)")
+    parser.add_argument("--data", required=True, metavar="FILE", help="JSON lines, or a JSON array, of conversations")
+    parser.add_argument("--images", metavar="DIR", help="where paths of pictures begin (default: the data's folder)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out what cannot be learnt, instead of stopping")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for what was learnt and log.jsonl")
+    parser.add_argument("--full", action="store_true", help="train every weight instead of an adapter")
+    parser.add_argument("--merge", action="store_true", help="write a whole checkpoint with the adapter in it")
+    parser.add_argument("--rank", type=int, default=16, metavar="N", help="of the adapter (default: 16)")
+    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="times over the data (default: 3)")
+    parser.add_argument("--batch", type=int, default=4, metavar="N", help="conversations a step (default: 4)")
+    parser.add_argument("--rate", type=float, help="learning rate (default: 0.0002, with --full 0.00002)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the order and the first adapter")
+
+
+COMMANDS = {
+    "serve": Command("dsvl2_app.serve", "Serve the page and its API until stopped.", add_page_flags),
+    "chat": Command("dsvl2_app.terminal.chat", "Ask about pictures; the answer streams.", add_chat_flags),
+    "ground": Command(
+        "dsvl2_app.terminal.ground",
+        "Find something in a picture; print its boxes, and write them with --out.",
+        add_ground_flags,
+    ),
+    "tiles": Command(
+        "dsvl2_app.terminal.tiles",
+        "Show the tile grid of pictures, its candidates, and the tokens they become, for a released model unless "
+        "--model or DSVL2_MODEL names another (nano's tiles are smaller); runs no model.",
+        add_tiles_flags,
+    ),
+    "bench": Command(
+        "dsvl2_app.evaluation.bench",
+        "Measure speed and memory on this machine, as shares of what the machine could do.",
+        add_bench_flags,
+    ),
+    "eval": Command(
+        "dsvl2_app.evaluation.evaluate",
+        "Measure how often the model answers right, on pictures that training never saw.",
+        add_eval_flags,
+    ),
+    "train": Command(
+        "dsvl2_app.training.train",
+        "Train nano on rendered pictures; the same command goes on with a run that was stopped.",
+        add_train_flags,
+    ),
+    "finetune": Command(
+        "dsvl2_app.training.finetune",
+        "Teach a checkpoint one's own conversations, through LoRA or in full.",
+        add_finetune_flags,
+    ),
+}

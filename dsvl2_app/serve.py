@@ -1,0 +1,26 @@
+"""`dsvl2 serve`, which is what `python app.py` does: the page and its API."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from contextlib import closing
+
+from dsvl2_app.settings import Settings
+
+
+def run(flags: argparse.Namespace) -> None:
+    serve(Settings.choose(flags, os.environ))
+
+
+def serve(settings: Settings) -> None:
+    """Load the model and serve until interrupted; SIGTERM, which a container is stopped with, does as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    from dsvl2_app.engine.worker import Worker
+    from dsvl2_app.ui.layout import build, launch
+    from dsvl2_app.ui.uploads import own_folder
+
+    with own_folder(), closing(Worker.load(settings)) as worker:
+        launch(build(worker, settings), settings)
