@@ -2,7 +2,7 @@
 #   docker build -t dsvl2 .
 #   docker run --rm -p 7860:7860 dsvl2
 # For an NVIDIA GPU choose a CUDA build of torch, and ask for the GPU when running:
-#   docker build -t dsvl2 --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
+#   docker build -t dsvl2 --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #   docker run --rm -p 7860:7860 --gpus all -e DSVL2_MODEL=tiny dsvl2
 
 FROM python:3.12-slim
@@ -27,9 +27,9 @@ WORKDIR /home/user/app
 # torch first and from its own index, because PyPI's build for Linux brings several GB of CUDA libraries.
 # Before the code, so that a change of code reuses these layers.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY --chown=user requirements.txt .
-RUN pip install --user --no-cache-dir --index-url "$TORCH_INDEX" "$(grep '^torch[<>=]' requirements.txt)"
-RUN pip install --user --no-cache-dir -r requirements.txt
+COPY --chown=user requirements.txt constraints.txt ./
+RUN pip install --user --no-cache-dir --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
+RUN pip install --user --no-cache-dir -r requirements.txt -c constraints.txt
 
 COPY --chown=user . .
 

@@ -1,6 +1,8 @@
 # make run      set up .venv and serve the demo on http://127.0.0.1:7860
 # make test     set up .venv and a browser, then lint and run every test
 # make check    the same without the slow tests
+# make canary   run what touches the libraries' surface with the newest and with the oldest releases allowed
+# make constraints  take today's releases into constraints.txt, which all of the above install with
 # make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
 # make clean    remove .venv and caches
 #
@@ -9,17 +11,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# As many processes as there are cores; which tests go together is decided in tests/plan.py.
+PARALLEL := -n logical --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test check lint browser screenshots clean
+.PHONY: run test check lint browser canary constraints screenshots clean
 
 run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
 
 test: lint browser
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest $(PARALLEL) -q --durations=10
 
 check: lint browser
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -q -m "not slow"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
@@ -31,16 +35,24 @@ browser: $(VENV)/installed-dev
 	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
 	|| $(BIN)/python -m playwright install chromium
 
+# Environments of their own, with torch for GPUs on Linux: several GB for a while, ten minutes at most.
+canary: browser
+	$(BIN)/python -m tests.canary
+
+constraints: $(VENV)/installed-dev
+	$(BIN)/python -m pip install "uv>=0.9"
+	$(BIN)/python -m tests.pins
+
 screenshots: browser
 	$(BIN)/python -m tests.ui.screenshots screenshots
 
 # The stamps are newer than the requirements they were installed from.
-$(VENV)/installed: requirements.txt | $(VENV)
-	$(BIN)/python -m pip install -r $<
+$(VENV)/installed: requirements.txt constraints.txt | $(VENV)
+	$(BIN)/python -m pip install -r $< -c constraints.txt
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
-	$(BIN)/python -m pip install -r $<
+	$(BIN)/python -m pip install -r $< -c constraints.txt
 	@touch $@
 
 # A half-made environment is removed, so that the next make starts afresh.
@@ -50,5 +62,5 @@ $(VENV):
 	$(PYTHON) -m venv $@ || { rm -rf $@; exit 1; }
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .canary .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,11 +1,14 @@
-"""What every test may use: the reference cases and their models, and a browser for the page tests."""
+"""What every test may use: the reference cases and their models, the device that GPU kernels run on, and a browser for
+the page tests. How a run is spread over processes, and what it says of tests that did not run, is in `plan`."""
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,17 +17,26 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
-if TYPE_CHECKING:  # the page tests run without torch
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on more; torch reads it when imported
+os.environ.setdefault("DSVL2_COMPILE", "off")  # of programs that tests start; see `built_kernels`
+
+import torch
+
+if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
     from transformers import BatchFeature
 
     from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on more; torch reads it when imported
-if shutil.which("nvidia-smi") is None:
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # its kernels run on any machine, slowly; read when imported
+pytest_plugins = ["tests.plan"]
+
+# Where kernels for a GPU run: on one, or in Triton's interpreter, slowly. Triton asks for it when it is imported.
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+if DEVICE.type == "cpu":
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("untimed")
@@ -75,16 +87,46 @@ def reference_folder() -> Path:
     return REFERENCE
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_kernels_meanwhile() -> Iterator[None]:
+    """Engines are loaded without kernels that arrive some time later, or each run would test something else."""
+    from dsvl2_app.engine import loading
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_build_meanwhile", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def built_kernels() -> Iterator[None]:
     """The compiled kernels, for the tests of one module."""
     from dsvl2_app.model import compiled
 
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+    if not compiled.find_compiler():
         pytest.skip("no C compiler")
+    fuses = compiled.fuses()
     compiled.build()
     yield
     compiled.remove()
+    if fuses:
+        compiled.fuse_on_gpu()
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """Where the kernels of `model.gpu` run."""
+    return DEVICE
+
+
+@pytest.fixture(scope="session")
+def load_on_device(
+    load_model: Callable[[str], DeepseekVL2ForConditionalGeneration],
+) -> Callable[[str], DeepseekVL2ForConditionalGeneration]:
+    """What `load_model` gives, on `device`."""
+    if DEVICE.type == "cpu":
+        return load_model
+    copy_once = torch.inference_mode(False)(lambda variant: copy.deepcopy(load_model(variant)).to(DEVICE))
+    return cache(copy_once)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +134,12 @@ def load_model() -> Callable[[str], DeepseekVL2ForConditionalGeneration]:
     """The float32 model of a variant, shared by all tests: load another one to change it."""
     from dsvl2_app import DeepseekVL2ForConditionalGeneration
 
-    return cache(lambda variant: DeepseekVL2ForConditionalGeneration.from_pretrained(_checkpoint(variant)))
+    @cache
+    @torch.inference_mode(False)  # whichever test is the first to ask
+    def load(variant: str) -> DeepseekVL2ForConditionalGeneration:
+        return DeepseekVL2ForConditionalGeneration.from_pretrained(_checkpoint(variant))
+
+    return load
 
 
 @pytest.fixture(scope="session")
@@ -183,14 +230,13 @@ def _as_messages(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def browser() -> Iterator[Browser]:
     """A headless Chromium: the one on PATH, else the one that `playwright install chromium` fetched."""
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path)
+    with ExitStack() as stack:
+        try:
+            playwright = stack.enter_context(sync_playwright())
+            chromium = playwright.chromium.launch(executable_path=path)
+        except (PlaywrightError, OSError):
+            if path:
+                raise
+            pytest.skip("no Chromium; `make browser` fetches one")
         yield chromium
         chromium.close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
-            item.add_marker(pytest.mark.flaky(reruns=2))

@@ -17,6 +17,7 @@ from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat_page import ChatPage, put_back, show_box
 from dsvl2_app.ui.choices import Choices
 from dsvl2_app.ui.conversation import Asked, Conversation, Picture, Turn
+from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.transcript import show_transcript
 from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import name_owner, read_message
@@ -25,8 +26,8 @@ REFRESH = 0.05  # seconds between two pictures of a fast answer
 
 
 class Answering:
-    """Two events for one answer. What the first one sets on the page stays set; of two results of one event that come
-    at once, as when an answer streams, Gradio 6.31 can lose what only the first one sets."""
+    """Two events for one answer: what the first one sets on the page is not lost when the second one streams (see
+    gradio_quirks.last_update)."""
 
     def __init__(self, worker: Worker, limits: Limits, page: ChatPage) -> None:
         self.worker = worker
@@ -88,7 +89,7 @@ class Answering:
             box = put_back(asked.turn)
         elif failure:
             turns[-1] = replace(last, finish="cancelled")
-        yield {**page.show(conversation), page.box: box, page.notice: wording.show_notice(failure)}
+        yield last_update(page.show(conversation), {page.box: box, page.notice: wording.show_notice(failure)})
 
     def run(self, conversation: Conversation, turns: list[Turn], choices: Choices, owner: str) -> Iterator[None]:
         """Write the answer into the last of `turns`; yields whenever there is something new to show."""

@@ -12,12 +12,11 @@ from dsvl2_app.ui.answering import Answering
 from dsvl2_app.ui.chat_page import ChatPage
 from dsvl2_app.ui.choices import build_choices, remember
 from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.gradio_quirks import download_script
 from dsvl2_app.ui.meter import Meter
 from dsvl2_app.ui.revising import Revising
 from dsvl2_app.ui.transfer import Transfer
 from dsvl2_app.ui.translations import label
-
-FETCH = "() => setTimeout(() => document.querySelector('#chat-download').click(), 300)"
 
 
 class Chat:
@@ -78,8 +77,9 @@ class Chat:
             **{**asking, "concurrency_id": "meter"},
         )
 
+        fetch = download_script("chat-download")
         for button, write in ((export, transfer.export), (share, transfer.write_markdown)):
-            button.click(write, conversation, file, **private).success(None, None, None, js=FETCH)
+            button.click(write, conversation, file, **private).success(None, None, None, js=fetch)
         waiting = {**private, "show_progress": "full", "show_progress_on": page.chatbot}
         imported.upload(transfer.receive, [imported, conversation], [conversation, *parts], preprocess=False, **waiting)
 

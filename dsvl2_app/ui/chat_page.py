@@ -66,7 +66,7 @@ class ChatPage:
             self.keep = gr.Button(label("Cancel editing"), size="sm", visible=False, elem_id="chat-keep")
             self.drop = gr.Button(label("Drop the oldest turn"), size="sm", visible=False, elem_id="chat-drop")
 
-        # What a button beside a question asks for (see chat.js, which also takes the label for its buttons).
+        # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
         self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
 
     @property

@@ -20,7 +20,7 @@ from dsvl2_app.image.load import load_image
 from dsvl2_app.image.overlay import draw_mark
 from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.text.grounding import Mode
-from dsvl2_app.ui.linked import link
+from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import save_preview
 
@@ -85,7 +85,7 @@ def read_examples(tab: str, folder: Path = EXAMPLES) -> list[Example]:
 def show_examples(examples: Sequence[Example], modes: dict[Mode, str]) -> str:
     """Buttons with a picture each, what is asked, and how: the same words can be asked in several modes."""
     buttons = "".join(
-        f'<button type="button" data-index="{index}"><img src="{link(save_preview(_picture(example)))}" alt="">'
+        f'<button type="button" data-index="{index}"><img src="{file_address(save_preview(_picture(example)))}" alt="">'
         f"<span>{escape(example.text)}<small>{say(modes[example.mode])}</small></span></button>"
         for index, example in enumerate(examples)
     )

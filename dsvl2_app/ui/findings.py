@@ -15,6 +15,7 @@ from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation
 from dsvl2_app.ui import wording
+from dsvl2_app.ui.gradio_quirks import download_script
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import save_picture, save_upload
@@ -36,7 +37,7 @@ def build_downloads(finding: gr.State, limits: Limits) -> gr.Row:
         buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
     file = gr.DownloadButton(label("Download"), visible="hidden", elem_id="grounding-download")
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    fetch = "() => setTimeout(() => document.querySelector('#grounding-download').click(), 300)"
+    fetch = download_script("grounding-download")
     for name, button in zip(FILES, buttons, strict=True):
 
         def write(found: Finding, name: str = name) -> Any:

@@ -20,6 +20,7 @@ from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.findings import Finding, build_downloads, describe_step, show_status
+from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.linked import show_boxes
 from dsvl2_app.ui.locate import read_answer, submit
 from dsvl2_app.ui.marking import build_marking, offer, read_rectangle
@@ -150,8 +151,7 @@ class Grounding:
         finding: Finding,
         visitor: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
-        """Stream the answer; whenever there is another box it joins the picture and the table. What comes last says all
-        that stays, because of two results that come at once Gradio 6.31 can lose the first."""
+        """Stream the answer; whenever there is another box it joins the picture and the table."""
         try:
             image = open_upload(picture, self.limits)
             messages = (
@@ -186,13 +186,12 @@ class Grounding:
                     yield changes
             except Exception as error:
                 failure = {self.notice: wording.show_notice(error), self.status: ""}
-        yield {
-            **self.show_answer(text, boxes, preview, image.size),
-            **failure,
-            self.exports: gr.Row(visible=bool(boxes)),
-            **self.show_buttons(busy=False),
-            self.running: None,
-        }
+        yield last_update(
+            self.show_answer(text, boxes, preview, image.size),
+            failure,
+            {self.exports: gr.Row(visible=bool(boxes)), self.running: None},
+            self.show_buttons(busy=False),
+        )
 
     def show_answer(self, text: str, boxes: Sequence[Box], preview: str, size: tuple[int, int]) -> dict[Any, Any]:
         return {

@@ -23,6 +23,7 @@ from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.findings import show_status
+from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.inside_figures import (
     show_answer,
     show_cost,
@@ -164,9 +165,8 @@ class Inside:
                 )
             except Exception as error:
                 last = {self.notice: wording.show_notice(error), self.status: ""}
-        # All that stays, because of two results that come at once Gradio 6.31 can lose the first.
         stays |= {self.pieces: show_answer(text), **last}
-        yield {**(stays if look.request is request else self.clear()), **self.show_buttons(None)}
+        yield last_update(stays if look.request is request else self.clear(), self.show_buttons(None))
 
     def show_buttons(self, stream: Stream | None) -> dict[Any, Any]:
         busy = stream is not None

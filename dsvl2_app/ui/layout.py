@@ -13,10 +13,10 @@ from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat import Chat
+from dsvl2_app.ui.gradio_quirks import spell_out_schemas
 from dsvl2_app.ui.ground import Ground
 from dsvl2_app.ui.grounding import Grounding
 from dsvl2_app.ui.reply import Reply
-from dsvl2_app.ui.schemas import spell_out_schemas
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
 from dsvl2_app.ui.tiles import Tiles
 from dsvl2_app.ui.tiling import Tiling

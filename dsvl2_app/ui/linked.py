@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from urllib.parse import quote
 
 from dsvl2_app.image.overlay import contrasting, label_colours
 from dsvl2_app.text.boxes import LARGEST, Box
+from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.translations import say
 
 HEADERS = ("Label", "x1", "y1", "x2", "y2", "Pixels", "Notes")
@@ -32,17 +32,12 @@ def show_boxes(source: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
     width, height = size
     return (
         f'<div class="boxes"><div class="stage"><div class="canvas" style="--width:{width};--height:{height}" '
-        f'role="group" aria-label="{say("Boxes on the picture")}"><img src="{link(source)}" '
+        f'role="group" aria-label="{say("Boxes on the picture")}"><img src="{file_address(source)}" '
         f'alt="{say("The picture that was searched")}">'
         f"{drawn}</div>"
         f'<button type="button" class="enlarge" aria-label="{say("Full screen")}">{_ENLARGE}</button></div>'
         f"{_show_table(boxes, size, [styles[label] for label in labels])}</div>"
     )
-
-
-def link(file: str) -> str:
-    """The address of a file in Gradio's cache."""
-    return quote(f"gradio_api/file={file}", safe="/=")
 
 
 def _show_box(index: int, box: Box, size: tuple[int, int], style: str) -> str:

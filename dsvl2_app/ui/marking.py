@@ -11,7 +11,7 @@ from PIL import Image
 from dsvl2_app.bundled import ASSETS
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import PixelBox
-from dsvl2_app.ui.linked import link
+from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import save_preview
 
@@ -46,7 +46,7 @@ def offer(image: Image.Image) -> dict[str, Any]:
         "another": say("Another picture"),
         "edges": [say(edge) for edge in EDGES],
     }
-    return {"source": link(save_preview(image)), "width": width, "height": height, "box": None, "words": words}
+    return {"source": file_address(save_preview(image)), "width": width, "height": height, "box": None, "words": words}
 
 
 def read_rectangle(box: Any, size: tuple[int, int]) -> PixelBox:

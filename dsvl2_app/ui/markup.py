@@ -3,7 +3,7 @@
 Gradio lets HTML through its Markdown, so `<image>` would vanish and `<b>` turn bold. Here every character that
 could open a tag or a reference becomes a reference itself, whatever stands around it, so the only HTML that is
 left is ours. References have four digits (`&#0060;`), a form that nobody writes by hand: by it the page's copy
-buttons know what to turn back (see theme.py).
+buttons know what to turn back (see assets/quirks.js).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def show_question(text: str) -> str:
 
 
 def _show_chip(match: re.Match[str]) -> str:
-    """The page's copy buttons take its title (see theme.py)."""
+    """The page's copy buttons take its title (see assets/quirks.js)."""
     kind = str(match.lastgroup)
     words = " ".join(match[kind].split())
     if kind == "boxes":

@@ -9,7 +9,7 @@ from dsvl2_app.bundled import ASSETS
 
 STYLE_SHEET = ASSETS / "page.css"
 
-SCRIPTS = ("chat.js", "tokens.js", "aria.js")
+SCRIPTS = ("tokens.js", "quirks.js")
 
 
 def read_script() -> str:

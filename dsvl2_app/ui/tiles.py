@@ -15,6 +15,7 @@ from dsvl2_app.text.processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.budget import lay_out_released, show_budget
 from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.gradio_quirks import gallery_changes
 from dsvl2_app.ui.inside import Inside, Look
 from dsvl2_app.ui.layout_figures import ALL_GRIDS, HEADERS, explain_choice, name_table, show_summary, tabulate
 from dsvl2_app.ui.token_map import name_tile, show_tokens
@@ -129,10 +130,7 @@ class Tiles:
         }
         quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         gr.on(None, show_how_to, None, self.how, **quiet)  # in the visitor's language
-        changes = [self.gallery.change]
-        if shown:  # Gradio 6.31 calls the first example no change
-            changes.append(shown.load_input_event.success)
-        for change in changes:
+        for change in gallery_changes(self.gallery, shown):
             change(
                 self.receive,
                 [self.gallery, self.inside.look, *self.what_if],

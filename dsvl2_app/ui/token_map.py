@@ -9,7 +9,7 @@ import json
 
 from dsvl2_app.image.description import token_parts
 from dsvl2_app.image.tiles import Box, TileLayout
-from dsvl2_app.ui.linked import link
+from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.translations import say
 
 NAMES = {"global": "Global view", "separator": "Separator", "local": "Tiles"}
@@ -84,7 +84,7 @@ def _show_picture(layout: TileLayout, preview: str) -> str:
         )
     return (
         f'<svg viewBox="0 0 {width} {height}" class="map" role="group" aria-label="{say("Tiles of the picture")}">'
-        f'<image href="{link(preview)}" width="{width}" height="{height}" preserveAspectRatio="none"/>{tiles}'
+        f'<image href="{file_address(preview)}" width="{width}" height="{height}" preserveAspectRatio="none"/>{tiles}'
         '<rect class="token" width="0" height="0"/></svg>'
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 from dsvl2_app.request import Timings
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.conversation import Conversation, Turn
+from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.markup import show_answer, show_question
 from dsvl2_app.ui.translations import say
 
@@ -36,7 +36,7 @@ def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
         return ""
     links = ""
     for picture, number in zip(turn.pictures, numbers, strict=True):
-        source = _address(picture.preview)
+        source = file_address(picture.preview)
         size = f"{picture.size[0]:,} × {picture.size[1]:,} px"
         words = say("Picture {number}", number=number) + f", {size}" if number else size
         links += f'<a class="picture" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
@@ -57,7 +57,7 @@ def _show_drawing(turn: Turn, number: int | None) -> str:
     if not turn.drawing:
         return ""
     words = say("Boxes on picture {number}", number=number) if number else say("Boxes")
-    return f'\n\n<img class="drawing" alt="{words}" src="{_address(turn.drawing)}">'
+    return f'\n\n<img class="drawing" alt="{words}" src="{file_address(turn.drawing)}">'
 
 
 def _show_timings(turn: Turn) -> str:
@@ -80,7 +80,3 @@ def _show_timings(turn: Turn) -> str:
 def _strike(turn: Turn, text: str) -> str:
     """The style sheet strikes out what follows the mark."""
     return f'<span class="dropped" title="{say("No longer sent to the model")}"></span>{text}' if turn.dropped else text
-
-
-def _address(path: str) -> str:
-    return quote(f"gradio_api/file={path}", safe="/=")

@@ -6,13 +6,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from gradio.utils import get_upload_folder
-
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.archive import read_archive, write_archive, write_markdown
 from dsvl2_app.ui.chat_page import ChatPage
 from dsvl2_app.ui.conversation import Conversation
+from dsvl2_app.ui.gradio_quirks import upload_folder
 from dsvl2_app.ui.uploads import uploaded_path
 
 
@@ -40,6 +39,6 @@ class Transfer:
 
 
 def _new_folder() -> Path:
-    uploads = Path(get_upload_folder())
+    uploads = upload_folder()
     uploads.mkdir(parents=True, exist_ok=True)
     return Path(mkdtemp(dir=uploads))

@@ -10,19 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
-from gradio.i18n import I18nData
 
 from dsvl2_app.errors import fill
 from dsvl2_app.ui.chinese import CHINESE
 from dsvl2_app.ui.chinese_errors import CHINESE_ERRORS
+from dsvl2_app.ui.gradio_quirks import CHINESE_READERS, Translated, served_request
 
 WORDS = gr.I18n(en={english: english for english in CHINESE}, zh=CHINESE)
 SAID = CHINESE | CHINESE_ERRORS
-READERS = ("zh-CN", "zh-TW")  # to whom Gradio's page speaks Chinese; to zh-HK, say, or a bare zh it speaks English
 
 
-def label(english: str) -> I18nData:
+def label(english: str) -> Translated:
     return WORDS(english)
 
 
@@ -32,7 +30,7 @@ def say(english: str, /, **values: Any) -> str:
 
 
 def _is_chinese_asked_for() -> bool:
-    """By the request that is being served; Gradio keeps it where its own gr.Info and gr.Progress find it."""
-    request = LocalContext.request.get(None)
+    """By the request that is being served."""
+    request = served_request()
     languages = request.headers.get("accept-language", "") if request is not None else ""
-    return languages.startswith(READERS)
+    return languages.startswith(CHINESE_READERS)

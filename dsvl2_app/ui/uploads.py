@@ -9,25 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import gradio as gr
-from gradio.processing_utils import (
-    encode_pil_to_bytes,
-    hash_bytes,
-    save_base64_to_cache,
-    ssrf_protected_download,
-)
-from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
 from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.settings import Settings
+from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, upload_path
 
 PREVIEW_SIDE = 1280  # px
 KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
@@ -52,19 +44,16 @@ def uploaded_path(file: Any) -> str:
         raise ImageError("There is no picture; choose one first.")
     if isinstance(file, str):
         return fetch(file)
-    if not is_file_obj_with_meta(file):
+    if not is_upload(file):
         raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
     return file["path"]
 
 
 def fetch(address: str) -> str:
     """A picture as MCP clients name it in a list, where Gradio leaves names alone: an http(s) or data URL."""
-    folder = str(Path(get_upload_folder()).resolve())
     try:
-        if address.startswith("data:image/"):
-            return save_base64_to_cache(address, folder)
-        if address.startswith(("http://", "https://")):
-            return ssrf_protected_download(address, folder)
+        if address.startswith(("data:image/", "http://", "https://")):
+            return fetch_upload(address)
     except Exception:
         raise ImageError(
             "{address} cannot be fetched; give the public address of a picture.", address=address[:100]
@@ -117,18 +106,18 @@ def shrink(image: Image.Image) -> Image.Image:
 
 def save_preview(image: Image.Image) -> str:
     """A file in Gradio's cache that every browser can show, whatever format was uploaded."""
-    return save_upload(encode_pil_to_bytes(shrink(image), "webp"), "picture.webp")
+    return save_upload(encode_picture(shrink(image), "webp"), "picture.webp")
 
 
 def save_picture(image: Image.Image, name: str) -> str:
     """A .png in Gradio's cache, to the pixel."""
-    return save_upload(encode_pil_to_bytes(image, "png"), name)
+    return save_upload(encode_picture(image, "png"), name)
 
 
 def save_upload(data: bytes, name: str) -> str:
     """A file in Gradio's cache, as if it had been uploaded under that name. One that is there is left alone, because
     it may be on its way to a browser, but for its age."""
-    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / name
+    path = upload_path(data, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         path.touch()

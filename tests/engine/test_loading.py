@@ -88,7 +88,7 @@ def test_format_is_the_checkpoints_except_for_narrow_models_on_a_cpu() -> None:
 
 
 def test_a_folder(checkpoint: Path, model: DeepseekVL2ForConditionalGeneration) -> None:
-    engine = load_engine(Settings(model=str(checkpoint)))
+    engine = load_engine(Settings(model=str(checkpoint), device="cpu"))
     card = engine.card
     assert (card.name, card.source, card.notice) == ("checkpoint", str(checkpoint), "")
     assert not card.bundled
@@ -167,7 +167,7 @@ def test_bundled_is_the_folder_and_not_the_name(checkpoint_copy: Path) -> None:
 
 
 def test_nano_without_weights_says_that_it_is_random(nano: Path) -> None:
-    engine = load_engine(Settings())
+    engine = load_engine(Settings(device="cpu"))
     assert engine.card.name == "nano" and engine.card.source == "random weights" and not engine.card.bundled
     assert "random" in engine.card.notice
     assert engine.model.dtype == torch.float32  # narrow, on a CPU

@@ -36,8 +36,7 @@ def test_kernels_compile(preset: str, rows: int, quantize: str) -> None:
 @pytest.mark.parametrize(
     ("scoring", "method", "normalise"), [("softmax", "greedy", False), ("sigmoid", "noaux_tc", True)]
 )
-def test_the_last_program_chooses_for_all(scoring: str, method: str, normalise: bool) -> None:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def test_the_last_program_chooses_for_all(scoring: str, method: str, normalise: bool, device: torch.device) -> None:
     config = DecoderConfig(
         hidden_size=48, n_routed_experts=10, num_experts_per_tok=3, scoring_func=scoring, topk_method=method,
         norm_topk_prob=normalise, routed_scaling_factor=2.5,

@@ -1,7 +1,8 @@
-"""A prompt that is fed with others behind it leaves what it leaves alone; here without the graphs."""
+"""A prompt that is fed with others behind it leaves what it leaves alone; the last test records graphs."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -18,14 +19,14 @@ Model = DeepseekVL2ForConditionalGeneration
 @torch.inference_mode()
 @pytest.mark.parametrize("tokens", [[37, 5, 16], [16, 33]])  # one after the other, in the same memory
 def test_lengths_are_rounded_up_unseen(
-    load_model: Callable[[str], Model], variant: str, tokens: list[int], monkeypatch: pytest.MonkeyPatch
+    load_on_device: Callable[[str], Model], variant: str, tokens: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefill, "STEP", 16)
-    model = load_model(variant)
+    model = load_on_device(variant)
     config = model.config.language_config
     feed = GraphPrefill(model.decoder, config)
     for count in tokens:
-        embeds = torch.randn(1, count, config.hidden_size)
+        embeds = torch.randn(1, count, config.hidden_size, device=model.device)
         cache, alone = KVCache(config, 60), KVCache(config, 60)
         found, expected = feed(embeds, cache), model.decoder(embeds, cache=alone)[:, -1:]
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -35,12 +36,36 @@ def test_lengths_are_rounded_up_unseen(
                 torch.testing.assert_close(part[:, :, :count], other[:, :, :count], atol=1e-5, rtol=1e-5)
 
 
-def test_only_fresh_conversations_that_are_not_too_long_fit(load_model: Callable[[str], Model], variant: str) -> None:
-    model = load_model(variant)
+def test_only_fresh_conversations_that_are_not_too_long_fit(
+    load_on_device: Callable[[str], Model], variant: str
+) -> None:
+    model = load_on_device(variant)
     config = model.config.language_config
     feed, fresh = GraphPrefill(model.decoder, config), KVCache(config, 60)
-    width = config.hidden_size
-    assert feed.fits(torch.zeros(1, prefill.MOST, width), fresh)
-    assert not feed.fits(torch.zeros(1, prefill.MOST + 1, width), fresh)
-    model.decoder(torch.zeros(1, 3, width), cache=fresh)
-    assert not feed.fits(torch.zeros(1, 3, width), fresh)
+
+    def draw(tokens: int) -> torch.Tensor:
+        return torch.zeros(1, tokens, config.hidden_size, device=model.device)
+
+    assert feed.fits(draw(prefill.MOST), fresh)
+    assert not feed.fits(draw(prefill.MOST + 1), fresh)
+    model.decoder(draw(3), cache=fresh)
+    assert not feed.fits(draw(3), fresh)
+
+
+@pytest.mark.gpu
+@torch.inference_mode()
+def test_a_prompt_of_a_graph_is_that_of_the_layers(load_on_device: Callable[[str], Model], variant: str) -> None:
+    model = copy.deepcopy(load_on_device(variant)).bfloat16()
+    if not prefill.can_record(model.decoder):
+        pytest.skip("needs a GPU of Hopper's kind or later")
+    config = model.config.language_config
+    feed = GraphPrefill(model.decoder, config)
+    for count in (120, 100, 37, 128):  # one graph, recorded for the second
+        embeds = torch.randn(1, count, config.hidden_size, dtype=torch.bfloat16, device=model.device)
+        cache, alone = KVCache(config, 200), KVCache(config, 200)
+        found, expected = feed(embeds, cache), model.decoder(embeds, cache=alone)[:, -1:]
+        assert (found - expected).norm() < 0.05 * expected.norm()
+        for pair, others in zip(cache.buffers, alone.buffers, strict=True):
+            for part, other in zip(pair, others, strict=True):
+                assert (part[:, :, :count] - other[:, :, :count]).norm() < 0.05 * other[:, :, :count].norm()
+    assert list(feed._run._graphs) == [prefill.STEP]

@@ -1,4 +1,5 @@
-"""The fused decode step gives the logits, and leaves the caches, of the layers' own; run by Triton's interpreter."""
+"""The fused decode step gives the logits, and leaves the caches, of the layers' own: on a GPU, else in Triton's
+interpreter."""
 
 from __future__ import annotations
 
@@ -21,16 +22,16 @@ CAPACITY = 100
 
 def prefill(model: Model, ids: list[int]) -> KVCache:
     cache = KVCache(model.config.language_config, CAPACITY)
-    model.decoder(model.decoder.embed_tokens(torch.tensor([ids])), cache=cache)
+    model.decoder(model.decoder.embed_tokens(torch.tensor([ids], device=model.device)), cache=cache)
     return cache
 
 
 @pytest.fixture(params=["none", "int8"])
-def model(load_model: Callable[[str], Model], variant: str, request: pytest.FixtureRequest) -> Model:
-    model = load_model(variant)
+def model(load_on_device: Callable[[str], Model], variant: str, request: pytest.FixtureRequest) -> Model:
+    model = load_on_device(variant)
     if request.param == "none":
         return model
-    return Model.from_pretrained(model.name_or_path, quantize=request.param)
+    return Model.from_pretrained(model.name_or_path, quantize=request.param, device_map=model.device)
 
 
 @pytest.mark.slow
@@ -43,8 +44,8 @@ def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pyte
     pool = [tuple(torch.cat(parts).clone() for parts in zip(*each, strict=True)) for each in layers]
     run = FusedStep(model.decoder, model.lm_head, pool, CAPACITY)
     for number in range(2):
-        tokens = torch.arange(40, 40 + rows) + number
-        positions = torch.tensor([cache.get_seq_length() for cache in caches])
+        tokens = torch.arange(40, 40 + rows, device=model.device) + number
+        positions = torch.tensor([cache.get_seq_length() for cache in caches], device=model.device)
         found = run(tokens, positions)
         embeds = model.decoder.embed_tokens(tokens[:, None])
         expected = model.lm_head(model.decoder.decode(embeds, CacheBatch(caches))[:, 0])

@@ -1,5 +1,8 @@
-// The Chat tab: what its copy buttons copy, and an edit and an undo button at every question.
+// What the page takes from the DOM of Gradio's components, and mends in it: all seen in Gradio 6.31, for which
+// dsvl2_app/ui/gradio_quirks.py says how to move to another release. Classes and roles named here have no public names.
 () => {
+  // -- what copy buttons copy: there is no hook for it, so navigator.clipboard.writeText is replaced
+
   // Messages reach the Chatbot with character references in place of signs (dsvl2_app/ui/markup.py), with pictures
   // above the text and timings below. Its copy buttons would copy what it was given; here that becomes the text alone.
   const clipboard = navigator.clipboard;
@@ -16,6 +19,8 @@
         .replace(/&#(\d{4});/g, (_, code) => String.fromCharCode(Number(code)))
     );
   }
+
+  // -- an edit and an undo button at every question: Gradio offers them for the last one, and for text, alone
 
   // The Chatbot's own pencil edits text only, and its undo knows only the last question. A hidden textbox tells the
   // server "edit 2 1" or "undo 2 1" instead (dsvl2_app/ui/revising.py); the last number counts, so that doing the same
@@ -61,4 +66,28 @@
   };
   const watched = {childList: true, subtree: true, attributeFilter: ["disabled"]};
   new MutationObserver(addUndo).observe(document.body, watched);
+
+  // -- what components tell screen readers wrongly, or not at all (axe-core finds these)
+
+  const nameOf = (button) =>
+    button.closest(".block")?.querySelector("[data-testid=block-label]")?.textContent.trim() || "Picture";
+  const mend = () => {
+    const all = (selector, change) => document.querySelectorAll(selector).forEach(change);
+    // A list without items, and items without a list.
+    all("#conversation .examples[role=list]", (examples) => examples.setAttribute("role", "group"));
+    all(".thumbnail-wrapper[role=listitem]", (thumbnail) => thumbnail.setAttribute("role", "group"));
+    // Buttons that are only a picture.
+    all("button.gallery-item:not([aria-label])", (button, place) => {
+      if (!button.textContent.trim()) button.setAttribute("aria-label", `Example ${place + 1}`);
+    });
+    all("button:not([aria-label]):has(> .image-frame)", (button) => button.setAttribute("aria-label", nameOf(button)));
+    // A button within a button.
+    all("button:not([role]):has(button.upload-container)", (outer) => {
+      outer.setAttribute("role", "group");
+      outer.tabIndex = -1;
+    });
+    // Messages repeat what they say, character references and all.
+    all("#conversation [data-testid][aria-label]", (message) => message.removeAttribute("aria-label"));
+  };
+  new MutationObserver(mend).observe(document.body, {childList: true, subtree: true, attributeFilter: ["aria-label"]});
 }

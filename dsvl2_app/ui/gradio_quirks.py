@@ -1,0 +1,138 @@
+"""Whatever the page takes from Gradio beyond its documented interface, and the bugs that it works around.
+
+All of it was seen in Gradio 6.31, the one minor release that requirements.txt admits. Each entry says what it takes and
+why. To move to another minor: change VERSION and the requirement, read this file and assets/quirks.js (the same for the
+page in a browser) from top to bottom, and run the tests of tests/ui. assets/page.css names Gradio's CSS classes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+from gradio.context import LocalContext
+from gradio.i18n import I18nData
+from gradio.processing_utils import encode_pil_to_bytes, hash_bytes, save_base64_to_cache, ssrf_protected_download
+from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj_with_meta
+from PIL import Image
+
+VERSION = "6.31"
+
+Translated = I18nData
+"""What a gr.I18n makes of a key. The class has no public name, and labels are declared to be one."""
+
+CHINESE_READERS = ("zh-CN", "zh-TW")
+"""The languages in which Gradio's own page is Chinese. For others, such as zh-HK or a bare zh, its buttons are English,
+so the server's words are English for them too."""
+
+
+# -- files ------------------------------------------------------------------------------------------------------
+
+
+def upload_folder() -> Path:
+    """Gradio's cache of uploads, GRADIO_TEMP_DIR or its default (gradio.utils.get_upload_folder). The page serves only
+    files that lie in it, and no public function names it."""
+    return Path(get_upload_folder()).resolve()
+
+
+def is_upload(file: Any) -> bool:
+    """Whether `file` is the dict of an uploaded file (gradio_client.utils.is_file_obj_with_meta). Gradio has checked
+    the path of such a dict, and of no other; handlers with preprocess=False get either."""
+    return is_file_obj_with_meta(file)
+
+
+def fetch_upload(address: str) -> str:
+    """Path in the cache of what an http(s) or a data URL names (gradio.processing_utils). Gradio fetches what stands
+    alone in a parameter, but nothing in a list. Its download refuses addresses within the server's own network."""
+    folder = str(upload_folder())
+    if address.startswith("data:"):
+        return save_base64_to_cache(address, folder)
+    return ssrf_protected_download(address, folder)
+
+
+def encode_picture(image: Image.Image, format: str) -> bytes:
+    """A picture as Gradio itself would write it, metadata included (gradio.processing_utils.encode_pil_to_bytes)."""
+    return encode_pil_to_bytes(image, format)
+
+
+def upload_path(data: bytes, name: str) -> Path:
+    """Where an upload of these bytes under this name lies: in a folder named by a salted hash of them
+    (gradio.processing_utils.hash_bytes), which nobody can guess."""
+    return upload_folder() / hash_bytes(data) / name
+
+
+def file_address(file: str | Path) -> str:
+    """The address of a file in the cache, relative to the page. The route has no public name; gr.HTML and HTML in
+    Markdown need it, because Gradio makes no addresses in them."""
+    return quote(f"gradio_api/file={file}", safe="/=")
+
+
+# -- events -----------------------------------------------------------------------------------------------------
+
+
+def served_request() -> gr.Request | None:
+    """The request that is being served (gradio.context.LocalContext), where Gradio's own gr.Info finds it. A handler
+    gets it as a parameter; the words that it calls for are written far below it."""
+    return LocalContext.request.get(None)
+
+
+def last_update(*updates: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The last result of a streaming handler: all that must stay on the page, the later updates over the earlier.
+
+    Of two results of one event that come at once, Gradio's page can lose what only the first one sets. So the last one
+    sets everything again, whether or not an earlier one did. What one event sets before another begins is not lost.
+    """
+    return {part: value for update in updates for part, value in update.items()}
+
+
+def gallery_changes(gallery: gr.Gallery, examples: gr.Examples | None) -> list[Callable[..., Any]]:
+    """The events after which `gallery` may hold other pictures. Its `change` misses the first example chosen."""
+    return [gallery.change, *([examples.load_input_event.success] if examples else [])]
+
+
+def download_script(elem_id: str) -> str:
+    """JavaScript that downloads the file which an event has just given to a hidden gr.DownloadButton. No event of
+    Gradio downloads by itself, and the button has its file a moment after `success`, for which there is no event."""
+    return f"() => setTimeout(() => document.querySelector('#{elem_id}').click(), 300)"
+
+
+# -- schemas for MCP clients ------------------------------------------------------------------------------------
+
+
+def spell_out_schemas(demo: gr.Blocks) -> None:
+    """Spell out the types of the named endpoints' parameters, so that MCP clients accept them.
+
+    Gradio hands MCP clients schemas that refer to definitions which are not where they look for them, and of gr.JSON a
+    type that is no type; they refuse to call such a tool. Takes `demo.fns` and replaces `component.api_info`.
+    """
+    for event in demo.fns.values():
+        if event.api_visibility == "public":
+            for component in event.inputs:
+                _spell_out(component)
+
+
+def _spell_out(component: Any) -> None:
+    schema = component.api_info()
+    plain = _resolve(schema, schema.get("$defs", {}))
+    component.api_info = lambda: plain
+    if "$defs" in schema:  # lists of files: from MCP clients they are addresses, which uploads.uploaded_path checks
+        component.data_model = None
+
+
+def _resolve(node: Any, definitions: dict[str, Any]) -> Any:
+    """Definitions in place of references to them."""
+    if isinstance(node, list):
+        return [_resolve(each, definitions) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _resolve(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    return {
+        key: _resolve(value, definitions)
+        for key, value in node.items()
+        if key != "$defs" and (key, value) != ("type", {})
+    }
