@@ -25,15 +25,19 @@ class Adaptor(nn.Module):
         self.tile_newline = nn.Parameter(torch.empty(config.n_embed))
         self.view_separator = nn.Parameter(torch.empty(config.n_embed))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [N, P, V] -> tokens [N, s * s, D]."""
-        return self.mlp(shuffle(features, self.downsample))
+    def forward(self, features: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+        """Features [N, P, V] -> tokens [N, s * s, D]; with a grid, `arrange` of such tokens."""
+        return self.mlp(shuffle(features, self.downsample)) if grid is None else self._arrange(features, grid)
 
     def arrange(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Tokens of one image [1 + w * h, s * s, D], global view first -> its sequence of embeds [T, D].
 
-        Global rows, each closed by tile_newline; view_separator; then rows that run across all local tiles.
+        Global rows, each closed by tile_newline; view_separator; then rows that run across all local tiles. It is a
+        call of the module, before which accelerate brings offloaded weights.
         """
+        return self(tokens, grid)
+
+    def _arrange(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         columns, rows = grid
         side = int(tokens.shape[1] ** 0.5)
         views = tokens.unflatten(1, (side, side))  # [1 + w * h, s, s, D]

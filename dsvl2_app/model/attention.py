@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dsvl2_app.model import kernels
 from dsvl2_app.model.cache import CacheBatch
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.linear import Linear
+from dsvl2_app.model.linear import Linear, is_bare
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
 
@@ -102,10 +102,10 @@ class MultiHeadLatentAttention(nn.Module):
         q_nope, q_rope, latent, rope_key = self.project(hidden, rotary)
         if isinstance(cache, CacheBatch):
             known = cache.update_each(latent, rope_key, self.layer)
-            return self.o_proj(self._decode_each(q_nope[:, :, 0], q_rope[:, :, 0], known)[:, None])
+            return self.o_proj(self._decode_each(q_nope, q_rope, known)[:, None])
         if cache is not None:
             latent, rope_key = cache.update(latent, rope_key, self.layer)
-        attend_latent = self.decode if hidden.shape[1] == 1 else self.prefill
+        attend_latent = self.decode if hidden.shape[1] == 1 and is_bare(self.kv_b_proj) else self.prefill
         context = attend_latent(q_nope, q_rope, latent, rope_key, mask)  # [B, H, T, value]
         return self.o_proj(context.transpose(1, 2).flatten(2))
 
@@ -128,7 +128,12 @@ class MultiHeadLatentAttention(nn.Module):
         return context @ to_values.mT
 
     def _decode_each(self, q_nope: Tensor, q_rope: Tensor, known: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """`decode` for one token [B, H, ...] of several conversations, each over its own latents -> [B, H * value]."""
+        """One token [B, H, 1, ...] of several conversations, each over its latents [1, S, ...] -> [B, H * value]."""
+        if not is_bare(self.kv_b_proj):
+            rows = zip(q_nope.split(1), q_rope.split(1), known, strict=True)
+            expanded = [self.prefill(*row, *(part[None] for part in pair), None) for *row, pair in rows]
+            return torch.cat(expanded).flatten(1)
+        q_nope, q_rope = q_nope[:, :, 0], q_rope[:, :, 0]
         to_keys, to_values = self.absorbed()
         q_latent = (q_nope.transpose(0, 1) @ to_keys).transpose(0, 1)  # [B, H, L]
         each = [
@@ -139,7 +144,7 @@ class MultiHeadLatentAttention(nn.Module):
         return (context.transpose(0, 1) @ to_values.mT).transpose(0, 1).flatten(1)
 
     def absorbed(self) -> tuple[Tensor, Tensor]:
-        """The halves of kv_b_proj: into keys [H, nope, L] and into values [H, value, L]."""
+        """The halves of a bare kv_b_proj: into keys [H, nope, L] and into values [H, value, L]."""
         weight = self.kv_b_proj.weight.unflatten(0, (self.heads, -1))
         return weight[:, : self.nope], weight[:, self.nope :]
 

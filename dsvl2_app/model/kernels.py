@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention.bias import causal_lower_right
 
 from dsvl2_app.model import compiled
@@ -22,6 +22,7 @@ from dsvl2_app.model.cpu import prompt
 FEW_ROWS = 16  # up to here weights are read from memory longer than they are multiplied
 HEADS_AT_ONCE = 4  # of a tile, whose scores stay in caches
 QUERIES_AT_ONCE = 128
+PLAIN_TYPES = (Tensor, nn.Parameter)  # not a subclass, whose numbers may lie elsewhere
 FEW_ROWS_PLAIN = 4  # the same for torch's matrix products, one per (token, expert) pair
 
 
@@ -178,13 +179,17 @@ def attend_one(
 
 
 def fits(rows: Tensor, weight: Tensor) -> bool:
-    """Whether a compiled kernel takes these. None keeps what a gradient would need."""
+    """Whether a compiled kernel takes these. None keeps what a gradient would need, reads what stands for numbers
+    without holding them, or can be traced."""
     return (
         compiled.is_built()
+        and not torch.is_grad_enabled()
         and rows.is_cpu
         and rows.dtype in compiled.ROW_TYPES
         and weight.dtype in compiled.KINDS
-        and torch.is_inference_mode_enabled()
+        and type(weight) in PLAIN_TYPES
+        and type(rows) in PLAIN_TYPES
+        and not torch.compiler.is_compiling()
     )
 
 

@@ -27,6 +27,16 @@ class Linear(nn.Linear):
         return kernels.linear(hidden, self.weight, self.weight_scale)
 
 
+def is_bare(layer: nn.Module) -> bool:
+    """Whether a linear layer is its weight and bias and nothing else, so that a kernel may read these. An adapter, a
+    quantiser, a parametrisation, a hook or an offloader has to be asked through the layer's own forward."""
+    return (
+        type(layer) in (nn.Linear, Linear)
+        and type(layer.weight) is nn.Parameter
+        and not (layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
+    )
+
+
 def hold_int8(model: nn.Module) -> None:
     """Make every `Linear` and stack of experts in `model` hold int8, still without values. What is read rarely or
     decides much stays as it is: input embeddings, norms, routers, and kv_b_proj, which is used in halves."""

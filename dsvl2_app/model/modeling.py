@@ -160,6 +160,14 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         )
         return input_ids, kwargs if pixels is None else {**kwargs, "pixel_values": pixels}
 
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go: with weights that accelerate brings from elsewhere for each use, where it brings them."""
+        device = super().device
+        hooks = (getattr(module, "_hf_hook", None) for module in self.modules())
+        known = (getattr(hook, "execution_device", None) for hook in hooks)
+        return device if device.type != "meta" else next((torch.device(d) for d in known if d is not None), device)
+
     def get_input_embeddings(self) -> nn.Module:
         return self.decoder.embed_tokens
 
@@ -197,9 +205,8 @@ class DeepseekVL2ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         weights.load(model, folder)
         model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path)
         if len(set(map(str, device_map.values()))) > 1:
-            # these hand out weights outside their own forward: decode reads kv_b_proj, arrange reads tile_newline
-            whole = ["MultiHeadLatentAttention", "Adaptor"]
-            dispatch_model(model, device_map, preload_module_classes=whole)
+            # loaded whole: decode reads kv_b_proj as a matrix, which is faster than to call it
+            dispatch_model(model, device_map, preload_module_classes=["MultiHeadLatentAttention"])
         return model
 
     @classmethod

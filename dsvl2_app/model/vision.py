@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import VisionConfig
+from dsvl2_app.model.linear import is_bare
 
 LAYER_NORM_EPS = 1e-6
 SAMPLED = 997  # of so many bytes one says whether two tiles may be alike
@@ -76,22 +78,28 @@ class VisionMLP(nn.Module):
         self.fc2 = nn.Linear(config.mlp_width, config.width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.fc2(kernels.linear_gelu(hidden, self.fc1.weight, self.fc1.bias))
+        if is_bare(self.fc1):
+            return self.fc2(kernels.linear_gelu(hidden, self.fc1.weight, self.fc1.bias))
+        return self.fc2(F.gelu(self.fc1(hidden), approximate="tanh"))
 
 
 class UnusedAttentionPool(nn.Module):
     """SigLIP's pooling head. DeepSeek-VL2 reads the patches before it (`ignore_head`), yet the released checkpoints
-    carry its weights (`vision.attn_pool.*`); they are kept so that a checkpoint is written back whole."""
+    carry its weights (`vision.attn_pool.*`); they are kept so that a checkpoint is written back whole.
+
+    They are parameters of one module, `mlp.fc1.weight` as `mlp_fc1_weight`: an adapter put into a layer here, which
+    "all-linear" or a target such as `proj` would do, could never learn.
+    """
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.latent = nn.Parameter(torch.empty(1, 1, config.width))
-        self.q = nn.Linear(config.width, config.width)
-        self.kv = nn.Linear(config.width, 2 * config.width)
-        self.proj = nn.Linear(config.width, config.width)
-        self.norm = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)
-        self.mlp = VisionMLP(config)
-        self.requires_grad_(False)
+        width, inner = config.width, config.mlp_width
+        self.latent = nn.Parameter(torch.empty(1, 1, width), requires_grad=False)
+        matrices = {"q": (width, width), "kv": (2 * width, width), "proj": (width, width)}
+        matrices |= {"mlp_fc1": (inner, width), "mlp_fc2": (width, inner)}
+        for name, shape in {**matrices, "norm": (width,)}.items():
+            self.register_parameter(f"{name}_weight", nn.Parameter(torch.empty(shape), requires_grad=False))
+            self.register_parameter(f"{name}_bias", nn.Parameter(torch.empty(shape[0]), requires_grad=False))
 
 
 def merge_identical(tiles: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,6 +38,7 @@ PREFIXES = (  # ours, official
     ("vision.", "vision."),
 )
 INT8_SPREAD = 30.0  # of random int8 weights; the largest of some thousand normal numbers is about 4 times that
+POOL = "vision.attn_pool."
 ROUTER = ((".router.weight", ".gate.weight"), (".router.bias", ".gate.e_score_correction_bias"))
 
 
@@ -62,6 +63,8 @@ def scale_views(model: nn.Module) -> dict[str, Tensor]:
 def _official_name(name: str) -> str:
     ours, official = next(pair for pair in PREFIXES if name.startswith(pair[0]))
     name = official + name.removeprefix(ours)
+    if name.startswith(POOL):
+        name = POOL + name.removeprefix(POOL).replace("_", ".")
     for ours, official in ROUTER:
         if name.endswith(ours):
             name = name.removesuffix(ours) + official

@@ -59,11 +59,18 @@ class Plan:
     frequencies: Tensor
     weights: list[Tensor]
     places: list[int]
+    modules: list[nn.Module]  # but not the decoder, which would then last for ever
+    parts: list[tuple[dict[str, Any], str, Any]]  # each module and weight: a module's table, its name there, itself
     stage_bytes: int  # read between two points where threads meet, at the least
 
     @property
     def holds(self) -> bool:
-        return [weight.data_ptr() for weight in self.weights] == self.places
+        """Whether the same weights lie where they lay, and nothing came between the modules since."""
+        return (
+            [weight.data_ptr() for weight in self.weights] == self.places
+            and all(table[name] is part for table, name, part in self.parts)
+            and not any(map(_is_hooked, self.modules))
+        )
 
 
 _plans: WeakKeyDictionary[Decoder, Plan] = WeakKeyDictionary()
@@ -75,14 +82,14 @@ def fits(decoder: Decoder, embeds: Tensor, caches: CacheBatch) -> bool:
         kernels.fits(embeds, decoder.norm.weight)
         and len(embeds) <= kernels.FEW_ROWS
         and all(_is_filled(cache.buffers, embeds.dtype) for cache in caches.caches)
-        and (decoder in _plans or _is_known(decoder, embeds.dtype))
+        and (_holds(decoder) or _is_known(decoder, embeds.dtype))
     )
 
 
 def decode(decoder: Decoder, embeds: Tensor, caches: CacheBatch) -> Tensor:
-    """Embeds [B, 1, D] -> normalised hidden states [B, 1, D]; each cache holds a token more."""
+    """Embeds [B, 1, D] -> normalised hidden states [B, 1, D]; each cache holds a token more. They fit."""
     plan = _plans.get(decoder)
-    if plan is None or not plan.holds:
+    if plan is None:
         plan = _plans[decoder] = make_plan(decoder)
     embeds, hidden = embeds.contiguous(), torch.empty_like(embeds)
     positions = [cache.append() for cache in caches.caches]
@@ -131,8 +138,11 @@ def make_plan(decoder: Decoder) -> Plan:
         fields.scaling = router.scaling
     layers = (LayerFields * len(decoder.layers))(*map(describe_layer, decoder.layers))
     weights = list(decoder.parameters())
+    places, modules = [weight.data_ptr() for weight in weights], [*decoder.modules()][1:]
+    tables = [table for module in modules for table in (module._modules, module._parameters)]
+    parts = [(table, name, part) for table in tables for name, part in table.items()]
     stage_bytes = min(layer.self_attn.o_proj.weight.nbytes for layer in decoder.layers)
-    return Plan(fields, layers, frequencies, weights, [weight.data_ptr() for weight in weights], stage_bytes)
+    return Plan(fields, layers, frequencies, weights, places, modules, parts, stage_bytes)
 
 
 def describe_layer(layer: DecoderLayer) -> LayerFields:
@@ -184,14 +194,27 @@ def _is_filled(buffers: list[tuple[Tensor, Tensor] | None], dtype: torch.dtype) 
     return all(pair is not None and pair[0].dtype == dtype for pair in buffers)
 
 
+def _is_hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
+
+
+def _holds(decoder: Decoder) -> bool:
+    """Whether there is a plan of the decoder as it is now; a stale one is forgotten."""
+    plan = _plans.get(decoder)
+    if plan is None or plan.holds:
+        return plan is not None
+    del _plans[decoder]
+    return False
+
+
 def _is_known(decoder: Decoder, dtype: torch.dtype) -> bool:
     """Whether every module is one that step.h describes, as it was made here, in formats that it reads."""
     layers = [decoder, *decoder.layers]
     routers = [module for module in decoder.modules() if isinstance(module, Router)]
     return (
         all(type(module) in KNOWN or module in layers for module in decoder.modules())
-        and not any(module._forward_hooks or module._forward_pre_hooks for module in decoder.modules())
-        and all(weight.is_contiguous() and weight.is_cpu for weight in decoder.parameters())
+        and not any(map(_is_hooked, decoder.modules()))
+        and all(type(w) is nn.Parameter and w.is_contiguous() and w.is_cpu for w in decoder.parameters())
         and all(router.bias is None or router.bias.dtype == torch.float32 for router in routers)
         and all(norm.weight.dtype == dtype for norm in decoder.modules() if isinstance(norm, RMSNorm))
     )
