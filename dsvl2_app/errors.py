@@ -43,7 +43,7 @@ class ImageError(AppError):
     """A picture is unreadable, too large, or of an unsupported kind."""
 
 
-class PromptError(AppError):
+class PromptError(AppError, ValueError):
     """A conversation is empty, out of order, too long, or its pictures do not match its text."""
 
 
@@ -51,8 +51,8 @@ class CheckpointError(AppError):
     """A model folder or repository is missing, of another model, incomplete, or not understood."""
 
 
-class SettingsError(AppError):
-    """A flag, an environment variable or a sampling parameter is out of range."""
+class SettingsError(AppError, ValueError):
+    """A flag, an environment variable or a parameter is out of range, or unknown."""
 
 
 class BusyError(AppError):

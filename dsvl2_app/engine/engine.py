@@ -34,10 +34,11 @@ from dsvl2_app.model.gpu.vision import GraphVision
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.request import Event, Finish, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.text.grammar import BoxGrammar
-from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
+from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.text.sampling import Sampler
 from dsvl2_app.text.stream import TextStream
+from dsvl2_app.text.tokens import Prompt
 
 # tokens between two chances to serve others, report progress or stop; a GPU takes longer to be told than to do it
 PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048

@@ -27,8 +27,8 @@ from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.request import Event, Request
-from dsvl2_app.text.processor import Prompt
 from dsvl2_app.text.stream import TextStream
+from dsvl2_app.text.tokens import Prompt
 
 ROWS = 64  # answer tokens whose scores [H, ROWS, S] are in memory at once
 

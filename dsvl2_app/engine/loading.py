@@ -64,7 +64,10 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
     tokenizer = DeepseekVL2Processor.from_pretrained(NANO).tokenizer
     vision = config.vision_config
     processor = DeepseekVL2Processor(
-        tokenizer, config.candidate_resolutions, vision.patch_size, config.projector_config.downsample_ratio
+        tokenizer,
+        candidate_resolutions=config.candidate_resolutions,
+        patch_size=vision.patch_size,
+        downsample_ratio=config.projector_config.downsample_ratio,
     )
     model = DeepseekVL2ForConditionalGeneration.from_random(
         config, choose_dtype(settings.dtype, config, device), device, quantize=settings.quantize

@@ -22,7 +22,8 @@ from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.request import Event, Timings
-from dsvl2_app.text.processor import DeepseekVL2Processor, Prompt
+from dsvl2_app.text.processor import DeepseekVL2Processor
+from dsvl2_app.text.tokens import Prompt
 
 Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.settings import Settings
 from dsvl2_app.terminal.answer import OUTPUT
-from dsvl2_app.text.processor import MOST_TILED_IMAGES
+from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 
 
 def run(flags: argparse.Namespace) -> None:

@@ -14,10 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from dsvl2_app.errors import PromptError
+from dsvl2_app.text.messages import ASSISTANT, IMAGE_TOKEN, USER, Message, Part, read_message
 
-USER, ASSISTANT = "<|User|>", "<|Assistant|>"
-IMAGE_TOKEN = "<image>"
-ROLES = {"user": "user", USER: "user", "assistant": "assistant", ASSISTANT: "assistant", "system": "system"}
 REF_TOKENS = frozenset({"<|ref|>", "<|/ref|>"})
 GROUNDING_TOKEN = "<|grounding|>"
 # What a model's own earlier answer may carry back into the prompt.
@@ -29,13 +27,6 @@ class ImageSlot:
     """The place of image number `index` of the conversation."""
 
     index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An image of a message, wherever its pixels come from."""
-
-    source: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +48,16 @@ class End:
 
 
 Piece = Begin | End | ImageSlot | Sequence[Text]
-Part = str | Picture
-Message = dict[str, Any]
 
 
 def compose(
-    messages: Sequence[Message], *, answer_next: bool = True, continue_answer: bool = False
+    messages: Sequence[Message], *, answer_next: bool = True, continue_answer: bool = False, trusted: bool = True
 ) -> tuple[list[Piece], list[Any]]:
     """Messages -> pieces in order, and the images in the order of their slots.
 
     A piece that is a sequence of `Text`s is one string to the tokeniser. `answer_next` ends the prompt where the
-    assistant begins to speak; `continue_answer` leaves the last answer open instead.
+    assistant begins to speak; `continue_answer` leaves the last answer open instead. `<image>` in `trusted` text is a
+    place for a picture; places whose picture is still to come are `OPEN` among the images.
     """
     if not messages:
         raise PromptError("The conversation is empty; write a message first.")
@@ -76,7 +66,7 @@ def compose(
     system, asked = "", False
     for number, message in enumerate(messages):
         last = number == len(messages) - 1
-        role, parts = _read_message(message, number)
+        role, parts = read_message(message, number, trusted=trusted)
         if role == "system":
             if number:
                 raise PromptError(
@@ -122,53 +112,6 @@ def _join_text(parts: list[Part], number: int, *, answer: bool = False) -> str:
     raise PromptError(
         "Message {number} is a system prompt and holds an image; only users can show images.", number=number + 1
     )
-
-
-def _read_message(message: Message, number: int) -> tuple[str, list[Part]]:
-    """Role, and content as strings and images, stripped at its two ends as the official code does."""
-    try:
-        role, content = ROLES[message["role"]], message["content"]
-    except (KeyError, TypeError) as error:
-        raise PromptError(
-            "Message {number} needs a role (user, assistant or system) and content; got {message!r}.",
-            number=number + 1,
-            message=str(message)[:80],
-        ) from error
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
-    parts: list[Part] = []
-    for part in content if isinstance(content, list | tuple) else [content] if content is not None else []:
-        kind = part.get("type") if isinstance(part, dict) else None
-        source = part.get("image", part.get("path")) if kind == "image" else None
-        if kind == "text" and isinstance(part.get("text"), str):
-            # half of a surrogate pair, as JavaScript can send, is no text to a tokeniser
-            text = part["text"].encode("utf-8", "replace").decode("utf-8")
-            if parts and isinstance(parts[-1], str):
-                parts[-1] += text
-            else:
-                parts.append(text)
-        elif source is not None:
-            parts.append(Picture(source))
-        else:
-            raise PromptError(
-                "Message {number} has a part that is neither text nor an image: {part!r}; "
-                'write {{"type": "text", "text": ...}} or {{"type": "image", "image": ...}}.',
-                number=number + 1,
-                part=str(part)[:80],
-            )
-    return role, _strip(parts)
-
-
-def _strip(parts: list[Part]) -> list[Part]:
-    while parts and isinstance(parts[0], str) and not (start := parts[0].lstrip()):
-        parts = parts[1:]
-    if parts and isinstance(parts[0], str):
-        parts = [start, *parts[1:]]
-    while parts and isinstance(parts[-1], str) and not (end := parts[-1].rstrip()):
-        parts = parts[:-1]
-    if parts and isinstance(parts[-1], str):
-        parts = [*parts[:-1], end]
-    return parts
 
 
 def place_images(text: str, images: Sequence[Any]) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ from transformers import BatchFeature
 
 from dsvl2_app.errors import AppError, PromptError, SettingsError
 from dsvl2_app.image.load import load_image
-from dsvl2_app.text.processor import MOST_TILED_IMAGES, DeepseekVL2Processor
-from dsvl2_app.text.prompt import ROLES, Message
+from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
+from dsvl2_app.text.messages import ROLES, Message
+from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.training.layouts import read_example
 
 IGNORED = -100  # a label without loss

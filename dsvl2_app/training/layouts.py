@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dsvl2_app.errors import ImageError, PromptError
-from dsvl2_app.text.prompt import ASSISTANT, IMAGE_TOKEN, USER, Message
+from dsvl2_app.text.messages import ASSISTANT, IMAGE_TOKEN, USER, Message
 from dsvl2_app.training.objects import place_objects
 
 TALKS = ("messages", "conversations", "conversation")

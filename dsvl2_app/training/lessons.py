@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
 from dsvl2_app.image.tiles import cut_tiles, lay_out
-from dsvl2_app.text.processor import MOST_TILED_IMAGES, DeepseekVL2Processor
-from dsvl2_app.text.prompt import IMAGE_TOKEN
+from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
+from dsvl2_app.text.messages import IMAGE_TOKEN
+from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.training.coordinates import NUMBERS
 from dsvl2_app.training.packing import Batch, Encoded, Encoder, SpecialIds, pack
 from dsvl2_app.training.samples import Mixture, Sample, SampleStream

@@ -18,6 +18,14 @@ CHINESE_ERRORS = {
         "图片必须是上传的文件，或以 https:// 或 data:image/ 开头的地址。"
     ),
     "A picture must be a file, bytes or a PIL image, not {kind}.": "图片必须是文件、字节或 PIL 图片，而不是 {kind}。",
+    "An array of shape {shape} and type {kind} is no picture; give [height, width, 3] or [3, height, width], "
+    "whole numbers from 0 to 255 or floats from 0 to 1.": (
+        "形状为 {shape}、类型为 {kind} 的数组不是图片；"
+        "请给出 [高, 宽, 3] 或 [3, 高, 宽]，取 0 到 255 的整数或 0 到 1 的浮点数。"
+    ),
+    "The picture is no whole base64; encode the bytes of its file.": (
+        "图片不是完整的 base64；请对其文件的字节进行编码。"
+    ),
     "{address} cannot be fetched; give the public address of a picture.": (
         "无法获取 {address}；请提供可公开访问的图片地址。"
     ),
@@ -105,13 +113,31 @@ CHINESE_ERRORS = {
     "Message {number} is the assistant's and holds an image; only users can show images.": (
         "第 {number} 条消息来自助手却含有图片；只有用户可以发送图片。"
     ),
-    "Message {number} needs a role (user, assistant or system) and content; got {message!r}.": (
-        "第 {number} 条消息需要 role（user、assistant 或 system）和 content；收到的是 {message!r}。"
+    "Message {number} needs a role (user, assistant or system) and content; got {message}.": (
+        "第 {number} 条消息需要 role（user、assistant 或 system）和 content；收到的是 {message}。"
     ),
-    "Message {number} has a part that is neither text nor an image: {part!r}; "
+    "Message {number} has a part that is neither text nor an image: {part}; "
     'write {{"type": "text", "text": ...}} or {{"type": "image", "image": ...}}.': (
-        "第 {number} 条消息有一部分既不是文字也不是图片：{part!r}；"
+        "第 {number} 条消息有一部分既不是文字也不是图片：{part}；"
         '请写成 {{"type": "text", "text": ...}} 或 {{"type": "image", "image": ...}}。'
+    ),
+    "Message {number} has {name!r}, which is not understood; write its text and pictures as content.": (
+        "第 {number} 条消息含有无法理解的 {name!r}；请将文字和图片写在 content 中。"
+    ),
+    "Message {number} has {places} <image> for {images} pictures beside its content; write one for each.": (
+        "第 {number} 条消息有 {places} 个 <image>，而 content 之外有 {images} 张图片；请为每张图片写一个。"
+    ),
+    "The text has {places} <image> tokens for {images} images; write one for each image.": (
+        "文字中有 {places} 个 <image>，而图片有 {images} 张；请为每张图片写一个。"
+    ),
+    "The conversation has {pictures} pictures of at least {tokens} tokens each, more than {context:,} tokens "
+    "hold; remove some.": (
+        "对话有 {pictures} 张图片，每张至少 {tokens} 个词元，超过 {context:,} 个词元所能容纳；请移除一些。"
+    ),
+    "The prompt has {tokens} tokens, and cutting it to {length} would cut picture {number}; "
+    "allow more tokens, or show fewer or squarer pictures.": (
+        "提示有 {tokens} 个词元，截到 {length} 个会切断第 {number} 张图片；"
+        "请允许更多词元，或减少图片、使用更接近方形的图片。"
     ),
     'A message must be text or {"text": ..., "files": [...]}.': '消息必须是文字或 {"text": ..., "files": [...]}。',
     'A message must be {"text": ..., "files": [...]}, text first, then a list of pictures.': (

@@ -19,7 +19,7 @@ from dsvl2_app.image.heat import draw_heat, spread_tokens
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
-from dsvl2_app.text.processor import MOST_TILED_IMAGES
+from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.findings import show_status

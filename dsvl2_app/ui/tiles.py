@@ -11,7 +11,7 @@ from dsvl2_app.engine.worker import Worker
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_grid, tile_images
 from dsvl2_app.image.tiles import TileGeometry, cut_tiles, lay_out
-from dsvl2_app.text.processor import MOST_TILED_IMAGES
+from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.budget import lay_out_released, show_budget
 from dsvl2_app.ui.examples import read_examples

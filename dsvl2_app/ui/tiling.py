@@ -11,7 +11,7 @@ from dsvl2_app.image.description import describe_layout
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.request import ModelCard
-from dsvl2_app.text.processor import MOST_TILED_IMAGES
+from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.uploads import uploaded_path
 

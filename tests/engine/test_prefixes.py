@@ -16,7 +16,7 @@ from dsvl2_app.image.load import content_hash
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DeepseekVL2Config
-from dsvl2_app.text.processor import Prompt
+from dsvl2_app.text.tokens import Prompt
 
 CONFIG = DeepseekVL2Config.preset("nano").language_config
 LAYERS = CONFIG.num_hidden_layers

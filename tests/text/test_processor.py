@@ -19,8 +19,8 @@ from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from dsvl2_app import DeepseekVL2Processor
 from dsvl2_app.errors import CheckpointError, PromptError
-from dsvl2_app.text.processor import SPECIAL_TOKENS, add_special_tokens
 from dsvl2_app.text.prompt import ANSWER_TOKENS
+from dsvl2_app.text.tokenizer import SPECIAL_TOKENS, add_special_tokens
 
 if TYPE_CHECKING:
     from tests.conftest import Reference
@@ -343,7 +343,7 @@ def test_text_that_cannot_fit_is_not_tokenised(
 ) -> None:
     longest = max(map(len, processor.tokenizer.get_vocab()))
     processor.build(user("a" * (longest * 100 - 40)), context=100)
-    monkeypatch.setattr(processor, "_encode", None)
+    monkeypatch.setattr(processor.prompts, "_encode", None)
     with pytest.raises(PromptError, match="characters, more than 100 tokens hold; write less"):
         processor.build(user("a" * longest * 100), context=100)
 

@@ -1,0 +1,103 @@
+"""Whatever names or holds a picture, as transformers accepts it -> a picture.
+
+Names are opened here: a path, an http(s) or data URL, letters of base64. Whoever takes them from strangers must not
+come here (see `PromptBuilder.build`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from transformers.image_transforms import to_pil_image
+from transformers.image_utils import ChannelDimension, infer_channel_dimension_format
+
+from dsvl2_app.errors import ImageError
+from dsvl2_app.image.load import Limits, load_image
+
+CHANNELS = (1, 3, 4)
+USUAL = Limits()
+PATIENCE = 30.0  # seconds that a server may keep silent
+
+
+def open_picture(source: Any, limits: Limits = USUAL) -> Image.Image:
+    """As `load_image`, from a path, an http(s) or data URL, base64, bytes, an array or a tensor too.
+
+    Arrays are [H, W], [H, W, C] or [C, H, W] of 1, 3 or 4 channels, whole numbers up to 255 or floats up to 1, read
+    as transformers reads them: where both ends could be the channels, the first one is.
+    """
+    if isinstance(source, Tensor):
+        source = source.detach().cpu()
+        source = (source.float() if source.is_floating_point() else source).numpy()
+    if isinstance(source, np.ndarray):
+        return load_image(_from_array(source), limits=limits)
+    if isinstance(source, str):
+        if source.startswith(("http://", "https://")):
+            return load_image(_fetch(source, limits), limits=limits)
+        if source.startswith("data:"):
+            return load_image(_decode(source.partition(",")[2]), limits=limits)
+        if not _is_file(source) and (data := _decode_unnamed(source)):
+            return load_image(data, limits=limits)
+    return load_image(source, limits=limits)
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    try:
+        if array.ndim == 2:
+            array = array[..., None]
+        # only of one or three channels does transformers ask itself which end they are at
+        channels = infer_channel_dimension_format(array, num_channels=CHANNELS if 4 in array.shape[::2] else None)
+        if array.ndim != 3 or not array.size:
+            raise ValueError("three dimensions are a picture's")
+        return to_pil_image(array, input_data_format=ChannelDimension(channels))
+    except (ValueError, TypeError):
+        raise ImageError(
+            "An array of shape {shape} and type {kind} is no picture; give [height, width, 3] or [3, height, width], "
+            "whole numbers from 0 to 255 or floats from 0 to 1.",
+            shape=str(list(array.shape)),
+            kind=str(array.dtype),
+        ) from None
+
+
+def _fetch(address: str, limits: Limits) -> bytes:
+    try:
+        with httpx.stream("GET", address, follow_redirects=True, timeout=PATIENCE) as response:
+            response.raise_for_status()
+            data = bytearray()
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > limits.max_bytes:  # which load_image says
+                    break
+            return bytes(data)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise ImageError(
+            "{address} cannot be fetched; give the public address of a picture.", address=address[:100]
+        ) from None
+
+
+def _decode(letters: str) -> bytes:
+    try:
+        return base64.b64decode("".join(letters.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise ImageError("The picture is no whole base64; encode the bytes of its file.") from None
+
+
+def _decode_unnamed(letters: str) -> bytes:
+    """Base64 without a word that it is; nothing where it is not."""
+    try:
+        return base64.b64decode("".join(letters.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # too long for a name, or with a null byte in it
+        return False
