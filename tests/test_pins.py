@@ -101,7 +101,7 @@ def test_differences_name_both_releases():
             "WARNING: Retrying (Retry(total=1)) after connection broken",
             ("the package index cannot be reached", False),
         ),
-        (None, "Collecting torch", ("they were not installed after 240 s", False)),
+        (None, "Collecting torch", ("they were not installed after 300 s", False)),
         (1, "Collecting a\nERROR: No matching distribution", ("they cannot be installed: ERROR: No matching", True)),
     ],
 )
