@@ -72,6 +72,11 @@ class TileGeometry:
     def tokens_per_tile(self) -> int:
         return self.tokens_per_side**2
 
+    def count_tokens(self, columns: int, rows: int) -> int:
+        """Tokens of a picture whose local tiles are so many across and down."""
+        side = self.tokens_per_side
+        return side * (side + 1) + 1 + rows * side * (columns * side + 1)
+
     def limited_to(self, max_tiles: int) -> TileGeometry:
         """The same geometry without the candidates of more than `max_tiles` local tiles."""
         most = max_tiles * self.tile**2
@@ -218,9 +223,7 @@ class TileLayout:
 
     @property
     def num_tokens(self) -> int:
-        columns, rows = self.grid
-        side = self.geometry.tokens_per_side
-        return side * (side + 1) + 1 + rows * side * (columns * side + 1)
+        return self.geometry.count_tokens(*self.grid)
 
     def token(self, index: int) -> TokenPlace:
         """The place of the token at `index` of this image's tokens."""

@@ -48,7 +48,14 @@ class MultiHeadAttention(nn.Module):
         self.v_proj = Linear(width, kv_width)
         self.o_proj = Linear(config.num_attention_heads * self.head_dim, width)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        rotary: Rotary,
+        mask: Tensor | None,
+        cache: Cache | CacheBatch | None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
         queries, keys, values = self.project(hidden, rotary)
         if isinstance(cache, CacheBatch):
             known = cache.update_each(keys, values, self.layer)
@@ -58,7 +65,7 @@ class MultiHeadAttention(nn.Module):
             return self.o_proj(torch.stack(each).flatten(1)[:, None])
         if cache is not None:
             keys, values = cache.update(keys, values, self.layer)
-        context = kernels.attend(queries, keys, values, mask, self.scale)
+        context = attend(queries, keys, values, mask, self.scale, attentions)
         return self.o_proj(context.transpose(1, 2).flatten(2))
 
     def project(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,23 +105,40 @@ class MultiHeadLatentAttention(nn.Module):
         self.kv_b_proj = nn.Linear(self.rank, self.heads * (self.nope + self.value_dim), bias=False)
         self.o_proj = Linear(self.heads * self.value_dim, width)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        rotary: Rotary,
+        mask: Tensor | None,
+        cache: Cache | CacheBatch | None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
         q_nope, q_rope, latent, rope_key = self.project(hidden, rotary)
         if isinstance(cache, CacheBatch):
             known = cache.update_each(latent, rope_key, self.layer)
             return self.o_proj(self._decode_each(q_nope, q_rope, known)[:, None])
         if cache is not None:
             latent, rope_key = cache.update(latent, rope_key, self.layer)
-        attend_latent = self.decode if hidden.shape[1] == 1 and is_bare(self.kv_b_proj) else self.prefill
-        context = attend_latent(q_nope, q_rope, latent, rope_key, mask)  # [B, H, T, value]
+        if hidden.shape[1] == 1 and attentions is None and is_bare(self.kv_b_proj):
+            context = self.decode(q_nope, q_rope, latent, rope_key, mask)  # [B, H, T, value]
+        else:
+            context = self.prefill(q_nope, q_rope, latent, rope_key, mask, attentions)
         return self.o_proj(context.transpose(1, 2).flatten(2))
 
-    def prefill(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
+    def prefill(
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        latent: Tensor,
+        rope_key: Tensor,
+        mask: Tensor | None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
         """Expanded: latents become keys and values of every head, cheap per pair of tokens, right for many queries."""
         expanded = self.kv_b_proj(latent.squeeze(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k_nope, values = expanded.split((self.nope, self.value_dim), dim=-1)
         keys = torch.cat((k_nope, rope_key.expand(-1, self.heads, -1, -1)), dim=-1)
-        return kernels.attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, self.scale)
+        return attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, self.scale, attentions)
 
     def decode(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
         """Absorbed: queries move into latent space and the context moves out of it, so that one query reads each
@@ -162,16 +186,43 @@ class MultiHeadLatentAttention(nn.Module):
         return q_nope, ropes[:, : self.heads], self.kv_a_layernorm(latent), ropes[:, self.heads :]
 
 
-def visible(mask: Tensor | None, new: int, total: int, device: torch.device) -> Tensor | None:
+def attend(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float, attentions: list[Tensor] | None
+) -> Tensor:
+    """`kernels.attend`; where `attentions` is there, it takes the weights [B, H, T, S], computed in the open."""
+    if attentions is None:
+        return kernels.attend(queries, keys, values, mask, scale)
+    groups = queries.shape[1] // keys.shape[1]
+    keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
+    if mask is None:
+        mask = causal(queries.shape[2], keys.shape[2], queries.device)
+    scores = (queries @ keys.mT).float() * scale
+    attentions.append(scores.masked_fill(~mask, float("-inf")).softmax(-1).to(values.dtype))
+    return attentions[-1] @ values
+
+
+def causal(new: int, total: int, device: torch.device) -> Tensor:
+    """Which of S tokens each of the T last may look at: itself and all before [T, S]."""
+    return torch.ones(new, total, dtype=torch.bool, device=device).tril(total - new)
+
+
+def visible(
+    mask: Tensor | None, new: int, total: int, device: torch.device, capacity: int | None = None
+) -> Tensor | None:
     """Which of S tokens each of T new ones may look at, [B, 1, T, S] bool; None where that is all up to itself.
 
     `mask` [B, S] is False at padding. A padded query still sees itself: a row of nothing would be NaN, and NaN
-    spreads through values even where their weight is 0. A mask of four dimensions is taken as it is.
+    spreads through values even where their weight is 0. A mask of four dimensions is taken as it is, or, of numbers
+    to add to scores, where they are not negative. A cache that always hands out `capacity` tokens is never looked at
+    beyond S.
     """
-    if mask is None or mask.dim() == 4:
-        return mask
-    if bool(mask.all()):
+    if mask is not None and mask.dim() == 4:
+        return mask >= 0 if mask.is_floating_point() else mask
+    whole = mask is None or (not torch.compiler.is_compiling() and bool(mask.all()))
+    if whole and capacity is None:
         return None
-    causal = torch.ones(new, total, dtype=torch.bool, device=device).tril(total - new)
-    itself = torch.eye(total, dtype=torch.bool, device=device)[total - new :]
-    return (causal & mask.bool()[:, None, None, :]) | itself
+    looks = causal(new, total, device)
+    if not whole:
+        itself = torch.eye(total, dtype=torch.bool, device=device)[total - new :]
+        looks = (looks & mask.bool()[:, None, None, :]) | itself
+    return looks if capacity is None else F.pad(looks, (0, capacity - total))

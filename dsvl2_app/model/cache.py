@@ -97,3 +97,8 @@ class CacheBatch:
         rows = zip(self.caches, first.split(1), second.split(1), strict=True)
         known = [cache.update(*pair, layer) for cache, *pair in rows]
         return [(whole[0][0], whole[1][0]) for whole in known]
+
+
+def capacity(cache: object) -> int | None:
+    """How many tokens a transformers cache hands out whatever it holds, where it is static."""
+    return cache.get_max_length() if getattr(cache, "is_compileable", False) else None

@@ -255,6 +255,15 @@ class DeepseekVL2Config(PreTrainedConfig):
         return self.language_config
 
     @property
+    def use_cache(self) -> bool:
+        """The decoder's; Trainer switches it here."""
+        return self.language_config.use_cache
+
+    @use_cache.setter
+    def use_cache(self, value: bool) -> None:
+        self.language_config.use_cache = value
+
+    @property
     def geometry(self) -> TileGeometry:
         return TileGeometry(
             tile=self.vision_config.image_size,

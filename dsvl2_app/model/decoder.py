@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from dsvl2_app.model.attention import Cache, MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
-from dsvl2_app.model.cache import CacheBatch
+from dsvl2_app.model.cache import CacheBatch, capacity
 from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.cpu import step
 from dsvl2_app.model.experts import MLP, MixtureOfExperts
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(GradientCheckpointingLayer):
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
         attention = MultiHeadLatentAttention if config.use_mla else MultiHeadAttention
@@ -28,8 +29,15 @@ class DecoderLayer(nn.Module):
         else:
             self.mlp = MixtureOfExperts(config)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, mask: Tensor | None, cache: Cache | CacheBatch | None) -> Tensor:
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotary, mask, cache)
+    def forward(
+        self,
+        hidden: Tensor,
+        rotary: Rotary,
+        mask: Tensor | None,
+        cache: Cache | CacheBatch | None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotary, mask, cache, attentions)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
 
@@ -41,7 +49,11 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.gradient_checkpointing = False
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether layers run once more on the way back (gradient checkpointing)."""
+        return self.training and torch.is_grad_enabled() and any(layer.gradient_checkpointing for layer in self.layers)
 
     def forward(
         self,
@@ -49,21 +61,29 @@ class Decoder(nn.Module):
         mask: Tensor | None = None,
         positions: Tensor | None = None,
         cache: Cache | None = None,
+        states: list[Tensor] | None = None,
+        attentions: list[Tensor] | None = None,
     ) -> Tensor:
-        """Embeds [B, T, D] -> normalised hidden states [B, T, D]; `mask` [B, S] is False at padding."""
+        """Embeds [B, T, D] -> normalised hidden states [B, T, D]; `mask` [B, S] is False at padding.
+
+        `states` takes the embeds, what each layer but the last makes of them, and the result; `attentions` takes each
+        layer's weights [B, H, T, S], which are then computed without fused kernels.
+        """
         batch, new, _ = embeds.shape
         past = cache.get_seq_length() if cache is not None else 0
         if positions is None:
             positions = count_positions(mask, batch, past, new, embeds.device)
         rotary = rotary_angles(positions, self.rotary_width, self.rotary_theta)
-        looks = visible(mask, new, past + new, embeds.device)
+        looks = visible(mask, new, past + new, embeds.device, capacity(cache))
         hidden = embeds
         for layer in self.layers:
-            if self.gradient_checkpointing and self.training:
-                hidden = self._gradient_checkpointing_func(layer, hidden, rotary, looks, cache)
-            else:
-                hidden = layer(hidden, rotary, looks, cache)
-        return self.norm(hidden)
+            if states is not None:
+                states.append(hidden)
+            hidden = layer(hidden, rotary, looks, cache, attentions)
+        hidden = self.norm(hidden)
+        if states is not None:
+            states.append(hidden)
+        return hidden
 
     def decode(self, embeds: Tensor, caches: CacheBatch) -> Tensor:
         """One token of each of B conversations [B, 1, D] -> normalised hidden states [B, 1, D]."""

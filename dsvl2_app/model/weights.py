@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ PREFIXES = (  # ours, official
     ("adaptor.view_separator", "view_seperator"),  # the official spelling
     ("vision.", "vision."),
 )
+OURS = tuple(ours for ours, _ in PREFIXES)
 INT8_SPREAD = 30.0  # of random int8 weights; the largest of some thousand normal numbers is about 4 times that
 POOL = "vision.attn_pool."
 ROUTER = ((".router.weight", ".gate.weight"), (".router.bias", ".gate.e_score_correction_bias"))
@@ -44,10 +45,17 @@ ROUTER = ((".router.weight", ".gate.weight"), (".router.bias", ".gate.e_score_co
 
 def official_views(model: nn.Module) -> dict[str, Tensor]:
     """Official key -> the part of our parameters that holds it (shares memory; writes go through)."""
+    return name_officially({name: parameter.detach() for name, parameter in model.named_parameters()})
+
+
+def name_officially(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under our names -> views of them under the official ones, without scales; official names stay."""
     views: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        if not name.endswith(SCALE):
-            views.update(_pieces(_official_name(name), parameter.detach()))
+    for name, tensor in tensors.items():
+        if not name.startswith(OURS):
+            views[name] = tensor
+        elif not name.endswith(SCALE):
+            views.update(_pieces(_official_name(name), tensor))
     return views
 
 
@@ -87,30 +95,98 @@ def _pieces(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
 
 
 def load(model: nn.Module, folder: Path) -> None:
-    """Fill every parameter from the folder's safetensors files, or raise CheckpointError that names what is wrong."""
-    files = _key_files(folder)
+    """Fill every parameter from the folder's safetensors files, or raise CheckpointError that names what is wrong.
+    The model's `unread_keys` may be there and are not read."""
+    unread = frozenset(model.unread_keys)
+    files = {key: path for key, path in _key_files(folder).items() if key not in unread}
     views, scales = official_views(model), scale_views(model)
-    missing, unexpected = sorted(views.keys() - files.keys()), sorted(files.keys() - views.keys())
-    if missing or unexpected:
-        parts = [f"lacks {_name_some(missing)}"] * bool(missing)
-        parts += [f"has {_name_some(unexpected)} that the configuration has no place for"] * bool(unexpected)
-        raise CheckpointError(
-            f"The checkpoint in {folder} {' and '.join(parts)}; use files and config.json of one model."
-        )
+    _check_keys(files.keys(), views.keys(), f"The checkpoint in {folder}")
     paths = sorted(set(files.values()))
     size = sum(path.stat().st_size for path in paths if path.exists())
     with tqdm(total=size, desc="Loading weights", unit="B", unit_scale=True, delay=0.5, leave=False) as bar:
         for path in paths:
-            _load_file(path, views, scales, {key for key, holder in files.items() if holder == path}, bar)
+            promised = {key for key, holder in files.items() if holder == path}
+            _load_file(path, views, scales, promised, unread, bar)
+
+
+def check_whole(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors with our names or the official ones, under the official; CheckpointError if any lacks or is too many."""
+    named = name_officially(tensors)
+    _check_keys(named.keys(), official_views(model).keys(), "state_dict")
+    return named
+
+
+@torch.no_grad()
+def copy_in(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Fill every parameter from tensors with our names or the official ones; raises CheckpointError as `load` does."""
+    sources, views, scales = check_whole(model, tensors), official_views(model), scale_views(model)
+    for key, source in sources.items():
+        _copy(key, source, views, scales, "state_dict")
+
+
+def _check_keys(found: Set[str], expected: Set[str], where: str) -> None:
+    missing, unexpected = sorted(expected - found), sorted(found - expected)
+    if missing or unexpected:
+        parts = [f"lacks {_name_some(missing)}"] * bool(missing)
+        parts += [f"has {_name_some(unexpected)} that the configuration has no place for"] * bool(unexpected)
+        raise CheckpointError(f"{where} {' and '.join(parts)}; use files and config.json of one model.")
+
+
+def _copy(key: str, source: Tensor, views: dict[str, Tensor], scales: dict[str, Tensor], where: str) -> None:
+    target = views[key]
+    if source.shape != target.shape:
+        raise CheckpointError(
+            f"{key} in {where} is {tuple(source.shape)} where the configuration asks for {tuple(target.shape)}; "
+            "use files and config.json of one model."
+        )
+    if key in scales:
+        source, scale = quantise(source)
+        scales[key].copy_(scale)
+    target.copy_(source)
+
+
+@torch.no_grad()
+def take_official_keys(
+    model: nn.Module, state_dict: dict[str, Tensor], prefix: str, missing: list[str], errors: list[str]
+) -> None:
+    """Put our parameters' names and shapes in the place of official keys in `state_dict`, all of them after `prefix`.
+
+    A parameter of which only some pieces are there, as in one of several shards, keeps its other values; the pieces
+    that lack are added to `missing`, and what is wrong with the others to `errors`.
+    """
+    for name, parameter in list(model.named_parameters()):
+        if name.endswith(SCALE) or prefix + name in state_dict or not name.startswith(OURS):
+            continue
+        official, (module, _, leaf) = prefix + _official_name(name), name.rpartition(".")
+        scale = getattr(model.get_submodule(module), leaf + SCALE, None)
+        whole = parameter.detach().clone() if scale is None else parameter.detach() * scale[..., None]
+        pieces = dict(_pieces(official, whole))
+        found = {key: state_dict.pop(key) for key in pieces if key in state_dict}
+        if not found:
+            continue
+        missing += pieces.keys() - found.keys()
+        for key, source in found.items():
+            if source.shape == pieces[key].shape:
+                pieces[key].copy_(source)
+            else:
+                errors.append(f"{key} is {tuple(source.shape)} and must be {tuple(pieces[key].shape)}")
+        if scale is not None:
+            whole, state_dict[prefix + name + SCALE] = quantise(whole)
+        state_dict[prefix + name] = whole
 
 
 @torch.no_grad()
 def _load_file(
-    path: Path, views: dict[str, Tensor], scales: dict[str, Tensor], promised: set[str], bar: tqdm[Any]
+    path: Path,
+    views: dict[str, Tensor],
+    scales: dict[str, Tensor],
+    promised: set[str],
+    unread: frozenset[str],
+    bar: tqdm[Any],
 ) -> None:
     try:
         with safe_open(path, framework="pt") as file:
-            keys = list(file.offset_keys())
+            keys = [key for key in file.offset_keys() if key not in unread]
         if wrong := sorted(promised.symmetric_difference(keys)):
             raise CheckpointError(
                 f"{path} and {INDEX_NAME} do not agree about {_name_some(wrong)}; download both again."
@@ -120,18 +196,10 @@ def _load_file(
                 read = 0
                 while keys and read < BYTES_PER_MAPPING:
                     key = keys.pop(0)
-                    source, target = file.get_tensor(key), views[key]
+                    source = file.get_tensor(key)
                     read += source.nbytes
                     bar.update(source.nbytes)
-                    if source.shape != target.shape:
-                        raise CheckpointError(
-                            f"{key} in {path} is {tuple(source.shape)} where the configuration asks for "
-                            f"{tuple(target.shape)}; use files and config.json of one model."
-                        )
-                    if key in scales:
-                        source, scale = quantise(source)
-                        scales[key].copy_(scale)
-                    target.copy_(source)
+                    _copy(key, source, views, scales, str(path))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or incomplete ({error}); download it again.") from error
 
@@ -162,9 +230,10 @@ def _name_some(keys: list[str], most: int = 5) -> str:
     return f"{', '.join(keys[:most])}{rest}"
 
 
-def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
-    """Write the official layout: one model.safetensors, or numbered shards with an index."""
-    if scale_views(model):
+def save(tensors: Mapping[str, Tensor], folder: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
+    """Write tensors with our names or the official ones in the official layout: one model.safetensors, or numbered
+    shards with an index."""
+    if any(name.endswith(SCALE) for name in tensors):
         raise SettingsError("int8 weights are not written to disk; load the model without --quantize and save that.")
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
@@ -172,7 +241,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype, max_shard_bytes: in
             stale.unlink()
     shards: list[dict[str, Tensor]] = [{}]
     room = max_shard_bytes
-    views = {key: _narrow(view, dtype) for key, view in official_views(model).items()}
+    views = {key: _narrow(view, dtype) for key, view in name_officially(tensors).items()}
     for key, tensor in views.items():
         if tensor.nbytes > room and shards[-1]:
             shards.append({})

@@ -1,0 +1,267 @@
+"""A model's way from and to a folder in the official layout: from_pretrained, save_pretrained, load_state_dict.
+
+Each honours an option or refuses it by name. Where a tensor of a file belongs is said in `weights`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from accelerate import dispatch_model, infer_auto_device_map
+from accelerate.utils import get_balanced_memory
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel
+
+from dsvl2_app.errors import CheckpointError, SettingsError
+from dsvl2_app.hub import HUB_OPTIONS, find_folder, read_config
+from dsvl2_app.model import weights
+from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.model.experts import Router
+from dsvl2_app.model.linear import hold_int8
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+QUANTIZE = ("none", "int8")
+ATTENTION = ("sdpa", "eager")  # fused kernels, or the decoder's weights computed in the open
+CONFIG_OPTIONS = ("use_cache", "output_attentions", "output_hidden_states", "return_dict")
+GENERATION_FILE = "generation_config.json"
+# Values that change nothing, because it is so in any case. Auto classes and pipelines pass the last two.
+LOADING_FACTS: dict[str, tuple[Any, ...]] = {
+    "use_safetensors": (True,),
+    "weights_only": (True,),
+    "low_cpu_mem_usage": (True, False),
+    "trust_remote_code": (True, False),  # a checkpoint's own code is never run
+    "ignore_mismatched_sizes": (False,),
+    "_from_auto": (True,),
+    "_from_pipeline": ("image-text-to-text", "any-to-any", "text-generation"),
+}
+SAVING_FACTS: dict[str, tuple[Any, ...]] = {
+    "push_to_hub": (False,),
+    "safe_serialization": (True,),
+    "save_original_format": (True,),
+    "save_peft_format": (True, False),  # of adapters, which are not saved here
+    "distributed_checkpoint": (False,),
+}
+
+
+def refuse_others(what: str, options: Mapping[str, Any], facts: Mapping[str, tuple[Any, ...]] | None = None) -> None:
+    """Raise SettingsError that names every option which is neither None nor a fact."""
+    others = [
+        name
+        for name, value in options.items()
+        if value is not None and not any(value is fact or value == fact for fact in (facts or {}).get(name, ()))
+    ]
+    if others:
+        named = ", ".join(f"{name}={options[name]!r:.60}" for name in others)
+        raise SettingsError(f"{what} does not take {named}; correct the name, or leave it out.")
+
+
+class OfficialLayoutModel(PreTrainedModel):
+    """What loads from and saves to the official layout, whichever parts of the model it has."""
+
+    config_class = DeepseekVL2Config
+    unread_keys: ClassVar[tuple[str, ...]] = ()  # official ones of parts that the class does not have
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path | None,
+        *,
+        config: DeepseekVL2Config | str | Path | None = None,
+        dtype: str | torch.dtype | None = None,
+        device_map: str | dict[str, Any] | torch.device | None = None,
+        max_memory: dict[Any, Any] | None = None,
+        quantize: str = "none",
+        attn_implementation: str | dict[str, str] | None = None,
+        generation_config: GenerationConfig | None = None,
+        state_dict: Mapping[str, Tensor] | None = None,
+        output_loading_info: bool = False,
+        adapter_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Load a folder or Hugging Face repository in the official layout.
+
+        `dtype` is the checkpoint's unless given (`torch_dtype` is accepted too). `device_map` is a device, "auto"
+        (spread over what is there, through accelerate) or a map of module names to devices. Weights are read
+        straight into place, so memory peaks little above their size; with `quantize` "int8" the decoder's become
+        int8 on the way. `attn_implementation` "eager" computes the decoder's attention without fused kernels.
+        `state_dict` takes the place of the weight files. Further options are those of the hub (with `subfolder`) and
+        `use_cache`, `output_attentions`, `output_hidden_states` and `return_dict` of the configuration. With
+        `output_loading_info` the result is the model and a dictionary of keys that did not fit, always empty.
+        Raises CheckpointError when anything is missing, left over or of another shape, and SettingsError when an
+        option is not understood.
+        """
+        if torch.get_default_device().type == "meta":
+            raise SettingsError("from_pretrained fills no weights on the meta device; call it outside of that context.")
+        hub = {name: options.pop(name) for name in (*HUB_OPTIONS, "subfolder") if name in options}
+        dtype = options.pop("torch_dtype", None) or dtype
+        overrides = {name: options.pop(name) for name in CONFIG_OPTIONS if name in options}
+        refuse_others(f"{cls.__name__}.from_pretrained", options, LOADING_FACTS)
+        if (adapter_kwargs or {}).get("_adapter_model_path"):  # else Auto classes say where they found none
+            raise SettingsError("from_pretrained loads no adapters; load the model, then the adapter with peft.")
+        folder = None
+        if pretrained_model_name_or_path is not None:
+            folder = find_folder(pretrained_model_name_or_path, **hub)
+        elif state_dict is None or config is None:
+            raise SettingsError("from_pretrained without a folder needs config and state_dict; pass both, or a folder.")
+        config = _find_config(config, folder, overrides, attn_implementation)
+        model = cls._on_meta(config, dtype, quantize)
+        device_map = _place(model, device_map, max_memory)
+        if state_dict is not None:
+            weights.copy_in(model, state_dict)
+        else:
+            weights.load(model, folder)
+        model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path or "")
+        if model.can_generate():
+            model.generation_config = generation_config or _read_generation(model.generation_config, folder)
+        if len(set(map(str, device_map.values()))) > 1:
+            # loaded whole: decode reads kv_b_proj as a matrix, which is faster than to call it
+            dispatch_model(model, device_map, preload_module_classes=["MultiHeadLatentAttention"])
+        if not output_loading_info:
+            return model
+        return model, {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
+
+    @classmethod
+    def from_random(
+        cls,
+        config: DeepseekVL2Config,
+        dtype: str | torch.dtype | None = None,
+        device: Any = None,
+        seed: int = 0,
+        quantize: str = "none",
+    ) -> Self:
+        """The right shapes with random weights: its answers are noise, its costs are real."""
+        model = cls._on_meta(config, dtype, quantize)
+        _place(model, device, None)
+        weights.fill_random(model, seed, std=config.language_config.initializer_range)
+        return model
+
+    @classmethod
+    def _on_meta(cls, config: DeepseekVL2Config, dtype: Any, quantize: str = "none") -> Self:
+        """An evaluation-mode model whose parameters have their dtype but no memory yet."""
+        if quantize not in QUANTIZE:
+            raise SettingsError(f"quantize is {quantize!r}; choose 'none' or 'int8'.")
+        config.dtype = _choose_dtype(dtype, config)
+        with torch.device("meta"):
+            model = cls(config).to(config.dtype)
+        for module in model.modules():
+            if isinstance(module, Router) and module.bias is not None:
+                module.bias.data = module.bias.data.float()
+        if quantize == "int8":
+            hold_int8(model)
+        return model.eval()
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        max_shard_size: int | str = "5GB",
+        **options: Any,
+    ) -> None:
+        """Write config.json, generation_config.json and safetensors in the official layout and with its keys.
+
+        Of several processes that call it, those with `is_main_process` False write nothing. `state_dict` (our names or
+        official ones) takes the place of the model's own weights. Raises SettingsError when an option is not
+        understood or the weights are not those of the whole model.
+        """
+        refuse_others(f"{type(self).__name__}.save_pretrained", options, SAVING_FACTS)
+        if not is_main_process:
+            return
+        tensors = dict(self.named_parameters()) if state_dict is None else state_dict
+        if state_dict is None and any(".base_layer." in name for name in tensors):
+            raise SettingsError("The model carries an adapter; save that by itself, or merge it first.")
+        weights.check_whole(self, tensors)
+        folder = Path(save_directory)
+        size = _count_bytes(max_shard_size)
+        self.config.dtype = self.dtype
+        weights.save({name: each.detach() for name, each in tensors.items()}, folder, self.dtype, size)
+        self.config.architectures = ["DeepseekVLV2ForCausalLM"]  # the name that other engines look for
+        self.config.save_pretrained(folder)
+        if self.can_generate():
+            self.generation_config.save_pretrained(folder)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Official keys are welcome too, as Trainer's checkpoints have them."""
+        _, _, missing, _, errors = rest
+        weights.take_official_keys(self, state_dict, prefix, missing, errors)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _find_config(
+    config: DeepseekVL2Config | str | Path | None, folder: Path | None, overrides: Mapping[str, Any], attention: Any
+) -> DeepseekVL2Config:
+    """The configuration given or the folder's, with what the caller asked for besides."""
+    if not isinstance(config, DeepseekVL2Config):
+        config = DeepseekVL2Config(**read_config(folder if config is None else find_folder(config)))
+    config.check_supported("config.json" if folder is None else str(folder / "config.json"))
+    for name, value in overrides.items():
+        if value is not None:
+            setattr(config, name, value)
+    if attention is not None:
+        names = set(attention.values() if isinstance(attention, dict) else [attention])
+        if not names <= {*ATTENTION, None}:
+            raise SettingsError(f"attn_implementation is {attention!r}; choose 'sdpa' or 'eager'.")
+        config._attn_implementation = attention
+    return config
+
+
+def _read_generation(default: GenerationConfig, folder: Path | None) -> GenerationConfig:
+    """The folder's generation_config.json, with the token ids of `default` where it has none."""
+    if folder is None or not (folder / GENERATION_FILE).exists():
+        return default
+    try:
+        found = GenerationConfig.from_pretrained(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / GENERATION_FILE} cannot be read ({error}); copy it again.") from error
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        if getattr(found, name) is None:
+            setattr(found, name, getattr(default, name))
+    return found
+
+
+def _choose_dtype(dtype: str | torch.dtype | None, config: DeepseekVL2Config) -> torch.dtype:
+    if dtype is None or dtype == "auto":
+        dtype = config.dtype or torch.float32
+    if isinstance(dtype, str):
+        dtype = getattr(torch, dtype, None)
+    if dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise SettingsError(f"dtype {dtype} is not one that the model runs in; choose float32, bfloat16 or float16.")
+    return dtype
+
+
+def _place(model: nn.Module, device_map: Any, max_memory: Any) -> dict[str, Any]:
+    """Give parameters of the meta device memory, on one device or spread by accelerate; returns who is where."""
+    if device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
+        options = {"no_split_module_classes": list(model._no_split_modules), "max_memory": max_memory}
+        if device_map != "sequential":
+            options["max_memory"] = get_balanced_memory(model, low_zero=device_map == "balanced_low_0", **options)
+        device_map = infer_auto_device_map(model, **options)
+    if not isinstance(device_map, dict):
+        device_map = {"": device_map if device_map is not None else "cpu"}
+    if "disk" in device_map.values():
+        raise SettingsError("The model does not fit into the memory given; choose a smaller one or allow more.")
+    for name, parameter in model.named_parameters():
+        places = [part for part in device_map if f"{name}.".startswith(f"{part}.") or not part]
+        if not places:
+            raise SettingsError(f'device_map has no place for {name}; name its module, or add "" for the rest.')
+        owner, _, leaf = name.rpartition(".")
+        memory = torch.empty_like(parameter, device=device_map[max(places, key=len)])
+        setattr(model.get_submodule(owner), leaf, nn.Parameter(memory, parameter.requires_grad))
+    return device_map
+
+
+def _count_bytes(size: int | str) -> int:
+    """`5GB` and the like, in transformers' terms."""
+    if isinstance(size, int):
+        return size
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)", size.strip().upper())
+    if match is None:
+        raise SettingsError(f"max_shard_size is {size!r}; write a number of bytes or one such as '5GB' or '9MB'.")
+    return int(float(match[1]) * units[match[2]])
