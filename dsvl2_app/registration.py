@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.abc import Loader
 
+AUTO_BODY = ("AutoModel",)  # all but the head, as AutoModel is of other models
 # The official samples load the model as a causal LM; AutoModelForMultimodalLM is younger than some releases.
-AUTO_MODELS = ("AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
+AUTO_MODELS = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
 
 
 def when_transformers_is_imported() -> None:
@@ -37,11 +38,12 @@ def register() -> None:
     import_module("dsvl2_app.text.processor")
 
 
-def register_model(model_class: Any) -> None:
-    """Make each of `AUTO_MODELS` that this release of transformers has load `model_class` for its `config_class`."""
+def register_model(model_class: Any, names: Sequence[str] = AUTO_MODELS) -> None:
+    """Make each Auto class in `names` that this release of transformers has load `model_class` for its
+    `config_class`."""
     import transformers
 
-    for name in AUTO_MODELS:
+    for name in names:
         if hasattr(transformers, name):
             getattr(transformers, name).register(model_class.config_class, model_class, exist_ok=True)
 

@@ -25,7 +25,7 @@ from dsvl2_app.model.generation import PictureGenerationMixin
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.pretrained import OfficialLayoutModel, refuse_others
 from dsvl2_app.model.vision import VisionEncoder, merge_identical
-from dsvl2_app.registration import register_model
+from dsvl2_app.registration import AUTO_BODY, register_model
 
 CACHE_NAME = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"  # until 5.23
 HOOKS = ("forward", "_old_forward", "_hf_hook")  # what accelerate puts on the outermost model
@@ -275,6 +275,7 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
         return super().resize_token_embeddings(*args, **kwargs)
 
 
+register_model(DeepseekVL2Model, AUTO_BODY)
 register_model(DeepseekVL2ForConditionalGeneration)
 
 

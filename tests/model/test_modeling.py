@@ -12,13 +12,21 @@ import torch
 from accelerate.utils import set_seed
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForImageTextToText, DynamicCache
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    DynamicCache,
+)
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import PRESETS
 from dsvl2_app.model.experts import Router
+from dsvl2_app.model.modeling import DeepseekVL2Model
 
 if TYPE_CHECKING:
     from tests.conftest import Reference
@@ -388,9 +396,17 @@ def test_gradient_checkpointing_changes_no_gradient(reference_folder: Path, text
 
 def test_auto_classes_find_the_model(checkpoint: Path) -> None:
     assert isinstance(AutoConfig.from_pretrained(checkpoint), DeepseekVL2Config)
-    loaded = AutoModelForImageTextToText.from_pretrained(checkpoint)
-    assert isinstance(loaded, Model)
-    assert not loaded.training
+    for auto_class in (AutoModelForImageTextToText, AutoModelForCausalLM, AutoModelForMultimodalLM):
+        loaded = auto_class.from_pretrained(checkpoint, dtype="bfloat16")
+        assert isinstance(loaded, Model)
+        assert not loaded.training and loaded.dtype == torch.bfloat16
+
+
+@torch.no_grad()
+def test_auto_model_is_all_but_the_head(checkpoint: Path, model: Model, text_ids: Tensor) -> None:
+    body = AutoModel.from_pretrained(checkpoint)
+    assert type(body) is DeepseekVL2Model and not body.can_generate()
+    assert torch.equal(model.lm_head(body(input_ids=text_ids)[0]), model(input_ids=text_ids).logits)
 
 
 @pytest.mark.parametrize(("name", "billions"), [("tiny", 3.371), ("small", 16.148), ("base", 27.480)])
