@@ -5,6 +5,7 @@ The wordings are those of the official demo; the page, the /ground endpoint and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ MOST_TOKENS = 1024  # about 40 boxes
 
 DESCRIBE = "Describe this picture."  # unless something else is asked
 
+_WRAPPED = re.compile(r"\s*(?:<\|grounding\|>)?\s*<\|ref\|>((?:(?!<\|ref\|>).)*)<\|/ref\|>\s*\.?\s*", re.DOTALL)
+_TAGS = re.compile("|".join(map(re.escape, sorted(ALLOWED))))
 _TEXTS: dict[Mode, str] = {
     "find": "\n<|ref|>{phrase}<|/ref|>.",
     "find_all": "\nFind all <|ref|>{phrase}<|/ref|>.",
@@ -34,11 +37,18 @@ def ask_for(image: Any, phrase: str, mode: Mode = "find") -> list[Message]:
     """A question about one picture."""
     if mode not in _TEXTS:
         raise SettingsError("The mode is {mode!r}; choose one of {modes}.", mode=mode, modes=", ".join(MODES))
+    phrase = _unwrap(phrase)
     if mode == "describe":
-        phrase = phrase.strip() or DESCRIBE
-    if not phrase.strip():
+        phrase = phrase or DESCRIBE
+    if not phrase:
         raise PromptError("There is nothing to look for yet; type a phrase or a question.")
     return _ask([image], _TEXTS[mode].format(phrase=phrase))
+
+
+def _unwrap(phrase: str) -> str:
+    """What is looked for without the tags around it, which people copy from other prompts: each mode has its own."""
+    wrapped = _WRAPPED.fullmatch(phrase)
+    return _TAGS.sub("", wrapped[1] if wrapped else phrase).strip()
 
 
 def ask_for_marked(marked: Any, image: Any) -> list[Message]:

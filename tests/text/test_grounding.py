@@ -26,6 +26,29 @@ def test_a_question_about_one_picture(mode, text):
     assert spell(ask_for("photo", "a {dog}", mode)) == text
 
 
+@pytest.mark.parametrize("mode", ["find", "find_all", "describe"])
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "<|ref|>the hill<|/ref|>",
+        "\n<|ref|>the hill<|/ref|>.",
+        "<|grounding|>the hill",
+        "<|grounding|> <|ref|>the hill<|/ref|> .",
+        " the hill<|/ref|>",
+    ],
+)
+def test_tags_that_a_phrase_has_already_are_not_doubled(mode, phrase):
+    assert ask_for("photo", phrase, mode) == ask_for("photo", "the hill", mode)
+
+
+def test_tags_within_a_sentence_go_and_tags_alone_are_nothing():
+    text = spell(ask_for("photo", "the <|ref|>hill<|/ref|> and the <|ref|>lake<|/ref|>."))
+    assert text == "(photo)\n<|ref|>the hill and the lake.<|/ref|>."
+    assert ask_for("photo", "<|grounding|>", "describe") == ask_for("photo", "", "describe")
+    with pytest.raises(PromptError, match="nothing to look for"):
+        ask_for("photo", "<|ref|> <|/ref|>.")
+
+
 def test_a_mark_in_another_picture():
     text = spell(ask_for_marked("marked", "photo"))
     assert text.startswith("(marked)\n(photo)\n<|grounding|>In the first image, an object within the red rectangle")
