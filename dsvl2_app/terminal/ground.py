@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from PIL import Image
@@ -19,7 +19,7 @@ from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, answer, open_worker, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
-from dsvl2_app.text.exports import FORMATS, Annotation
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_for_marked
 from dsvl2_app.text.prompt import Message
 
@@ -87,8 +87,10 @@ def _write(name: str, image: Image.Image, found: Annotation) -> None:
     formats = [each for each in FORMATS.values() if name.endswith(each.suffix)]
     try:
         if formats:
-            text = max(formats, key=lambda each: len(each.suffix)).write(found)
-            Path(name).write_text(text, encoding="utf-8")
+            format = max(formats, key=lambda each: len(each.suffix))
+            if format is FORMATS["Label Studio"]:
+                found = replace(found, address=data_url(image))
+            Path(name).write_text(format.write(found), encoding="utf-8")
         else:
             drawn = [OverlayBox(box.label, *found.pixels(box)) for box in found.boxes]
             draw_boxes(image, drawn).save(name)

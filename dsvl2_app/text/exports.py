@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
 
 from dsvl2_app.text.boxes import Box
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # the beginning of a cell that a spreadsheet would compute
+
+
+_NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # where YAML's strings are not those of JSON
+MOST_BOXES = 10_000  # in one picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +33,18 @@ class Annotation:
     height: int
     boxes: tuple[Box, ...]
     answer: str = ""  # the model's text
+    address: str = ""  # of the picture: https://..., or its content as a data URL
+    names: tuple[str, ...] = ()  # labels of pictures before it, which keep their numbers
 
     @property
     def labels(self) -> list[str]:
-        """Every different label, in order of appearance; a box without one is an "object"."""
-        return list(dict.fromkeys(map(_label, self.boxes)))
+        """`names`, then every other label in order of appearance; a box without one is an "object"."""
+        return list(dict.fromkeys((*self.names, *map(_label, self.boxes))))
+
+    @property
+    def number(self) -> int:
+        """The same for the same picture and another for others, whenever they are written; below 2**31."""
+        return zlib.crc32(f"{self.picture} {self.width}x{self.height}".encode("utf-8", "replace")) >> 1
 
     def pixels(self, box: Box) -> tuple[float, float, float, float]:
         return box.pixels(self.width, self.height)
@@ -45,25 +64,28 @@ def write_json(found: Annotation) -> str:
 
 
 def write_csv(found: Annotation) -> str:
+    """A row per box. A name or label that a spreadsheet would take for a formula has an apostrophe before it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["picture", "label", "left", "top", "right", "bottom", "x1", "y1", "x2", "y2", "notes"])
     for box in found.boxes:
         edges = [f"{edge:.2f}" for edge in found.pixels(box)]
-        writer.writerow([found.picture, _label(box), *edges, box.x1, box.y1, box.x2, box.y2, "; ".join(box.notes)])
+        texts = [_quote(found.picture), _quote(_label(box))]
+        writer.writerow([*texts, *edges, box.x1, box.y1, box.x2, box.y2, "; ".join(box.notes)])
     return text.getvalue()
 
 
 def write_coco(found: Annotation) -> str:
-    """https://cocodataset.org/#format-data: bbox is left, top, width, height in pixels."""
+    """https://cocodataset.org/#format-data: bbox is left, top, width, height in pixels. Ids of pictures and boxes are
+    those of no other picture, so that files can be joined."""
     labels = found.labels
     annotations = []
     for number, box in enumerate(found.boxes, start=1):
         left, top, width, height = _measure(found, box)
         annotations.append(
             {
-                "id": number,
-                "image_id": 1,
+                "id": found.number * MOST_BOXES + number,
+                "image_id": found.number,
                 "category_id": labels.index(_label(box)) + 1,
                 "bbox": [left, top, width, height],
                 "area": width * height,
@@ -73,7 +95,7 @@ def write_coco(found: Annotation) -> str:
         )
     return _dump(
         {
-            "images": [{"id": 1, "file_name": found.picture, "width": found.width, "height": found.height}],
+            "images": [{"id": found.number, "file_name": found.picture, "width": found.width, "height": found.height}],
             "annotations": annotations,
             "categories": [
                 {"id": number, "name": label, "supercategory": ""} for number, label in enumerate(labels, start=1)
@@ -83,8 +105,8 @@ def write_coco(found: Annotation) -> str:
 
 
 def write_yolo(found: Annotation) -> str:
-    """A line per box: its class, then centre and size as shares of the picture. Classes are numbered in order of
-    appearance; the format has no place for their names."""
+    """A line per box: its class, then centre and size as shares of the picture. The names of the classes are in a
+    file of their own, `write_yolo_names`."""
     lines = []
     for box in found.boxes:
         left, top, width, height = _measure(found, box)
@@ -98,8 +120,16 @@ def write_yolo(found: Annotation) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def write_yolo_names(found: Annotation) -> str:
+    """https://docs.ultralytics.com/datasets/detect: the part of data.yaml that names the classes."""
+    quoted = [json.dumps(label, ensure_ascii=False) for label in found.labels]
+    quoted = [_NO_YAML.sub(lambda character: f"\\u{ord(character[0]):04x}", label) for label in quoted]
+    return "names:\n" + "".join(f"  {number}: {label}\n" for number, label in enumerate(quoted))
+
+
 def write_label_studio(found: Annotation) -> str:
-    """https://labelstud.io/guide/predictions: per cent of the picture's sides."""
+    """https://labelstud.io/guide/predictions: per cent of the picture's sides. Without an address the picture is
+    named as a file of Label Studio's local storage."""
     results = []
     for number, box in enumerate(found.boxes, start=1):
         left, top, width, height = _measure(found, box)
@@ -122,7 +152,14 @@ def write_label_studio(found: Annotation) -> str:
                 },
             }
         )
-    return _dump([{"data": {"image": found.picture}, "predictions": [{"result": results}]}])
+    return _dump(
+        [
+            {
+                "data": {"image": found.address or f"/data/local-files/?d={quote(found.picture)}"},
+                "predictions": [{"result": results}],
+            }
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +173,20 @@ FORMATS: dict[str, Format] = {
     "CSV": Format(".csv", write_csv),
     "COCO": Format("-coco.json", write_coco),
     "YOLO": Format(".txt", write_yolo),
+    "data.yaml": Format(".yaml", write_yolo_names),
     "Label Studio": Format("-label-studio.json", write_label_studio),
 }
+
+
+def data_url(image: Image.Image) -> str:
+    """The picture itself as an address, upright, as the boxes are."""
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=95)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _quote(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _label(box: Box) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import gradio as gr
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Parsed
-from dsvl2_app.text.exports import FORMATS, Annotation
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.gradio_quirks import download_script
 from dsvl2_app.ui.locate import draw
@@ -28,7 +28,14 @@ FILES = ("PNG", *FORMATS)
 @dataclass
 class Finding:
     path: str = ""  # of the picture that was searched
+    name: str = ""  # that the visitor knows it by
     annotation: Annotation | None = None
+    labels: tuple[str, ...] = ()  # of the pictures before, so that a class has one number in all of them
+
+    def open(self, path: str, name: str) -> None:
+        """Another picture is searched."""
+        self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
+        self.path, self.name, self.annotation = path, name, None
 
 
 def build_downloads(finding: gr.State, limits: Limits) -> gr.Row:
@@ -56,6 +63,8 @@ def save_file(finding: Finding, name: str, limits: Limits) -> str | None:
         image = load_image(finding.path, limits=limits)
         return save_picture(draw(image, found.boxes), f"{stem}-boxes.png")
     format = FORMATS[name]
+    if name == "Label Studio":
+        found = replace(found, address=data_url(load_image(finding.path, limits=limits)))
     return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 

@@ -25,7 +25,7 @@ from dsvl2_app.ui.linked import show_boxes
 from dsvl2_app.ui.locate import read_answer, submit
 from dsvl2_app.ui.marking import build_marking, offer, read_rectangle
 from dsvl2_app.ui.translations import label, say
-from dsvl2_app.ui.uploads import name_owner, open_upload, save_preview, save_upload, uploaded_path
+from dsvl2_app.ui.uploads import name_owner, open_upload, save_preview, save_upload, uploaded_name, uploaded_path
 
 MODES: list[tuple[str, Mode]] = [
     ("Find a phrase", "find"),
@@ -164,7 +164,7 @@ class Grounding:
             finding.annotation = None
             yield {**self.clear(), self.notice: wording.show_notice(error)}
             return
-        finding.path, finding.annotation = uploaded_path(picture), None
+        finding.open(uploaded_path(picture), uploaded_name(picture))
         text, boxes = "", tuple[Box, ...]()
         with stream:
             preview = save_preview(image)
@@ -178,7 +178,7 @@ class Grounding:
             failure: dict[Any, Any] = {}
             try:
                 for text, parsed, step in read_answer(stream):
-                    finding.annotation = Annotation(Path(finding.path).name, *image.size, parsed.boxes, text)
+                    finding.annotation = Annotation(finding.name, *image.size, parsed.boxes, text, names=finding.labels)
                     changes = {self.raw: text, self.status: describe_step(step, parsed, text)}
                     if len(parsed.boxes) > len(boxes):
                         boxes = parsed.boxes

@@ -7,8 +7,10 @@ limit is checked, and answer a broken one with an error for programmers.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
@@ -22,6 +24,7 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, upload_path
 
 PREVIEW_SIDE = 1280  # px
+LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
 KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
 
 
@@ -47,6 +50,15 @@ def uploaded_path(file: Any) -> str:
     if not is_upload(file):
         raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
     return file["path"]
+
+
+def uploaded_name(file: Any) -> str:
+    """The name that a file had where it comes from; Gradio's path of it lacks some characters. Never a path."""
+    name = file.get("orig_name") if isinstance(file, dict) else None
+    name = re.split(r"[/\\]", name.encode("utf-8", "replace").decode())[-1] if isinstance(name, str) else ""
+    name = "".join(filter(str.isprintable, name))
+    fits = name.strip(". ") and len(name.encode()) <= LONGEST_NAME
+    return name if fits else Path(uploaded_path(file)).name
 
 
 def fetch(address: str) -> str:

@@ -32,13 +32,16 @@ def test_boxes_are_a_table_and_drawn(worker, tmp_path: Path, capsys) -> None:
 
 
 def test_boxes_alone_go_to_files(worker, tmp_path: Path) -> None:
-    names = ["a.json", "a.csv", "a-coco.json", "a.txt"]
+    names = ["a.json", "a.csv", "a-coco.json", "a.txt", "data.yaml", "a-label-studio.json"]
     flags = [flag for name in names for flag in ("--out", str(tmp_path / name))]
     assert main(["ground", "--image", PICTURE, "the dog", "--unconstrained", *flags]) == 0
     assert json.loads((tmp_path / "a.json").read_text())["boxes"][0]["x2"] == 999
     assert json.loads((tmp_path / "a-coco.json").read_text())["annotations"][0]["bbox"] == [0, 0, 517, 389]
     assert "two_1_517x389.png" in (tmp_path / "a.csv").read_text()
     assert (tmp_path / "a.txt").read_text().startswith("0 0.5")
+    assert (tmp_path / "data.yaml").read_text() == 'names:\n  0: "a [b]dog"\n'
+    (task,) = json.loads((tmp_path / "a-label-studio.json").read_text())
+    assert task["data"]["image"].startswith("data:image/jpeg;base64,")
     assert not worker.requests[0].grammar
 
 

@@ -3,21 +3,25 @@ pycocotools, with pictures of every EXIF orientation."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from dsvl2_app.image.load import load_image
 from dsvl2_app.text.boxes import LARGEST, Box, parse_boxes
-from dsvl2_app.text.exports import FORMATS, Annotation
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 
 sides = st.integers(1, 8000)
 coordinates = st.integers(0, 999)
@@ -42,7 +46,11 @@ def read_json(text: str, found: Annotation) -> Read:
 
 def read_csv(text: str, found: Annotation) -> Read:
     edges = ("left", "top", "right", "bottom")
-    return [(row["label"], tuple(float(row[edge]) for edge in edges)) for row in csv.DictReader(io.StringIO(text))]
+    rows = list(csv.DictReader(io.StringIO(text)))
+    for row in rows:  # the apostrophe before what would be a formula is no part of it
+        assert row["label"][:1] not in tuple("=+-@\t\r")
+        row["label"] = re.sub(r"^'('*[=+\-@\t\r])", r"\1", row["label"])
+    return [(row["label"], tuple(float(row[edge]) for edge in edges)) for row in rows]
 
 
 def read_coco(text: str, found: Annotation) -> Read:
@@ -90,13 +98,64 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_but_the_names_of_classes_has_boxes():
+    assert {*READERS, "data.yaml"} == {*FORMATS}
+
+
+@pytest.mark.parametrize("name", READERS)
 @given(found=annotations())
 def test_boxes_are_read_back_in_pixels(name, found):
     read = READERS[name](FORMATS[name].write(found), found)
     assert [label for label, _ in read] == [box.label.strip() or "object" for box in found.boxes]
     for (_, edges), box in zip(read, found.boxes, strict=True):
         assert edges == pytest.approx(found.pixels(box), abs=0.02)
+
+
+@given(found=annotations())
+def test_names_of_classes_are_read_by_yaml(found):
+    assert yaml.safe_load(FORMATS["data.yaml"].write(found))["names"] == (dict(enumerate(found.labels)) or None)
+
+
+HILL, LAKE = Box("hill", 0, 0, 99, 99), Box("lake", 0, 0, 500, 500)
+
+
+def test_a_class_keeps_its_number_in_later_pictures():
+    first = Annotation("a.png", 90, 60, (HILL, LAKE))
+    second = Annotation("b.png", 90, 60, (LAKE, Box("boat", 1, 1, 2, 2)), names=tuple(first.labels))
+    assert [line.split()[0] for line in FORMATS["YOLO"].write(second).splitlines()] == ["1", "2"]
+    assert FORMATS["data.yaml"].write(second) == 'names:\n  0: "hill"\n  1: "lake"\n  2: "boat"\n'
+
+
+def test_ids_of_two_pictures_never_meet():
+    one, other = (
+        json.loads(FORMATS["COCO"].write(Annotation(name, 90, 60, (HILL, LAKE)))) for name in ("a.png", "b.png")
+    )
+    ids = [[image["id"] for image in data["images"]] for data in (one, other)]
+    assert ids[0] != ids[1] and all(0 <= number < 2**31 for (number,) in ids)
+    assert not {each["id"] for each in one["annotations"]} & {each["id"] for each in other["annotations"]}
+    assert one == json.loads(FORMATS["COCO"].write(Annotation("a.png", 90, 60, (HILL, LAKE))))
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1:A9)", "'=1", "''@x"])
+def test_no_cell_is_a_formula(text):
+    table = FORMATS["CSV"].write(Annotation(f"{text}.png", 90, 60, (Box(text, 1, 2, 3, 4),)))
+    name, label = list(csv.reader(io.StringIO(table)))[1][:2]
+    assert (name, label) == (f"'{text}.png", f"'{text}")
+    assert "'" not in FORMATS["CSV"].write(Annotation("it's.png", 90, 60, (Box("a=1", 1, 2, 3, 4),))).replace(
+        "it's", ""
+    )
+
+
+def test_a_task_of_label_studio_brings_its_picture():
+    picture = Image.effect_noise((90, 60), 60).convert("RGB")
+    found = Annotation("a hill.png", 90, 60, (HILL,))
+    (task,) = json.loads(FORMATS["Label Studio"].write(found))
+    assert task["data"]["image"] == "/data/local-files/?d=a%20hill.png"
+    (task,) = json.loads(FORMATS["Label Studio"].write(replace(found, address=data_url(picture))))
+    head, _, content = task["data"]["image"].partition(",")
+    assert head == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as read:
+        assert read.size == (90, 60) and np.abs(np.asarray(read.convert("RGB")).astype(int) - picture).mean() < 5
 
 
 # --- other tools ------------------------------------------------------------------------------------------
@@ -162,7 +221,7 @@ def test_supervision_finds_the_thing_in_the_picture(tmp_path, orientation, forma
         data = supervision.DetectionDataset.from_coco(str(tmp_path), str(written))
     else:
         names = tmp_path / "data.yaml"
-        names.write_text("names:\n" + "".join(f"- {label!r}\n" for label in found.labels), encoding="utf-8")
+        names.write_text(FORMATS["data.yaml"].write(found), encoding="utf-8")
         data = supervision.DetectionDataset.from_yolo(str(tmp_path), str(tmp_path), str(names))
     ((_, image, detections),) = list(data)
     assert image.shape[1::-1] == SIZE
@@ -181,8 +240,9 @@ def test_pycocotools_measures_full_agreement(tmp_path, capsys):
     written.write_text(FORMATS["COCO"].write(found), encoding="utf-8")
     truth = coco.COCO(str(written))
     assert [category["name"] for category in truth.loadCats(truth.getCatIds())] == list(LABELS)
+    (picture,) = truth.getImgIds()
     guesses = [
-        {"image_id": 1, "category_id": number, "score": 1.0, "bbox": [left, top, right - left, bottom - top]}
+        {"image_id": picture, "category_id": number, "score": 1.0, "bbox": [left, top, right - left, bottom - top]}
         for number, box in enumerate(found.boxes, start=1)
         for left, top, right, bottom in [found.pixels(box)]
     ]

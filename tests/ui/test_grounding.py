@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Download, Locator, Page, expect
 
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import PromptError
@@ -222,7 +225,7 @@ def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures,
     page = open_page(scripted)
     find_boxes(page, pictures["turned"])
     files = {}
-    for name in ("PNG", "JSON", "CSV", "COCO", "YOLO", "Label Studio"):
+    for name in ("PNG", "JSON", "CSV", "COCO", "YOLO", "data.yaml", "Label Studio"):
         with page.expect_download() as download:
             page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
         files[name] = download.value
@@ -232,6 +235,31 @@ def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures,
     coco = json.loads(files["COCO"].path().read_text())
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (400, 1000)
     assert len(files["YOLO"].path().read_text().splitlines()) == 2
+    (task,) = json.loads(files["Label Studio"].path().read_text())
+    with Image.open(BytesIO(b64decode(task["data"]["image"].partition(",")[2]))) as image:
+        assert image.size == (400, 1000)  # upright, as the boxes are
+
+
+def test_downloads_keep_the_picture_s_name_and_a_class_its_number(scripted, pictures, open_page, tmp_path):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+
+    def fetch(name: str) -> Download:
+        with page.expect_download() as download:
+            page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
+        return download.value
+
+    picture = shutil.copy(pictures["wide"], tmp_path / "cost$3{b} 100%41 #图.png")
+    find_boxes(page, picture)
+    coco = fetch("COCO")
+    assert coco.suggested_filename == "cost$3{b} 100%41 #图-coco.json"
+    assert json.loads(coco.path().read_text())["images"][0]["file_name"] == "cost$3{b} 100%41 #图.png"
+    names = fetch("data.yaml").path().read_text()
+    scripted.script.say = f"<|ref|>new<|/ref|><|det|>{CORNERS}<|/det|>" + ANSWER
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-boxes")).to_contain_text("new")
+    expect(page.locator("#grounding-exports")).to_be_visible()
+    assert fetch("data.yaml").path().read_text().startswith(names)
 
 
 def mark(page: Page, example: Path) -> Locator:
