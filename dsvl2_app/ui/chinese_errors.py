@@ -83,6 +83,9 @@ CHINESE_ERRORS = {
         "对话中的图片只是文件名；请发送图片本身。"
     ),
     "The message is empty; type a question.": "消息为空；请输入问题。",
+    "The message is not a user's; put earlier answers into the history.": (
+        "该消息不是用户的；请将之前的回答放入 history。"
+    ),
     "There is no question about the picture yet; type one.": "还没有关于图片的问题；请输入一个。",
     "There is no question yet; type one.": "还没有问题；请输入一个。",
     "There is no picture to ask about; add one above first.": "没有可提问的图片；请先在上面添加一张。",

@@ -9,13 +9,16 @@ import gradio as gr
 
 from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import Limits
 from dsvl2_app.request import Request
 from dsvl2_app.text.grounding import ALLOWED
+from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
+from dsvl2_app.text.tokens import check_count
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.choices import read_sampling
-from dsvl2_app.ui.uploads import name_owner, open_upload, read_message
+from dsvl2_app.ui.client_turns import open_pictures, pictures_of, read_history, read_turn
+from dsvl2_app.ui.uploads import name_owner, read_message
 
 
 class Reply:
@@ -57,7 +60,8 @@ class Reply:
 
         Nothing is kept between calls: what was said before goes into `history`, oldest turn first, as [{"role":
         "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]. Content may also be a list of
-        {"type": "text", "text": ...} and {"type": "image", "image": picture}, and the first role may be "system".
+        {"type": "text", "text": ...} and {"type": "image", "image": picture}, and the first role may be "system". The
+        parts of Gradio's chatbots and of OpenAI's clients work as well, as do "files" beside content.
         A picture is handle_file(path or URL) in gradio_client and an http(s) or data URL for MCP clients.
 
         Args:
@@ -71,10 +75,10 @@ class Reply:
         """
         with wording.errors_for_clients():
             sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
-            messages = self.read_history(history or [])
-            text, paths = read_message(message)
-            images = [load_image(path, limits=self.limits) for path in paths]
-            messages.append({"role": "user", "content": place_images(text, images)})
+            messages = [*read_history(history or []), self.read_message(message)]
+            card = self.worker.card
+            check_count(len([*pictures_of(messages)]), card.geometry, card.context)
+            open_pictures(messages, self.limits)
             answer = ""
             asked = Request(messages, sampling, ALLOWED, grammar=True, owner=name_owner(request))
             with self.worker.submit(asked) as stream:
@@ -84,20 +88,15 @@ class Reply:
                         yield answer
             yield answer
 
-    def read_history(self, history: Any) -> list[dict[str, Any]]:
-        """Messages as clients write them -> messages with pictures in place of files."""
-        if not isinstance(history, list) or not all(isinstance(message, dict) for message in history):
-            raise PromptError('The history must be a list of {"role": ..., "content": ...}.')
-        return [{**message, "content": self.read_content(message.get("content"))} for message in history]
+    def read_history(self, history: Any) -> list[Message]:
+        """Messages as clients write them (see `client_turns`) -> messages with pictures in place of files."""
+        return open_pictures(read_history(history), self.limits)
 
-    def read_content(self, content: Any) -> Any:
-        if isinstance(content, dict):
-            content = [content]
-        if not isinstance(content, list):
-            return content
-        return [
-            {"type": "image", "image": open_upload(part.get("image"), self.limits)}
-            if isinstance(part, dict) and part.get("type") == "image"
-            else part
-            for part in content
-        ]
+    def read_message(self, message: Any) -> Message:
+        """What is asked now, in the form of a gr.MultimodalTextbox or of a turn of the history."""
+        if not isinstance(message, dict) or "content" not in message:
+            text, paths = read_message(message)
+            return {"role": "user", "content": place_images(text, paths)}
+        if message.get("role") != "user":
+            raise PromptError("The message is not a user's; put earlier answers into the history.")
+        return read_turn(message)

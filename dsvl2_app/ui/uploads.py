@@ -25,6 +25,7 @@ from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, 
 
 PREVIEW_SIDE = 1280  # px
 LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
+BESIDE = ("files", "images", "image")  # where clients put the pictures of a message
 KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
 
 
@@ -67,8 +68,9 @@ def fetch(address: str) -> str:
         if address.startswith(("data:image/", "http://", "https://")):
             return fetch_upload(address)
     except Exception:
+        shown = address.partition(",")[0] if address.startswith("data:") else address
         raise ImageError(
-            "{address} cannot be fetched; give the public address of a picture.", address=address[:100]
+            "{address} cannot be fetched; give the public address of a picture.", address=shown[:100]
         ) from None
     raise ImageError("A picture must be an uploaded file, or an address that begins with https:// or data:image/.")
 
@@ -98,10 +100,16 @@ def read_parts(message: Any) -> tuple[str, list[str]]:
         message = {"text": message}
     if not isinstance(message, dict):
         raise PromptError('A message must be text or {"text": ..., "files": [...]}.')
-    text, files = message.get("text") or "", message.get("files") or []
-    if not isinstance(text, str) or not isinstance(files, list):
+    text, others = message.get("text") or "", message.keys() - {"text", *BESIDE}
+    if not isinstance(text, str) or any(message[name] not in (None, "", []) for name in others):
         raise PromptError('A message must be {"text": ..., "files": [...]}, text first, then a list of pictures.')
-    return text, [uploaded_path(file) for file in files]
+    return text, [uploaded_path(file) for file in list_beside(message)]
+
+
+def list_beside(message: dict[str, Any]) -> list[Any]:
+    """The pictures that stand beside a message's text, under any of the names that clients give them."""
+    given = [message[name] for name in BESIDE if message.get(name)]
+    return [file for value in given for file in (value if isinstance(value, list) else [value])]
 
 
 def name_owner(request: gr.Request) -> str:
