@@ -24,7 +24,7 @@ from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures, wait_for
 from dsvl2_app.engine.prefixes import PrefixCache, identify
-from dsvl2_app.errors import PromptError
+from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import content_hash
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
@@ -36,7 +36,7 @@ from dsvl2_app.request import Event, Finish, ModelCard, PromptPlan, Request, Tim
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
-from dsvl2_app.text.sampling import Sampler
+from dsvl2_app.text.sampling import Choice, Sampler
 from dsvl2_app.text.stream import TextStream
 from dsvl2_app.text.tokens import Prompt
 
@@ -246,10 +246,14 @@ class Engine:
             allowed = boxes.allowed(room=limit - number + 1) if boxes else None
             banned = end if number <= request.sampling.min_new_tokens else None
             choice = sampler.choose(logits[: self.vocabulary], allowed, banned)
+            # a GPU is asked once an answer: what overflows does so in its prompt
+            sound = Choice(logits.sum(dtype=torch.float32).isfinite()) if number == 1 or not self.reads_late else None
             feeds_first = self.reads_late and not boxes and number < limit
             if feeds_first:
                 logits = yield Feed(choice.token, cache)
             token = choice.read()
+            if sound and not sound.read():
+                raise self._explain_overflow()
             if feeds_first:
                 fed.append(token)
             if token == end:
@@ -265,6 +269,14 @@ class Engine:
                 fed.append(token)
         timings = replace(timings, decode=time.perf_counter() - started)
         yield Event("done", stream.flush(), finish=finish, timings=timings)
+
+    def _explain_overflow(self) -> SettingsError:
+        return SettingsError(
+            "{model} computes what is no number in {dtype}; start it with --dtype bfloat16 or float32, "
+            "or check its weights.",
+            model=self.card.name,
+            dtype=str(self.model.dtype).removeprefix("torch."),
+        )
 
     def _explain_length(self, prompt: Prompt) -> PromptError:
         values = dict(tokens=len(prompt.input_ids), model=self.card.name, context=self.card.context)

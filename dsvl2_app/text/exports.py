@@ -10,12 +10,13 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from PIL import Image
-
 from dsvl2_app.text.boxes import Box
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # the beginning of a cell that a spreadsheet would compute
 

@@ -180,6 +180,9 @@ CHINESE_ERRORS = {
     "The checkpoint's tokenizer has no tokens to write boxes with; use its own one.": (
         "此检查点的分词器没有用来写框的词元；请使用它自带的分词器。"
     ),
+    "{model} computes what is no number in {dtype}; start it with --dtype bfloat16 or float32, or check its weights.": (
+        "{model} 用 {dtype} 算出了非数值；请用 --dtype bfloat16 或 float32 启动，或检查其权重。"
+    ),
     # What in an answer is no box, and what was mended
     "{tag} closes nothing": "{tag} 没有对应的开始标记",
     "{tag} is not closed": "{tag} 没有对应的结束标记",

@@ -18,7 +18,7 @@ from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.pictures import wait_for
-from dsvl2_app.errors import PromptError
+from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
@@ -500,3 +500,21 @@ def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: 
         features += [engine.pictures.kept.get(key) for key in engine.pictures.kept]
     assert len(features) == 2
     assert torch.equal(*features)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_numbers_that_overflow_are_told_instead_of_noise(temperature):
+    """nano with a residual stream 4096 times as loud, which float32 and bfloat16 hold and float16 does not."""
+
+    def load(dtype: str) -> Engine:
+        engine = load_engine(Settings(dtype=dtype))
+        with torch.no_grad():
+            for name, weight in engine.model.decoder.named_parameters():
+                if name.endswith(("embed_tokens.weight", "o_proj.weight", "down.weight", "experts.down")):
+                    weight *= 4096
+        return engine
+
+    request = ask(user("What are you?"), temperature=temperature, seed=1)
+    assert tokens(list(load("float32").answer(request)))
+    with pytest.raises(SettingsError, match=r"nano computes what is no number in float16; .* --dtype bfloat16"):
+        list(load("float16").answer(request))
