@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dsvl2_app.settings import RELEASED, add_model_flags, add_page_flags
+from dsvl2_app.settings import RELEASED, add_backend_flags, add_model_flags, add_page_flags
 from dsvl2_app.text.exports import FORMATS
 from dsvl2_app.text.grounding import MODES
 
@@ -75,7 +75,7 @@ def add_answer_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="(default: 512)")
     parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
     add_json_flag(parser)
-    add_model_flags(parser)
+    add_backend_flags(parser)
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +118,7 @@ def add_eval_flags(parser: argparse.ArgumentParser) -> None:
         "--cases", type=int, default=EVAL_CASES, metavar="N", help=f"questions a row (default: {EVAL_CASES})"
     )
     parser.add_argument("--json", action="store_true", help="print the JSON object alone")
-    add_model_flags(parser)
+    add_backend_flags(parser)
 
 
 def add_train_flags(parser: argparse.ArgumentParser) -> None:

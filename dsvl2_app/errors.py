@@ -5,7 +5,8 @@
     ├── PromptError       a message cannot be turned into a prompt
     ├── CheckpointError   a model folder or repository cannot be loaded
     ├── SettingsError     a flag, environment variable or request parameter is out of range
-    └── BusyError         the worker cannot take more requests now
+    ├── BusyError         the backend cannot take more requests now
+    └── EngineDeadError   what runs the model has ended; only a new start helps
 
 Each carries one sentence that says what is wrong, where, and what to do; the command line shows exactly that
 sentence, the page the same in the visitor's language. Bugs of our own stay ordinary exceptions.
@@ -56,4 +57,8 @@ class SettingsError(AppError, ValueError):
 
 
 class BusyError(AppError):
-    """The queue is full or the worker is shutting down; the same request may work later."""
+    """The queue is full or the backend is shutting down; the same request may work later."""
+
+
+class EngineDeadError(AppError):
+    """What runs the model has ended by a fault of our own; nothing is answered until the app is started again."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from dsvl2_app.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -94,6 +96,28 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspection:
+    """Arrays of an answer. A token's attention is that of the step which chose it, where it was not yet there."""
+
+    tokens: tuple[str, ...]  # the answer, piece by piece
+    layouts: tuple[TileLayout, ...]
+    twins: tuple[int, ...]  # tile -> the distinct one that was encoded for it, over all images
+    attention: np.ndarray  # float16 [L, A, I], to the tokens of all images in order; mean over the heads
+    elsewhere: np.ndarray  # float32 [L, A, 3], to the begin token, other text of the prompt, and the answer so far
+    expert_layers: tuple[int, ...]  # those that have experts
+    experts: np.ndarray  # float32 [expert layers, 2, E]: shares of image tokens' choices, and of text tokens'
+    prompt_tokens: int
+    seconds: float  # that collecting took
+    memory: int  # bytes that it took: the cache of the pass, and these arrays
+
+    def image_attention(self, image: int, layer: int | None = None) -> np.ndarray:
+        """float32 [A, tokens of that image], of a layer or averaged over all."""
+        start = sum(layout.num_tokens for layout in self.layouts[:image])
+        there = self.attention[:, :, start : start + self.layouts[image].num_tokens]
+        return there.mean(0, dtype=np.float32) if layer is None else there[layer].astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event of an answer's stream; the concatenated `text` of all events is the answer.
 
@@ -108,6 +132,7 @@ class Event:
     total: int = 0
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
+    inspection: Inspection | None = None  # of the last event, where the stream is one of `Backend.inspect`
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +158,21 @@ class PromptPlan:
     tokens: int
     layouts: tuple[TileLayout, ...]
     context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do besides answering. What it cannot, it refuses by name and the page does not offer."""
+
+    grammar: bool = False  # keeps what is inside <|det|> well-formed (Request.grammar)
+    inspection: bool = False  # looks into an answer (Backend.inspect)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a backend is, for whoever watches over the app."""
+
+    alive: bool  # False: nothing will be answered until the app is started again
+    running: int = 0  # answers that are being written
+    waiting: int = 0
+    seconds: float = 0.0  # since the model last finished a piece of work, while there is some; else 0

@@ -18,9 +18,9 @@ def serve(settings: Settings) -> None:
     """Load the model and serve until interrupted; SIGTERM, which a container is stopped with, does as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    from dsvl2_app.engine.worker import Worker
+    from dsvl2_app.backend import load
     from dsvl2_app.ui.layout import build, launch
     from dsvl2_app.ui.uploads import own_folder
 
-    with own_folder(), closing(Worker.load(settings)) as worker:
-        launch(build(worker, settings), settings)
+    with own_folder(), closing(load(settings)) as backend:
+        launch(build(backend, settings), settings)

@@ -76,6 +76,7 @@ def read_switch(text: str) -> bool:
 
 
 MODEL = Kind("MODEL", "nano, tiny, small, base, a Hugging Face repo id (owner/name) or an existing folder", read_model)
+BACKEND = matching(r"\w+", "BACKEND", "the name of a backend")
 LOAD_FORMAT = one_of("auto", "dummy")
 DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
 DTYPE = one_of("auto", "float32", "bfloat16", "float16")
@@ -93,6 +94,8 @@ def flag(group: str, default: Any, kind: Kind, help: str, *also: str) -> Any:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All that a person can choose when starting the demo."""
+
+    backend: str = flag("backend", "local", BACKEND, "local: a model in this process; scripted: fixed words, no model")
 
     model: str = flag("model", "nano", MODEL, "nano, tiny, small, base, a Hugging Face repo id, or a folder")
     load_format: str = flag("model", "auto", LOAD_FORMAT, "dummy: right shapes, random weights, no download")
@@ -145,6 +148,12 @@ class FlagParser(argparse.ArgumentParser):
         raise SettingsError(f"{message[0].upper()}{message[1:]}; --help lists what there is.")
 
 
+def add_backend_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say who answers, and with which model; `Settings.choose` reads what was parsed."""
+    add_flags(parser, "backend")
+    add_model_flags(parser)
+
+
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which model runs, and how; `Settings.choose` reads what was parsed."""
     add_flags(parser, "model")
@@ -153,7 +162,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
 def add_page_flags(parser: argparse.ArgumentParser) -> None:
     """Add every flag of `Settings`."""
     parser.epilog = "The environment can set every flag, as DSVL2_LOAD_FORMAT for --load-format; a flag wins."
-    add_model_flags(parser)
+    add_backend_flags(parser)
     add_flags(parser, "page")
 
 

@@ -12,6 +12,7 @@ from dsvl2_app.settings import FlagParser, Settings, add_model_flags
 
 # flag, a good value as typed, the value it becomes, a bad value
 EXAMPLES = [
+    ("backend", "scripted", "scripted", "some where"),
     ("model", "tiny", "tiny", "tinny"),
     ("load_format", "dummy", "dummy", "safetensors"),
     ("device", "cuda:3", "cuda:3", "cuda:"),

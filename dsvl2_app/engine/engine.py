@@ -1,7 +1,7 @@
 """One answer, step by step: prompt -> tiles -> features -> prefill -> decode, as a generator.
 
 T prompt tokens, D decoder width, N tiles, B answers that decode together. The engine knows nothing of threads or
-callers; `worker` does.
+callers; `backend.local` does.
 
 `serve` is cooperative. It yields a `Event` for the reader; a `Future` when it cannot go on before that is done; and a
 `Feed` when it wants the logits after one more token, which whoever drives it gets from `forward`, for as many answers
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -75,7 +75,6 @@ class Engine:
         self.card = card
         on_gpu = model.device.type == "cuda"
         self.prefill_chunk = prefill_chunk or (PREFILL_CHUNK_GPU if on_gpu else PREFILL_CHUNK)
-        self.shared = False  # whether others are served too, which whoever drives it tells
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
         self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
@@ -135,8 +134,9 @@ class Engine:
         return self.model.lm_head(hidden[:, 0])
 
     @torch.inference_mode()
-    def serve(self, request: Request) -> Serving:
-        """One answer; see the module. Raises as `answer` does."""
+    def serve(self, request: Request, is_alone: Callable[[], bool] = lambda: True) -> Serving:
+        """One answer; see the module. `is_alone` says whether nobody else is served meanwhile, so that larger pieces
+        keep nobody waiting. Raises as `answer` does."""
         prompt, digests = yield from wait_for(self._threads.submit(self.prepare, request))
         room = self.card.context - len(prompt.input_ids)
         if room < 1:
@@ -150,7 +150,7 @@ class Engine:
             if self._can_feed(rest, cache):
                 logits, timings = yield from self._feed(rest, cache, timings)
             else:
-                logits, timings = yield from self._prefill(embeds, cache, timings)
+                logits, timings = yield from self._prefill(embeds, cache, timings, is_alone)
             yield from self._decode(request, prompt, cache, logits, room, timings, fed)
         finally:
             if self.graphs:
@@ -171,7 +171,7 @@ class Engine:
                 self.graph_prefill = GraphPrefill(model.decoder, decoder)
 
     @property
-    def room(self) -> int | None:
+    def max_batch(self) -> int | None:
         """How many answers may decode together; None: any number."""
         return self.graphs.room if self.graphs else None
 
@@ -191,7 +191,7 @@ class Engine:
         return prompt, [content_hash(image) for image in prompt.images]
 
     def _prefill(
-        self, embeds: Tensor, cache: KVCache, timings: Timings
+        self, embeds: Tensor, cache: KVCache, timings: Timings, is_alone: Callable[[], bool]
     ) -> Generator[Event, Any, tuple[Tensor, Timings]]:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
         started = time.perf_counter()
@@ -199,7 +199,7 @@ class Engine:
             if self.graph_prefill and self.graph_prefill.fits(embeds, cache):
                 feed, size = self.graph_prefill, embeds.shape[1]
             else:
-                feed, size = self.model.decoder, self.prefill_chunk * (1 if self.shared else ALONE)
+                feed, size = self.model.decoder, self.prefill_chunk * (ALONE if is_alone() else 1)
             hidden = feed(embeds[:, :size], cache=cache)
             embeds = embeds[:, size:]
             seconds = time.perf_counter() - started

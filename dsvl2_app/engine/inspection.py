@@ -21,41 +21,19 @@ from transformers import DynamicCache
 
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.tiles import TileLayout, cut_tiles
+from dsvl2_app.image.tiles import cut_tiles
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 from dsvl2_app.model.vision import merge_identical
-from dsvl2_app.request import Event, Request
+from dsvl2_app.request import Event, Inspection, Request
 from dsvl2_app.text.stream import TextStream
 from dsvl2_app.text.tokens import Prompt
 
 ROWS = 64  # answer tokens whose scores [H, ROWS, S] are in memory at once
 
 Attention = MultiHeadAttention | MultiHeadLatentAttention
-Inspecting = Generator[Event, None, "Inspection"]
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Arrays of an answer. A token's attention is that of the step which chose it, where it was not yet there."""
-
-    tokens: tuple[str, ...]  # the answer, piece by piece
-    layouts: tuple[TileLayout, ...]
-    twins: tuple[int, ...]  # tile -> the distinct one that was encoded for it, over all images
-    attention: np.ndarray  # float16 [L, A, I], to the tokens of all images in order; mean over the heads
-    elsewhere: np.ndarray  # float32 [L, A, 3], to the begin token, other text of the prompt, and the answer so far
-    expert_layers: tuple[int, ...]  # those that have experts
-    experts: np.ndarray  # float32 [expert layers, 2, E]: shares of image tokens' choices, and of text tokens'
-    prompt_tokens: int
-    seconds: float  # that collecting took
-    memory: int  # bytes that it took: the cache of the pass, and these arrays
-
-    def image_attention(self, image: int, layer: int | None = None) -> np.ndarray:
-        """float32 [A, tokens of that image], of a layer or averaged over all."""
-        start = sum(layout.num_tokens for layout in self.layouts[:image])
-        there = self.attention[:, :, start : start + self.layouts[image].num_tokens]
-        return there.mean(0, dtype=np.float32) if layer is None else there[layer].astype(np.float32)
+Inspecting = Generator[Event, None, Inspection]
 
 
 def inspect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspection:

@@ -1,4 +1,4 @@
-"""`dsvl2 eval`: how often a model answers right, asked through the worker that the app uses.
+"""`dsvl2 eval`: how often a model answers right, asked through the backend that the app uses.
 
 The table grows row by row; the last line is one JSON object.
 """
@@ -10,7 +10,7 @@ import json
 import os
 from contextlib import closing
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend, load
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation import suite
 from dsvl2_app.evaluation.suite import Messages, Report
@@ -27,19 +27,19 @@ def run(flags: argparse.Namespace) -> None:
     if not 1 <= flags.cases <= suite.MOST_CASES:
         raise SettingsError(f"--cases is {flags.cases}; choose a number from 1 to {suite.MOST_CASES}.")
     settings = Settings.choose(flags, os.environ)
-    with closing(Worker.load(settings)) as worker:
+    with closing(load(settings)) as backend:
         if not flags.json:
             print(suite.HEADING, flush=True)
         scores = []
-        for score in suite.evaluate(lambda messages: ask(worker, messages), flags.cases, SUITES[flags.suite]):
+        for score in suite.evaluate(lambda messages: ask(backend, messages), flags.cases, SUITES[flags.suite]):
             scores.append(score)
             if not flags.json:
                 print(score.line, flush=True)
         report = Report(tuple(scores))
-        print(json.dumps({"model": worker.card.name, "suite": flags.suite, **report.as_dict()}), flush=True)
+        print(json.dumps({"model": backend.card.name, "suite": flags.suite, **report.as_dict()}), flush=True)
 
 
-def ask(worker: Worker, messages: Messages) -> str:
+def ask(backend: Backend, messages: Messages) -> str:
     """The greedy answer."""
     request = Request(messages, Sampling(max_new_tokens=MOST_NEW_TOKENS), allow=ANSWER_TOKENS)
-    return "".join(step.text for step in worker.submit(request))
+    return "".join(step.text for step in backend.submit(request))

@@ -1,6 +1,6 @@
 """Model -> table: accuracy per family and task on pictures whose seeds training never touches.
 
-`evaluate` asks any `answer(messages) -> str`, so the app's worker, a remote server and a test double are
+`evaluate` asks any `answer(messages) -> str`, so the app's backend, a remote server and a test double are
 measured alike. A row with a floor is a promise that nano has to keep; the others say where it is weak.
 `chance` is what always giving the most frequent answer of a row would score, where that is an answer at all.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend, load
 from dsvl2_app.request import Event, Request
 from dsvl2_app.settings import Settings
 
@@ -21,18 +21,18 @@ OUTPUT: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
 
 
 @contextmanager
-def open_worker(flags: argparse.Namespace) -> Iterator[Worker]:
+def open_backend(flags: argparse.Namespace) -> Iterator[Backend]:
     """The model that the flags name; what people must know of it goes to stderr."""
-    with closing(Worker.load(Settings.choose(flags, os.environ))) as worker:
-        if worker.card.notice:
-            print(worker.card.notice, file=sys.stderr)
-        yield worker
+    with closing(load(Settings.choose(flags, os.environ))) as backend:
+        if backend.card.notice:
+            print(backend.card.notice, file=sys.stderr)
+        yield backend
 
 
-def answer(worker: Worker, request: Request) -> Iterator[Event]:
+def answer(backend: Backend, request: Request) -> Iterator[Event]:
     """The steps of one answer. What happens before its first word is shown on a terminal's stderr."""
     console = Console(stderr=True, **OUTPUT)
-    with worker.submit(request) as stream:
+    with backend.submit(request) as stream:
         steps = iter(stream)
         if console.is_terminal:
             with console.status("Waiting") as status:

@@ -11,7 +11,7 @@ from typing import Any
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.request import Event, Request, Sampling
-from dsvl2_app.terminal.answer import answer, open_worker, summarise
+from dsvl2_app.terminal.answer import answer, open_backend, summarise
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 
@@ -28,14 +28,19 @@ def run(flags: argparse.Namespace) -> None:
     )
     images = [load_image(file) for file in flags.image]
     messages: list[dict[str, Any]] = [{"role": "system", "content": flags.system}] if flags.system else []
-    with open_worker(flags) as worker:
+    with open_backend(flags) as backend:
         for question in _read_questions(flags.question):
             messages.append({"role": "user", "content": place_images(question, images)})
             request = Request(
-                list(messages), sampling, ALLOWED, max_tiles=flags.max_tiles, grammar=True, owner="terminal"
+                list(messages),
+                sampling,
+                ALLOWED,
+                max_tiles=flags.max_tiles,
+                grammar=backend.capabilities.grammar,
+                owner="terminal",
             )
             try:
-                text = _show(answer(worker, request), as_json=flags.json)
+                text = _show(answer(backend, request), as_json=flags.json)
             except AppError as error:
                 if flags.question is not None:
                     raise

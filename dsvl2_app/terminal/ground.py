@@ -17,7 +17,7 @@ from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
 from dsvl2_app.request import Request, Sampling
-from dsvl2_app.terminal.answer import OUTPUT, answer, open_worker, summarise
+from dsvl2_app.terminal.answer import OUTPUT, answer, open_backend, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_for_marked
@@ -33,8 +33,8 @@ def run(flags: argparse.Namespace) -> None:
         max_tiles=flags.max_tiles,
         grammar=not flags.unconstrained,
     )
-    with open_worker(flags) as worker:
-        summary = summarise(answer(worker, request))
+    with open_backend(flags) as backend:
+        summary = summarise(answer(backend, request))
     parsed = parse_boxes(summary["text"])
     if flags.json:
         boxes = [{**asdict(box), "pixels": box.pixels(*image.size)} for box in parsed.boxes]

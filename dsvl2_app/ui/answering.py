@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.request import Request
 from dsvl2_app.text.grounding import ALLOWED
@@ -29,8 +29,8 @@ class Answering:
     """Two events for one answer: what the first one sets on the page is not lost when the second one streams (see
     gradio_quirks.last_update)."""
 
-    def __init__(self, worker: Worker, limits: Limits, page: ChatPage) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits, page: ChatPage) -> None:
+        self.backend = backend
         self.limits = limits
         self.page = page
 
@@ -100,10 +100,10 @@ class Answering:
             allow=ALLOWED,
             tiling=choices.tiling,
             max_tiles=choices.max_tiles,
-            grammar=True,
+            grammar=self.backend.capabilities.grammar,
             owner=owner,
         )
-        with self.worker.submit(request) as stream:
+        with self.backend.submit(request) as stream:
             conversation.stream = stream
             if conversation.stopping:
                 stream.cancel()

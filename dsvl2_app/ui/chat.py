@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.answering import Answering
 from dsvl2_app.ui.chat_page import ChatPage
@@ -20,15 +20,15 @@ from dsvl2_app.ui.translations import label
 
 
 class Chat:
-    def __init__(self, worker: Worker, limits: Limits) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
         self.limits = limits
         self.examples = read_examples("chat")
 
     def build(self, demo: gr.Blocks) -> None:
         page = ChatPage(self.examples)
         with gr.Accordion(label("Settings"), open=False, elem_id="chat-settings"):
-            choices = build_choices(self.worker.card)
+            choices = build_choices(self.backend.card)
             raw = gr.Checkbox(label=label("Raw"), info=label("Show answers to the letter, special tokens and all"))
         with gr.Row(elem_id="chat-files"):
             export = gr.Button(label("Export"), size="sm", elem_id="chat-export")
@@ -37,8 +37,8 @@ class Chat:
             file = gr.DownloadButton(label("Download"), visible="hidden", elem_id="chat-download")
         remember(demo, choices)
 
-        answering, revising = Answering(self.worker, self.limits, page), Revising(page)
-        meter, transfer = Meter(self.worker, self.limits, page), Transfer(self.limits, page)
+        answering, revising = Answering(self.backend, self.limits, page), Revising(page)
+        meter, transfer = Meter(self.backend, self.limits, page), Transfer(self.limits, page)
         conversation, parts = page.conversation, page.parts
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         now = {"queue": False, **private}

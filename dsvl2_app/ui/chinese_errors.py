@@ -202,5 +202,6 @@ CHINESE_ERRORS = {
     "{number} of your requests are already waiting; let one of them end first.": (
         "您已有 {number} 个请求在等待；请先等其中一个结束。"
     ),
+    "The model has stopped working; start the app again.": "模型已停止工作；请重新启动应用。",
     "The model is shutting down; start the app again to ask more.": "模型正在关闭；如要继续提问，请重新启动应用。",
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from dsvl2_app.engine.worker import Stream
+from dsvl2_app.backend import Stream
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.request import Finish, Timings
@@ -108,7 +108,7 @@ class Conversation:
         return [None if turn.dropped else next(number) for turn in self.shown for _ in turn.pictures]
 
     def messages(self, limits: Limits, system: str = "") -> list[dict[str, Any]]:
-        """For the worker: transformers messages, the last turn waiting for its answer."""
+        """For the backend: transformers messages, the last turn waiting for its answer."""
         messages = [{"role": "system", "content": system}] if system.strip() else []
         for turn in self.kept:
             images = [load_image(picture.path, limits=limits) for picture in turn.pictures]

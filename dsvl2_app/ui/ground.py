@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_mark
@@ -21,8 +21,8 @@ from dsvl2_app.ui.uploads import name_owner, open_upload
 
 
 class Ground:
-    def __init__(self, worker: Worker, limits: Limits) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
         self.limits = limits
 
     def build_endpoint(self) -> None:
@@ -34,7 +34,7 @@ class Ground:
                 gr.Radio(MODES, value="find", label="mode"),
                 gr.Image(label="example", type="filepath"),
                 gr.JSON(label="rectangle"),
-                gr.Checkbox(value=True, label="well_formed"),
+                gr.Checkbox(value=self.backend.capabilities.grammar, label="well_formed"),
             ],
             [gr.Image(label="annotated"), gr.JSON(label="boxes"), gr.Textbox(label="text")],
             api_name="ground",
@@ -76,7 +76,7 @@ class Ground:
             else:
                 messages = ask_for(picture, phrase, mode)
             owner = name_owner(visitor) if visitor else ""
-            with submit(self.worker, messages, well_formed=well_formed, owner=owner) as stream:
+            with submit(self.backend, messages, well_formed=well_formed, owner=owner) as stream:
                 *_, (text, parsed, _) = read_answer(stream)
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
             problems = [problem.describe() for problem in parsed.problems]

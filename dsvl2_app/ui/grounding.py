@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.bundled import ASSETS
-from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_mark
 from dsvl2_app.text.boxes import Box
@@ -46,10 +46,10 @@ ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": 
 
 
 class Grounding:
-    def __init__(self, worker: Worker, limits: Limits) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
         self.limits = limits
-        self.shapes_only = worker.card.bundled  # it knows no photographs
+        self.shapes_only = backend.card.bundled  # it knows no photographs
         self.offered = read_examples("grounding")
 
     def build(self) -> None:
@@ -75,8 +75,10 @@ class Grounding:
                     label=label("Picture"), height=300, buttons=["fullscreen"], elem_id="grounding-picture", **upload
                 )
                 self.phrase = gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", self.shapes_only, label))
+                can_hold = self.backend.capabilities.grammar
                 well_formed = gr.Checkbox(
-                    value=True,
+                    value=can_hold,
+                    visible=can_hold,
                     label=label("Well-formed boxes only"),
                     info=label("The model can write nothing but whole boxes; off, it shows what it would write"),
                     elem_id="grounding-well-formed",
@@ -159,7 +161,7 @@ class Grounding:
                 if mode == "in_context"
                 else ask_for(image, phrase, mode)
             )
-            stream = submit(self.worker, messages, well_formed=well_formed, owner=name_owner(visitor))
+            stream = submit(self.backend, messages, well_formed=well_formed, owner=name_owner(visitor))
         except Exception as error:
             finding.annotation = None
             yield {**self.clear(), self.notice: wording.show_notice(error)}

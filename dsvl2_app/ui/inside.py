@@ -11,13 +11,12 @@ from typing import Any
 
 import gradio as gr
 
+from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.bundled import ASSETS
-from dsvl2_app.engine.inspection import Inspection, advance, inspect_stepwise
-from dsvl2_app.engine.worker import Stream, Worker
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.heat import draw_heat, spread_tokens
 from dsvl2_app.image.load import Limits, load_image
-from dsvl2_app.request import Request, Sampling
+from dsvl2_app.request import Inspection, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 from dsvl2_app.text.prompt import place_images
@@ -56,8 +55,8 @@ class Look:
 
 
 class Inside:
-    def __init__(self, worker: Worker, limits: Limits) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
         self.limits = limits
 
     def build(self, gallery: gr.Gallery, count: gr.Slider, limit: gr.Slider) -> None:
@@ -134,13 +133,13 @@ class Inside:
             images = [load_image(path, limits=self.limits) for path in paths]
             request = Request(
                 [{"role": "user", "content": place_images(question, images)}],
-                Sampling(max_new_tokens=min(MOST_TOKENS, self.worker.card.context)),
+                Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context)),
                 allow=ALLOWED,
                 tiling=count <= MOST_TILED_IMAGES,
                 max_tiles=int(limit),
                 owner=name_owner(visitor),
             )
-            stream = self.worker.submit(request)
+            stream = self.backend.submit(request)
         except Exception as error:
             yield {self.notice: wording.show_notice(error)}
             return
@@ -161,7 +160,8 @@ class Inside:
                     yield {self.status: status, self.pieces: show_answer(text)}
                 tokens = step.timings.prompt_tokens + len(look.answer)
                 last[self.open] = gr.Button(
-                    say("Look inside: one more pass over {tokens:,} tokens", tokens=tokens), visible=bool(look.answer)
+                    say("Look inside: one more pass over {tokens:,} tokens", tokens=tokens),
+                    visible=bool(look.answer) and self.backend.capabilities.inspection,
                 )
             except Exception as error:
                 last = {self.notice: wording.show_notice(error), self.status: ""}
@@ -198,18 +198,18 @@ class Inside:
             return
         yield {self.open: gr.Button(visible=False)}
         try:
-            steps = self.worker.call(lambda engine: inspect_stepwise(engine, request, answer))
-            while not isinstance(found := self.worker.call(lambda _: advance(steps)), Inspection):
-                if look.request is not request:
-                    break
-                yield {self.status: show_status(wording.describe_progress(found), running=True)}
+            with self.backend.inspect(request, answer) as stream:
+                for event in stream:
+                    if look.request is not request or event.inspection:
+                        break
+                    yield {self.status: show_status(wording.describe_progress(event), running=True)}
         except Exception as error:
             yield {self.notice: wording.show_notice(error), self.status: "", self.open: gr.Button(visible=True)}
             return
-        if look.request is not request:
+        if look.request is not request or event.inspection is None:
             yield self.clear()
             return
-        look.seen = seen = found
+        look.seen = seen = event.inspection
         look.token = 0
         layers = [
             (say(ALL_LAYERS), -1),

@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from dsvl2_app.engine.inspection import Inspection
+from dsvl2_app.request import Inspection
 from dsvl2_app.ui.token_map import name_tile
 from dsvl2_app.ui.translations import say
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
@@ -28,12 +28,12 @@ SCOPE = "A toy model: coloured shapes, printed English, simple charts and screen
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
-def build(worker: Worker, settings: Settings) -> gr.Blocks:
+def build(backend: Backend, settings: Settings) -> gr.Blocks:
     limits = image_limits(settings)
-    chat, grounding, tiles = Chat(worker, limits), Grounding(worker, limits), Tiles(worker, limits)
+    chat, grounding, tiles = Chat(backend, limits), Grounding(backend, limits), Tiles(backend, limits)
     with gr.Blocks(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
-        header = gr.HTML(show_header(worker.card), elem_id="header")
-        demo.load(lambda: show_header(worker.card), None, header, **QUIET)  # in the visitor's language
+        header = gr.HTML(show_header(backend.card), elem_id="header")
+        demo.load(lambda: show_header(backend.card), None, header, **QUIET)  # in the visitor's language
         with gr.Tabs():
             with gr.Tab(label("Chat"), id="chat"):
                 chat.build(demo)
@@ -42,9 +42,9 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
             with gr.Tab(label("Tiles"), id="tiles"):
                 tiles.build()
         with gr.Column(visible=False):  # what scripts call
-            Reply(worker, limits).build_endpoint()
-            Ground(worker, limits).build_endpoint()
-            Tiling(worker.card, limits).build_endpoint()
+            Reply(backend, limits).build_endpoint()
+            Ground(backend, limits).build_endpoint()
+            Tiling(backend.card, limits).build_endpoint()
     spell_out_schemas(demo)
     return demo.queue(max_size=settings.max_queue)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from dsvl2_app.engine.worker import Stream, Worker
+from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
@@ -17,11 +17,11 @@ from dsvl2_app.text.prompt import Message
 REFRESH = 0.05  # seconds between two pictures of a fast answer
 
 
-def submit(worker: Worker, messages: list[Message], *, well_formed: bool, owner: str) -> Stream:
+def submit(backend: Backend, messages: list[Message], *, well_formed: bool, owner: str) -> Stream:
     """With `well_formed` the model cannot write a malformed box. Greedy and without a penalty, which would keep
     coordinates from repeating digits."""
-    sampling = Sampling(max_new_tokens=min(MOST_TOKENS, worker.card.context))
-    return worker.submit(Request(messages, sampling, allow=ALLOWED, grammar=well_formed, owner=owner))
+    sampling = Sampling(max_new_tokens=min(MOST_TOKENS, backend.card.context))
+    return backend.submit(Request(messages, sampling, allow=ALLOWED, grammar=well_formed, owner=owner))
 
 
 def read_answer(stream: Stream) -> Iterator[tuple[str, Parsed, Event]]:

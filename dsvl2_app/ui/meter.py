@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.tiles import TileLayout, lay_out
 from dsvl2_app.text.prompt import place_images
@@ -41,8 +41,8 @@ class Reading:
 
 
 class Meter:
-    def __init__(self, worker: Worker, limits: Limits, page: ChatPage) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits, page: ChatPage) -> None:
+        self.backend = backend
         self.limits = limits
         self.page = page
 
@@ -58,7 +58,7 @@ class Meter:
                 return {page.meter: gr.skip()}
             if not text.strip() and not paths and not conversation.turns:
                 return hidden
-            reading = measure(self.worker, conversation, turn, chosen)
+            reading = measure(self.backend, conversation, turn, chosen)
         except Exception:  # whatever is wrong with the message is said when it is sent
             return hidden
         full = reading.room < 1 and bool(conversation.kept)
@@ -71,7 +71,7 @@ def read_size(path: str, limits: Limits) -> tuple[int, int]:
     return load_image(path, limits=limits).size
 
 
-def measure(worker: Worker, conversation: Conversation, turn: Turn, choices: Choices) -> Reading:
+def measure(backend: Backend, conversation: Conversation, turn: Turn, choices: Choices) -> Reading:
     """Of the conversation with `turn` at its end. Runs no model and decodes no picture."""
     turns = [*conversation.kept, turn]
     messages = [{"role": "system", "content": choices.system}] if choices.system.strip() else []
@@ -79,11 +79,11 @@ def measure(worker: Worker, conversation: Conversation, turn: Turn, choices: Cho
         stand_ins = [_STAND_IN] * len(each.pictures)
         messages.append({"role": "user", "content": place_images(each.question, stand_ins)})
         messages.append({"role": "assistant", "content": each.answer})
-    plan = worker.plan(messages[:-1], choices.tiling, choices.max_tiles)
+    plan = backend.plan(messages[:-1], choices.tiling, choices.max_tiles)
     pictures = [picture for each in turns for picture in each.pictures]
     before = len(pictures) - len(turn.pictures)
     tiled = len(pictures) <= MOST_TILED if choices.tiling is None else choices.tiling
-    geometry = worker.card.geometry
+    geometry = backend.card.geometry
     return Reading(
         plan.tokens - sum(layout.num_tokens for layout in plan.layouts),
         tuple(lay_out(*picture.size, geometry, tiling=tiled, max_tiles=choices.max_tiles) for picture in pictures),

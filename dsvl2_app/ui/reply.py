@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.request import Request
@@ -22,8 +22,8 @@ from dsvl2_app.ui.uploads import name_owner, read_message
 
 
 class Reply:
-    def __init__(self, worker: Worker, limits: Limits) -> None:
-        self.worker = worker
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
         self.limits = limits
 
     def build_endpoint(self) -> None:
@@ -35,7 +35,7 @@ class Reply:
                 gr.Number(value=0.2, label="temperature"),
                 gr.Number(value=0.9, label="top_p"),
                 gr.Number(value=1.0, label="repetition_penalty"),
-                gr.Number(value=min(512, self.worker.card.context), precision=0, label="max_new_tokens"),
+                gr.Number(value=min(512, self.backend.card.context), precision=0, label="max_new_tokens"),
                 gr.Number(value=None, precision=0, label="seed"),
             ],
             gr.Textbox(label="answer"),
@@ -80,8 +80,9 @@ class Reply:
             check_count(len([*pictures_of(messages)]), card.geometry, card.context)
             open_pictures(messages, self.limits)
             answer = ""
-            asked = Request(messages, sampling, ALLOWED, grammar=True, owner=name_owner(request))
-            with self.worker.submit(asked) as stream:
+            grammar = self.backend.capabilities.grammar
+            asked = Request(messages, sampling, ALLOWED, grammar=grammar, owner=name_owner(request))
+            with self.backend.submit(asked) as stream:
                 for step in stream:
                     if step.text:
                         answer += step.text

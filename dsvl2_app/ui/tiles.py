@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import draw_grid, tile_images
 from dsvl2_app.image.tiles import TileGeometry, cut_tiles, lay_out
@@ -34,10 +34,10 @@ def show_how_to() -> str:
 
 
 class Tiles:
-    def __init__(self, worker: Worker, limits: Limits) -> None:
-        self.card = worker.card
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.card = backend.card
         self.limits = limits
-        self.inside = Inside(worker, limits)
+        self.inside = Inside(backend, limits)
 
     def build(self) -> None:
         with gr.Row(equal_height=False):

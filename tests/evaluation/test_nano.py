@@ -1,4 +1,4 @@
-"""The model in assets/nano answers right about the pictures in assets/examples, through the worker of the app."""
+"""The model in assets/nano answers right about the pictures in assets/examples, through the backend of the app."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dsvl2_app.backend import Backend, load
 from dsvl2_app.bundled import EXAMPLES
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.evaluate import ask
 from dsvl2_app.evaluation.suite import overlap, score
 from dsvl2_app.settings import Settings
@@ -22,22 +22,22 @@ LISTED = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    worker = Worker.load(Settings.parse(["--threads", "1"], {}))
-    yield worker
-    worker.close()
+def backend() -> Iterator[Backend]:
+    backend = load(Settings.parse(["--threads", "1"], {}))
+    yield backend
+    backend.close()
 
 
-def ask_about(worker: Worker, text: str, pictures: list[str]) -> str:
+def ask_about(backend: Backend, text: str, pictures: list[str]) -> str:
     images = [Image.open(EXAMPLES / name) for name in pictures]
-    return ask(worker, [{"role": "user", "content": place_images(text, images)}])
+    return ask(backend, [{"role": "user", "content": place_images(text, images)}])
 
 
 @pytest.mark.parametrize(
     "wanted", [each for each in LISTED if each["tab"] == "grounding"], ids=lambda each: each["text"]
 )
-def test_what_is_named_is_found(worker: Worker, wanted: dict[str, Any]):
-    boxes = parse_boxes(ask_about(worker, f"<|ref|>{wanted['text']}<|/ref|>.", wanted["pictures"])).boxes
+def test_what_is_named_is_found(backend: Backend, wanted: dict[str, Any]):
+    boxes = parse_boxes(ask_about(backend, f"<|ref|>{wanted['text']}<|/ref|>.", wanted["pictures"])).boxes
     found = [(box.x1, box.y1, box.x2, box.y2) for box in boxes]
     assert len(found) == len(wanted["truth"]["boxes"])
     for box, truth in zip(found, wanted["truth"]["boxes"], strict=True):
@@ -47,15 +47,15 @@ def test_what_is_named_is_found(worker: Worker, wanted: dict[str, Any]):
 @pytest.mark.parametrize(
     "wanted", [each for each in LISTED if each["tab"] != "grounding"], ids=lambda each: each["text"]
 )
-def test_what_is_asked_is_answered(worker: Worker, wanted: dict[str, Any]):
-    answer = ask_about(worker, wanted["text"], wanted["pictures"])
+def test_what_is_asked_is_answered(backend: Backend, wanted: dict[str, Any]):
+    answer = ask_about(backend, wanted["text"], wanted["pictures"])
     assert score(Turn(wanted["text"], "", "", wanted["truth"]), answer) == 1.0, answer
 
 
-def test_what_is_not_there_gets_no_box(worker: Worker):
-    answer = ask_about(worker, "<|ref|>the pink heart<|/ref|>.", ["shapes.png"])
+def test_what_is_not_there_gets_no_box(backend: Backend):
+    answer = ask_about(backend, "<|ref|>the pink heart<|/ref|>.", ["shapes.png"])
     assert "no pink heart" in answer and not parse_boxes(answer).boxes
 
 
-def test_it_knows_what_it_is(worker: Worker):
-    assert "nano" in ask_about(worker, "What are you?", []) and "a picture" in ask_about(worker, "Hello!", [])
+def test_it_knows_what_it_is(backend: Backend):
+    assert "nano" in ask_about(backend, "What are you?", []) and "a picture" in ask_about(backend, "Hello!", [])

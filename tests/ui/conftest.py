@@ -1,6 +1,6 @@
-"""The page served over HTTP: with the random-weight nano, and with an engine that says what a test wants said.
+"""The page served over HTTP: with the random-weight nano, and with a backend that says what a test wants said.
 
-Both run behind the real worker. `open_page` fails a test whose page reports an error in its console.
+`open_page` fails a test whose page reports an error in its console.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 import gc
 import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,9 @@ from gradio_client import Client
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
-from dsvl2_app.engine.worker import Worker
-from dsvl2_app.image.tiles import TileGeometry
-from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Timings
+from dsvl2_app.backend import Backend, load
+from dsvl2_app.backend.scripted import CARD as SCRIPTED_CARD
+from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.layout import build, launch
 
@@ -33,64 +31,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed:ResourceWarning")
 
 
-CARD = ModelCard(
-    "script", "a test", "These words are a test's.", 12_345_678, 5_000_000, "float32", "cpu", 4096, TileGeometry()
-)
-
-
-@dataclass
-class Script:
-    """An engine without a model. `say` is the answer or an exception; with `endless` it never ends by itself. It takes
-    `pause` seconds for seven letters."""
-
-    say: str | Exception = "Hello."
-    endless: bool = False
-    pause: float = 0.01
-    card: ModelCard = CARD
-    requests: list[Request] = field(default_factory=list)
-    closed: threading.Event = field(default_factory=threading.Event)
-
-    def serve(self, request: Request) -> Iterator[Event]:
-        self.requests.append(request)
-        self.closed.clear()
-        try:
-            timings = Timings(tiles=3, encoded_tiles=2, vision=0.5, prefill=0.25, prompt_tokens=900)
-            yield Event("vision", done=2, total=2, timings=timings)
-            if isinstance(self.say, Exception):
-                raise self.say
-            pieces = [self.say[start : start + 7] for start in range(0, len(self.say), 7)]
-            while pieces:
-                timings = replace(timings, new_tokens=timings.new_tokens + 1, decode=timings.decode + 0.1)
-                yield Event("decode", pieces[0], 5, timings=timings)
-                pieces = [*pieces[1:], *(pieces[:1] if self.endless else [])]
-                time.sleep(self.pause)
-            yield Event("done", finish="eos", timings=timings)
-        finally:
-            self.closed.set()
-
-    def plan(
-        self, messages: list[dict[str, Any]], tiling: bool | None = None, max_tiles: int | None = None
-    ) -> PromptPlan:
-        return PromptPlan(1, (), self.card.context)
+CARD = replace(SCRIPTED_CARD, source="a test", notice="These words are a test's.")
 
 
 @dataclass(frozen=True)
 class App:
     url: str
-    script: Script | None = None
+    script: ScriptedBackend | None = None
 
     def client(self) -> Client:
         return Client(self.url, verbose=False)
 
 
-def serve(worker: Worker, settings: Settings, script: Script | None = None) -> Iterator[App]:
+def serve(backend: Backend, settings: Settings, script: ScriptedBackend | None = None) -> Iterator[App]:
     with socket.socket() as free:
         free.bind((settings.host, 0))
         settings = replace(settings, port=free.getsockname()[1])
-    demo = build(worker, settings)
+    demo = build(backend, settings)
     yield App(launch(demo, settings, wait=False), script)
     demo.close(verbose=False)
-    worker.close()
+    backend.close()
     gc.collect()  # now, while the filter above holds
 
 
@@ -101,38 +61,38 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def nano_worker() -> Worker:
-    return Worker.load(Settings.parse(["--load-format", "dummy"], {}))
+def nano_backend() -> Backend:
+    return load(Settings.parse(["--load-format", "dummy"], {}))
 
 
 @pytest.fixture(scope="session")
-def nano(nano_worker: Worker) -> Iterator[App]:
-    yield from serve(nano_worker, Settings.parse(["--load-format", "dummy"], {}))
+def nano(nano_backend: Backend) -> Iterator[App]:
+    yield from serve(nano_backend, Settings.parse(["--load-format", "dummy"], {}))
 
 
 @pytest.fixture(scope="session")
 def scripted_app() -> Iterator[App]:
-    script = Script()
-    yield from serve(Worker(script), Settings.parse([], {}), script)  # type: ignore[arg-type]
+    script = ScriptedBackend(card=CARD)
+    yield from serve(script, Settings.parse([], {}), script)
 
 
 @pytest.fixture(scope="session")
 def trained() -> Iterator[App]:
     """nano as it is shipped."""
     settings = Settings.parse([], {})
-    yield from serve(Worker.load(settings), settings)
+    yield from serve(load(settings), settings)
 
 
 @pytest.fixture(scope="session")
 def mcp_app() -> Iterator[App]:
-    script = Script()
-    yield from serve(Worker(script), Settings.parse(["--mcp"], {}), script)  # type: ignore[arg-type]
+    script = ScriptedBackend(card=CARD)
+    yield from serve(script, Settings.parse(["--mcp"], {}), script)
 
 
 @pytest.fixture
 def scripted(scripted_app: App) -> App:
     assert scripted_app.script
-    scripted_app.script.__init__()  # type: ignore[misc]
+    scripted_app.script.__init__(card=CARD)  # type: ignore[misc]
     return scripted_app
 
 

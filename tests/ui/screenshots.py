@@ -16,8 +16,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from dsvl2_app.backend import load
 from dsvl2_app.bundled import ASSETS, EXAMPLES
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.layout import build, launch
 from tests.conftest import CHROMIUM_NAMES
@@ -84,8 +84,8 @@ def main(folder: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         settings = replace(Settings(), port=free.getsockname()[1])
-    with closing(Worker.load(settings)) as worker:
-        demo = build(worker, settings)
+    with closing(load(settings)) as backend:
+        demo = build(backend, settings)
         take(launch(demo, settings, wait=False), folder)
         demo.close(verbose=False)
     shutil.copy(folder / README_SHOT, README_PICTURE)

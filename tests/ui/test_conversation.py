@@ -96,29 +96,29 @@ def test_markdown_names_pictures_and_tabulates_boxes(conversation):
     assert "| a\\|b | 1 | 2 | 3 | 4 |" in text
 
 
-def test_what_is_measured_is_what_the_model_is_given(nano_worker, conversation):
+def test_what_is_measured_is_what_the_model_is_given(nano_backend, conversation):
     conversation.turns.append(Turn("Now?", ()))
     reading = measure(
-        nano_worker, Conversation(conversation.turns[:2]), conversation.turns[2], choose(system="Be brief.")
+        nano_backend, Conversation(conversation.turns[:2]), conversation.turns[2], choose(system="Be brief.")
     )
-    plan = nano_worker.plan(conversation.messages(Limits(), "Be brief."))
+    plan = nano_backend.plan(conversation.messages(Limits(), "Be brief."))
     assert reading.tokens == plan.tokens
     assert [layout.grid for layout in reading.layouts] == [layout.grid for layout in plan.layouts]
 
 
-def test_a_third_picture_is_warned_of(nano_worker, conversation):
+def test_a_third_picture_is_warned_of(nano_backend, conversation):
     third = Turn("Three", conversation.turns[0].pictures)
-    assert measure(nano_worker, conversation, third, choose()).shrinks
-    assert not measure(nano_worker, conversation, third, choose(tiling=True)).shrinks
+    assert measure(nano_backend, conversation, third, choose()).shrinks
+    assert not measure(nano_backend, conversation, third, choose(tiling=True)).shrinks
     conversation.drop_oldest()
-    assert not measure(nano_worker, conversation, third, choose()).shrinks
+    assert not measure(nano_backend, conversation, third, choose()).shrinks
 
 
-def test_fewer_tiles_cost_less(nano_worker, conversation):
+def test_fewer_tiles_cost_less(nano_backend, conversation):
     turn = conversation.turns.pop()
     for most in (1, 4):
-        reading = measure(nano_worker, conversation, turn, choose(max_tiles=most))
-        plan = nano_worker.plan(Conversation([*conversation.turns, turn]).messages(Limits()), max_tiles=most)
+        reading = measure(nano_backend, conversation, turn, choose(max_tiles=most))
+        plan = nano_backend.plan(Conversation([*conversation.turns, turn]).messages(Limits()), max_tiles=most)
         assert reading.tokens == plan.tokens
         assert all(layout.grid[0] * layout.grid[1] <= most for layout in reading.layouts)
 

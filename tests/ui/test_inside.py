@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from dsvl2_app.engine.inspection import Inspection
 from dsvl2_app.image.tiles import lay_out
+from dsvl2_app.request import Inspection
 from dsvl2_app.ui.inside_figures import show_cost, show_experts, show_pieces, show_shares, show_twins
 
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.loading import choose_device, load_engine
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation.bench import agreement, answer, chats, decode, load, peers, reuse, suite, table
 from dsvl2_app.evaluation.bench.memory import peak_memory
@@ -71,13 +71,13 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
         "kernels": compiled.is_built(),
         "load": {"seconds": seconds, "parameters": card.parameters},
     }
-    with closing(Worker(engine)) as worker:
+    with closing(LocalBackend(engine)) as backend:
         if "answer" in parts:
-            result["answer"] = answer.measure(engine, worker, meter, flags.tokens, flags.repeats)
+            result["answer"] = answer.measure(engine, backend, meter, flags.tokens, flags.repeats)
         if "reuse" in parts:
-            result["reuse"] = reuse.measure(worker, flags.repeats)
+            result["reuse"] = reuse.measure(backend, flags.repeats)
         if "chats" in parts:
-            result["chats"] = chats.measure(worker, flags.chats, flags.tokens)
+            result["chats"] = chats.measure(backend, flags.chats, flags.tokens)
     result["peak_memory"] = peak_memory()  # before others take memory of their own
     if "decode" in parts:
         result["decode"] = decode.measure(settings, engine, meter, tuple(flags.against))

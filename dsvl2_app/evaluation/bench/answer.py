@@ -1,4 +1,4 @@
-"""One question about one picture, through the worker that the app uses: vision, prefill, decode.
+"""One question about one picture, through the backend that the app uses: vision, prefill, decode.
 
 MFU is what the work must cost, divided by its time and by the machine's matrix rate in the model's dtype; MBU the bytes
 that must move per new token, divided by its time and by the rate at which the machine reads memory.
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dsvl2_app.backend import Backend
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench import costs, table
 from dsvl2_app.evaluation.bench.roofs import RoofMeter
 from dsvl2_app.model.configuration import DeepseekVL2Config
@@ -37,13 +37,13 @@ class Answer:
     gaps: tuple[float, ...]
 
 
-def measure(engine: Engine, worker: Worker, meter: RoofMeter, tokens: int, repeats: int) -> dict[str, Any]:
+def measure(engine: Engine, backend: Backend, meter: RoofMeter, tokens: int, repeats: int) -> dict[str, Any]:
     """The best of several answers, stage by stage, with the roofs measured in between."""
     config, dtype = engine.model.config, engine.model.dtype
     sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
     answers = []
     for number in range(repeats):
-        answers.append(ask(worker, number, sampling))
+        answers.append(ask(backend, number, sampling))
         show_stages(f"answer {number + 1}", answers[-1].timings)
         meter.sample()
     timings = [answer.timings for answer in answers]
@@ -61,16 +61,17 @@ def measure(engine: Engine, worker: Worker, meter: RoofMeter, tokens: int, repea
     return result
 
 
-def ask(worker: Worker, seed: int, sampling: Sampling) -> Answer:
+def ask(backend: Backend, seed: int, sampling: Sampling) -> Answer:
     """Stream an answer about a picture of its own, which no cache can know."""
     picture = draw_noise(seed)
     messages = [{"role": "user", "content": place_images(QUESTION, [picture])}]
     moments, timings, first = [], Timings(), None
-    with worker.submit(Request(messages, sampling)) as stream:
+    submitted = time.perf_counter()
+    with backend.submit(Request(messages, sampling)) as stream:
         for step in stream:
             timings = step.timings
             if step.stage == "decode":
-                first = first or time.perf_counter() - stream.submitted
+                first = first or time.perf_counter() - submitted
                 moments.append(timings.decode)
     return Answer(timings, first or 0.0, tuple(late - early for early, late in pairwise(moments)))
 

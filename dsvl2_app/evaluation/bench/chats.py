@@ -7,7 +7,7 @@ import time
 from itertools import pairwise
 from typing import Any
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.evaluation.bench import table
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
 from dsvl2_app.request import Request, Sampling
@@ -17,27 +17,27 @@ LARGE = 1200, 1200  # px, a grid of nine tiles
 BEFORE, LONGEST = 10, 2000  # tokens of a stream before the picture comes, and at most
 
 
-def measure(worker: Worker, chats: int, tokens: int) -> dict[str, Any]:
-    streams = stream_together(worker, [write(f"Tell me more about number {n}.", tokens, str(n)) for n in range(chats)])
+def measure(backend: LocalBackend, chats: int, tokens: int) -> dict[str, Any]:
+    streams = stream_together(backend, [write(f"Tell me more about number {n}.", tokens, str(n)) for n in range(chats)])
     overlap = min(stream[-1] for stream in streams)  # while all of them write
     rates = [sum(moment <= overlap for moment in stream) / (overlap - stream[0]) for stream in streams]
     total = sum(rates)
     table.show(f"{chats} chats, slowest", None, f"{min(rates):.1f} tokens/s", f"{total:.1f} in all")
 
-    stall = measure_stall(worker)
+    stall = measure_stall(backend)
     table.show("longest stall beside nine tiles", stall)
     return {"chats": chats, "tokens_per_second": rates, "total": total, "longest_stall": stall}
 
 
-def measure_stall(worker: Worker) -> float:
+def measure_stall(backend: LocalBackend) -> float:
     """Longest seconds between two tokens of a stream, which goes on until somebody else's picture, that no cache knows,
     is answered."""
-    worker.call(lambda engine: engine.forget())
+    backend.call(lambda engine: engine.forget())
     question = place_images(QUESTION, [draw_noise(7, LARGE)])
     picture = Request([{"role": "user", "content": question}], Sampling(max_new_tokens=1), owner="picture")
-    other = threading.Thread(target=lambda: list(worker.submit(picture)))
+    other = threading.Thread(target=lambda: list(backend.submit(picture)))
     moments: list[float] = []
-    with worker.submit(write("Tell me more.", LONGEST, "reader")) as stream:
+    with backend.submit(write("Tell me more.", LONGEST, "reader")) as stream:
         for step in stream:
             if step.stage == "decode":
                 moments.append(time.perf_counter())
@@ -54,12 +54,12 @@ def write(text: str, tokens: int, owner: str) -> Request:
     return Request([{"role": "user", "content": text}], sampling, owner=owner)
 
 
-def stream_together(worker: Worker, requests: list[Request]) -> list[list[float]]:
+def stream_together(backend: LocalBackend, requests: list[Request]) -> list[list[float]]:
     """When each token of each answer came."""
     moments: list[list[float]] = [[] for _ in requests]
 
     def read(number: int) -> None:
-        for step in worker.submit(requests[number]):
+        for step in backend.submit(requests[number]):
             if step.stage == "decode":
                 moments[number].append(time.perf_counter())
 

@@ -15,9 +15,9 @@ from typing import Any
 from PIL import Image
 from safetensors.torch import load_file
 
+from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench.record import NotRun
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
@@ -61,8 +61,8 @@ def write_answers(engine: Engine, requests: Sequence[Request]) -> list[list[int]
 
 def write_together(engine: Engine, requests: Sequence[Request]) -> list[list[int]]:
     """The same with all answers at once, so that they share steps."""
-    with closing(Worker(engine)) as worker:
-        return [read_tokens(stream) for stream in [worker.submit(request) for request in requests]]
+    with closing(LocalBackend(engine)) as backend:
+        return [read_tokens(stream) for stream in [backend.submit(request) for request in requests]]
 
 
 def read_tokens(steps: Iterable[Event]) -> list[int]:

@@ -6,7 +6,7 @@ import statistics
 import time
 from typing import Any
 
-from dsvl2_app.engine.worker import Worker
+from dsvl2_app.backend import Backend
 from dsvl2_app.evaluation.bench import table
 from dsvl2_app.evaluation.bench.answer import QUESTION, draw_noise
 from dsvl2_app.request import Request, Sampling
@@ -15,9 +15,9 @@ from dsvl2_app.text.prompt import place_images
 ANSWER_TOKENS = 16
 
 
-def measure(worker: Worker, repeats: int) -> dict[str, Any]:
-    ask_round(worker, 999)  # warms up
-    rounds = [ask_round(worker, 1000 + number) for number in range(repeats)]
+def measure(backend: Backend, repeats: int) -> dict[str, Any]:
+    ask_round(backend, 999)  # warms up
+    rounds = [ask_round(backend, 1000 + number) for number in range(repeats)]
     seconds = {name: [each[name] for each in rounds] for name in rounds[0]}
     fastest = {name: min(each) for name, each in seconds.items()}
     for name, taken in fastest.items():
@@ -27,28 +27,28 @@ def measure(worker: Worker, repeats: int) -> dict[str, Any]:
     return {"fastest": fastest, "median": medians}
 
 
-def ask_round(worker: Worker, number: int) -> dict[str, float]:
+def ask_round(backend: Backend, number: int) -> dict[str, float]:
     """A picture and an owner that nobody knows yet, and what is asked after that."""
     picture, owner = draw_noise(number), f"owner {number}"
     first = [{"role": "user", "content": place_images(QUESTION, [picture])}]
-    cold, answer = ask(worker, first, owner)
+    cold, answer = ask(backend, first, owner)
     turns = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "What is on the left?"}]
     other = [{"role": "user", "content": place_images("Which colours are there?", [picture])}]
     return {
         "cold": cold,
-        "follow-up": ask(worker, turns, owner)[0],
-        "same picture": ask(worker, other, owner)[0],
-        "same picture, other owner": ask(worker, other, f"other {number}")[0],
+        "follow-up": ask(backend, turns, owner)[0],
+        "same picture": ask(backend, other, owner)[0],
+        "same picture, other owner": ask(backend, other, f"other {number}")[0],
     }
 
 
-def ask(worker: Worker, messages: list[dict[str, Any]], owner: str) -> tuple[float, str]:
+def ask(backend: Backend, messages: list[dict[str, Any]], owner: str) -> tuple[float, str]:
     """Seconds to the first token, and the answer."""
     sampling = Sampling(max_new_tokens=ANSWER_TOKENS, min_new_tokens=ANSWER_TOKENS)
-    first, text = 0.0, ""
-    with worker.submit(Request(messages, sampling, owner=owner)) as stream:
+    submitted, first, text = time.perf_counter(), 0.0, ""
+    with backend.submit(Request(messages, sampling, owner=owner)) as stream:
         for step in stream:
             if step.stage == "decode" and not first:
-                first = time.perf_counter() - stream.submitted
+                first = time.perf_counter() - submitted
             text += step.text
     return first, text

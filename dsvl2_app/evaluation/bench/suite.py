@@ -17,9 +17,9 @@ from typing import Any
 import torch
 import transformers
 
+from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import choose_device, choose_dtype, load_engine
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.evaluation.bench import chats, decode, load, parity, peers, reuse, stages, table
 from dsvl2_app.evaluation.bench.memory import HEADROOM, check_room, peak_memory
 from dsvl2_app.evaluation.bench.record import NotRun, Record
@@ -204,18 +204,18 @@ class Suite:
             yield ("chats", str(count)), self.measure_chats, (count,)
 
     def pace(self, candidate: decode.Candidate, batch: int, steps: int) -> dict[str, Any]:
-        room = candidate.engine.room
-        if room is not None and room < batch:
-            raise NotRun(f"there is room for {room}")
+        most = candidate.engine.max_batch
+        if most is not None and most < batch:
+            raise NotRun(f"there is room for {most}")
         return decode.pace(candidate, batch, steps, self.meter, self.reader)
 
     def measure_reuse(self) -> dict[str, float]:
-        with closing(Worker(self._engine)) as worker:
-            return reuse.measure(worker, self.plan.repeats)["median"]
+        with closing(LocalBackend(self._engine)) as backend:
+            return reuse.measure(backend, self.plan.repeats)["median"]
 
     def measure_chats(self, count: int) -> dict[str, Any]:
-        with closing(Worker(self._engine)) as worker:
-            found = chats.measure(worker, count, CHAT_TOKENS)
+        with closing(LocalBackend(self._engine)) as backend:
+            found = chats.measure(backend, count, CHAT_TOKENS)
         return {"slowest": min(found["tokens_per_second"]), "total": found["total"], "stall": found["longest_stall"]}
 
     def measure_peer(self, measure: Callable[..., dict[str, Any]], size: int) -> None:

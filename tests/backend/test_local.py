@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dsvl2_app.backend import Stream, local
+from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.inspection import inspect
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.worker import Stream, Worker
-from dsvl2_app.errors import BusyError, ImageError, PromptError
+from dsvl2_app.errors import BusyError, EngineDeadError, ImageError, PromptError
 from dsvl2_app.image.tiles import TileGeometry
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Sampling, Timings
 from dsvl2_app.settings import Settings
@@ -23,6 +26,7 @@ from dsvl2_app.settings import Settings
 if TYPE_CHECKING:
     from tests.conftest import Reference
 
+Start = Callable[..., LocalBackend]
 PATIENCE = 20.0  # seconds until a test gives up on a thread; no test is meant to wait
 CARD = ModelCard("script", "", "", 1, 1, "float32", "cpu", 4096, TileGeometry())
 
@@ -31,6 +35,7 @@ class ScriptedEngine:
     """Answers "0 1 2 ..." with as many numbers as asked for, each when `permits` lets it."""
 
     card = CARD
+    max_batch = None
 
     def __init__(self) -> None:
         self.permits = threading.Semaphore(0)
@@ -38,9 +43,11 @@ class ScriptedEngine:
         self.taken: list[str] = []  # by which answer, in order, and when each ended
         self.closed: list[str] = []
 
-    def serve(self, request: Request) -> Iterator[Event]:
+    def serve(self, request: Request, is_alone: Callable[[], bool]) -> Iterator[Event]:
         name = str(request.messages[0]["content"])
         try:
+            if name == "dies":
+                raise SystemExit
             if name == "bug":
                 raise ZeroDivisionError("a bug")
             if name == "malformed":
@@ -77,18 +84,18 @@ def script() -> ScriptedEngine:
 
 
 @pytest.fixture
-def start(script: ScriptedEngine) -> Iterator[Callable[..., Worker]]:
-    """Start workers on the script; they are closed after the test, with all permits they may need."""
-    workers: list[Worker] = []
+def start(script: ScriptedEngine) -> Iterator[Start]:
+    """Start backends on the script; they are closed after the test, with all permits they may need."""
+    backends: list[LocalBackend] = []
 
-    def start_worker(**options: int) -> Worker:
-        workers.append(Worker(script, **options))  # type: ignore[arg-type]
-        return workers[-1]
+    def start_backend(**options: int) -> LocalBackend:
+        backends.append(LocalBackend(script, **options))  # type: ignore[arg-type]
+        return backends[-1]
 
-    yield start_worker
+    yield start_backend
     script.allow(10_000)
-    for worker in workers:
-        worker.close()
+    for backend in backends:
+        backend.close()
 
 
 def ask(name: str, tokens: int = 3) -> Request:
@@ -126,19 +133,19 @@ def text(steps: list[Event]) -> str:
 # -- answers -----------------------------------------------------------------------------------------------------
 
 
-def test_steps_arrive_in_order_and_join_to_the_answer(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
+def test_steps_arrive_in_order_and_join_to_the_answer(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
     script.allow(3)
-    steps = read(worker.submit(ask("a")))
+    steps = read(backend.submit(ask("a")))
     assert [step.stage for step in steps] == ["queued", "prefill", "decode", "decode", "decode", "done"]
     assert text(steps) == "0 1 2 "
     assert steps[-1].finish == "length"
-    assert worker.card is CARD
+    assert backend.card is CARD
 
 
-def test_timings_know_how_long_a_request_waited(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start(max_active=1)
-    first, second = worker.submit(ask("a")), worker.submit(ask("b"))
+def test_timings_know_how_long_a_request_waited(start: Start, script: ScriptedEngine) -> None:
+    backend = start(max_active=1)
+    first, second = backend.submit(ask("a")), backend.submit(ask("b"))
     wait_for(first, "prefill")
     script.allow(6)
     waited = {step.timings.queued for step in read(second) if step.stage != "queued"}
@@ -146,9 +153,9 @@ def test_timings_know_how_long_a_request_waited(start: Callable[..., Worker], sc
     assert read(first)[-1].timings.decode == 2.0
 
 
-def test_answers_take_turns(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
-    streams = [worker.submit(ask(name, tokens=4)) for name in "abc"]
+def test_answers_take_turns(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
+    streams = [backend.submit(ask(name, tokens=4)) for name in "abc"]
     wait_for(streams[-1], "prefill")
     script.allow(12)
     for stream in streams:
@@ -157,37 +164,37 @@ def test_answers_take_turns(start: Callable[..., Worker], script: ScriptedEngine
     assert rounds == [["a", "b", "c"]] * 2
 
 
-def test_no_more_answers_at_once_than_allowed(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start(max_active=1)
-    streams = [worker.submit(ask(name)) for name in "abc"]
+def test_no_more_answers_at_once_than_allowed(start: Start, script: ScriptedEngine) -> None:
+    backend = start(max_active=1)
+    streams = [backend.submit(ask(name)) for name in "abc"]
     script.allow(9)
     for stream in streams:
         read(stream)
     assert script.taken == [each for name in "abc" for each in (name, name, name, f"end of {name}")]
 
 
-def test_those_who_wait_are_told_their_place(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start(max_active=1)
-    first = worker.submit(ask("a"))
+def test_those_who_wait_are_told_their_place(start: Start, script: ScriptedEngine) -> None:
+    backend = start(max_active=1)
+    first = backend.submit(ask("a"))
     wait_for(first, "prefill")
-    waiting = [worker.submit(ask(name)) for name in "bcd"]
+    waiting = [backend.submit(ask(name)) for name in "bcd"]
     script.allow(12)
     places = [[step.done for step in read(stream) if step.stage == "queued"] for stream in waiting]
     assert places == [[1], [2, 1], [3, 2, 1]]
 
 
-def test_plan_does_not_wait_for_answers(start: Callable[..., Worker]) -> None:
-    worker = start()
-    wait_for(worker.submit(ask("a")), "prefill")  # and now the worker waits for a permit
-    assert worker.plan([{}, {}]).tokens == 2
+def test_plan_does_not_wait_for_answers(start: Start) -> None:
+    backend = start()
+    wait_for(backend.submit(ask("a")), "prefill")  # and now the backend waits for a permit
+    assert backend.plan([{}, {}]).tokens == 2
 
 
 # -- cancelling --------------------------------------------------------------------------------------------------
 
 
-def test_cancel_takes_effect_within_one_token(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
-    stream = worker.submit(ask("a", tokens=1000))
+def test_cancel_takes_effect_within_one_token(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
+    stream = backend.submit(ask("a", tokens=1000))
     script.allow(2)
     wait_for(stream, "decode")
     wait_for(stream, "decode")  # the third token is under way
@@ -199,18 +206,18 @@ def test_cancel_takes_effect_within_one_token(start: Callable[..., Worker], scri
     assert script.closed == ["a"]
 
 
-def test_leaving_the_block_cancels(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
-    with worker.submit(ask("a", tokens=1000)) as stream:
+def test_leaving_the_block_cancels(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
+    with backend.submit(ask("a", tokens=1000)) as stream:
         script.allow(1)
         wait_for(stream, "decode")
     script.allow(1000)
     assert read(stream)[-1].finish == "cancelled"
 
 
-def test_others_go_on_when_one_is_cancelled(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
-    leaving, staying = worker.submit(ask("a", tokens=50)), worker.submit(ask("b", tokens=5))
+def test_others_go_on_when_one_is_cancelled(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
+    leaving, staying = backend.submit(ask("a", tokens=50)), backend.submit(ask("b", tokens=5))
     wait_for(staying, "prefill")
     leaving.cancel()
     script.allow(60)
@@ -218,47 +225,45 @@ def test_others_go_on_when_one_is_cancelled(start: Callable[..., Worker], script
     assert read(leaving)[-1].finish == "cancelled"
 
 
-def test_a_waiting_request_that_is_cancelled_never_starts(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start(max_active=1)
-    first = worker.submit(ask("a"))
+def test_a_waiting_request_that_is_cancelled_never_starts(start: Start, script: ScriptedEngine) -> None:
+    backend = start(max_active=1)
+    first = backend.submit(ask("a"))
     wait_for(first, "prefill")
-    waiting = worker.submit(ask("b"))
+    waiting = backend.submit(ask("b"))
     waiting.cancel()
     script.allow(10)
     assert read(waiting)[-1].finish == "cancelled"
     assert "b" not in script.taken
 
 
-def test_a_cancelled_request_stops_waiting_while_others_run(
-    start: Callable[..., Worker], script: ScriptedEngine
-) -> None:
+def test_a_cancelled_request_stops_waiting_while_others_run(start: Start, script: ScriptedEngine) -> None:
     """It neither keeps its caller waiting nor its place from somebody else."""
-    worker = start(max_active=1, max_waiting=1)
-    first = worker.submit(ask("a", tokens=1000))
+    backend = start(max_active=1, max_waiting=1)
+    first = backend.submit(ask("a", tokens=1000))
     wait_for(first, "prefill")
-    waiting = worker.submit(ask("b"))
+    waiting = backend.submit(ask("b"))
     waiting.cancel()
     script.allow(3)  # the first answer goes on and is far from its end
     for _ in range(3):
         wait_for(first, "decode")
     assert read(waiting, patience=2)[-1].finish == "cancelled"
-    assert worker.submit(ask("c")) is not None
+    assert backend.submit(ask("c")) is not None
 
 
-def test_cancelling_twice_or_late_is_harmless(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
+def test_cancelling_twice_or_late_is_harmless(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
     script.allow(6)
-    stream = worker.submit(ask("a"))
+    stream = backend.submit(ask("a"))
     assert read(stream)[-1].finish == "length"
     stream.cancel()
     stream.cancel()
-    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+    assert text(read(backend.submit(ask("b")))) == "0 1 2 "
 
 
-def test_a_stream_that_has_ended_stays_ended(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
+def test_a_stream_that_has_ended_stays_ended(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
     script.allow(3)
-    stream = worker.submit(ask("a"))
+    stream = backend.submit(ask("a"))
     read(stream)
     assert read(stream, patience=2) == []
 
@@ -268,63 +273,124 @@ def test_a_stream_that_has_ended_stays_ended(start: Callable[..., Worker], scrip
 
 @pytest.mark.parametrize(("name", "kind"), [("bug", ZeroDivisionError), ("malformed", PromptError)])
 def test_an_error_reaches_its_caller_alone(
-    name: str, kind: type[Exception], start: Callable[..., Worker], script: ScriptedEngine
+    name: str, kind: type[Exception], start: Start, script: ScriptedEngine
 ) -> None:
-    worker = start()
-    before = worker.submit(ask("a", tokens=4))
-    failing = worker.submit(ask(name))
+    backend = start()
+    before = backend.submit(ask("a", tokens=4))
+    failing = backend.submit(ask(name))
     script.allow(7)
     with pytest.raises(kind):
         read(failing)
     assert text(read(before)) == "0 1 2 3 "
-    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+    assert text(read(backend.submit(ask("b")))) == "0 1 2 "
 
 
 def test_an_error_in_the_middle_comes_after_what_was_said(
-    start: Callable[..., Worker], script: ScriptedEngine, caplog: pytest.LogCaptureFixture
+    start: Start, script: ScriptedEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = start()
+    backend = start()
     script.allow(10)
     seen = []
     with pytest.raises(ZeroDivisionError):
-        for step in worker.submit(ask("breaks")):
+        for step in backend.submit(ask("breaks")):
             seen.append(step)
     assert text(seen) == "0 1 "
     assert "a request failed" in caplog.text  # with its traceback, for whoever runs the app
-    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+    assert text(read(backend.submit(ask("b")))) == "0 1 2 "
 
 
-def test_errors_of_people_are_not_logged_as_failures(
-    start: Callable[..., Worker], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_errors_of_people_are_not_logged_as_failures(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(PromptError):
         read(start().submit(ask("malformed")))
     assert not caplog.records
+
+
+# -- a dead engine -----------------------------------------------------------------------------------------------
+
+
+def test_all_who_wait_are_told_when_the_thread_dies(
+    start: Start, script: ScriptedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = start(max_active=1)
+    running, waiting = backend.submit(ask("a", tokens=1000)), backend.submit(ask("b"))
+    wait_for(running, "prefill")
+    health = backend.health()
+    assert (health.alive, health.running, health.waiting) == (True, 1, 1)
+    told: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            backend.call(lambda engine: sys.exit())
+        except BaseException as error:
+            told.append(error)
+
+    callers = [threading.Thread(target=call, daemon=True) for _ in range(2)]  # the first kills, the second never runs
+    for caller in callers:
+        caller.start()
+    while len(backend._jobs) < 2:
+        time.sleep(0.001)
+    script.allow(1)
+    for stream in (running, waiting):
+        with pytest.raises(EngineDeadError, match="stopped working; start the app again"):
+            read(stream)
+    for caller in callers:
+        caller.join(PATIENCE)
+    assert [type(error) for error in told] == [EngineDeadError] * 2
+    assert "the engine's thread has ended" in caplog.text
+    assert script.closed == ["a"]
+
+
+def test_a_request_that_kills_the_thread_ends_and_nothing_is_taken_after(start: Start) -> None:
+    backend = start()
+    with pytest.raises(EngineDeadError):
+        read(backend.submit(ask("dies")))
+    backend._thread.join(PATIENCE)
+    assert not backend.health().alive
+    for late in (lambda: backend.submit(ask("a")), lambda: backend.inspect(ask("a"), [1]), lambda: backend.call(print)):
+        with pytest.raises(EngineDeadError):
+            late()
+    assert backend.plan([{}]).tokens == 1
+    backend.close()
+
+
+# -- inspection ----------------------------------------------------------------------------------------------------
+
+
+def test_an_inspection_is_a_stream_that_ends_with_what_was_found(engine: Engine, backend: LocalBackend) -> None:
+    request = Request([{"role": "user", "content": "Well?"}])
+    events = read(backend.inspect(request, [10, 11]))
+    assert [event.stage for event in events[:2]] == ["queued", "prefill"]
+    assert all(event.inspection is None for event in events[:-1])
+    found = events[-1].inspection
+    assert found is not None and len(found.tokens) == 2
+    assert (found.attention == inspect(engine, request, [10, 11]).attention).all()
+    with pytest.raises(PromptError, match="nothing to look into"):
+        read(backend.inspect(request, []))
 
 
 # -- limits ------------------------------------------------------------------------------------------------------
 
 
 def test_what_goes_wrong_on_the_way_out_harms_nobody(
-    start: Callable[..., Worker], script: ScriptedEngine, caplog: pytest.LogCaptureFixture
+    start: Start, script: ScriptedEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = start()
-    leaving = worker.submit(ask("cannot close"))
+    backend = start()
+    leaving = backend.submit(ask("cannot close"))
     wait_for(leaving, "prefill")
     leaving.cancel()
     script.allow(100)
     assert read(leaving)[-1].finish == "cancelled"
-    assert text(read(worker.submit(ask("b")))) == "0 1 2 "
+    assert text(read(backend.submit(ask("b")))) == "0 1 2 "
     assert "a cancelled request failed" in caplog.text
 
 
 def test_nothing_is_done_while_nobody_can_go_on(
-    start: Callable[..., Worker], script: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    start: Start, script: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = []
-    worker = start(max_active=1)
-    monkeypatch.setattr(worker, "_work", lambda: (rounds.append(1), Worker._work(worker)))
-    first, second, third = (worker.submit(ask(name)) for name in ("waits", "b", "c"))
+    backend = start(max_active=1)
+    monkeypatch.setattr(backend, "_work", lambda: (rounds.append(1), LocalBackend._work(backend)))
+    first, second, third = (backend.submit(ask(name)) for name in ("waits", "b", "c"))
     time.sleep(0.3)
     assert len(rounds) < 10
     third.cancel()  # is noticed nevertheless
@@ -334,41 +400,41 @@ def test_nothing_is_done_while_nobody_can_go_on(
     assert text(read(first)) == text(read(second)) == "0 1 2 "
 
 
-def test_an_answer_ends_before_others_read_on(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start()
+def test_an_answer_ends_before_others_read_on(start: Start, script: ScriptedEngine) -> None:
+    backend = start()
     script.allow(100)
-    streams = [worker.submit(ask(name, tokens=1)) for name in (*["reads"] * 8, "short")]
+    streams = [backend.submit(ask(name, tokens=1)) for name in (*["reads"] * 8, "short")]
     for stream in streams:
         read(stream)
     between = script.taken[script.taken.index("short") : script.taken.index("end of short")]
     assert between.count("reads") <= 2  # a piece in each round
 
 
-def test_pictures_of_what_was_asked_are_not_held(start: Callable[..., Worker], script: ScriptedEngine) -> None:
+def test_pictures_of_what_was_asked_are_not_held(start: Start, script: ScriptedEngine) -> None:
     script.allow(3)
     stream = start().submit(ask("a"))
     read(stream)
     assert not [held for held in vars(stream).values() if isinstance(held, Request)]
 
 
-def test_a_full_queue_turns_requests_away(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start(max_active=1, max_waiting=2)
-    wait_for(worker.submit(ask("a")), "prefill")
-    waiting = [worker.submit(ask(name)) for name in "bc"]
+def test_a_full_queue_turns_requests_away(start: Start, script: ScriptedEngine) -> None:
+    backend = start(max_active=1, max_waiting=2)
+    wait_for(backend.submit(ask("a")), "prefill")
+    waiting = [backend.submit(ask(name)) for name in "bc"]
     with pytest.raises(BusyError, match="2 requests are already waiting; try again"):
-        worker.submit(ask("d"))
+        backend.submit(ask("d"))
     script.allow(20)
     for stream in waiting:
         assert text(read(stream)) == "0 1 2 "
-    assert text(read(worker.submit(ask("e")))) == "0 1 2 "
+    assert text(read(backend.submit(ask("e")))) == "0 1 2 "
 
 
-def test_close_ends_every_stream(start: Callable[..., Worker], script: ScriptedEngine) -> None:
-    worker = start(max_active=1)
-    running = worker.submit(ask("a", tokens=1000))
+def test_close_ends_every_stream(start: Start, script: ScriptedEngine) -> None:
+    backend = start(max_active=1)
+    running = backend.submit(ask("a", tokens=1000))
     wait_for(running, "prefill")
-    waiting = [worker.submit(ask(name)) for name in "bc"]
-    closing = threading.Thread(target=worker.close)
+    waiting = [backend.submit(ask(name)) for name in "bc"]
+    closing = threading.Thread(target=backend.close)
     closing.start()
     script.allow(1000)
     closing.join(PATIENCE)
@@ -378,8 +444,8 @@ def test_close_ends_every_stream(start: Callable[..., Worker], script: ScriptedE
         assert steps[-1].stage == "done" and steps[-1].finish == "cancelled"
     assert not set(script.taken) & set("bc")
     with pytest.raises(BusyError, match="shutting down"):
-        worker.submit(ask("d"))
-    worker.close()
+        backend.submit(ask("d"))
+    backend.close()
 
 
 # -- the real engine ---------------------------------------------------------------------------------------------
@@ -391,14 +457,14 @@ def engine(reference_folder: Path) -> Engine:
 
 
 @pytest.fixture
-def worker(engine: Engine) -> Iterator[Worker]:
-    worker = Worker(engine, max_active=3)
-    yield worker
-    worker.close()
+def backend(engine: Engine) -> Iterator[LocalBackend]:
+    backend = LocalBackend(engine, max_active=3)
+    yield backend
+    backend.close()
 
 
 def test_many_callers_get_the_answers_they_would_get_alone(
-    worker: Worker, open_reference: Callable[[str, str], Reference]
+    backend: LocalBackend, open_reference: Callable[[str, str], Reference]
 ) -> None:
     """Twelve threads at once, on three places."""
     references = [open_reference("small", case) for case in ("a_text", "c_tall_ref", "e_three_images")] * 4
@@ -407,8 +473,8 @@ def test_many_callers_get_the_answers_they_would_get_alone(
     def call(number: int, reference: Reference) -> None:
         allow = frozenset({"<|ref|>", "<|/ref|>"})
         request = Request(reference.conversations[0], Sampling(max_new_tokens=24), allow)
-        worker.plan(reference.conversations[0])
-        answers[number] = list(worker.submit(request))
+        backend.plan(reference.conversations[0])
+        answers[number] = list(backend.submit(request))
 
     callers = [threading.Thread(target=call, args=each) for each in enumerate(references)]
     for caller in callers:
@@ -422,10 +488,10 @@ def test_many_callers_get_the_answers_they_would_get_alone(
         assert answers[number][-1].finish == "length"
 
 
-def test_sampled_answers_depend_on_their_seed_alone(worker: Worker) -> None:
+def test_sampled_answers_depend_on_their_seed_alone(backend: LocalBackend) -> None:
     def submit(seed: int) -> Stream:
         messages = [{"role": "user", "content": "Hi"}]
-        return worker.submit(Request(messages, Sampling(temperature=1.0, max_new_tokens=12, seed=seed)))
+        return backend.submit(Request(messages, Sampling(temperature=1.0, max_new_tokens=12, seed=seed)))
 
     alone = text(read(submit(1)))
     together = [submit(seed) for seed in (1, 2, 1)]
@@ -443,36 +509,36 @@ def test_sampled_answers_depend_on_their_seed_alone(worker: Worker) -> None:
     ids=["too long", "unreadable", "video"],
 )
 def test_bad_input_is_one_sentence_and_the_next_request_works(
-    content: Any, kind: type[Exception], sentence: str, worker: Worker
+    content: Any, kind: type[Exception], sentence: str, backend: LocalBackend
 ) -> None:
     with pytest.raises(kind, match=sentence):
-        read(worker.submit(Request([{"role": "user", "content": content}])))
+        read(backend.submit(Request([{"role": "user", "content": content}])))
     good = Request([{"role": "user", "content": "Hi"}], Sampling(max_new_tokens=2))
-    assert read(worker.submit(good))[-1].finish == "length"
+    assert read(backend.submit(good))[-1].finish == "length"
 
 
 def test_loading_takes_the_queue_length_from_the_settings(reference_folder: Path) -> None:
-    worker = Worker.load(Settings(model=str(reference_folder / "tiny" / "checkpoint"), max_queue=1))
+    backend = local.load(Settings(model=str(reference_folder / "tiny" / "checkpoint"), max_queue=1))
     try:
-        assert worker.card.name == "checkpoint" and worker._max_waiting == 1
+        assert backend.card.name == "checkpoint" and backend._scheduler.max_waiting == 1
     finally:
-        worker.close()
+        backend.close()
 
 
 # -- owners ------------------------------------------------------------------------------------------------------
 
 
-def test_a_burst_of_one_owner_leaves_room_for_others(script: ScriptedEngine, start: Callable[..., Worker]) -> None:
+def test_a_burst_of_one_owner_leaves_room_for_others(script: ScriptedEngine, start: Start) -> None:
     """Two of an owner's answers run and two wait; whoever else asks, named or not, passes them."""
     script.permits = threading.Semaphore(10**9)
-    worker = start(max_active=8, max_per_owner=2)
-    greedy = [worker.submit(replace(ask(f"greedy {n}", tokens=10**6), owner="greedy")) for n in range(2)]
+    backend = start(max_active=8, max_per_owner=2)
+    greedy = [backend.submit(replace(ask(f"greedy {n}", tokens=10**6), owner="greedy")) for n in range(2)]
     for stream in greedy:
         wait_for(stream, "prefill")
-    greedy += [worker.submit(replace(ask(f"greedy {n}"), owner="greedy")) for n in (2, 3)]
+    greedy += [backend.submit(replace(ask(f"greedy {n}"), owner="greedy")) for n in (2, 3)]
     with pytest.raises(BusyError, match="2 of your requests are already waiting"):
-        worker.submit(replace(ask("greedy 4"), owner="greedy"))
-    others = [worker.submit(replace(ask(name), owner=owner)) for name, owner in (("a", "ann"), ("b", ""), ("c", ""))]
+        backend.submit(replace(ask("greedy 4"), owner="greedy"))
+    others = [backend.submit(replace(ask(name), owner=owner)) for name, owner in (("a", "ann"), ("b", ""), ("c", ""))]
     for stream in others:
         assert text(read(stream)) == "0 1 2 "
     assert sorted(script.closed) == ["a", "b", "c"]
@@ -482,9 +548,9 @@ def test_a_burst_of_one_owner_leaves_room_for_others(script: ScriptedEngine, sta
         assert text(read(stream)) == "0 1 2 "
 
 
-def test_jobs_run_between_steps_and_hand_back_what_went_wrong(start: Callable[..., Worker]) -> None:
-    worker = start()
-    assert worker.call(lambda engine: engine.card) == CARD
+def test_jobs_run_between_steps_and_hand_back_what_went_wrong(start: Start) -> None:
+    backend = start()
+    assert backend.call(lambda engine: engine.card) == CARD
     with pytest.raises(ZeroDivisionError):
-        worker.call(lambda engine: 1 / 0)
-    assert worker.call(lambda engine: threading.current_thread().name) == "worker"
+        backend.call(lambda engine: 1 / 0)
+    assert backend.call(lambda engine: threading.current_thread().name) == "engine"

@@ -1,0 +1,116 @@
+"""A backend without a model: it says what it is told to say. For tests, screenshots and work on the page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PIL import Image
+
+from dsvl2_app.backend.stream import Stream
+from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.request import Capabilities, Event, Health, Inspection, ModelCard, PromptPlan, Request, Timings
+from dsvl2_app.settings import Settings
+from dsvl2_app.text.prompt import Message
+
+ALL = Capabilities(grammar=True, inspection=True)
+PIECE = 7  # letters of what takes the place of a token
+CARD = ModelCard(
+    name="script",
+    source="a script",
+    notice="There is no model behind this page: every answer is the same.",
+    parameters=12_345_678,
+    active_parameters=5_000_000,
+    dtype="float32",
+    device="cpu",
+    context=4096,
+    geometry=TileGeometry(),
+)
+
+
+@dataclass
+class ScriptedBackend:
+    """Each answer is written by a thread of its own, so none waits for another."""
+
+    say: str | Exception = "Hello."  # the answer, or what goes wrong
+    endless: bool = False  # says it again and again until it is cancelled
+    pause: float = 0.01  # seconds a piece
+    card: ModelCard = CARD
+    capabilities: Capabilities = ALL
+    requests: list[Request] = field(default_factory=list)  # all that were submitted
+    closed: threading.Event = field(default_factory=threading.Event)  # set whenever an answer ends
+
+    def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
+        return PromptPlan(1, (), self.card.context)
+
+    def submit(self, request: Request) -> Stream:
+        stream = Stream()
+        stream.put(Event("queued", done=1, total=1))
+        self.requests.append(request)
+        self.closed.clear()
+        threading.Thread(target=self._write, args=(stream,), name="script", daemon=True).start()
+        return stream
+
+    def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
+        """Attention that is the same everywhere, and tiles of which none is like another."""
+        stream = Stream()
+        layouts = [lay_out(*image.size, self.card.geometry) for image in _find_images(request.messages)]
+        found = _look_evenly(layouts, len(answer_ids))
+        stream.put(Event("prefill", done=found.prompt_tokens, total=found.prompt_tokens))
+        stream.put(Event("done", finish="eos", inspection=found))
+        stream.end()
+        return stream
+
+    def health(self) -> Health:
+        return Health(alive=True)
+
+    def close(self) -> None:
+        """Its threads end with the process."""
+
+    def _write(self, stream: Stream) -> None:
+        try:
+            timings = Timings(tiles=3, encoded_tiles=2, vision=0.5, prefill=0.25, prompt_tokens=900)
+            stream.put(Event("vision", done=2, total=2, timings=timings))
+            if isinstance(self.say, Exception):
+                raise self.say
+            pieces = [self.say[start : start + PIECE] for start in range(0, len(self.say), PIECE)]
+            while pieces and not stream.is_cancelled:
+                timings = replace(timings, new_tokens=timings.new_tokens + 1, decode=timings.decode + 0.1)
+                stream.put(Event("decode", pieces[0], 5, timings=timings))
+                pieces = [*pieces[1:], *(pieces[:1] if self.endless else [])]
+                time.sleep(self.pause)
+            stream.put(Event("done", finish="cancelled" if stream.is_cancelled else "eos", timings=timings))
+            stream.end()
+        except Exception as error:
+            stream.end(error)
+        finally:
+            self.closed.set()
+
+
+def _find_images(messages: Sequence[Message]) -> list[Image.Image]:
+    contents = [message["content"] for message in messages if not isinstance(message["content"], str)]
+    return [part["image"] for content in contents for part in content if part["type"] == "image"]
+
+
+def _look_evenly(layouts: Sequence[TileLayout], tokens: int, layers: int = 2) -> Inspection:
+    """Of two layers without experts. Half of each token's attention is for the pictures, half for the text."""
+    images = sum(layout.num_tokens for layout in layouts)
+    return Inspection(
+        tokens=("Hello. ",) * tokens,
+        layouts=tuple(layouts),
+        twins=tuple(range(sum(layout.num_tiles for layout in layouts))),
+        attention=np.full((layers, tokens, images), 0.5 / max(1, images), np.float16),
+        elsewhere=np.tile(np.float32([0.1, 0.4, 0.0]), (layers, tokens, 1)),
+        expert_layers=(),
+        experts=np.zeros((0, 2, 0), np.float32),
+        prompt_tokens=900,
+        seconds=0.0,
+        memory=0,
+    )
+
+
+def load(settings: Settings) -> ScriptedBackend:
+    return ScriptedBackend()
