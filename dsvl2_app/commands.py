@@ -15,7 +15,7 @@ from dsvl2_app.text.grounding import MODES
 
 # What `bench --what` measures.
 BENCH_PARTS = {
-    "answer": "vision, prefill and decode of one answer through the worker that the app uses",
+    "answer": "vision, prefill and decode of one answer through the backend that the app uses",
     "decode": "steps of the decoder at batch sizes 1 to 16",
     "reuse": "first token of a new picture, a known one, and a follow-up question",
     "chats": "many at once, and the longest stall while somebody else's picture is read",

@@ -56,12 +56,24 @@ def register_processor(processor_class: Any) -> None:
     AutoProcessor.register(config_class, processor_class, exist_ok=True)
 
 
+def _is_half_imported() -> bool:
+    """Whether a part of the processor is being imported now, so that the processor itself cannot be yet."""
+    ours = [module for name, module in sys.modules.items() if name.startswith("dsvl2_app.text.")]
+    parts = [module for module in ours if module.__name__ != "dsvl2_app.text.processor"]
+    return any(getattr(module.__spec__, "_initializing", False) for module in parts)
+
+
 class _Watch:
-    """Finds transformers as the other finders do, and calls `register` once its code has run."""
+    """Finds transformers as the other finders do, and calls `register` once its code has run; where a part of the
+    processor imports it, at the first import after that part is whole."""
+
+    waits = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if self.waits:
+            self._register()
         if fullname != "transformers":
             return None
         others = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
@@ -75,8 +87,12 @@ class _Watch:
 
         def execute_and_register(module: ModuleType) -> None:
             execute(module)
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-                register()
+            self._register()
 
         loader.exec_module = execute_and_register
+
+    def _register(self) -> None:
+        self.waits = _is_half_imported()
+        if not self.waits and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            register()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 # Fixtures of tests/ui that cost seconds: whoever needs one runs in the process that has them all.
-PAGE_FIXTURES = {"browser", "nano", "nano_worker", "scripted_app", "trained", "mcp_app"}
+PAGE_FIXTURES = {"browser", "nano", "nano_backend", "scripted_app", "trained", "mcp_app"}
 PAGE = "page"
 REASONS = 20  # that a run ends with
 

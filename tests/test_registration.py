@@ -48,6 +48,8 @@ def test_importing_the_package_imports_no_library_and_a_public_name_does() -> No
         # each of these is half imported itself when it imports transformers
         "import dsvl2_app.model.configuration",
         "import dsvl2_app.text.processor",
+        "import dsvl2_app.text.image_processor",
+        "import dsvl2_app.text.tokens",
     ],
 )
 def test_auto_classes_load_the_model_whatever_is_imported_first(first: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,18 +11,17 @@ import gradio as gr
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
-from dsvl2_app.request import Request
+from dsvl2_app.request import Event, Request
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat_page import ChatPage, put_back, show_box
 from dsvl2_app.ui.choices import Choices
 from dsvl2_app.ui.conversation import Asked, Conversation, Picture, Turn
 from dsvl2_app.ui.gradio_quirks import last_update
+from dsvl2_app.ui.locate import REFRESH
 from dsvl2_app.ui.transcript import show_transcript
 from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import name_owner, read_message
-
-REFRESH = 0.05  # seconds between two pictures of a fast answer
 
 
 class Answering:
@@ -62,7 +61,7 @@ class Answering:
         conversation.editing = None
         return self.page.show_running(conversation)
 
-    def answer(self, request: gr.Request, conversation: Conversation) -> Iterator[dict[Any, Any]]:
+    async def answer(self, request: gr.Request, conversation: Conversation) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer to what was asked. A question that gets none goes back to where it was typed."""
         page, asked, turns = self.page, conversation.asked, conversation.turns
         conversation.asked = None
@@ -71,10 +70,16 @@ class Answering:
             return
         failure = None
         try:
-            for _ in self.run(conversation, turns, asked.choices, name_owner(request)):
-                yield {page.chatbot: show_transcript(conversation)}
+            wanted = await to_thread(self.compose, conversation, asked.choices, name_owner(request))
+            with self.backend.submit(wanted) as stream:
+                conversation.stream = stream
+                if conversation.stopping:
+                    stream.cancel()
+                async for events in stream.throttled(REFRESH):
+                    write(turns, events)
+                    yield {page.chatbot: await to_thread(show_transcript, conversation)}
             if conversation.turns is turns:
-                conversation.mark()
+                await to_thread(conversation.mark)
         except Exception as error:
             failure = error
         if conversation.abandoned:  # what comes last stays on the page
@@ -91,10 +96,8 @@ class Answering:
             turns[-1] = replace(last, finish="cancelled")
         yield last_update(page.show(conversation), {page.box: box, page.notice: wording.show_notice(failure)})
 
-    def run(self, conversation: Conversation, turns: list[Turn], choices: Choices, owner: str) -> Iterator[None]:
-        """Write the answer into the last of `turns`; yields whenever there is something new to show."""
-        shown = 0.0
-        request = Request(
+    def compose(self, conversation: Conversation, choices: Choices, owner: str) -> Request:
+        return Request(
             conversation.messages(self.limits, choices.system),
             choices.sampling,
             allow=ALLOWED,
@@ -103,18 +106,15 @@ class Answering:
             grammar=self.backend.capabilities.grammar,
             owner=owner,
         )
-        with self.backend.submit(request) as stream:
-            conversation.stream = stream
-            if conversation.stopping:
-                stream.cancel()
-            for step in stream:
-                turns[-1] = replace(
-                    turns[-1],
-                    answer=turns[-1].answer + step.text,
-                    progress=wording.describe_progress(step),
-                    finish=step.finish,
-                    timings=step.timings,
-                )
-                if step.finish or time.monotonic() - shown > REFRESH:
-                    yield
-                    shown = time.monotonic()
+
+
+def write(turns: list[Turn], events: Sequence[Event]) -> None:
+    """Let the last of `turns` go on by what came."""
+    last = events[-1]
+    turns[-1] = replace(
+        turns[-1],
+        answer=turns[-1].answer + "".join(event.text for event in events),
+        progress=wording.describe_progress(last),
+        finish=last.finish,
+        timings=last.timings,
+    )

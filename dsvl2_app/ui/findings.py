@@ -68,12 +68,12 @@ def save_file(finding: Finding, name: str, limits: Limits) -> str | None:
     return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 
-def describe_step(step: Event, parsed: Parsed, text: str) -> str:
+def describe_event(event: Event, parsed: Parsed, text: str) -> str:
     """How far the answer is, or what it came to."""
-    if step.finish is None:
-        return show_status(wording.describe_progress(step), running=True)
+    if event.finish is None:
+        return show_status(wording.describe_progress(event), running=True)
     found = wording.count(len(parsed.boxes), "box", "boxes") if parsed.boxes else say("Nothing found")
-    status = show_status(f"{found} · {wording.describe_ending(step.timings, step.finish)}") + show_problems(parsed)
+    status = show_status(f"{found} · {wording.describe_ending(event.timings, event.finish)}") + show_problems(parsed)
     if parsed.boxes or parsed.problems:
         return status
     return f'{status}<p class="said">{escape(_SPECIAL.sub("", text).strip())}</p>'

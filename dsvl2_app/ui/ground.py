@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from dataclasses import asdict
 from typing import Any
 
@@ -43,7 +44,7 @@ class Ground:
             concurrency_limit=None,
         )
 
-    def ground(
+    async def ground(
         self,
         image: Any,
         phrase: str = "",
@@ -70,17 +71,18 @@ class Ground:
             [left, top, right, bottom], "notes"}], "problems": [{"place", "what", "excerpt"}]}; the model's text.
         """
         with wording.errors_for_clients():
-            picture = open_upload(image, self.limits)
+            picture = await to_thread(open_upload, image, self.limits)
             if mode == "in_context":
-                messages = self.compose_in_context(picture, example, rectangle)
+                messages = await to_thread(self.compose_in_context, picture, example, rectangle)
             else:
                 messages = ask_for(picture, phrase, mode)
             owner = name_owner(visitor) if visitor else ""
             with submit(self.backend, messages, well_formed=well_formed, owner=owner) as stream:
-                *_, (text, parsed, _) = read_answer(stream)
+                *_, (text, parsed, _) = [part async for part in read_answer(stream)]
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
             problems = [problem.describe() for problem in parsed.problems]
-            return draw(picture, parsed.boxes), {"boxes": boxes, "problems": problems}, text
+            drawn = await to_thread(draw, picture, parsed.boxes)
+            return drawn, {"boxes": boxes, "problems": problems}, text
 
     def compose_in_context(self, picture: Image.Image, example: Any, rectangle: Any) -> list[Message]:
         if example is None or rectangle is None:

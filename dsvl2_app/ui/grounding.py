@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dsvl2_app.text.grounding import Mode, ask_for, ask_for_marked
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.examples import read_examples, show_examples
-from dsvl2_app.ui.findings import Finding, build_downloads, describe_step, show_status
+from dsvl2_app.ui.findings import Finding, build_downloads, describe_event, show_status
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.linked import show_boxes
 from dsvl2_app.ui.locate import read_answer, submit
@@ -137,12 +138,11 @@ class Grounding:
         phrase = gr.Textbox(visible=not in_context, **phrase_texts(mode, self.shapes_only, say))
         return phrase, gr.Button(say(ACTIONS[mode])), gr.Column(visible=in_context)
 
-    async def stop(self, running: Stream | None) -> None:
-        """Not in a thread of the pool, which may be full of answers."""
+    def stop(self, running: Stream | None) -> None:
         if running:
             running.cancel()
 
-    def find(
+    async def find(
         self,
         picture: Any,
         phrase: str,
@@ -152,12 +152,12 @@ class Grounding:
         marking: Any,
         finding: Finding,
         visitor: gr.Request,
-    ) -> Iterator[dict[Any, Any]]:
+    ) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer; whenever there is another box it joins the picture and the table."""
         try:
-            image = open_upload(picture, self.limits)
+            image = await to_thread(open_upload, picture, self.limits)
             messages = (
-                self.compose_in_context(image, example, marking)
+                await to_thread(self.compose_in_context, image, example, marking)
                 if mode == "in_context"
                 else ask_for(image, phrase, mode)
             )
@@ -169,7 +169,7 @@ class Grounding:
         finding.open(uploaded_path(picture), uploaded_name(picture))
         text, boxes = "", tuple[Box, ...]()
         with stream:
-            preview = save_preview(image)
+            preview = await to_thread(save_preview, image)
             yield {
                 **self.show_answer(text, boxes, preview, image.size),
                 self.status: show_status(say("Starting"), running=True),
@@ -179,9 +179,9 @@ class Grounding:
             }
             failure: dict[Any, Any] = {}
             try:
-                for text, parsed, step in read_answer(stream):
+                async for text, parsed, event in read_answer(stream):
                     finding.annotation = Annotation(finding.name, *image.size, parsed.boxes, text, names=finding.labels)
-                    changes = {self.raw: text, self.status: describe_step(step, parsed, text)}
+                    changes = {self.raw: text, self.status: describe_event(event, parsed, text)}
                     if len(parsed.boxes) > len(boxes):
                         boxes = parsed.boxes
                         changes[self.boxes] = show_boxes(preview, image.size, boxes)

@@ -5,7 +5,8 @@ Nothing is collected until the visitor asks for it; then one more pass runs over
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from asyncio import to_thread
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ from dsvl2_app.ui.inside_figures import (
     show_shares,
     show_twins,
 )
+from dsvl2_app.ui.locate import REFRESH
 from dsvl2_app.ui.translations import label, say
 from dsvl2_app.ui.uploads import gallery_paths, name_owner, shrink
 
@@ -121,16 +123,16 @@ class Inside:
 
     # -- asking ---------------------------------------------------------------------------------------------
 
-    def answer(
+    async def answer(
         self, gallery: Any, question: str, count: int, limit: int, look: Look, visitor: gr.Request
-    ) -> Iterator[dict[Any, Any]]:
+    ) -> AsyncIterator[dict[Any, Any]]:
         try:
             paths = gallery_paths(gallery)
             if not paths:
                 raise PromptError("There is no picture to ask about; add one above first.")
             if not question.strip():
                 raise PromptError("There is no question yet; type one.")
-            images = [load_image(path, limits=self.limits) for path in paths]
+            images = [await to_thread(load_image, path, limits=self.limits) for path in paths]
             request = Request(
                 [{"role": "user", "content": place_images(question, images)}],
                 Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context)),
@@ -150,15 +152,16 @@ class Inside:
             yield {**stays, self.pieces: "", self.open: gr.Button(visible=False), **self.show_buttons(stream)}
             last: dict[Any, Any] = {}
             try:
-                for step in stream:
+                async for events in stream.throttled(REFRESH):
                     if look.request is not request:
                         break
-                    text += step.text
-                    look.answer += [] if step.token is None else [step.token]
-                    ended = step.finish and wording.describe_ending(step.timings, step.finish)
-                    status = show_status(ended or wording.describe_progress(step), running=not ended)
+                    event = events[-1]
+                    text += "".join(event.text for event in events)
+                    look.answer += [event.token for event in events if event.token is not None]
+                    ended = event.finish and wording.describe_ending(event.timings, event.finish)
+                    status = show_status(ended or wording.describe_progress(event), running=not ended)
                     yield {self.status: status, self.pieces: show_answer(text)}
-                tokens = step.timings.prompt_tokens + len(look.answer)
+                tokens = event.timings.prompt_tokens + len(look.answer)
                 last[self.open] = gr.Button(
                     say("Look inside: one more pass over {tokens:,} tokens", tokens=tokens),
                     visible=bool(look.answer) and self.backend.capabilities.inspection,
@@ -184,14 +187,13 @@ class Inside:
             self.result: gr.Column(visible=False),
         }
 
-    async def stop(self, running: Stream | None) -> None:
-        """Not in a thread of the pool, which may be full of answers."""
+    def stop(self, running: Stream | None) -> None:
         if running:
             running.cancel()
 
     # -- looking --------------------------------------------------------------------------------------------
 
-    def inspect(self, look: Look) -> Iterator[dict[Any, Any]]:
+    async def inspect(self, look: Look) -> AsyncIterator[dict[Any, Any]]:
         """One more pass, a step at a time between those of other people's answers."""
         request, answer = look.request, look.answer
         if request is None:
@@ -199,7 +201,7 @@ class Inside:
         yield {self.open: gr.Button(visible=False)}
         try:
             with self.backend.inspect(request, answer) as stream:
-                for event in stream:
+                async for event in stream:
                     if look.request is not request or event.inspection:
                         break
                     yield {self.status: show_status(wording.describe_progress(event), running=True)}

@@ -57,7 +57,6 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
             server_port=settings.port,
             share=settings.share,
             prevent_thread_lock=not wait,
-            max_threads=settings.max_queue + 40,  # an answer holds one while it streams
             max_file_size=image_limits(settings).max_bytes,
             show_error=True,
             enable_monitoring=False,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from PIL import Image
 
@@ -24,14 +23,12 @@ def submit(backend: Backend, messages: list[Message], *, well_formed: bool, owne
     return backend.submit(Request(messages, sampling, allow=ALLOWED, grammar=well_formed, owner=owner))
 
 
-def read_answer(stream: Stream) -> Iterator[tuple[str, Parsed, Event]]:
+async def read_answer(stream: Stream) -> AsyncIterator[tuple[str, Parsed, Event]]:
     """The answer so far and the boxes in it, whenever there is something new to show."""
-    text, shown = "", 0.0
-    for step in stream:
-        text += step.text
-        if step.finish or time.monotonic() - shown > REFRESH:
-            yield text, parse_boxes(text, complete=step.finish is not None), step
-            shown = time.monotonic()
+    text = ""
+    async for events in stream.throttled(REFRESH):
+        text += "".join(event.text for event in events)
+        yield text, parse_boxes(text, complete=events[-1].finish is not None), events[-1]
 
 
 def draw(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from asyncio import to_thread
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
@@ -45,7 +46,7 @@ class Reply:
             concurrency_limit=None,
         )
 
-    def chat(
+    async def chat(
         self,
         request: gr.Request,
         message: dict[str, Any],
@@ -55,7 +56,7 @@ class Reply:
         repetition_penalty: float = 1.0,
         max_new_tokens: int = 512,
         seed: int | None = None,
-    ) -> Iterator[str]:
+    ) -> AsyncIterator[str]:
         """Answer a message about any number of pictures. Streams the answer so far; the last value is all of it.
 
         Nothing is kept between calls: what was said before goes into `history`, oldest turn first, as [{"role":
@@ -76,16 +77,16 @@ class Reply:
         with wording.errors_for_clients():
             sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
             messages = [*read_history(history or []), self.read_message(message)]
-            card = self.worker.card
+            card = self.backend.card
             check_count(len([*pictures_of(messages)]), card.geometry, card.context)
-            open_pictures(messages, self.limits)
+            await to_thread(open_pictures, messages, self.limits)
             answer = ""
             grammar = self.backend.capabilities.grammar
             asked = Request(messages, sampling, ALLOWED, grammar=grammar, owner=name_owner(request))
             with self.backend.submit(asked) as stream:
-                for step in stream:
-                    if step.text:
-                        answer += step.text
+                async for event in stream:
+                    if event.text:
+                        answer += event.text
                         yield answer
             yield answer
 

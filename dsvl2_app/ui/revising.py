@@ -18,11 +18,10 @@ class Revising:
     def __init__(self, page: ChatPage) -> None:
         self.page = page
 
-    async def stop(self, conversation: Conversation) -> None:
-        """Not in a thread of the pool, which may be full of answers."""
+    def stop(self, conversation: Conversation) -> None:
         conversation.stop()
 
-    async def clear(self, conversation: Conversation) -> dict[Any, Any]:
+    def clear(self, conversation: Conversation) -> dict[Any, Any]:
         conversation.abandon()
         return {self.page.conversation: Conversation(), **self.page.show_empty()}
 

@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 UNEXPECTED = "Something went wrong on the server, which has noted it; please try again."
 
 
-def describe_progress(step: Event) -> str:
-    if step.stage == "queued":
-        if step.total < 2:
+def describe_progress(event: Event) -> str:
+    if event.stage == "queued":
+        if event.total < 2:
             return say("Waiting")
-        return say("Waiting: number {done:,} of {total:,}", done=step.done, total=step.total)
-    if step.stage == "vision":
-        return say("Looking at the pictures: tile {done:,} of {total:,}", done=step.done, total=step.total)
-    if step.stage == "prefill":
-        return say("Reading: {done:,} of {total:,} tokens", done=step.done, total=step.total)
+        return say("Waiting: number {done:,} of {total:,}", done=event.done, total=event.total)
+    if event.stage == "vision":
+        return say("Looking at the pictures: tile {done:,} of {total:,}", done=event.done, total=event.total)
+    if event.stage == "prefill":
+        return say("Reading: {done:,} of {total:,} tokens", done=event.done, total=event.total)
     return say("Answering")
 
 
