@@ -42,7 +42,14 @@ class DeepseekVL2Processor(ProcessorMixin):
         super().__init__(tokenizer)
         self.image_processor = DeepseekVL2ImageProcessor(self.config)
         self.prompts = PromptBuilder(tokenizer, self.image_processor)
-        self.image_token, self.image_token_id = IMAGE_TOKEN, self.prompts.image_token_id
+        self.image_token_id = self.prompts.image_token_id
+
+    def __getattr__(self, name: str) -> Any:
+        """Fields of the configuration by their names, as transformers' tools read them."""
+        config = vars(self).get("config")
+        if config is None or name not in config.names():
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return config.to_dict()[name]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,21 +92,12 @@ class DeepseekVL2Processor(ProcessorMixin):
         assistant_masks [B, T], 1 where the assistant speaks. `processor_kwargs` and the rest are `Options`;
         `images` in it are the pictures of places that hold none.
         """
-        for name in REFUSED:
-            if options.pop(name, None):
-                raise SettingsError(f"The prompt of this model has one form and no {name}; leave {name} out.")
-        given = {**options, **(processor_kwargs or {})}
-        if twice := sorted(options.keys() & (processor_kwargs or {}).keys()):
-            raise SettingsError(f"The option {twice[0]!r} is given twice; give it once.")
         batched = bool(conversation) and not isinstance(conversation[0], dict)
         conversations = list(conversation) if batched else [conversation]
         ends = dict(add_generation_prompt=add_generation_prompt, continue_final_message=continue_final_message)
         if continue_final_message:
             _check_ending(conversations)
-        images = given.pop("images", None)
-        if return_tensors != "auto":
-            given["return_tensors"] = return_tensors
-        read = Options.read(given)
+        read, images = _read_options(options, processor_kwargs or {}, return_tensors)
         if return_assistant_tokens_mask and not (tokenize and return_dict):
             raise SettingsError("return_assistant_tokens_mask needs tokenize=True and return_dict=True; set both.")
         if not tokenize:
@@ -111,12 +109,12 @@ class DeepseekVL2Processor(ProcessorMixin):
         if len(groups) != len(conversations):
             raise PromptError(f"{len(groups)} lists of images come with {len(conversations)} conversations.")
         built = [
-            self.prompts.build(messages, tiling=read.tiling, max_tiles=read.max_tiles, images=group, **ends)
+            self.prompts.build(messages, tiling=read.tiling, max_tiles=read.max_tiles, images=_as_list(group), **ends)
             for messages, group in zip(conversations, groups, strict=True)
         ]
-        if not return_dict and (return_tensors is None or return_tensors == "auto"):
-            built = [cut_to_length(each, self.tokenizer, read) for each in built]
-            return [each.input_ids for each in built] if batched else built[0].input_ids
+        if not return_dict and return_tensors in (None, "auto"):
+            ids = [cut_to_length(each, self.tokenizer, read).input_ids for each in built]
+            return ids if batched else ids[0]
         features = self._collate(built, read, with_answers=return_assistant_tokens_mask)
         return features if return_dict else features["input_ids"]
 
@@ -213,15 +211,12 @@ register_processor(DeepseekVLV2Processor)
 
 def _share_out(images: Any, texts: Sequence[str]) -> list[list[Any]]:
     """One list of images for each text; a flat list is shared out by the `<image>` of the texts."""
-    if images is None:
-        images = []
-    elif isinstance(images, np.ndarray | Tensor) and images.ndim == 4:
+    if isinstance(images, np.ndarray | Tensor) and images.ndim == 4:
         images = list(images)
-    elif not isinstance(images, list | tuple):
-        images = [images]
+    images = list(images) if isinstance(images, list | tuple) else [images]
     if not any(isinstance(each, list | tuple) for each in images):
         slots = [each.count(IMAGE_TOKEN) for each in texts]
-        given = [each for each in images if each is not None]
+        given = _as_list(images)
         if len(texts) == 1:
             return [given]
         if len(given) != sum(slots):
@@ -233,7 +228,28 @@ def _share_out(images: Any, texts: Sequence[str]) -> list[list[Any]]:
         return [[next(remaining) for _ in range(count)] for count in slots]
     if len(images) != len(texts):
         raise PromptError(f"{len(images)} lists of images come with {len(texts)} texts; pass one list per text.")
-    return [[] if group is None else list(group) if isinstance(group, list | tuple) else [group] for group in images]
+    return [_as_list(group) for group in images]
+
+
+def _as_list(images: Any) -> list[Any]:
+    """The images of one prompt; None is no image."""
+    return [each for each in (images if isinstance(images, list | tuple) else [images]) if each is not None]
+
+
+def _read_options(
+    options: dict[str, Any], processor_kwargs: dict[str, Any], return_tensors: Any
+) -> tuple[Options, Any]:
+    """Those of apply_chat_template, and the images among them."""
+    for name in REFUSED:
+        if options.pop(name, None):
+            raise SettingsError(f"The prompt of this model has one form and no {name}; leave {name} out.")
+    if twice := sorted(options.keys() & processor_kwargs.keys()):
+        raise SettingsError(f"The option {twice[0]!r} is given twice; give it once.")
+    given = {**options, **processor_kwargs}
+    images = given.pop("images", None)
+    if return_tensors != "auto":
+        given["return_tensors"] = return_tensors
+    return Options.read(given), images
 
 
 def _check_ending(conversations: Sequence[Sequence[Message]]) -> None:
