@@ -11,19 +11,23 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from dsvl2_app.errors import CheckpointError
 
-HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "subfolder")
 TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
 
 
-def find_folder(path_or_repo: str | Path, files: tuple[str, ...] = ALL_FILES, **hub: Any) -> Path:
-    """A checkpoint's folder on this disk; of a repository id, `files` are downloaded first (`hub`: HUB_OPTIONS)."""
-    folder = Path(path_or_repo)
+def find_folder(
+    path_or_repo: str | Path, files: tuple[str, ...] = ALL_FILES, subfolder: str | None = "", **hub: Any
+) -> Path:
+    """A checkpoint's folder on this disk; of a repository id, `files` are downloaded first (`hub`: the other
+    HUB_OPTIONS). Both may hold it in a `subfolder`."""
+    folder, inner = Path(path_or_repo), subfolder or ""
     if folder.is_dir():
-        return folder
+        return folder / inner
     if folder.exists():
         raise CheckpointError(f"{folder} is a file; give the folder that holds config.json and the weights.")
     try:
-        return Path(snapshot_download(str(path_or_repo), allow_patterns=list(files), **hub))
+        patterns = [f"{inner}/{name}" if inner else name for name in files]
+        return Path(snapshot_download(str(path_or_repo), allow_patterns=patterns, **hub)) / inner
     except HFValidationError as error:
         raise CheckpointError(
             f"{path_or_repo} is neither a folder here nor a repository id such as deepseek-ai/deepseek-vl2-tiny."

@@ -284,6 +284,7 @@ class DeepseekVL2Config(PreTrainedConfig):
             ("projector_config.projector_type", adaptor.projector_type, ("downsample_mlp_gelu",)),
             ("projector_config.token_pooling", adaptor.token_pooling, (False,)),
             ("vision_config.global_pool", vision.global_pool, ("map", "")),
+            ("quantization_config", getattr(self, "quantization_config", None), (None,)),
             ("tile_tag", self.tile_tag, ("2D",)),
             ("global_view_pos", self.global_view_pos, ("head",)),
             ("language_config.rope_scaling", decoder.unsupported_rope_scaling, (None,)),

@@ -98,7 +98,7 @@ class OfficialLayoutModel(PreTrainedModel):
         """
         if torch.get_default_device().type == "meta":
             raise SettingsError("from_pretrained fills no weights on the meta device; call it outside of that context.")
-        hub = {name: options.pop(name) for name in (*HUB_OPTIONS, "subfolder") if name in options}
+        hub = {name: options.pop(name) for name in HUB_OPTIONS if name in options}
         dtype = options.pop("torch_dtype", None) or dtype
         overrides = {name: options.pop(name) for name in CONFIG_OPTIONS if name in options}
         refuse_others(f"{cls.__name__}.from_pretrained", options, LOADING_FACTS)
