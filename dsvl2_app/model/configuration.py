@@ -255,6 +255,11 @@ class DeepseekVL2Config(PreTrainedConfig):
         return self.language_config
 
     @property
+    def text_config(self) -> DecoderConfig:
+        """`language_config` by the name that it has in other models, where libraries look for it."""
+        return self.language_config
+
+    @property
     def use_cache(self) -> bool:
         """The decoder's; Trainer switches it here."""
         return self.language_config.use_cache

@@ -35,10 +35,12 @@ class PictureGenerationMixin(GenerationMixin):
     ) -> dict[str, Tensor | None]:
         """The pictures whose tokens lie from `start` to `stop`; PromptError if a border runs through one."""
         given = dict(zip(PICTURE_INPUTS, (pixel_values, images_seq_mask, images_spatial_crop), strict=True))
-        if any(each is None for each in given.values()) or (start == 0 and stop >= images_seq_mask.shape[1]):
+        if images_seq_mask is None or (start == 0 and stop >= images_seq_mask.shape[1]):
             return given
         if not images_seq_mask[:, start:stop].any():
             return {}
+        if pixel_values is None or images_spatial_crop is None:  # what lacks is said by `embed`
+            return {**given, "images_seq_mask": images_seq_mask[:, start:stop]}
         grids, kept, count_tokens = images_spatial_crop.clone(), [], self.config.geometry.count_tokens
         for row, marks in zip(grids, images_seq_mask, strict=True):
             ends = [int(marks[:start].sum()), int(marks[:stop].sum())]

@@ -28,6 +28,8 @@ from dsvl2_app.model.vision import VisionEncoder, merge_identical
 from dsvl2_app.registration import AUTO_BODY, register_model
 
 CACHE_NAME = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"  # until 5.23
+# Not in the signature: Trainer evaluates no loss where one of all parameters with "label" in their name is missing.
+LOSS_ARGUMENTS = ("shift_labels", "num_items_in_batch")
 HOOKS = ("forward", "_old_forward", "_hf_hook")  # what accelerate puts on the outermost model
 
 
@@ -86,17 +88,15 @@ class DeepseekVL2Model(OfficialLayoutModel):
         SettingsError for an argument that is not understood.
         """
         refuse_others(f"{type(self).__name__}.forward", others)
-        pictures = (pixel_values, images_seq_mask, images_spatial_crop)
-        if inputs_embeds is None and input_ids is not None:
-            inputs_embeds = self.embed(input_ids, *pictures)
-        elif input_ids is not None or inputs_embeds is None or pixel_values is not None:
-            raise PromptError("Give either input_ids, with pictures, or inputs_embeds, which hold them already.")
+        if (input_ids is None) == (inputs_embeds is None):
+            raise PromptError("Give either input_ids or inputs_embeds.")
+        embeds = self.embed(input_ids, pixel_values, images_seq_mask, images_spatial_crop, inputs_embeds)
         cache = self._choose_cache(past_key_values if cache is None else cache, use_cache)
         with_attentions = _first_known(output_attentions, self.config.output_attentions)
         with_states = _first_known(output_hidden_states, self.config.output_hidden_states)
         openly = with_attentions or self.config.language_config._attn_implementation == "eager"
         states, attentions = [] if with_states else None, [] if openly else None
-        hidden = self.decoder(inputs_embeds, attention_mask, position_ids, cache, states, attentions)
+        hidden = self.decoder(embeds, attention_mask, position_ids, cache, states, attentions)
         return BaseModelOutputWithPast(
             last_hidden_state=hidden,
             hidden_states=tuple(states) if with_states else None,
@@ -118,13 +118,14 @@ class DeepseekVL2Model(OfficialLayoutModel):
 
     def embed(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None,
         pixel_values: Tensor | None = None,
         images_seq_mask: Tensor | None = None,
         images_spatial_crop: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
     ) -> Tensor:
-        """Token embeds [B, T, D] with each image's embeds at its place."""
-        embeds = self.decoder.embed_tokens(input_ids)
+        """Token embeds [B, T, D], of `input_ids` unless given, with each image's embeds at its place."""
+        embeds = self.decoder.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         if pixel_values is None or pixel_values.shape[0] == 0:
             if images_seq_mask is not None and bool(images_seq_mask.any()):
                 raise PromptError("images_seq_mask marks tokens of pictures, but pixel_values are missing; pass both.")
@@ -134,13 +135,14 @@ class DeepseekVL2Model(OfficialLayoutModel):
         grids = [(w, h) for w, h in images_spatial_crop.flatten(0, 1).tolist() if w]
         images = torch.cat(self.encode_images(pixel_values, grids))
         # generation without a cache feeds the answer so far too, which holds no image
-        places = F.pad(images_seq_mask.to(embeds.device), (0, input_ids.shape[1] - images_seq_mask.shape[1]))
+        places = F.pad(images_seq_mask.to(embeds.device), (0, embeds.shape[1] - images_seq_mask.shape[1]))
         if int(places.sum()) != images.shape[0]:
             raise PromptError(
                 f"images_seq_mask marks {int(places.sum())} tokens, but the pictures make {images.shape[0]}; "
                 "pass the processor's output unchanged."
             )
-        if len(input_ids[places].unique()) != 1:
+        marked = [] if input_ids is None else input_ids[places].unique().tolist()
+        if len(marked) > 1 or self.config.language_config.pad_token_id in marked:
             raise PromptError(
                 "images_seq_mask marks other tokens than those of pictures; pad it like input_ids, on the same side."
             )
@@ -211,17 +213,16 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
         logits_to_keep: int | Tensor = 0,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-        shift_labels: Tensor | None = None,
-        num_items_in_batch: int | Tensor | None = None,
         cache: Cache | None = None,
         **others: Any,
     ) -> CausalLMOutputWithPast:
         """Logits [B, T, vocabulary] of `input_ids` [B, T], or only of the last `logits_to_keep` positions.
 
-        `labels` [B, T] count where they are not -100; `shift_labels` are the same, already moved to the position that
-        predicts them. The loss is their mean, or their sum over `num_items_in_batch`. All else is as in
-        `DeepseekVL2Model.forward`.
+        `labels` [B, T] count where they are not -100; `shift_labels` (by name) are the same, already moved to the
+        position that predicts them. The loss is their mean, or, with `num_items_in_batch` (by name), their sum divided
+        by that. All else is as in `DeepseekVL2Model.forward`.
         """
+        counted = {name: others.pop(name, None) for name in LOSS_ARGUMENTS}
         body = super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -240,8 +241,7 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(body.last_hidden_state[:, kept])
         loss = None
-        if labels is not None or shift_labels is not None:
-            counted = {"shift_labels": shift_labels, "num_items_in_batch": num_items_in_batch}
+        if labels is not None or counted["shift_labels"] is not None:
             loss = self.loss_function(logits, labels, logits.shape[-1], **counted)
         return CausalLMOutputWithPast(
             loss=loss,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import VisionConfig
@@ -46,7 +47,7 @@ class PatchEmbed(nn.Module):
         return patches.contiguous()  # or every sum and norm of the stream pays for the order of the convolution
 
 
-class VisionBlock(nn.Module):
+class VisionBlock(GradientCheckpointingLayer):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)

@@ -156,20 +156,34 @@ def test_marks_that_lie_beside_the_pictures_are_refused(
     two_pictures: Reference, load_model: Callable[..., Model]
 ) -> None:
     """Ids padded on the left, marks as they were: the pictures would land on other tokens."""
-    inputs = dict(two_pictures.inputs)
-    inputs["input_ids"] = torch.nn.functional.pad(inputs["input_ids"], (3, 0), value=2)
-    inputs["attention_mask"] = torch.nn.functional.pad(inputs["attention_mask"], (3, 0))
-    with pytest.raises(PromptError, match="pad it like input_ids"):
-        load_model("small")(**inputs)
-    inputs["images_seq_mask"] = torch.nn.functional.pad(inputs["images_seq_mask"], (3, 0))
+    model, pad = load_model("small"), torch.nn.functional.pad
+    for padding in (1000, 3):  # the marks lie on padding alone, or on some of it
+        inputs = dict(two_pictures.inputs)
+        pad_id = model.config.language_config.pad_token_id
+        inputs["input_ids"] = pad(inputs["input_ids"], (padding, 0), value=pad_id)
+        inputs["attention_mask"] = pad(inputs["attention_mask"], (padding, 0))
+        with pytest.raises(PromptError, match="pad it like input_ids"):
+            model(**inputs)
+    inputs["images_seq_mask"] = pad(inputs["images_seq_mask"], (padding, 0))
     expected = two_pictures.arrays["generated_ids"][:, :3]
-    assert torch.equal(answer(load_model("small"), inputs), expected)
+    assert torch.equal(answer(model, inputs), expected)
 
 
 def test_marks_without_pixels_are_refused(two_pictures: Reference, load_model: Callable[..., Model]) -> None:
     inputs = {name: value for name, value in two_pictures.inputs.items() if name != "pixel_values"}
     with pytest.raises(PromptError, match="pixel_values are missing"):
         load_model("small")(**inputs)
+
+
+def test_a_picture_in_the_cache_is_not_given_again(two_pictures: Reference, load_model: Callable[..., Model]) -> None:
+    model, inputs = load_model("small"), dict(two_pictures.inputs)
+    options = {"max_new_tokens": 2, "do_sample": False, "return_dict_in_generate": True}
+    first = model.generate(**inputs, **options)
+    inputs["input_ids"] = first.sequences
+    inputs["attention_mask"] = torch.nn.functional.pad(inputs["attention_mask"], (0, 2), value=True)
+    del inputs["pixel_values"]
+    second = model.generate(**inputs, **options, **{CACHE_NAME: first[CACHE_NAME]})
+    assert torch.equal(second.sequences[:, -4:], two_pictures.arrays["generated_ids"][:, :4])
 
 
 @pytest.mark.parametrize("use_cache", [True, False])
@@ -179,10 +193,16 @@ def test_generation_from_embeds(use_cache: bool, two_pictures: Reference, load_m
     given = {"inputs_embeds": model.embed(**inputs), "attention_mask": mask}
     ids = model.generate(**given, max_new_tokens=3, do_sample=False, use_cache=use_cache)
     assert torch.equal(ids, two_pictures.arrays["generated_ids"][:, :3])
-    with pytest.raises(PromptError, match="either input_ids"):
-        model.generate(**given, pixel_values=inputs["pixel_values"], max_new_tokens=3)
-    with pytest.raises(PromptError, match="either input_ids"):
-        model()
+    given["inputs_embeds"] = model.decoder.embed_tokens(inputs.pop("input_ids"))  # and pictures beside them
+    ids = model.generate(**given, **inputs, max_new_tokens=3, do_sample=False, use_cache=use_cache)
+    assert torch.equal(ids, two_pictures.arrays["generated_ids"][:, :3])
+
+
+def test_forward_takes_ids_or_embeds(load_model: Callable[..., Model], text_ids: Tensor) -> None:
+    model = load_model("tiny")
+    for given in ({}, {"input_ids": text_ids, "inputs_embeds": model.decoder.embed_tokens(text_ids)}):
+        with pytest.raises(PromptError, match="either input_ids or inputs_embeds"):
+            model(**given)
 
 
 # -- what forward hands out ----------------------------------------------------------------------------------------
