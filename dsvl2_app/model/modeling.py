@@ -52,13 +52,14 @@ class DeepseekVL2Model(OfficialLayoutModel):
         self.adaptor = Adaptor(config.projector_config)
         self.decoder = Decoder(config.language_config)
         self.post_init()
+        self._fill_random(self)
 
-    def init_weights(self) -> None:
+    def _fill_random(self, part: nn.Module) -> None:
         if self.device.type != "meta":
-            weights.fill_random(self, std=self.config.language_config.initializer_range)
+            weights.fill_random(part, std=self.config.language_config.initializer_range)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Of a module that transformers makes anew, such as larger embeddings; all others are filled at once."""
+        """Of a module that transformers makes anew, such as larger embeddings; all others are filled afterwards."""
         if isinstance(module, nn.Embedding | nn.Linear):
             nn.init.normal_(module.weight, std=self.config.language_config.initializer_range)
 
@@ -196,6 +197,7 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
             **{name: getattr(config.language_config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
         )
         self.post_init()
+        self._fill_random(self.lm_head)
 
     @can_return_tuple
     def forward(
@@ -267,6 +269,7 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
         """A plain layer becomes one of ours, on the same weight."""
         self.lm_head = Linear(value.in_features, value.out_features)
         self.lm_head.weight = value.weight
+        self.lm_head._is_hf_initialized = True  # for `post_init`
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """As transformers' own, for input embeddings and head together."""

@@ -150,6 +150,7 @@ class OfficialLayoutModel(PreTrainedModel):
         with torch.device("meta"):
             model = cls(config).to(config.dtype)
         for module in model.modules():
+            module._is_hf_initialized = True  # for `post_init`: values come from elsewhere
             if isinstance(module, Router) and module.bias is not None:
                 module.bias.data = module.bias.data.float()
         if quantize == "int8":

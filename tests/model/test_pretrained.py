@@ -277,6 +277,9 @@ def test_another_vocabulary(more: int, checkpoint: Path, model: Model, tmp_path:
     assert torch.equal(after[..., :kept], before[..., :kept])
     fresh = loaded.decoder.embed_tokens.weight.detach()[size:]
     assert not fresh.numel() or 0.01 < float(fresh.std()) < 0.03
+    values = [each.detach().clone() for each in loaded.parameters()]
+    loaded.post_init()  # fills what is new, and nothing is
+    assert all(map(torch.equal, loaded.parameters(), values))
     loaded.save_pretrained(tmp_path)
     again = Model.from_pretrained(tmp_path)
     assert again.config.language_config.vocab_size == size + more and same(again, loaded)
