@@ -451,3 +451,30 @@ def test_files_that_cannot_be_used(name: str, content: str | None, checkpoint_co
         (checkpoint_copy / name).write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError):
         DeepseekVL2Processor.from_pretrained(checkpoint_copy)
+
+
+def test_saved_tokenizers_are_what_transformers_4_reads(
+    processor: DeepseekVL2Processor, checkpoint: Path, tmp_path: Path
+) -> None:
+    """Whose readers (vLLM, converters) know neither the class nor the fields that transformers 5 writes."""
+    files = processor.save_pretrained(tmp_path)
+    assert all(Path(file).is_file() for file in files)
+    saved, official = (
+        json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")) for folder in (tmp_path, checkpoint)
+    )
+    for name in ("add_bos_token", "add_eos_token", "added_tokens_decoder", "additional_special_tokens"):
+        assert saved[name] == official[name], name
+    assert saved["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert not {"backend", "is_local", "local_files_only", "extra_special_tokens"} & saved.keys()
+    named = json.loads((tmp_path / "special_tokens_map.json").read_text(encoding="utf-8"))
+    assert named["additional_special_tokens"] == ["<|User|>", "<|Assistant|>"]
+    assert [named[f"{name}_token"] for name in ("bos", "eos", "pad")] == [BEGIN, END, PAD]
+
+
+def test_flags_of_the_tokenizer_stay(checkpoint_copy: Path, tmp_path: Path) -> None:
+    path = checkpoint_copy / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**config, "add_bos_token": True}), encoding="utf-8")
+    DeepseekVL2Processor.from_pretrained(checkpoint_copy).save_pretrained(tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert (saved["add_bos_token"], saved["add_eos_token"]) == (True, False)
