@@ -12,7 +12,7 @@ from transformers import pipeline
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 
-ANSWER = {"max_new_tokens": 4, "generate_kwargs": {"do_sample": False}, "return_full_text": False}
+ANSWER = {"generate_kwargs": {"do_sample": False, "max_new_tokens": 4}, "return_full_text": False}
 
 
 @pytest.fixture(scope="module")
