@@ -242,6 +242,8 @@ def test_loading_honours_or_refuses(processor: DeepseekVL2Processor, reference_f
     changed = DeepseekVL2Processor.from_pretrained(folder, padding_side="right", sep_token="<|/ref|>")
     assert (changed.tokenizer.padding_side, changed.tokenizer.sep_token) == ("right", "<|/ref|>")
     assert AutoProcessor.from_pretrained(folder, trust_remote_code=True).settings == processor.settings
+    inner = DeepseekVL2Processor.from_pretrained(folder.parent, subfolder="checkpoint")
+    assert inner.settings == processor.settings
     assert processor.patch_size == 14 and not hasattr(processor, "patchsize")
     for load in (
         lambda: DeepseekVL2Processor.from_pretrained(folder, image_meen=[0, 0, 0]),
