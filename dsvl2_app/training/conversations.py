@@ -137,12 +137,7 @@ def _label(
     conversation: Conversation, processor: DeepseekVL2Processor, context: int
 ) -> tuple[list[Message], list[int]]:
     """The conversation with its images decoded, and its labels."""
-    messages = [
-        message
-        if isinstance(message["content"], str)
-        else message | {"content": [_load(part) for part in message["content"]]}
-        for message in conversation.messages
-    ]
+    messages = load_images(conversation)
     labels = label_answers(processor, messages)
     if len(labels) > context:
         raise PromptError(
@@ -150,6 +145,16 @@ def _label(
             "shorten it, or show fewer or squarer pictures."
         )
     return messages, labels
+
+
+def load_images(conversation: Conversation) -> list[Message]:
+    """The messages with their images decoded. Raises an ImageError that does not say where it comes from."""
+    return [
+        message
+        if isinstance(message["content"], str)
+        else message | {"content": [_load(part) for part in message["content"]]}
+        for message in conversation.messages
+    ]
 
 
 def _load(part: dict[str, Any]) -> dict[str, Any]:
