@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ def test_answers_are_the_official_ones(
 ) -> None:
     engine = engines(single.variant)
     monkeypatch.setattr(engine, "prefill_chunk", chunk)
-    monkeypatch.setattr(engine, "shared", True)
+    monkeypatch.setattr(engine, "serve", partial(engine.serve, is_alone=lambda: False))
     steps = list(engine.answer(ask(single.conversations[0])))
     assert tokens(steps) == single.arrays["generated_ids"][0].tolist()
     assert text(steps) == single.info["generated_text"]
@@ -440,7 +441,7 @@ def test_int8_says_nearly_what_full_weights_say(
 @pytest.mark.parametrize("shared", [False, True])
 def test_who_is_served_alone_has_larger_pieces(engine: Engine, monkeypatch: pytest.MonkeyPatch, shared: bool) -> None:
     monkeypatch.setattr(engine, "prefill_chunk", 4)
-    monkeypatch.setattr(engine, "shared", shared)
+    monkeypatch.setattr(engine, "serve", partial(engine.serve, is_alone=lambda: not shared))
     engine.forget()
     steps = list(engine.answer(ask(user("one two three four five six"), max_new_tokens=1)))
     prefill = [step for step in steps if step.stage == "prefill"]
