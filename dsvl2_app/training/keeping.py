@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -39,8 +40,7 @@ def write_somewhere(folder: Path, write: Write) -> None:
     try:
         write(spare)
     except FAILURES as error:
-        with suppress(OSError):
-            spare.rmdir()
+        shutil.rmtree(spare, ignore_errors=True)
         raise SettingsError(
             f"--out {folder} cannot be written ({reason}), nor {spare} ({error}); free some space. "
             f"What {folder} held before is still there."

@@ -46,9 +46,12 @@ def test_a_folder_that_cannot_take_it_has_a_spare(tmp_path: Path, monkeypatch: p
     assert (spare / "weights").read_text() == "new"
 
 
-def test_nowhere_to_write_is_told_with_both_reasons(tmp_path: Path):
+def test_nowhere_to_write_is_told_with_both_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(keeping.tempfile, "tempdir", str(tmp_path / "spare"))
+    (tmp_path / "spare").mkdir()
     with pytest.raises(SettingsError, match=r"nor .*free some space"):
         write_somewhere(tmp_path / "out", fill_the_disk)
+    assert not list((tmp_path / "spare").iterdir()) and not list((tmp_path / "out").iterdir())
 
 
 def test_the_log_is_json_whatever_happens(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
