@@ -38,7 +38,7 @@ def engines(reference_folder: Path) -> Callable[[str], Engine]:
 
     def load(variant: str) -> Engine:
         if variant not in known:
-            known[variant] = load_engine(Settings(model=str(reference_folder / variant / "checkpoint")))
+            known[variant] = load_engine(Settings(model=str(reference_folder / variant / "checkpoint"), device="cpu"))
         return known[variant]
 
     return load
@@ -84,7 +84,7 @@ def say(reference_folder: Path) -> Callable[..., list[Event]]:
     folder = reference_folder / "tiny" / "checkpoint"
 
     def run(ids: Sequence[int], *, reads_late: bool = False, **sampling: Any) -> list[Event]:
-        engine = load_engine(Settings(model=str(folder)))
+        engine = load_engine(Settings(model=str(folder), device="cpu"))
         engine.model.lm_head = Script([*ids, engine.processor.tokenizer.eos_token_id, 0])
         engine.reads_late = reads_late
         return list(engine.answer(ask(user("Hi"), **sampling)))
@@ -135,7 +135,7 @@ def test_reloaded_models_answer_alike(
     load_model(variant).save_pretrained(tmp_path, max_shard_size="500KB")
     load_processor(variant).save_pretrained(tmp_path)
     reference = open_reference(variant, "f_multi_turn")
-    steps = list(load_engine(Settings(model=str(tmp_path))).answer(ask(reference.conversations[0])))
+    steps = list(load_engine(Settings(model=str(tmp_path), device="cpu")).answer(ask(reference.conversations[0])))
     assert tokens(steps) == reference.arrays["generated_ids"][0].tolist()
 
 
@@ -290,7 +290,7 @@ def test_typed_special_tokens_do_not_reach_the_model(engine: Engine, monkeypatch
 
 def test_random_weights_choose_only_ids_with_text() -> None:
     """A dummy model keeps its shape's vocabulary but has a small tokenizer: most ids spell nothing."""
-    engine = load_engine(Settings(load_format="dummy"))
+    engine = load_engine(Settings(load_format="dummy", device="cpu"))
     spelled = len(engine.processor.tokenizer)
     engine.vocabulary = spelled // 2
     with torch.no_grad():
@@ -300,7 +300,7 @@ def test_random_weights_choose_only_ids_with_text() -> None:
 
 
 def test_with_the_grammar_boxes_are_well_formed_whatever_the_model_says(reference_folder: Path) -> None:
-    engine = load_engine(Settings(model=str(reference_folder / "small" / "checkpoint")))
+    engine = load_engine(Settings(model=str(reference_folder / "small" / "checkpoint"), device="cpu"))
     opening = engine.processor.tokenizer.convert_tokens_to_ids("<|det|>")
     with torch.no_grad():
         engine.model.lm_head.weight[opening] = engine.model.lm_head.weight.abs().sum(0)  # it begins boxes often
@@ -429,7 +429,9 @@ def test_int8_says_nearly_what_full_weights_say(
     """Most tokens' distributions hardly move; a few do more, where a router with random weights was undecided."""
     reference = open_reference("base", "c_tall_ref")
     folder = str(reference_folder / "base" / "checkpoint")
-    full, narrow = (load_engine(Settings(model=folder, quantize=quantize)) for quantize in ("none", "int8"))
+    full, narrow = (
+        load_engine(Settings(model=folder, quantize=quantize, device="cpu")) for quantize in ("none", "int8")
+    )
     assert narrow.card.dtype.endswith("and int8")
     with torch.inference_mode():
         chances = [engine.model(**reference.inputs).logits[0].log_softmax(-1) for engine in (full, narrow)]

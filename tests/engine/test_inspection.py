@@ -46,7 +46,7 @@ def load_case(reference_folder: Path, open_reference: Callable[[str, str], Refer
 
     def load(variant: str) -> Case:
         if variant not in known:
-            engine = load_engine(Settings(model=str(reference_folder / variant / "checkpoint")))
+            engine = load_engine(Settings(model=str(reference_folder / variant / "checkpoint"), device="cpu"))
             request = Request(open_reference(variant, "d_two_images").conversations[0])
             known[variant] = Case(engine, request, inspect(engine, request, ANSWER), *run_plainly(engine, request))
         return known[variant]

@@ -103,7 +103,7 @@ def test_a_folder(checkpoint: Path, model: DeepseekVL2ForConditionalGeneration) 
 
 @pytest.mark.parametrize("variant", ["base"])
 def test_a_format_that_was_asked_for(checkpoint: Path) -> None:
-    engine = load_engine(Settings(model=str(checkpoint), dtype="bfloat16"))
+    engine = load_engine(Settings(model=str(checkpoint), dtype="bfloat16", device="cpu"))
     assert engine.card.dtype == "bfloat16" and engine.model.dtype == torch.bfloat16
     request = Request([{"role": "user", "content": "Hi"}], Sampling(max_new_tokens=3))
     assert [step.stage for step in engine.answer(request)] == ["prefill", "decode", "decode", "decode", "done"]
@@ -151,15 +151,15 @@ def test_deepseek_ocr_is_named_first(with_processor: bool, load_format: str, che
     if not with_processor:
         (checkpoint_copy / "processor_config.json").unlink()
     with pytest.raises(CheckpointError, match="describes DeepSeek-OCR"):
-        load_engine(Settings(model=str(checkpoint_copy), load_format=load_format))
+        load_engine(Settings(model=str(checkpoint_copy), load_format=load_format, device="cpu"))
 
 
 @pytest.mark.parametrize("variant", ["tiny"])
 def test_bundled_is_the_folder_and_not_the_name(checkpoint_copy: Path) -> None:
     folder = checkpoint_copy.rename(checkpoint_copy.with_name("nano"))
-    assert not load_engine(Settings(model=str(folder))).card.bundled
+    assert not load_engine(Settings(model=str(folder), device="cpu")).card.bundled
     for model in ("nano", str(loading.NANO)):
-        card = load_engine(Settings(model=model)).card
+        card = load_engine(Settings(model=model, device="cpu")).card
         assert card.bundled and (card.name, card.source) == ("nano", "assets/nano")
 
 
@@ -180,7 +180,7 @@ def test_nano_without_weights_says_that_it_is_random(nano: Path) -> None:
 @pytest.mark.parametrize("variant", ["small"])
 def test_the_shapes_of_a_folder_with_random_weights(checkpoint_copy: Path, nano: Path) -> None:
     (checkpoint_copy / "model.safetensors").unlink()
-    engine = load_engine(Settings(model=str(checkpoint_copy), load_format="dummy"))
+    engine = load_engine(Settings(model=str(checkpoint_copy), load_format="dummy", device="cpu"))
     assert engine.card.source == "random weights" and engine.card.name == "checkpoint"
     assert engine.model.config.language_config.kv_lora_rank == 32
     request = Request([{"role": "user", "content": "Hi"}], Sampling(temperature=1.0, seed=0, max_new_tokens=40))
@@ -189,7 +189,7 @@ def test_the_shapes_of_a_folder_with_random_weights(checkpoint_copy: Path, nano:
 
 
 def test_generate_and_the_engine_end_on_the_same_token(nano: Path) -> None:
-    engine = load_engine(Settings())
+    engine = load_engine(Settings(device="cpu"))
     tokenizer = engine.processor.tokenizer
     generation = engine.model.generation_config
     assert generation.eos_token_id == tokenizer.eos_token_id

@@ -308,7 +308,11 @@ def test_a_colour_profile_is_applied() -> None:
     assert (pixels(transparent) == 255).all()
 
 
-@pytest.mark.parametrize("profile", [b"", b"nonsense", b"\0" * 500, swapped_profile()[:200], srgb().tobytes()])
+@pytest.mark.parametrize(
+    "profile",
+    [b"", b"nonsense", b"\0" * 500, swapped_profile()[:200], srgb().tobytes()],
+    ids=["none", "nonsense", "zeros", "cut", "sRGB"],  # a profile holds the time at which it was made
+)
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA", "CMYK", "I;16"])
 def test_a_useless_profile_changes_nothing(profile: bytes, mode: str) -> None:
     image = Image.new(mode, (3, 3), 77)

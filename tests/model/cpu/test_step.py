@@ -172,6 +172,6 @@ def test_answers_of_the_reference_checkpoints_stay_exact(
     variant: str, case: str, open_reference: Callable[[str, str], Reference]
 ) -> None:
     reference = open_reference(variant, case)
-    engine = load_engine(Settings(model=str(REFERENCE / variant / "checkpoint"), compile="on"))
+    engine = load_engine(Settings(model=str(REFERENCE / variant / "checkpoint"), device="cpu", compile="on"))
     steps = engine.answer(Request(reference.conversations[0], Sampling(max_new_tokens=24), allow=GROUNDING))
     assert [step.token for step in steps if step.token is not None] == reference.arrays["generated_ids"][0].tolist()
