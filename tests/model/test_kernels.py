@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 import torch
@@ -26,8 +26,11 @@ def plainly(run: object, *arguments: object) -> Tensor:
 
 
 def compare(run: object, *arguments: object, dtype: torch.dtype) -> None:
-    with torch.inference_mode():
-        found, expected = run(*arguments), plainly(run, *arguments)  # type: ignore[operator]
+    with torch.inference_mode(), patch.object(compiled, "multiply", wraps=compiled.multiply) as multiply:
+        found = run(*arguments)  # type: ignore[operator]
+        multiply.assert_called_once()
+        expected = plainly(run, *arguments)
+        multiply.assert_called_once()
     assert found.dtype == expected.dtype == dtype
     spread = expected.float().abs().max()
     torch.testing.assert_close(found.float() / spread, expected.float() / spread, atol=TOLERANCE[dtype], rtol=0)
@@ -122,6 +125,7 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
         compiled.build()
 
 
+@pytest.mark.slow
 def test_kernels_are_kept_where_there_is_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with compiled._open_cache() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -12,15 +13,29 @@ from dsvl2_app.model import compiled, kernels
 from dsvl2_app.model.cpu import prompt
 from dsvl2_app.model.experts import Experts
 
-pytestmark = pytest.mark.usefixtures("built_kernels", "panels")
-
 ROUNDING = 5e-3  # of bfloat16, as a norm
 
 
+@pytest.fixture(scope="module", autouse=True)
+def panels(built_kernels: None) -> Iterator[None]:
+    """Where there are matrix units too, kernels are compiled as if there were none."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled.has_panels():
+            patch.setattr(compiled, "FLAGS", (*compiled.FLAGS, "-mno-amx-tile", "-mno-amx-bf16", "-mno-amx-int8"))
+            compiled.remove()
+            compiled.build()
+        if not compiled.has_panels():
+            pytest.skip("this processor does not multiply bfloat16 in pairs")
+        yield
+
+
 @pytest.fixture
-def panels(built_kernels: None) -> None:
-    if not compiled.has_panels():
-        pytest.skip("this processor does not multiply bfloat16 in pairs, or has matrix units")
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of compiled functions that ran."""
+    names: list[str] = []
+    call = compiled.call
+    monkeypatch.setattr(compiled, "call", lambda name, *given: (names.append(name), call(name, *given))[1])
+    return names
 
 
 def draw(*shape: int) -> Tensor:
@@ -109,7 +124,11 @@ def quantise(experts: Experts) -> None:
     ("tokens", "active", "count", "width", "inner"),
     [(17, 3, 8, 64, 32), (100, 2, 5, 96, 160), (40, 1, 64, 32, 96), (350, 1, 1, 32, 64), (61, 6, 6, 48, 16)],
 )
-def test_experts_of_many_tokens(tokens: int, active: int, count: int, width: int, inner: int, int8: bool) -> None:
+def test_experts_of_many_tokens(
+    tokens: int, active: int, count: int, width: int, inner: int, int8: bool, calls: list[str]
+) -> None:
+    lanes = prompt.LANES[torch.int8 if int8 else torch.bfloat16]
+    width, inner = (-(-size // lanes) * lanes for size in (width, inner))  # 48 and 16 are none of int8's
     experts, hidden, weights = make_experts(count, width, inner), draw(tokens, width), torch.rand(tokens, active)
     chosen = torch.rand(tokens, count).topk(active, sorted=False).indices
     if int8:
@@ -117,15 +136,17 @@ def test_experts_of_many_tokens(tokens: int, active: int, count: int, width: int
     with torch.inference_mode():
         assert not kernels.prefers_each(hidden, experts.gate_up)
         found, expected = experts(hidden, weights, chosen), experts.many(hidden, weights, chosen)
+    assert calls == ["run_experts"]
     assert found.dtype == torch.bfloat16
     assert distance(found, expected, expected) < 2 * ROUNDING  # both round
 
 
-def test_a_group_larger_than_panels_and_experts_without_tokens() -> None:
+def test_a_group_larger_than_panels_and_experts_without_tokens(calls: list[str]) -> None:
     experts, hidden = make_experts(4, 32, 16), draw(700, 32)
     chosen, weights = torch.full((700, 1), 2), torch.ones(700, 1)
     with torch.inference_mode():
         found, expected = experts(hidden, weights, chosen), experts.many(hidden, weights, chosen)
+    assert calls == ["run_experts"]
     assert distance(found, expected, expected) < 2 * ROUNDING
 
 
