@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 
-pytest_plugins = ["tests.plan"]
+pytest_plugins = ["pytester", "tests.plan"]
 
 # Where kernels for a GPU run: on one, or in Triton's interpreter, slowly. Triton asks for it when it is imported.
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -112,6 +112,30 @@ def built_kernels() -> Iterator[None]:
         compiled.fuse_on_gpu()
 
 
+@pytest.fixture(autouse=True)
+def cpu_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A GPU is hidden from tests whose numbers are a CPU's: from all but those marked `gpu`, those that use `device`,
+    and those that ask a worker that is there already, as the page tests do."""
+    from tests.plan import PAGE_FIXTURES
+
+    needed = {"device", "worker", *PAGE_FIXTURES}.intersection(request.fixturenames)
+    if DEVICE.type == "cpu" or needed or request.node.get_closest_marker("gpu"):
+        yield
+        return
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    yield
+    _forget_device()
+
+
+def _forget_device() -> None:
+    """accelerate keeps device and number format of the first training of a process for those that follow."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """Where the kernels of `model.gpu` run."""
@@ -120,12 +144,12 @@ def device() -> torch.device:
 
 @pytest.fixture(scope="session")
 def load_on_device(
-    load_model: Callable[[str], DeepseekVL2ForConditionalGeneration],
+    load_model: Callable[[str], DeepseekVL2ForConditionalGeneration], device: torch.device
 ) -> Callable[[str], DeepseekVL2ForConditionalGeneration]:
     """What `load_model` gives, on `device`."""
-    if DEVICE.type == "cpu":
+    if device.type == "cpu":
         return load_model
-    copy_once = torch.inference_mode(False)(lambda variant: copy.deepcopy(load_model(variant)).to(DEVICE))
+    copy_once = torch.inference_mode(False)(lambda variant: copy.deepcopy(load_model(variant)).to(device))
     return cache(copy_once)
 
 

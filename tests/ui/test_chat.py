@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Request, expect
 
 from dsvl2_app.errors import PromptError
+from dsvl2_app.ui.choices import MEMORY
 from tests.ui.steps import ask, attach, bot, open_settings, user
 
 pytestmark = pytest.mark.slow
@@ -265,16 +268,39 @@ def test_pictures_are_shown_whole(scripted, open_page, tmp_path, width):
     assert shown[-1][0] > 200  # what was found is large enough to be seen
 
 
+def watch_requests(page: Page) -> set[Request]:
+    """Those that have begun from now on and not ended yet."""
+    waiting: set[Request] = set()
+    page.on("request", waiting.add)
+    page.on("requestfinished", waiting.discard)
+    page.on("requestfailed", waiting.discard)
+    return waiting
+
+
+@contextmanager
+def stored(page: Page) -> Iterator[None]:
+    """What is done inside is in the browser's storage afterwards. It is encrypted, and with each change anew."""
+    before = page.evaluate("key => localStorage.getItem(key)", MEMORY)
+    yield
+    page.wait_for_function("([key, before]) => localStorage.getItem(key) !== before", arg=[MEMORY, before])
+
+
 def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     page = open_page(scripted)
+    waiting = watch_requests(page)
     open_settings(page)
-    page.get_by_label("Creative").check()
-    expect(page.get_by_label("number input for Temperature")).to_have_value("0.8")
-    page.get_by_label("System prompt").fill("Be brief.")
-    page.get_by_label("Never").check()
-    page.get_by_label("number input for Tiles at most").fill("4")
-    page.keyboard.press("Tab")
-    page.wait_for_timeout(1000)  # what is stored is encrypted, so that nothing says when it is there
+    with stored(page):
+        page.get_by_label("Creative").check()
+        expect(page.get_by_label("number input for Temperature")).to_have_value("0.8")
+    with stored(page):
+        page.get_by_label("System prompt").fill("Be brief.")
+    with stored(page):
+        page.get_by_label("Never").check()
+    with stored(page):
+        page.get_by_label("number input for Tiles at most").fill("4")
+        page.keyboard.press("Tab")
+    while waiting:  # a page that is left before the server has answered reports an error
+        page.wait_for_timeout(50)
     page.reload()
     open_settings(page)
     expect(page.get_by_label("Creative")).to_be_checked()

@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from dsvl2_app.text.grounding import MODES
 from dsvl2_app.ui.chinese import CHINESE
 from dsvl2_app.ui.examples import MORE, Example, read_examples
-from tests.ui.conftest import App
 from tests.ui.steps import bot
 
 
@@ -61,14 +60,6 @@ def test_cards_say_it_all_in_the_language_of_the_page(scripted, open_page, local
     )
 
 
-def wait_for_requests(page: Page, app: App, count: int) -> None:
-    for _ in range(200):
-        if len(app.script.requests) >= count:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"{len(app.script.requests)} requests instead of {count}")
-
-
 @pytest.mark.slow
 def test_every_chat_example_is_asked_at_a_click(scripted, open_page):
     page = open_page(scripted)
@@ -90,9 +81,12 @@ def test_every_example_of_the_other_tabs_runs_at_a_click(scripted, open_page):
     for number, example in enumerate(read_examples("grounding")):
         offered = page.locator("#grounding-examples button").nth(number)
         expect(offered).to_contain_text(example.text)
+        scripted.script.endless = True
         offered.click()
-        wait_for_requests(page, scripted, number + 1)
-        page.wait_for_timeout(1000)  # a click is ignored while the answer before is being written
+        expect(page.locator("#grounding-stop")).to_be_visible()
+        assert len(scripted.script.requests) == number + 1
+        scripted.script.endless = False
+        expect(page.locator("#grounding-start")).to_be_visible()  # a click is ignored while an answer is being written
     page.locator("[data-tab-id=tiles]:visible").click()
     for number, example in enumerate(read_examples("tiles")):
         page.locator("button.gallery-item:visible").nth(number).click()

@@ -92,10 +92,10 @@ def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_pag
     find_boxes(page, pictures["wide"], "Nothing found")
     assert scripted.script.requests[-1].grammar
     page.get_by_label("Well-formed boxes only").uncheck()
+    scripted.script.endless = True
     page.get_by_role("button", name="Find", exact=True).click()
-    expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()
-    page.wait_for_timeout(500)
-    assert not scripted.script.requests[-1].grammar
+    page.get_by_role("button", name="Stop", exact=True).click()
+    assert [request.grammar for request in scripted.script.requests] == [True, False]
 
 
 def test_describe_asks_a_question(scripted, pictures, open_page):

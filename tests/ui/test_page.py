@@ -27,6 +27,12 @@ BOXES = "<|ref|>" + "Longword" * 20 + "<|/ref|><|det|>[[100, 200, 500, 700], [0,
 ANSWER = BOXES + "\n\n" + "word" * 100 + "\n\n| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 3
 
 
+IS_AT_REST = """() => {
+    const before = document.before;
+    document.before = document.body.outerHTML;
+    return before === document.before && document.getAnimations().every(
+        (each) => each.playState !== "running" || each.effect.getComputedTiming().iterations === Infinity);
+}"""
 IS_WIDE = "part => part.scrollWidth > part.clientWidth"
 
 
@@ -63,7 +69,7 @@ def test_nothing_scrolls_sideways_and_axe_finds_nothing_serious(scripted, pictur
     page.evaluate(f"{AXE}; 0")
     wide, serious = [], []
     for place in fill_tabs(page, pictures):
-        page.wait_for_timeout(500)  # transitions
+        page.wait_for_function(IS_AT_REST, polling=200)
         wide += [(place, part) for part in ("html", ".bubble-wrap") if page.locator(part).first.evaluate(IS_WIDE)]
         serious += [
             (place, violation["id"], node["html"][:200])

@@ -1,0 +1,67 @@
+"""What `plan` makes of a run: tried again, grouped, and told at its end."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def run(pytester: pytest.Pytester, text: str, *options: str) -> tuple[pytest.RunResult, str]:
+    pytester.makepyfile(text)
+    pytester.makeini("[pytest]\nmarkers = browser\n gpu\n xdist_group\n slow")
+    result = pytester.runpytest_inprocess("-p", "tests.plan", "-q", *options)
+    return result, result.stdout.str()
+
+
+def test_a_browser_that_is_late_is_tried_again_and_nothing_else_is(pytester: pytest.Pytester) -> None:
+    result, shown = run(
+        pytester,
+        """
+        import pytest
+
+        tries = []
+
+        @pytest.fixture
+        def browser():
+            return None
+
+        def test_late(browser):
+            tries.append("late")
+            if len(tries) == 1:
+                raise TimeoutError("30 s are over")
+
+        def test_wrong(browser):
+            tries.append("wrong")
+            assert tries.count("wrong") == 2
+
+        def test_late_without_a_browser():
+            raise TimeoutError
+        """,
+    )
+    assert "2 failed, 1 passed, 1 rerun in " in shown.splitlines()[-1]
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_what_did_not_run_is_listed_by_reason(pytester: pytest.Pytester) -> None:
+    _, shown = run(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_needs_a_door(number):
+            pytest.skip("there is no door")
+
+        @pytest.mark.parametrize("number", range(25))
+        def test_each_has_its_own(number):
+            pytest.skip(f"no {number}")
+
+        @pytest.mark.slow
+        def test_slow():
+            ...
+        """,
+        *("-m", "not slow"),
+    )
+    lines = shown[shown.index("= not run =") :].splitlines()[1:]
+    assert lines[0].split() == ["3", *["there", "is", "no", "door"]]
+    assert lines[20] == "    6 for 6 other reasons"
+    assert lines[21].strip() == "all that -m 'not slow' leaves out"
