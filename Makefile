@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # As many processes as there are cores; which tests go together is decided in tests/plan.py.
-PARALLEL := -n logical --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n logical
 
 .PHONY: run test check lint browser canary constraints screenshots clean
 

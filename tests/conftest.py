@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester", "tests.plan"]
 
+USE_GPU = {"device", "nano", "nano_backend", "trained", "backend"}  # fixtures
 # Where kernels for a GPU run: on one, or in Triton's interpreter, slowly. Triton asks for it when it is imported.
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
@@ -115,11 +116,8 @@ def built_kernels() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def cpu_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A GPU is hidden from tests whose numbers are a CPU's: from all but those marked `gpu`, those that use `device`,
-    and those that ask a worker that is there already, as the page tests do."""
-    from tests.plan import PAGE_FIXTURES
-
-    needed = {"device", "worker", *PAGE_FIXTURES}.intersection(request.fixturenames)
-    if DEVICE.type == "cpu" or needed or request.node.get_closest_marker("gpu"):
+    and those that ask a backend which is there already, as the page tests do."""
+    if DEVICE.type == "cpu" or USE_GPU.intersection(request.fixturenames) or request.node.get_closest_marker("gpu"):
         yield
         return
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

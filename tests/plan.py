@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
 
-# Fixtures of tests/ui that cost seconds: whoever needs one runs in the process that has them all.
-PAGE_FIXTURES = {"browser", "nano", "nano_backend", "scripted_app", "trained", "mcp_app"}
-PAGE = "page"
+PAGE = "tests/ui/"  # tests that share a browser and servers, which take seconds to start
 REASONS = 20  # that a run ends with
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file run in one process, where fixtures of its module are made once; so do all of the page.
+
+    Groups of xdist would say the same, but release 3.8 loses them in pytest 9.2, which keeps ids of tests elsewhere.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return PAGE if nodeid.startswith(PAGE) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group(PAGE if fixtures & PAGE_FIXTURES else item.path.stem))
-        if "browser" in fixtures:
+        if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
             item.add_marker(pytest.mark.flaky(reruns=2, only_rerun=["^TimeoutError"]))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():

@@ -7,7 +7,7 @@ import pytest
 
 def run(pytester: pytest.Pytester, text: str, *options: str) -> tuple[pytest.RunResult, str]:
     pytester.makepyfile(text)
-    pytester.makeini("[pytest]\nmarkers = browser\n gpu\n xdist_group\n slow")
+    pytester.makeini("[pytest]\nmarkers = browser\n gpu\n slow")
     result = pytester.runpytest_inprocess("-p", "tests.plan", "-q", *options)
     return result, result.stdout.str()
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.worker import Worker
 from dsvl2_app.model.gpu.vision import GraphVision
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
@@ -64,15 +64,15 @@ def test_answers_that_are_written_together_are_those_of_each_alone(
 ) -> None:
     engine = load(variant)
     references = [open_reference(variant, case) for case in ("a_text", "c_tall_ref", "e_three_images")] * 4
-    worker = Worker(engine, max_active=8)
+    backend = LocalBackend(engine, max_active=8)
     try:
-        streams = [worker.submit(ask(reference.conversations[0])) for reference in references]
+        streams = [backend.submit(ask(reference.conversations[0])) for reference in references]
         for stream, reference in zip(streams, references, strict=True):
             with stream:
                 found = [step.token for step in stream if step.token is not None]
             assert found == reference.arrays["generated_ids"][0].tolist()
     finally:
-        worker.close()
+        backend.close()
 
 
 def test_prompts_and_pictures_of_nano_are_graphs_too() -> None:
