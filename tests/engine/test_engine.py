@@ -510,7 +510,7 @@ def test_numbers_that_overflow_are_told_instead_of_noise(temperature):
     """nano with a residual stream 4096 times as loud, which float32 and bfloat16 hold and float16 does not."""
 
     def load(dtype: str) -> Engine:
-        engine = load_engine(Settings(dtype=dtype))
+        engine = load_engine(Settings(dtype=dtype, device="cpu"))
         with torch.no_grad():
             for name, weight in engine.model.decoder.named_parameters():
                 if name.endswith(("embed_tokens.weight", "o_proj.weight", "down.weight", "experts.down")):

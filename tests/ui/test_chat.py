@@ -271,9 +271,9 @@ def test_pictures_are_shown_whole(scripted, open_page, tmp_path, width):
 def watch_requests(page: Page) -> set[Request]:
     """Those that have begun from now on and not ended yet."""
     waiting: set[Request] = set()
-    page.on("request", waiting.add)
-    page.on("requestfinished", waiting.discard)
-    page.on("requestfailed", waiting.discard)
+    page.on("request", lambda request: waiting.add(request))
+    page.on("requestfinished", lambda request: waiting.discard(request))
+    page.on("requestfailed", lambda request: waiting.discard(request))
     return waiting
 
 
