@@ -28,6 +28,7 @@ check: lint browser
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The page tests drive a real browser: one on PATH, else Debian's package, else Playwright's own build.
 browser: $(VENV)/installed-dev

@@ -176,12 +176,9 @@ def add_flags(parser: argparse.ArgumentParser, group: str) -> None:
         if f.metadata["group"] == group:
             kind: Kind = f.metadata["kind"]
             default = {None: "automatic", False: "off"}.get(f.default, f.default)
-            section.add_argument(
-                flag_name(f),
-                metavar=kind.metavar,
-                help=f"{f.metadata['help']} (default: {default})",
-                **({"nargs": "?", "const": "on"} if kind is SWITCH else {}),
-            )
+            alone: dict[str, Any] = {"nargs": "?", "const": "on"} if kind is SWITCH else {}
+            help = f"{f.metadata['help']} (default: {default})"
+            section.add_argument(flag_name(f), metavar=kind.metavar, help=help, **alone)
 
 
 def flag_name(f: Field[Any]) -> str:

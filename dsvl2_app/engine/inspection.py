@@ -110,7 +110,7 @@ def _find_twins(prompt: Prompt, digests: Sequence[bytes]) -> tuple[int, ...]:
     for image, layout, content in zip(prompt.images, prompt.layouts, digests, strict=True):
         if (content, layout.grid) not in known:
             first = max(twins, default=-1) + 1
-            _, each = merge_identical(torch.from_numpy(cut_tiles(image, layout)))
+            _, each = merge_identical(torch.as_tensor(cut_tiles(image, layout)))
             known[content, layout.grid] = [first + twin for twin in each.tolist()]
         twins += known[content, layout.grid]
     return tuple(twins)

@@ -110,7 +110,7 @@ class Pictures:
 
     def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
         """The image's tiles [N, side, side, 3] uint8, or for a GPU, which cuts them faster, its pixels."""
-        return torch.from_numpy(np.array(image) if self.on_gpu else cut_tiles(image, layout))
+        return torch.as_tensor(np.array(image) if self.on_gpu else cut_tiles(image, layout))
 
 
 def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:

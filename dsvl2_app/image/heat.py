@@ -1,3 +1,5 @@
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# OpenCV and numpy leave the types of many arrays open.
 """Numbers per token of an image -> a heat map over the picture."""
 
 from __future__ import annotations
@@ -23,15 +25,15 @@ def spread_tokens(layout: TileLayout, weights: np.ndarray) -> np.ndarray:
     width, height = layout.image_size
     scale = LONGEST / max(width, height)
     columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
-    placed = [pair for pair in zip(layout.tokens(), weights, strict=True) if pair[0].box]
+    placed = [(place, place.box, weight) for place, weight in zip(layout.tokens(), weights, strict=True) if place.box]
     heat = np.zeros((rows, columns))
     for view, content in (("global", layout.global_content), ("local", layout.content)):
-        seen = [(place, weight) for place, weight in placed if place.view == view]
-        across = {place.column: (place.box[0], place.box[2]) for place, _ in seen}
-        down = {place.row: (place.box[1], place.box[3]) for place, _ in seen}
+        seen = [each for each in placed if each[0].view == view]
+        across = {place.column: (box[0], box[2]) for place, box, _ in seen}
+        down = {place.row: (box[1], box[3]) for place, box, _ in seen}
         at_column, at_row = ({number: index for index, number in enumerate(each)} for each in (across, down))
         tokens = np.zeros((len(down), len(across)))
-        for place, weight in seen:
+        for place, _, weight in seen:
             tokens[at_row[place.row], at_column[place.column]] = weight
         area = (layout.geometry.patch * layout.geometry.downsample) ** 2  # px of the canvas
         area *= width * height / ((content[2] - content[0]) * (content[3] - content[1]))
@@ -42,7 +44,7 @@ def spread_tokens(layout: TileLayout, weights: np.ndarray) -> np.ndarray:
 def _cover(spans: dict[int | None, tuple[float, float]], cells: int, size: int) -> np.ndarray:
     """[spans, cells]: how much of each cell each span covers, 0 to 1."""
     edges = np.linspace(0, size, cells + 1)
-    starts, stops = np.array([*spans.values()]).reshape(-1, 2, 1).transpose(1, 0, 2)
+    starts, stops = (np.array([span[end] for span in spans.values()])[:, None] for end in (0, 1))
     inside = np.minimum(edges[1:], stops) - np.maximum(edges[:-1], starts)
     return inside.clip(min=0) * cells / size
 
@@ -51,7 +53,7 @@ def draw_heat(image: Image.Image, heat: np.ndarray) -> Image.Image:
     """`heat` [rows, columns] stretched over the picture, which turns grey so that colour means heat only: the
     largest value is brightest, zero is clear. Values that are negative or not numbers count as zero."""
     grey = image.convert("L").convert("RGB")
-    heat = np.nan_to_num(np.asarray(heat, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
+    heat = np.maximum(np.nan_to_num(np.asarray(heat, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0), 0)
     if not heat.any():
         return grey
     levels = np.rint(cv2.resize(heat / heat.max(), image.size) * 255).astype(np.uint8)  # [height, width]

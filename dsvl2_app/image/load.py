@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -54,7 +54,7 @@ def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = Lim
     if isinstance(source, bytes):
         _check_bytes(len(source), "The picture", limits)
         return _decode(_open(source, "The picture"), "The picture", limits)
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no checker
         name = repr(Path(source).name or str(source))
         return _decode(_open(_read(Path(source), name, limits), name), name, limits)
     raise ImageError("A picture must be a file, bytes or a PIL image, not {kind}.", kind=type(source).__name__)
@@ -126,7 +126,7 @@ def _open_heif(data: bytes, name: str) -> Image.Image:
             "run `pip install pillow-heif`, or save the picture as JPEG or PNG.",
             name=name,
         ) from None
-    pillow_heif.register_heif_opener()
+    pillow_heif.register_heif_opener()  # pyright: ignore[reportUnknownMemberType]
     try:
         return Image.open(BytesIO(data), formats=("HEIF",))
     except Exception:
@@ -214,7 +214,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     elif image.has_transparency_data:
         image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
     elif image.mode == "LAB":
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+        profile = ImageCms.ImageCmsProfile(_make_profile("LAB")).tobytes()
     elif image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("RGB")
     if profile:
@@ -226,6 +226,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _make_profile(space: Literal["LAB", "sRGB"]) -> Any:
+    return ImageCms.createProfile(space)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Through the picture's ICC profile; a profile that is broken or of other channels is ignored."""
     try:
@@ -233,7 +237,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         if "sRGB" in ImageCms.getProfileDescription(source):
             return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+        converted = ImageCms.profileToProfile(image, source, _make_profile("sRGB"), outputMode=mode)
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return image
     return image if converted is None else converted

@@ -68,7 +68,7 @@ def draw_boxes(image: Image.Image, boxes: Sequence[OverlayBox]) -> Image.Image:
     colours = label_colours([box.label for box in boxes])
     line = max(2, round(max(image.size) / 400))
     size = max(11, round(max(image.size) / 55))
-    placed = []
+    placed: list[tuple[str, PixelBox, Colour]] = []
     for box in boxes:
         colour, edges = colours[box.label], _clip(box, image.size)
         if edges is None:
@@ -155,7 +155,7 @@ def _free_area(chip: _Chip, edges: PixelBox, size: tuple[int, int], taken: list[
     left, top, right, bottom = edges
     inside_right, inside_bottom = right + 1 - chip.width, bottom + 1 - chip.height
     above, below = top - chip.height, bottom + 1
-    areas = []
+    areas: list[PixelBox] = []
     for x, y in (
         *((left, above), (left, top), (left, below), (inside_right, above), (inside_right, below)),
         *((inside_right, top), (left, inside_bottom), (inside_right, inside_bottom)),
@@ -188,13 +188,14 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
 def _knows(number: int, letter: str) -> bool:
     """Whether a font draws a letter, and not what it draws for any that it lacks."""
     font = _fonts(PROBE)[number]
-    return letter == " " or bytes(font.getmask(letter)) != bytes(font.getmask("\U0010fffd"))
+    drawn, lacking = (bytes(font.getmask(each)) for each in (letter, "\U0010fffd"))  # pyright: ignore[reportArgumentType]
+    return letter == " " or drawn != lacking
 
 
 @lru_cache(maxsize=32)
 def _fonts(size: int) -> list[ImageFont.FreeTypeFont]:
     fonts = [ImageFont.truetype(path, size) for path in FONTS if Path(path).is_file()]
-    return fonts or [ImageFont.load_default(size)]
+    return fonts or [ImageFont.load_default(size)]  # pyright: ignore[reportReturnType]  # FreeType's, for any size
 
 
 def draw_grid(image: Image.Image, layout: TileLayout, *, longest_side: int = 1600) -> Image.Image:
@@ -202,12 +203,12 @@ def draw_grid(image: Image.Image, layout: TileLayout, *, longest_side: int = 160
     outlined and numbered as in `cut_tiles` (0 is the global view). Shrunk to `longest_side`."""
     scale = min(1.0, longest_side / max(layout.canvas))
 
-    def fit(*values: float) -> tuple[int, ...]:
-        return tuple(round(value * scale) for value in values)
+    def fit(*values: float) -> list[int]:
+        return [round(value * scale) for value in values]
 
-    size = fit(*layout.canvas)
+    width, height = size = fit(*layout.canvas)
     left, top, right, bottom = fit(*layout.content)
-    canvas = _hatched(size)
+    canvas = _hatched((width, height))
     picture = image.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC)
     canvas.paste(picture, (left, top))
     draw = ImageDraw.Draw(canvas)

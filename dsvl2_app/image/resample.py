@@ -39,10 +39,11 @@ def _resize_axis(pixels: Tensor, axis: int, target: int) -> Tensor:
     """One pass of Pillow's, rounded to 8 bits."""
     if pixels.shape[axis] == target:
         return pixels
-    places, weights = torch.from_numpy(weigh(pixels.shape[axis], target)).to(pixels.device).unbind(1)
+    places, weights = torch.as_tensor(weigh(pixels.shape[axis], target)).to(pixels.device).unbind(1)
     along = (target, 1, 1) if axis == 0 else (target, 1)
     total = torch.full((), 1 << BITS - 1, dtype=torch.int32, device=pixels.device)  # a half, to round
-    for place, weight in zip(places, weights.unflatten(1, along), strict=True):
+    shaped = weights.reshape(-1, *along)
+    for place, weight in zip(places, shaped, strict=True):
         total = torch.addcmul(total, pixels.index_select(axis, place), weight)
     return (total >> BITS).clamp_(0, 255).byte()
 

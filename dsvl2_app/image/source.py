@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from transformers.image_transforms import to_pil_image
+from transformers.image_transforms import to_pil_image  # pyright: ignore[reportUnknownVariableType]
 from transformers.image_utils import ChannelDimension, infer_channel_dimension_format
 
 from dsvl2_app.errors import ImageError
@@ -36,7 +36,7 @@ def open_picture(source: Any, limits: Limits = USUAL) -> Image.Image:
         source = source.detach().cpu()
         source = (source.float() if source.is_floating_point() else source).numpy()
     if isinstance(source, np.ndarray):
-        return load_image(_from_array(source), limits=limits)
+        return load_image(_from_array(source), limits=limits)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(source, str):
         if source.startswith(("http://", "https://")):
             return load_image(_fetch(source, limits), limits=limits)
@@ -55,7 +55,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
         channels = infer_channel_dimension_format(array, num_channels=CHANNELS if 4 in array.shape[::2] else None)
         if array.ndim != 3 or not array.size:
             raise ValueError("three dimensions are a picture's")
-        return to_pil_image(array, input_data_format=ChannelDimension(channels))
+        return to_pil_image(array, input_data_format=ChannelDimension(channels))  # pyright: ignore
     except (ValueError, TypeError):
         raise ImageError(
             "An array of shape {shape} and type {kind} is no picture; give [height, width, 3] or [3, height, width], "

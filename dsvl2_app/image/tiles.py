@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,7 @@ from dsvl2_app.errors import CheckpointError, ImageError, SettingsError
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 PixelBox = tuple[int, int, int, int]
-Pixels = TypeVar("Pixels")  # an array, or a tensor on any device
+Pixels = TypeVar("Pixels", bound=Any)  # an array, or a tensor on any device
 
 PADDING = 127  # the official int(0.5 * 255), in all three colours
 
@@ -319,7 +319,7 @@ def _pad(image: Image.Image, size: tuple[int, int], content: PixelBox) -> np.nda
     """The picture resized into its content box on a grey canvas, as uint8 [height, width, 3]."""
     left, top, right, bottom = content
     canvas = np.full((size[1], size[0], 3), PADDING, np.uint8)
-    canvas[top:bottom, left:right] = _resize(image, right - left, bottom - top)
+    canvas[top:bottom, left:right] = np.asarray(_resize(image, right - left, bottom - top))
     return canvas
 
 

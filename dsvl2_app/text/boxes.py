@@ -160,7 +160,7 @@ class _Reader:
 
 def _mend(label: str, words: list[str]) -> Box:
     x1, y1, x2, y2 = corners = [_clip(word) for word in words]
-    notes = []
+    notes: list[str] = []
     if any(str(corner) != (word.lstrip("+0") or "0") for corner, word in zip(corners, words, strict=True)):
         notes.append("clipped")
     if x1 > x2 or y1 > y2:

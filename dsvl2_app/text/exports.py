@@ -80,7 +80,7 @@ def write_coco(found: Annotation) -> str:
     """https://cocodataset.org/#format-data: bbox is left, top, width, height in pixels. Ids of pictures and boxes are
     those of no other picture, so that files can be joined."""
     labels = found.labels
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for number, box in enumerate(found.boxes, start=1):
         left, top, width, height = _measure(found, box)
         annotations.append(
@@ -108,7 +108,7 @@ def write_coco(found: Annotation) -> str:
 def write_yolo(found: Annotation) -> str:
     """A line per box: its class, then centre and size as shares of the picture. The names of the classes are in a
     file of their own, `write_yolo_names`."""
-    lines = []
+    lines: list[str] = []
     for box in found.boxes:
         left, top, width, height = _measure(found, box)
         shares = (
@@ -131,7 +131,7 @@ def write_yolo_names(found: Annotation) -> str:
 def write_label_studio(found: Annotation) -> str:
     """https://labelstud.io/guide/predictions: per cent of the picture's sides. Without an address the picture is
     named as a file of Label Studio's local storage."""
-    results = []
+    results: list[dict[str, Any]] = []
     for number, box in enumerate(found.boxes, start=1):
         left, top, width, height = _measure(found, box)
         results.append(

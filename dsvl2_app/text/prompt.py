@@ -103,8 +103,9 @@ def _compose_question(parts: list[Part], opening: list[Text], images: list[Any],
 
 
 def _join_text(parts: list[Part], number: int, *, answer: bool = False) -> str:
-    if all(isinstance(part, str) for part in parts):
-        return "".join(parts)
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts):
+        return "".join(texts)
     if answer:
         raise PromptError(
             "Message {number} is the assistant's and holds an image; only users can show images.", number=number + 1
@@ -142,7 +143,8 @@ def split_special(text: str, special: tuple[str, ...], allowed: frozenset[str]) 
     Tokenised one by one, the pieces spell such a token out in ordinary tokens: the reader sees what was typed,
     the model sees no turn, image or end that nobody of authority put there.
     """
-    pieces, start = [], 0
+    pieces: list[str] = []
+    start = 0
     for match in _match_forbidden(special, allowed).finditer(text):
         pieces.append(text[start : match.start() + 1])
         start = match.start() + 1

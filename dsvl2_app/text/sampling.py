@@ -40,7 +40,7 @@ class Sampler:
             self.generator.seed()
         else:
             self.generator.manual_seed(sampling.seed)
-        self.seen = torch.tensor(sorted(set(prompt_ids)), device=device)
+        self.seen: Tensor = torch.tensor(sorted(set(prompt_ids)), device=device)
 
     def choose(self, logits: Tensor, allowed: np.ndarray | None = None, banned: int | None = None) -> Choice:
         """Next id from the logits [vocabulary] of the last position, one of `allowed` where these are given, and not
@@ -50,7 +50,7 @@ class Sampler:
             scores = scores.clone()
             scores[banned] = float("-inf")
         if allowed is not None:
-            kept = torch.from_numpy(allowed).to(scores.device)
+            kept = torch.as_tensor(allowed, device=scores.device)
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
         temperature = self.sampling.temperature
         # in float64 and below zero, so that no temperature overflows
