@@ -73,7 +73,7 @@ class Answer:
             assert self._serve is not None
             self._serving, self._serve = iter(self._serve()), None
         if isinstance(reply, Exception):
-            self._serving.throw(reply)
+            return self._serving.throw(reply)
         return next(self._serving) if reply is None else self._serving.send(reply)
 
     def end(self, reason: AppError | None = None) -> None:

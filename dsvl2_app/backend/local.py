@@ -172,11 +172,11 @@ class LocalBackend:
         """One token for every answer that has come so far."""
         running = self._scheduler.running
         self._advance([answer for answer in running if answer.writes or answer.stream.is_cancelled])
-        feeding = [answer for answer in running if answer.feed is not None]
+        feeding = {answer: answer.feed for answer in running if answer.feed is not None}
         if not feeding:
             return
         try:
-            rows: Iterable[Tensor | Exception] = self._engine.forward([answer.feed for answer in feeding])
+            rows: Iterable[Tensor | Exception] = self._engine.forward([*feeding.values()])
         except Exception as error:  # each that was in the step has lost it
             rows = [error] * len(feeding)
         self._advance(feeding, rows)
