@@ -12,6 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from dsvl2_app.errors import CheckpointError
 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "subfolder")
+ADAPTER_CONFIG = "adapter_config.json"
 TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
 
 
@@ -40,12 +41,39 @@ def find_folder(
         ) from error
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether this is the folder of an adapter alone, without the model that it changes."""
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").exists()
+
+
+def find_base(adapter: Path, files: tuple[str, ...] = ALL_FILES, **hub: Any) -> Path:
+    """The folder of the model that the adapter in a folder is for; `revision` and `subfolder` are the adapter's."""
+    path = adapter / ADAPTER_CONFIG
+    try:
+        base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error!r}); copy the adapter again.") from error
+    try:
+        if not base:
+            raise CheckpointError("none is named.")
+        return find_folder(base, files, **{name: hub[name] for name in hub.keys() - {"revision", "subfolder"}})
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{adapter} is an adapter, whose model could not be found: {error} Write the model's folder or repository "
+            f"as base_model_name_or_path into {ADAPTER_CONFIG}."
+        ) from error
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json as a dictionary, after a look at whether it is a DeepSeek-VL2 one at all."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        if is_adapter(folder):
+            raise CheckpointError(
+                f"{folder} is an adapter; give the folder of a whole DeepSeek-VL2 checkpoint."
+            ) from error
         raise CheckpointError(f"{folder} has no config.json; give the folder of a DeepSeek-VL2 checkpoint.") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy it again.") from error

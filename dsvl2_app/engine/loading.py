@@ -11,10 +11,11 @@ import torch
 from dsvl2_app.bundled import NANO
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.hub import TEXT_FILES, find_folder, read_config
-from dsvl2_app.model import compiled
+from dsvl2_app.hub import TEXT_FILES, find_base, find_folder, is_adapter, read_config
+from dsvl2_app.model import adapters, compiled
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
+from dsvl2_app.model.linear import turn_int8
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.weights import has_weights
 from dsvl2_app.request import ModelCard
@@ -36,19 +37,25 @@ def load_engine(settings: Settings) -> Engine:
     if settings.load_format == "dummy" or (settings.model == "nano" and not has_weights(NANO)):
         return _load_random(settings, device)
     source = NANO if settings.model == "nano" else settings.checkpoint
-    folder = find_folder(source)
+    given = find_folder(source)
+    folder = find_base(given) if is_adapter(given) else given
     config = DeepseekVL2Config(**read_config(folder))
     config.check_supported(str(folder / "config.json"))
-    processor = DeepseekVL2Processor.from_pretrained(folder)
+    processor = DeepseekVL2Processor.from_pretrained(given)
     several = torch.cuda.device_count() > 1 and settings.device in ("auto", "cuda")
     model = DeepseekVL2ForConditionalGeneration.from_pretrained(
         folder,
         config=config,
         dtype=choose_dtype(settings.dtype, config, device),
         device_map="auto" if several else device,
-        quantize=settings.quantize,
+        quantize=settings.quantize if folder == given else "none",
     )
-    bundled = folder.resolve() == NANO.resolve()
+    if folder != given:
+        adapters.load(model, given)
+        adapters.merge(model)
+        if settings.quantize == "int8":
+            turn_int8(model)
+    bundled = given.resolve() == NANO.resolve()
     name, source = ("nano", "assets/nano") if bundled else (Path(source).name, str(source))
     model.tile_batch = choose_tile_batch(config, device)
     card = _describe(model, processor, name, source, bundled=bundled)

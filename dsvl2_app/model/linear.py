@@ -40,16 +40,27 @@ def is_bare(layer: nn.Module) -> bool:
 def hold_int8(model: nn.Module) -> None:
     """Make every `Linear` and stack of experts in `model` hold int8, still without values. What is read rarely or
     decides much stays as it is: input embeddings, norms, routers, and kv_b_proj, which is used in halves."""
-    for module in model.modules():
-        names = ["weight"] if isinstance(module, Linear) else getattr(module, "stacks", ())
-        for name in names:
-            _hold_int8(module, name)
+    for module, name in _find_stacks(model):
+        weight = getattr(module, name)
+        numbers = torch.empty_like(weight, dtype=torch.int8)
+        _replace(module, name, numbers, torch.empty(weight.shape[:-1], dtype=torch.float32, device=weight.device))
 
 
-def _hold_int8(module: nn.Module, name: str) -> None:
-    """Replace parameter `name` [..., F, D] by an int8 one and its scale, both empty."""
-    weight = getattr(module, name)
-    numbers = torch.empty_like(weight, dtype=torch.int8)
-    scale = torch.empty(weight.shape[:-1], dtype=torch.float32, device=weight.device)
+def turn_int8(model: nn.Module) -> None:
+    """The same for a model whose weights have values."""
+    for module, name in _find_stacks(model):
+        _replace(module, name, *kernels.quantise(getattr(module, name).detach()))
+
+
+def _find_stacks(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Each weight [..., F, D] that may be int8: its module and its name there."""
+    each = (
+        (module, ["weight"] if isinstance(module, Linear) else getattr(module, "stacks", ()))
+        for module in model.modules()
+    )
+    return [(module, name) for module, names in each for name in names]
+
+
+def _replace(module: nn.Module, name: str, numbers: Tensor, scale: Tensor) -> None:
     setattr(module, name, nn.Parameter(numbers, requires_grad=False))
     setattr(module, name + SCALE, nn.Parameter(scale, requires_grad=False))

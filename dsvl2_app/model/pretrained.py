@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from dsvl2_app.errors import CheckpointError, SettingsError
-from dsvl2_app.hub import HUB_OPTIONS, find_folder, read_config
-from dsvl2_app.model import weights
+from dsvl2_app.hub import HUB_OPTIONS, find_base, find_folder, is_adapter, read_config
+from dsvl2_app.model import adapters, weights
+from dsvl2_app.model.adapter_names import take_official_layers
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.linear import hold_int8
@@ -84,7 +85,8 @@ class OfficialLayoutModel(PreTrainedModel):
         adapter_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
-        """Load a folder or Hugging Face repository in the official layout.
+        """Load a folder or Hugging Face repository in the official layout; or that of an adapter, which is then in its
+        base model's layers, unmerged (see `adapters`).
 
         `dtype` is the checkpoint's unless given (`torch_dtype` is accepted too). `device_map` is a device, "auto"
         (spread over what is there, through accelerate) or a map of module names to devices. Weights are read
@@ -102,11 +104,11 @@ class OfficialLayoutModel(PreTrainedModel):
         dtype = options.pop("torch_dtype", None) or dtype
         overrides = {name: options.pop(name) for name in CONFIG_OPTIONS if name in options}
         refuse_others(f"{cls.__name__}.from_pretrained", options, LOADING_FACTS)
-        if (adapter_kwargs or {}).get("_adapter_model_path"):  # else Auto classes say where they found none
-            raise SettingsError("from_pretrained loads no adapters; load the model, then the adapter with peft.")
-        folder = None
+        folder, adapter = None, _find_adapter(adapter_kwargs or {})
         if pretrained_model_name_or_path is not None:
             folder = find_folder(pretrained_model_name_or_path, **hub)
+            if is_adapter(folder):
+                folder, adapter = find_base(folder, **hub), folder
         elif state_dict is None or config is None:
             raise SettingsError("from_pretrained without a folder needs config and state_dict; pass both, or a folder.")
         config = _find_config(config, folder, overrides, attn_implementation)
@@ -119,6 +121,8 @@ class OfficialLayoutModel(PreTrainedModel):
         model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path or "")
         if model.can_generate():
             model.generation_config = generation_config or _read_generation(model.generation_config, folder)
+        if adapter is not None:
+            adapters.load(model, adapter)
         if len(set(map(str, device_map.values()))) > 1:
             # loaded whole: decode reads kv_b_proj as a matrix, which is faster than to call it
             dispatch_model(model, device_map, preload_module_classes=["MultiHeadLatentAttention"])
@@ -188,10 +192,27 @@ class OfficialLayoutModel(PreTrainedModel):
             self.generation_config.save_pretrained(folder)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Official keys are welcome too, as Trainer's checkpoints have them."""
+        """Official keys are welcome too, as Trainer's checkpoints have them, and official names in adapters."""
         _, _, missing, _, errors = rest
+        take_official_layers(self, state_dict, prefix)
         weights.take_official_keys(self, state_dict, prefix, missing, errors)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def load_adapter(
+        self, peft_model_id: str | Path | None = None, adapter_name: str | None = None, **options: Any
+    ) -> Any:
+        """transformers' own, but an adapter's folder alone is read as `from_pretrained` reads it."""
+        if peft_model_id is None or options.keys() - {"is_trainable", *HUB_OPTIONS}:
+            return super().load_adapter(peft_model_id, adapter_name, **options)
+        trainable = options.pop("is_trainable", False)
+        adapters.load(self, find_folder(peft_model_id, **options), adapter_name or "default", trainable)
+
+
+def _find_adapter(options: Mapping[str, Any]) -> Path | None:
+    """Where Auto classes found an adapter, if they did, before they turned to its base model."""
+    path = options.get("_adapter_model_path")
+    hub = {name: options[name] for name in HUB_OPTIONS if options.get(name) is not None}
+    return None if path is None else find_folder(path, **hub)
 
 
 def _find_config(

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
 from dsvl2_app.errors import CheckpointError, PromptError, SettingsError
-from dsvl2_app.hub import HUB_OPTIONS, TEXT_FILES, find_folder
+from dsvl2_app.hub import HUB_OPTIONS, TEXT_FILES, find_base, find_folder, is_adapter
 from dsvl2_app.image.tiles import TileGeometry
 from dsvl2_app.registration import register_processor
 from dsvl2_app.text import tokenizer as files
@@ -156,7 +156,8 @@ class DeepseekVL2Processor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> DeepseekVL2Processor:
-        """Read processor_config.json and the tokenizer of a folder or repository in the official layout.
+        """Read processor_config.json and the tokenizer of a folder or repository in the official layout, or those of
+        the model that an adapter is for.
 
         `options` say where to find it (`revision`, `token`, `cache_dir`, ...), are fields of `ProcessorConfig` to be
         changed, or the tokenizer's (its special tokens, `padding_side`, `truncation_side`, `model_max_length`).
@@ -174,6 +175,8 @@ class DeepseekVL2Processor(ProcessorMixin):
         }
         ProcessorConfig.of(changed)
         folder = find_folder(pretrained_model_name_or_path, TEXT_FILES, **hub)
+        if is_adapter(folder) and not (folder / FILE_NAME).exists():
+            folder = find_base(folder, TEXT_FILES, **hub)
         try:
             config = ProcessorConfig.read(folder, **changed)
             processor = cls(files.read_tokenizer(folder, **texts), **config.to_dict())

@@ -32,7 +32,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, SettingsError
-from dsvl2_app.hub import find_folder
+from dsvl2_app.hub import find_folder, is_adapter
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.settings import Settings
@@ -63,6 +63,8 @@ def run(flags: argparse.Namespace) -> None:
     refused: list[AppError] = []
     conversations = read_conversations(Path(flags.data), flags.images and Path(flags.images), refused)
     folder = find_folder(NANO if settings.model == "nano" else settings.checkpoint)
+    if is_adapter(folder):
+        raise SettingsError(f"--model {folder} is an adapter; merge it into a checkpoint first, and train that.")
     set_seed(flags.seed)
     accelerator = Accelerator(
         mixed_precision="bf16" if torch.cuda.is_available() else "no",
