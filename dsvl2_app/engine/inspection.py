@@ -33,7 +33,7 @@ from dsvl2_app.text.tokens import Prompt
 ROWS = 64  # answer tokens whose scores [H, ROWS, S] are in memory at once
 
 Attention = MultiHeadAttention | MultiHeadLatentAttention
-Inspecting = Generator[Event, None, Inspection]
+Inspecting = Generator[Event, Any, Inspection]
 
 
 def inspect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspection:

@@ -91,7 +91,8 @@ def from_official(config: Any, state: dict[str, Tensor], model: nn.Module) -> tu
             else join(halves.get("gate_proj"), halves.get("up_proj"))
             for number, halves in members.items()
         }
-        found[name] = whole[None] if None in whole else _fill(whole, len(model.get_parameter(name)))
+        experts = {number: layer for number, layer in whole.items() if number is not None}
+        found[name] = _fill(experts, len(model.get_parameter(name))) if experts else whole[None]
     return _write(config, found, {_rename(key, official=False): tensor for key, tensor in others.items()})
 
 
@@ -105,9 +106,10 @@ def to_official(config: Any, state: dict[str, Tensor]) -> tuple[Any, dict[str, T
         if last not in FUSED.values():
             found[_rename(name, official=True)] = layer
             continue
-        places = [(stem, layer)]
         if isinstance(layer, list):
             places = [(f"{stem}.{number}", expert) for number, expert in enumerate(layer)]
+        else:
+            places = [(stem, layer)]
         for place, one in places:
             if last == "down":
                 found[f"{place}.down_proj"] = one
@@ -207,7 +209,6 @@ def _write(
     """The reverse of `_read`, with every layer named in the configuration."""
     state, ranks, alphas = dict(others), {}, {}
     for name, layer in layers.items():
-        one, holder = layer, name
         if isinstance(layer, list):
             one, stem = layer[0], name.rpartition(".")[0]
             inner = name.endswith(".gate_up") and f"{stem}.down" in layers
@@ -215,9 +216,10 @@ def _write(
             state[f"{holder}.lora_A.weight"] = torch.cat([expert.a for expert in layer])
             state[f"{holder}.lora_B.weight"] = torch.stack([expert.b for expert in layer], dim=-1).flatten(1)
         else:
-            state |= {f"{holder}.lora_A.weight": layer.a, f"{holder}.lora_B.weight": layer.b}
+            one = layer
+            state |= {f"{name}.lora_A.weight": layer.a, f"{name}.lora_B.weight": layer.b}
             if layer.magnitude is not None:
-                state[f"{holder}.lora_magnitude_vector"] = layer.magnitude
+                state[f"{name}.lora_magnitude_vector"] = layer.magnitude
         ranks[name] = len(one.a)
         alphas[name] = one.scale * (ranks[name] ** 0.5 if config.use_rslora else ranks[name])
     embeds = {match[1] for key in others if (match := _KEY.fullmatch(key))}

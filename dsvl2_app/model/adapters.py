@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -52,7 +53,7 @@ def load(model: nn.Module, folder: Path, name: str = "default", trainable: bool 
     model.eval()
 
 
-def merge(model: nn.Module) -> None:
+def merge(model: Any) -> None:
     """Add the adapters to the weights and take them out, so that every layer is as it was made."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils import ModulesToSaveWrapper
@@ -62,7 +63,7 @@ def merge(model: nn.Module) -> None:
             module.merge()
             whole = module.get_base_layer()
         elif isinstance(module, ModulesToSaveWrapper):
-            whole = module.modules_to_save[module.active_adapter]
+            whole = module.modules_to_save[str(module.active_adapter)]  # the only one
         else:
             continue
         owner, _, leaf = path.rpartition(".")
@@ -71,7 +72,7 @@ def merge(model: nn.Module) -> None:
     del model.peft_config
 
 
-def save_official(model: nn.Module, folder: str | Path, name: str = "default") -> None:
+def save_official(model: Any, folder: str | Path, name: str = "default") -> None:
     """Write the LoRA adapter `name` of `model`, a PeftModel or a model with an adapter in it, as peft does, but with
     the official names of layers, for programs that follow the official code."""
     from peft import get_peft_model_state_dict

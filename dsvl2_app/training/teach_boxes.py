@@ -14,11 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image, ImageDraw
 from tqdm import tqdm
+from transformers import BatchFeature
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, PromptError
@@ -139,9 +140,10 @@ def measure(model: Any, processor: DeepseekVL2Processor, data: Path, batch: int 
 
 def answer_all(model: Any, processor: DeepseekVL2Processor, questions: Sequence[Sequence[Message]]) -> list[str]:
     """Greedy answers."""
-    inputs = processor.apply_chat_template(
+    batch = processor.apply_chat_template(
         questions, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-    ).to(model.device, model.dtype)
+    )
+    inputs = cast(BatchFeature, batch).to(model.device, model.dtype)
     with torch.no_grad():
         output = model.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=False)
     return [processor.decode(row[inputs["input_ids"].shape[1] :], skip_special_tokens=False) for row in output]
