@@ -15,18 +15,43 @@ from typing import TYPE_CHECKING, Any
 from dsvl2_app import registration
 
 if TYPE_CHECKING:
+    from dsvl2_app.backend import Backend
     from dsvl2_app.model.configuration import DeepseekVL2Config
     from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+    from dsvl2_app.request import Request, Sampling
     from dsvl2_app.text.processor import DeepseekVL2Processor
 
-__all__ = ["DeepseekVL2Config", "DeepseekVL2ForConditionalGeneration", "DeepseekVL2Processor", "__version__"]
+__all__ = [
+    "DeepseekVL2Config",
+    "DeepseekVL2ForConditionalGeneration",
+    "DeepseekVL2Processor",
+    "Request",
+    "Sampling",
+    "__version__",
+    "load",
+]
 __version__ = "0.1.0"  # the only place; pyproject.toml reads it here
 
 _MODULES = {
     "DeepseekVL2Config": "dsvl2_app.model.configuration",
     "DeepseekVL2ForConditionalGeneration": "dsvl2_app.model.modeling",
     "DeepseekVL2Processor": "dsvl2_app.text.processor",
+    "Request": "dsvl2_app.request",
+    "Sampling": "dsvl2_app.request",
 }
+
+
+def load(model: str = "nano", **settings: Any) -> Backend:
+    """A model as the page runs it, with its kernels, caches and batches: `submit` a `Request`, iterate over its events.
+
+    `model` and `settings` are the fields of `settings.Settings`, as --help lists them: `device`, `dtype`, `quantize`,
+    `compile` and so on; the environment is not asked. Raises SettingsError for what it does not know or cannot meet,
+    and CheckpointError where the model cannot be had.
+    """
+    from dsvl2_app import backend
+    from dsvl2_app.settings import Settings
+
+    return backend.load(Settings.read(model=model, **settings))
 
 
 def __getattr__(name: str) -> Any:

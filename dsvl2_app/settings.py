@@ -140,6 +140,14 @@ class Settings:
         """Take each value from the flag, else from the environment, else the default."""
         return cls(**{f.name: choose_value(f, getattr(flags, f.name, None), env) for f in fields(cls)})
 
+    @classmethod
+    def read(cls, **given: Any) -> Settings:
+        """Fields by their names, each held to what its flag may be; None is the default. Raises SettingsError."""
+        known = {f.name for f in fields(cls)}
+        if unknown := given.keys() - known:
+            raise SettingsError(f"There is no setting {min(unknown)!r}; choose from {', '.join(sorted(known))}.")
+        return cls.choose(argparse.Namespace(**{name: v if v is None else str(v) for name, v in given.items()}), {})
+
 
 class FlagParser(argparse.ArgumentParser):
     """Raises SettingsError where argparse would print and exit; subcommands inherit it."""
