@@ -25,6 +25,7 @@ def test_lengths_are_rounded_up_unseen(
     model = load_on_device(variant)
     config = model.config.language_config
     feed = GraphPrefill(model.decoder, config)
+    monkeypatch.setattr(feed, "_run", feed._run.run)  # experts in float32 cannot be recorded
     for count in tokens:
         embeds = torch.randn(1, count, config.hidden_size, device=model.device)
         cache, alone = KVCache(config, 60), KVCache(config, 60)
