@@ -16,7 +16,7 @@ from dsvl2_app.ui.gradio_quirks import download_script
 from dsvl2_app.ui.meter import Meter
 from dsvl2_app.ui.revising import Revising
 from dsvl2_app.ui.transfer import Transfer
-from dsvl2_app.ui.translations import label
+from dsvl2_app.ui.translations import label, text_label
 
 
 class Chat:
@@ -33,8 +33,8 @@ class Chat:
         with gr.Row(elem_id="chat-files"):
             export = gr.Button(label("Export"), size="sm", elem_id="chat-export")
             share = gr.Button(label("Markdown"), size="sm", elem_id="chat-markdown")
-            imported = gr.UploadButton(label("Import"), size="sm", file_types=[".zip"], elem_id="chat-import")
-            file = gr.DownloadButton(label("Download"), visible="hidden", elem_id="chat-download")
+            imported = gr.UploadButton(text_label("Import"), size="sm", file_types=[".zip"], elem_id="chat-import")
+            file = gr.DownloadButton(text_label("Download"), visible="hidden", elem_id="chat-download")
         remember(demo, choices)
 
         answering, revising = Answering(self.backend, self.limits, page), Revising(page)

@@ -9,7 +9,7 @@ import gradio as gr
 from dsvl2_app.ui.conversation import Conversation, Turn
 from dsvl2_app.ui.examples import Example
 from dsvl2_app.ui.transcript import show_transcript
-from dsvl2_app.ui.translations import label, say
+from dsvl2_app.ui.translations import label, say, text_label
 from dsvl2_app.ui.uploads import KINDS
 
 DAY = 86400  # seconds
@@ -39,7 +39,7 @@ class ChatPage:
             buttons=["copy", "copy_all"],
             feedback_options=None,
             latex_delimiters=FORMULAS,
-            placeholder=label(WELCOME),
+            placeholder=text_label(WELCOME),
             examples=[
                 {"text": example.text, "display_text": example.caption, "files": list(example.pictures)}
                 for example in examples
@@ -53,7 +53,7 @@ class ChatPage:
             value=EMPTY,
             label=label("Message"),
             show_label=False,
-            placeholder=label("Ask about your pictures"),
+            placeholder=text_label("Ask about your pictures"),
             file_count="multiple",
             file_types=KINDS,
             max_plain_text_length=20_000,
@@ -70,7 +70,7 @@ class ChatPage:
         self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
 
     @property
-    def parts(self) -> list[gr.components.Component]:
+    def parts(self) -> list[gr.Component]:
         """What `show` and its kin set."""
         return [self.box, self.chatbot, self.notice, self.marked, self.keep]
 
@@ -88,7 +88,9 @@ class ChatPage:
     def caption_examples(self) -> Any:
         """In the visitor's language: the browser translates no part of an example."""
         examples = self.chatbot.examples or []
-        return gr.update(examples=[{**each, "display_text": say(each["display_text"])} for each in examples] or None)
+        return gr.update(
+            examples=[{**each, "display_text": say(each.get("display_text", ""))} for each in examples] or None
+        )
 
     def show_running(self, conversation: Conversation) -> dict[Any, Any]:
         """An answer has begun: the message is sent, and can be stopped."""

@@ -42,7 +42,7 @@ class Choices:
         return cls(read_sampling(*sampling), str(system or ""), TILINGS[tiling], max_tiles)
 
 
-def build_choices(card: ModelCard) -> list[gr.components.Component]:
+def build_choices(card: ModelCard) -> list[gr.Component]:
     """The controls whose values `Choices.read` takes, in its order."""
     preset = gr.Radio(
         [(label(name), name) for name in PRESETS], value="Balanced", label=label("Preset"), elem_id="chat-preset"
@@ -81,7 +81,7 @@ def build_choices(card: ModelCard) -> list[gr.components.Component]:
     return [temperature, top_p, *others, system, tiling, max_tiles]
 
 
-def remember(demo: gr.Blocks, controls: list[gr.components.Component]) -> None:
+def remember(demo: gr.Blocks, controls: list[gr.Component]) -> None:
     """Keep the controls' values in the browser, and put them back when the page is opened again."""
     memory = gr.BrowserState(None, storage_key=MEMORY, secret="")
     private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -106,7 +106,7 @@ def keep_valid(stored: Any, usual: list[Any]) -> list[Any]:
     return kept
 
 
-def build_sampling(context: int) -> list[gr.components.Component]:
+def build_sampling(context: int) -> tuple[gr.Slider, gr.Slider, gr.Slider, gr.Slider, gr.Textbox]:
     """The controls whose values `read_sampling` takes, in its order."""
     with gr.Row():
         temperature = gr.Slider(
@@ -140,7 +140,7 @@ def build_sampling(context: int) -> list[gr.components.Component]:
         seed = gr.Textbox(
             label=label("Seed"), placeholder=label("random"), info=label("The same seed repeats an answer")
         )
-    return [temperature, top_p, penalty, tokens, seed]
+    return temperature, top_p, penalty, tokens, seed
 
 
 def read_sampling(temperature: Any, top_p: Any, repetition_penalty: Any, max_new_tokens: Any, seed: Any) -> Sampling:

@@ -17,6 +17,7 @@ from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.request import Finish, Timings
 from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.choices import Choices
 from dsvl2_app.ui.uploads import save_preview, shrink
@@ -109,7 +110,7 @@ class Conversation:
 
     def messages(self, limits: Limits, system: str = "") -> list[dict[str, Any]]:
         """For the backend: transformers messages, the last turn waiting for its answer."""
-        messages = [{"role": "system", "content": system}] if system.strip() else []
+        messages: list[Message] = [{"role": "system", "content": system}] if system.strip() else []
         for turn in self.kept:
             images = [load_image(picture.path, limits=limits) for picture in turn.pictures]
             messages.append({"role": "user", "content": place_images(turn.question, images)})

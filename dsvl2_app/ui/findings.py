@@ -17,7 +17,7 @@ from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.gradio_quirks import download_script
 from dsvl2_app.ui.locate import draw
-from dsvl2_app.ui.translations import label, say
+from dsvl2_app.ui.translations import say, text_label
 from dsvl2_app.ui.uploads import save_picture, save_upload
 
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
@@ -42,7 +42,7 @@ def build_downloads(finding: gr.State, limits: Limits) -> gr.Row:
     """A row of buttons, hidden until there are boxes."""
     with gr.Row(visible=False, elem_id="grounding-exports") as row:
         buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
-    file = gr.DownloadButton(label("Download"), visible="hidden", elem_id="grounding-download")
+    file = gr.DownloadButton(text_label("Download"), visible="hidden", elem_id="grounding-download")
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     fetch = download_script("grounding-download")
     for name, button in zip(FILES, buttons, strict=True):

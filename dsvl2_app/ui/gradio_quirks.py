@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.helpers import Examples
 from gradio.i18n import I18nData
 from gradio.processing_utils import encode_pil_to_bytes, hash_bytes, save_base64_to_cache, ssrf_protected_download
 from gradio.utils import get_upload_folder
@@ -89,7 +90,7 @@ def last_update(*updates: Mapping[Any, Any]) -> dict[Any, Any]:
     return {part: value for update in updates for part, value in update.items()}
 
 
-def gallery_changes(gallery: gr.Gallery, examples: gr.Examples | None) -> list[Callable[..., Any]]:
+def gallery_changes(gallery: gr.Gallery, examples: Examples | None) -> list[Callable[..., Any]]:
     """The events after which `gallery` may hold other pictures. Its `change` misses the first example chosen."""
     return [gallery.change, *([examples.load_input_event.success] if examples else [])]
 

@@ -13,6 +13,7 @@ from PIL import Image
 from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits, load_image
 from dsvl2_app.image.tiles import TileLayout, lay_out
+from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.chat_page import ChatPage
 from dsvl2_app.ui.choices import Choices
@@ -74,7 +75,7 @@ def read_size(path: str, limits: Limits) -> tuple[int, int]:
 def measure(backend: Backend, conversation: Conversation, turn: Turn, choices: Choices) -> Reading:
     """Of the conversation with `turn` at its end. Runs no model and decodes no picture."""
     turns = [*conversation.kept, turn]
-    messages = [{"role": "system", "content": choices.system}] if choices.system.strip() else []
+    messages: list[Message] = [{"role": "system", "content": choices.system}] if choices.system.strip() else []
     for each in turns:
         stand_ins = [_STAND_IN] * len(each.pictures)
         messages.append({"role": "user", "content": place_images(each.question, stand_ins)})

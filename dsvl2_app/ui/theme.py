@@ -19,8 +19,8 @@ def read_script() -> str:
     return "() => {" + "".join(calls) + "}"
 
 
-def build_theme() -> gr.themes.Base:
-    return gr.themes.Base(
+def build_theme() -> gr.Theme:
+    return gr.Theme(
         primary_hue=colors.indigo,
         secondary_hue=colors.indigo,
         neutral_hue=colors.slate,

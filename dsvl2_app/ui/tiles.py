@@ -67,7 +67,7 @@ class Tiles:
                     most = max(width * height for width, height in self.card.geometry.candidates)
                     most //= self.card.geometry.tile**2
                     limit = gr.Slider(1, most, value=most, step=1, label=label("Tiles at most"), elem_id="tiles-limit")
-                    side = {"minimum": 0, "maximum": LONGEST_SIDE, "value": 0, "step": 10}
+                    side: dict[str, Any] = {"minimum": 0, "maximum": LONGEST_SIDE, "value": 0, "step": 10}
                     width = gr.Slider(
                         **side, label=label("Picture's width"), info=label("px; 0 is its own"), elem_id="tiles-width"
                     )

@@ -24,6 +24,11 @@ def label(english: str) -> Translated:
     return WORDS(english)
 
 
+def text_label(english: str) -> Any:
+    """A `label` for those parameters of Gradio that take one and are declared to take text alone."""
+    return label(english)
+
+
 def say(english: str, /, **values: Any) -> str:
     """With the values in their places, see errors.fill."""
     return fill(SAID.get(english, english) if _is_chinese_asked_for() else english, values)
