@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -102,7 +102,7 @@ class Engine:
         prompt = self._build(Request(messages, tiling=tiling, max_tiles=max_tiles))
         return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), self.card.context)
 
-    def answer(self, request: Request) -> Iterator[Event]:
+    def answer(self, request: Request) -> Generator[Event, None, None]:
         """Steps of one answer that is served alone; closing the generator between two of them stops the work.
 
         Raises PromptError where the conversation is malformed or longer than the context.

@@ -7,7 +7,7 @@ those exactly (misspelt `gready` included). Which values the released models hav
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from transformers import AutoConfig, PreTrainedConfig, __version__
 
@@ -165,8 +165,10 @@ class DecoderConfig(Section):
         self.num_attention_heads = num_attention_heads
         self.num_key_value_heads = num_key_value_heads or num_attention_heads
         self.n_shared_experts = n_shared_experts
-        self.n_routed_experts = n_routed_experts
-        self.num_experts_per_tok = num_experts_per_tok
+        # None in models that read them nowhere: without experts, and, of the rank, without latent attention
+        self.n_routed_experts = cast("int", n_routed_experts)
+        self.num_experts_per_tok = cast("int", num_experts_per_tok)
+        self.kv_lora_rank = cast("int", kv_lora_rank)
         self.first_k_dense_replace = first_k_dense_replace
         self.moe_layer_freq = moe_layer_freq
         self.scoring_func = scoring_func
@@ -176,7 +178,6 @@ class DecoderConfig(Section):
         self.n_group = n_group
         self.topk_group = topk_group
         self.use_mla = use_mla
-        self.kv_lora_rank = kv_lora_rank
         self.q_lora_rank = q_lora_rank
         self.qk_nope_head_dim = qk_nope_head_dim
         self.qk_rope_head_dim = qk_rope_head_dim
@@ -221,7 +222,7 @@ class DeepseekVL2Config(PreTrainedConfig):
     """The whole model. `model_type` is the official one, which DeepSeek-OCR shares; see `check_supported`."""
 
     model_type = "deepseek_vl_v2"
-    sub_configs = {  # noqa: RUF012
+    sub_configs: ClassVar[dict[str, Any]] = {
         "vision_config": VisionConfig,
         "projector_config": AdaptorConfig,
         "language_config": DecoderConfig,

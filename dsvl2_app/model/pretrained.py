@@ -65,6 +65,7 @@ def refuse_others(what: str, options: Mapping[str, Any], facts: Mapping[str, tup
 class OfficialLayoutModel(PreTrainedModel):
     """What loads from and saves to the official layout, whichever parts of the model it has."""
 
+    config: DeepseekVL2Config
     config_class = DeepseekVL2Config
     unread_keys: ClassVar[tuple[str, ...]] = ()  # official ones of parts that the class does not have
 

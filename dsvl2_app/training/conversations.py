@@ -69,10 +69,7 @@ def read_conversations(
 def _split(text: str, name: str) -> Iterator[tuple[str, Any]]:
     """Each conversation's place and its JSON, or the error of what is none. Lines end at line feeds alone:
     other separators of Unicode may stand in the strings of JSON."""
-    try:
-        whole = json.loads(text)
-    except ValueError:
-        whole = None
+    whole = _parse(text)
     first = whole[0] if isinstance(whole, list) and whole else None
     if isinstance(first, list) or (isinstance(first, dict) and not {"role", "from"} & set(first)):
         yield from ((f"{name}, number {number}", value) for number, value in enumerate(whole, start=1))
@@ -127,6 +124,7 @@ def collate(several: Sequence[Conversation], processor: DeepseekVL2Processor, co
         loaded.append(messages)
         labels.append(answers)
     inputs = processor.apply_chat_template(loaded, tokenize=True, return_dict=True, return_tensors="pt")
+    assert isinstance(inputs, BatchFeature)
     inputs["labels"] = torch.full_like(inputs["input_ids"], IGNORED)
     for row, answers in enumerate(labels):
         inputs["labels"][row, -len(answers) :] = torch.tensor(answers)

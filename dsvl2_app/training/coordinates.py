@@ -19,6 +19,9 @@ FREQUENCIES = 64
 class SmoothRows(nn.Module):
     """Adds a smooth curve over the numbers to their rows: rows[n] += sum_k cos(pi k (n + 1/2) / 1000) c_k."""
 
+    number_ids: Tensor
+    basis: Tensor
+
     def __init__(self, number_ids: list[int], width: int, spread: float) -> None:
         super().__init__()
         places = (torch.arange(NUMBERS) + 0.5) / NUMBERS
@@ -34,7 +37,7 @@ class SmoothRows(nn.Module):
             return weight.index_add(0, self.number_ids, self.basis @ self.coefficients)
 
 
-def smooth(module: nn.Module, number_ids: list[int], spread: float) -> None:
+def smooth(module: nn.Embedding | nn.Linear, number_ids: list[int], spread: float) -> None:
     """Give the number rows of an embedding or output layer the smooth basis; `spread` of its first coefficients."""
     parametrize.register_parametrization(module, "weight", SmoothRows(number_ids, module.weight.shape[1], spread))
 
@@ -42,8 +45,8 @@ def smooth(module: nn.Module, number_ids: list[int], spread: float) -> None:
 def fold(model: nn.Module) -> dict[str, Tensor]:
     """The state of `model` with its smooth rows written out, as an ordinary model loads it."""
     state = {name: value for name, value in model.state_dict().items() if "parametrizations." not in name}
-    smoothed = (name for name, module in model.named_modules() if parametrize.is_parametrized(module))
-    return state | {f"{name}.weight": model.get_submodule(name).weight.detach() for name in smoothed}
+    smoothed = [each for each in model.named_modules() if isinstance(each[1], parametrize.ParametrizationList)]
+    return state | {name.replace("parametrizations.", ""): rows().detach() for name, rows in smoothed}
 
 
 def bell_loss(log_probabilities: Tensor, numbers: Tensor, sigma: float) -> Tensor:

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -28,7 +28,7 @@ from accelerate.utils import set_seed
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from transformers import get_linear_schedule_with_warmup
+from transformers import BatchFeature, get_linear_schedule_with_warmup
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, SettingsError
@@ -42,6 +42,9 @@ from dsvl2_app.training.conversations import Conversation, check, collate, read_
 from dsvl2_app.training.extras import require
 from dsvl2_app.training.interrupts import catch_signals
 from dsvl2_app.training.keeping import Log, try_to_write, write_somewhere
+
+if TYPE_CHECKING:
+    from peft import PeftModel  # only training needs it
 
 RATES = {"adapter": 2e-4, "full": 2e-5}
 WARM_UP = 0.05  # of all steps
@@ -80,16 +83,18 @@ def run(flags: argparse.Namespace) -> None:
     # its name since transformers 5.24, and before
     checkpoint = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     checkpoint({"use_reentrant": False})
-    learner = model if flags.full else add_adapter(model, flags.rank)
+    learner: DeepseekVL2ForConditionalGeneration | PeftModel = model
     if not flags.full:
         named = folder.resolve() if Path(settings.checkpoint).is_dir() or folder == NANO else settings.checkpoint
+        learner = add_adapter(model, flags.rank)
         learner.peft_config["default"].base_model_name_or_path = str(named)
 
     def keep() -> None:
         if accelerator.is_main_process:
             save_on_the_way(learner, processor, folder, flags)
 
-    stopped = learn(learner, processor, conversations, flags, accelerator, keep)
+    batches = load_batches(conversations, processor, context, flags.batch)
+    stopped = learn(learner, batches, flags, accelerator, keep)
     if accelerator.is_main_process:
         save(learner.eval(), processor, folder, flags)
         print(f"What was learnt is in {flags.out}.")
@@ -134,19 +139,26 @@ def _number(error: AppError) -> int:
     return int(error.values["place"].rpartition(" ")[2])
 
 
+def load_batches(
+    conversations: Sequence[Conversation], processor: DeepseekVL2Processor, context: int, size: int
+) -> DataLoader[BatchFeature]:
+    """Model inputs with labels, every epoch in another order."""
+    return DataLoader(
+        conversations,  # pyright: ignore[reportArgumentType] - any sequence is a dataset
+        size,
+        shuffle=True,
+        collate_fn=lambda several: collate(several, processor, context),
+    )
+
+
 def learn(
     model: nn.Module,
-    processor: DeepseekVL2Processor,
-    conversations: Sequence[Conversation],
+    loader: DataLoader[BatchFeature],
     flags: argparse.Namespace,
     accelerator: Accelerator,
     keep: Callable[[], None],
 ) -> bool:
     """Run all epochs; whether it was stopped before. Calls `keep` now and then, and before anything is raised."""
-    context = model.config.language_config.max_position_embeddings
-    loader = DataLoader(
-        conversations, flags.batch, shuffle=True, collate_fn=lambda several: collate(several, processor, context)
-    )
     rate = flags.rate or RATES["full" if flags.full else "adapter"]
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], rate, weight_decay=0.0)
     model, optimizer, loader = accelerator.prepare(model.train(), optimizer, loader)
@@ -181,7 +193,7 @@ def learn(
     return False
 
 
-def add_adapter(model: DeepseekVL2ForConditionalGeneration, rank: int) -> nn.Module:
+def add_adapter(model: DeepseekVL2ForConditionalGeneration, rank: int) -> PeftModel:
     from peft import LoraConfig, get_peft_model  # only training needs it
 
     linear = {name.rpartition(".")[2] for name, part in model.decoder.named_modules() if isinstance(part, nn.Linear)}

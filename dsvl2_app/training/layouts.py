@@ -65,6 +65,14 @@ class Turn:
     def places(self) -> int:
         return sum(isinstance(part, Place) for part in self.parts)
 
+    @property
+    def text(self) -> str:
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [part for part in self.parts if isinstance(part, Picture)]
+
     def fill(self, pictures: Iterator[Picture]) -> None:
         self.parts = [next(pictures) if isinstance(part, Place) else part for part in self.parts]
 
@@ -269,7 +277,7 @@ def _check(turns: list[Turn]) -> None:
         if turn.role != "user" and not all(isinstance(part, str) for part in turn.parts):
             whose = "the assistant's" if turn.role == "assistant" else "a system prompt"
             raise PromptError(f"Message {number + 1} is {whose} and holds an image; only users can show images.")
-        if turn.role == "assistant" and not "".join(turn.parts).strip():
+        if turn.role == "assistant" and not turn.text.strip():
             raise PromptError(f"Message {number + 1} is an answer without words; write what is to be learnt.")
         if number and turn.role == turns[number - 1].role:
             raise PromptError(f"Messages {number} and {number + 1} have the same role; join them into one.")
@@ -282,9 +290,10 @@ def _check(turns: list[Turn]) -> None:
 
 def _write(turn: Turn) -> Message:
     if all(isinstance(part, str) for part in turn.parts):
-        return {"role": turn.role, "content": "".join(turn.parts)}
+        return {"role": turn.role, "content": turn.text}
     content = [
         {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": part.source}
         for part in turn.parts
+        if not isinstance(part, Place)  # each of them has its picture by now
     ]
     return {"role": turn.role, "content": content}

@@ -39,6 +39,9 @@ class Losses:
 class Learner(nn.Module):
     """Its heads exist in training only."""
 
+    number_ids: Tensor
+    number_of: Tensor
+
     def __init__(self, model: DeepseekVL2ForConditionalGeneration, number_ids: list[int]) -> None:
         super().__init__()
         self.model = model

@@ -79,8 +79,9 @@ class Lessons(IterableDataset):
 
 def find_special_ids(tokenizer: PreTrainedTokenizerFast) -> SpecialIds:
     names = (tokenizer.bos_token, tokenizer.eos_token, IMAGE_TOKEN, "<|det|>", "<|/det|>", "<|/ref|>")
-    numbers = tokenizer.convert_tokens_to_ids([str(number) for number in range(NUMBERS)])
-    return SpecialIds(*tokenizer.convert_tokens_to_ids(list(names)), frozenset(numbers))
+    vocabulary = tokenizer.get_vocab()
+    numbers = frozenset(vocabulary[str(number)] for number in range(NUMBERS))
+    return SpecialIds(*(vocabulary[str(name)] for name in names), numbers=numbers)
 
 
 def load_lessons(lessons: Lessons, workers: int, pin: bool) -> DataLoader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,32 +41,33 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            gradients = [parameter.grad for parameter in parameters]
             if group["muon"]:
-                self._step_muon(parameters, group)
+                self._step_muon(parameters, gradients, group)
             else:
-                self._step_adam(parameters, group)
+                self._step_adam(parameters, gradients, group)
 
-    def _step_muon(self, parameters: list[nn.Parameter], group: dict) -> None:
-        shapes: dict[tuple[int, ...], list[nn.Parameter]] = defaultdict(list)
-        for parameter in parameters:
-            shapes[tuple(parameter.shape[-2:])].append(parameter)
+    def _step_muon(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+        shapes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            shapes[tuple(parameter.shape[-2:])].append((parameter, gradient))
         for shape, alike in shapes.items():
             updates = []
-            for parameter in alike:
+            for parameter, gradient in alike:
                 state = self.state[parameter]
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                nesterov = parameter.grad.lerp(state["momentum"], group["momentum"])
+                state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                nesterov = gradient.lerp(state["momentum"], group["momentum"])
                 updates.append(nesterov.reshape(-1, *shape))
             orthogonal = orthogonalise(torch.cat(updates)).split([len(update) for update in updates])
             # 0.2 * sqrt(larger side) gives the updates the size that AdamW's have
             rate = group["lr"] * 0.2 * max(shape) ** 0.5
-            for parameter, update in zip(alike, orthogonal, strict=True):
+            for (parameter, _), update in zip(alike, orthogonal, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update.reshape(parameter.shape).to(parameter.dtype), alpha=-rate)
 
-    def _step_adam(self, parameters: list[nn.Parameter], group: dict) -> None:
+    def _step_adam(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
         if not parameters:
             return
         for parameter in parameters:
@@ -78,7 +80,7 @@ class Muon(torch.optim.Optimizer):
         states = [self.state[parameter] for parameter in parameters]
         adam(
             parameters,
-            [parameter.grad for parameter in parameters],
+            gradients,
             [state["mean"] for state in states],
             [state["square"] for state in states],
             [],

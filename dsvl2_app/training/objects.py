@@ -59,7 +59,7 @@ def _read_boxes(objects: dict[str, Any], turns: list[Turn]) -> list[list[int]]:
     boxes, kind = objects.get("bbox") or [], objects.get("bbox_type") or "real"
     if kind not in ("real", "norm1"):
         raise PromptError(f"'bbox_type' is {kind!r}; only real (pixels) and norm1 (shares of the sides) are known.")
-    sources = [part.source for turn in turns for part in turn.parts if hasattr(part, "source")]
+    sources = [picture.source for turn in turns for picture in turn.pictures]
     numbers = objects.get("image_id") or [0] * len(boxes)
     read = []
     for place, box in enumerate(boxes):
@@ -74,5 +74,6 @@ def _read_boxes(objects: dict[str, Any], turns: list[Turn]) -> list[list[int]]:
             raise PromptError(f"'bbox' number {place + 1} has {len(edges)} numbers; the model learns boxes of 4.")
         if min(edges) < 0 or max(edges[0::2]) > width * SLACK or max(edges[1::2]) > height * SLACK:
             raise PromptError(f"'bbox' number {place + 1} is {edges}, outside of its picture of {width} x {height}.")
-        read.append(write_box(*edges, width, height))
+        left, top, right, bottom = edges
+        read.append(write_box(left, top, right, bottom, width, height))
     return read

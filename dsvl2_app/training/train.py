@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from dsvl2_app.bundled import NANO
@@ -31,7 +31,7 @@ from dsvl2_app.hub import find_folder
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.text.processor import DeepseekVL2Processor
-from dsvl2_app.training.balance import RouterBalance
+from dsvl2_app.training.balance import RouterBalance, sum_up
 from dsvl2_app.training.checkpoint import write_checkpoint
 from dsvl2_app.training.coordinates import NUMBERS, fold, smooth
 from dsvl2_app.training.curves import draw_curves
@@ -205,7 +205,7 @@ class Run:
         if processes == 1:
             return seconds, samples, stop
         mine = torch.tensor([seconds / processes, samples, stop], device=self.accelerator.device)
-        seconds, samples, stop = self.accelerator.reduce(mine, "sum").tolist()
+        seconds, samples, stop = sum_up(self.accelerator, mine).tolist()
         return seconds, round(samples), stop > 0
 
     # -- files ------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def build_optimizer(learner: Learner, rate: float) -> Muon:
     return optimizer
 
 
-def compile_blocks(model: nn.Module) -> None:
+def compile_blocks(model: DeepseekVL2ForConditionalGeneration) -> None:
     for block in model.vision.blocks:
         block.compile(dynamic=True)
     for layer in model.decoder.layers:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from transformers import BatchFeature
 
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
@@ -33,6 +34,7 @@ def measure(settings: Settings, full: Engine) -> dict[str, Any]:
         inputs = full.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True
         )
+        assert isinstance(inputs, BatchFeature)
         inputs["input_ids"] = torch.cat((inputs["input_ids"], answer[None]), dim=1)
         inputs.pop("attention_mask")
         chances = [

@@ -37,8 +37,8 @@ class Candidate:
     def count_bytes(self, batch: int) -> int:
         """That a step must move."""
         model = self.engine.model
-        config, dtype = model.config.language_config, model.config.dtype
-        return costs.decode_bytes(config, CONTEXT, dtype, model.lm_head.weight.element_size(), batch)
+        config = model.config.language_config
+        return costs.decode_bytes(config, CONTEXT, model.dtype, model.lm_head.weight.element_size(), batch)
 
 
 def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple[str, ...]) -> dict[str, Any]:
@@ -97,9 +97,8 @@ def fill_cache(engine: Engine, length: int) -> KVCache:
     if not config.use_mla:
         shapes = [(1, config.num_key_value_heads, length, config.head_dim)] * 2
     for layer in range(config.num_hidden_layers):
-        cache.update(
-            *(torch.randn(shape, dtype=engine.model.dtype, device=engine.model.device) for shape in shapes), layer
-        )
+        first, second = (torch.randn(each, dtype=engine.model.dtype, device=engine.model.device) for each in shapes)
+        cache.update(first, second, layer)
     return cache
 
 

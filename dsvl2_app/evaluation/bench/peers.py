@@ -68,8 +68,9 @@ def generate(device: torch.device, meter: RoofMeter) -> dict[str, Any]:
     prompt = torch.randint(3, model.config.vocab_size, (1, CONTEXT), device=device)
 
     def answer(tokens: int) -> object:
-        everything = torch.ones_like(prompt)
-        return model.generate(prompt, attention_mask=everything, max_new_tokens=tokens, do_sample=False, use_cache=True)
+        options = {"attention_mask": torch.ones_like(prompt), "do_sample": False, "use_cache": True}
+        # transformers declares its `self` as a protocol that none of its models fulfils
+        return model.generate(prompt, max_new_tokens=tokens, **options)  # pyright: ignore[reportAttributeAccessIssue]
 
     answer(2)  # warms up
     first, whole = (

@@ -115,12 +115,13 @@ def measure(name: str, settings: Settings, models: Sequence[str] = (), minutes: 
 
 
 class Suite:
+    engine: Engine  # between `load` and `free`
+
     def __init__(self, plan: Plan, settings: Settings, device: torch.device) -> None:
         self.plan, self.settings, self.device = plan, settings, device
         self.record = Record(plan.minutes)
         self.meter = RoofMeter(device)
         self.reader = Reader(self.meter)
-        self._engine: Engine | None = None
 
     def run(self) -> dict[str, Any]:
         for variant in parity.VARIANTS:
@@ -179,12 +180,12 @@ class Suite:
         self.free()  # what sampling took
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        seconds = self.meter.time(lambda: setattr(self, "_engine", load_engine(settings)))
-        return {"seconds": seconds, "parameters": self._engine.card.parameters}
+        seconds = self.meter.time(lambda: setattr(self, "engine", load_engine(settings)))
+        return {"seconds": seconds, "parameters": self.engine.card.parameters}
 
     def list_parts(self, setup: Setup) -> Iterator[Part]:
         """Each with where its result belongs, and what to call it with."""
-        plan, meter, engine = self.plan, self.meter, self._engine
+        plan, meter, engine = self.plan, self.meter, self.engine
         if not setup.graphs:
             engine.graphs, engine.reads_late = None, False
         candidate = decode.Candidate(setup.model, engine, plain=False)
@@ -210,11 +211,11 @@ class Suite:
         return decode.pace(candidate, batch, steps, self.meter, self.reader)
 
     def measure_reuse(self) -> dict[str, float]:
-        with closing(LocalBackend(self._engine)) as backend:
+        with closing(LocalBackend(self.engine)) as backend:
             return reuse.measure(backend, self.plan.repeats)["median"]
 
     def measure_chats(self, count: int) -> dict[str, Any]:
-        with closing(LocalBackend(self._engine)) as backend:
+        with closing(LocalBackend(self.engine)) as backend:
             found = chats.measure(backend, count, CHAT_TOKENS)
         return {"slowest": min(found["tokens_per_second"]), "total": found["total"], "stall": found["longest_stall"]}
 
@@ -234,7 +235,7 @@ class Suite:
 
     def free(self) -> None:
         """The last model's memory."""
-        self._engine = None
+        vars(self).pop("engine", None)
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -20,7 +20,7 @@ class Canvas:
 
     def __init__(self, width: int, height: int, background: Colour | None = None) -> None:
         self.width, self.height = width, height
-        self.pixels = np.empty((height, width, 3), np.uint8)
+        self.pixels: np.ndarray = np.empty((height, width, 3), np.uint8)
         if background:
             self.fill_all(background)
         self.owner = np.zeros((height, width), np.int16)
@@ -179,7 +179,7 @@ class Canvas:
     def compress(self, quality: int) -> None:
         """Leave JPEG artefacts in the picture."""
         stored = cv2.imencode(".jpg", self.pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        self.pixels = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+        self.pixels = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR))
 
     def wear(self, rng: Random, amount: float) -> None:
         """Noise, blur and JPEG artefacts, each with a chance that grows with `amount` (0..1)."""

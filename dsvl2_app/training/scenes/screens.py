@@ -359,7 +359,8 @@ def draw_icon(canvas: Canvas, name: str, x: int, y: int, side: int, colour: Colo
         points = np.array([place.split(",") for place in places], float) / 100 * side + (x, y)
         reach = thickness / 2
         if radius:
-            points = _disc(*points[0], radius)
+            centre_x, centre_y = points[0]
+            points = _disc(centre_x, centre_y, radius)
         if stroke in ("fill", "disc"):
             canvas.fill(points, colour)
             reach = 0.0

@@ -183,7 +183,8 @@ def _place(
     if filled:
         canvas.fill(points, value)
         if rng.random() < 0.15:
-            canvas.outline(points, tuple(int(part * 0.7) for part in value), 1)
+            red, green, blue = (int(part * 0.7) for part in value)
+            canvas.outline(points, (red, green, blue), 1)
     else:
         canvas.outline(points, value, thickness)
     canvas.objects.append(SceneObject(shape, box, colour, "", shape, filled))
@@ -213,7 +214,7 @@ def _hides(canvas: Canvas, touched: list[int], area: Box, own: np.ndarray, colou
 
 def _cast_shadow(canvas: Canvas, mask: np.ndarray, area: Box, offset: int) -> None:
     spread = 2 * offset + 1
-    soft = cv2.blur(cv2.copyMakeBorder(mask, *[spread] * 4, cv2.BORDER_CONSTANT), (spread, spread))
+    soft = cv2.blur(cv2.copyMakeBorder(mask, spread, spread, spread, spread, cv2.BORDER_CONSTANT), (spread, spread))
     left, top = area[0] - spread + offset, area[1] - spread + offset
     skip_x, skip_y = max(-left, 0), max(-top, 0)
     spot = canvas.pixels[top + skip_y : top + soft.shape[0], left + skip_x : left + soft.shape[1]]

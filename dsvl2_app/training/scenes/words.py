@@ -99,7 +99,7 @@ def invent_date(rng: Random) -> str:
 
 
 def invent_sentence(rng: Random, least: int = 3, most: int = 9) -> str:
-    words = rng.choices(ENGLISH, k=rng.randint(least, most))
+    words: list[str] = rng.choices(ENGLISH, k=rng.randint(least, most))
     if rng.random() < 0.25:
         words[rng.randrange(len(words))] = invent_number(rng, 4)
     return " ".join((words[0].capitalize(), *words[1:])) + "."

@@ -71,11 +71,10 @@ def _ask_about(several: list[Scene], rng: Random, count: int, first: list[Turn])
     return list(turns.values())
 
 
-def _name(rng: Random, number: int) -> dict[str, str]:
-    return {
-        "ordinal": ORDINALS[number],
-        "number": rng.choice((str(number + 1), str(number + 1), ORDINALS_AS_WORDS[number])),
-    }
+def _phrase(rng: Random, kind: str, picture: int, *, verbatim: bool = False, **slots: str) -> str:
+    """As `phrase`, about one picture of several."""
+    number = rng.choice((str(picture + 1), str(picture + 1), ORDINALS_AS_WORDS[picture]))
+    return phrase(rng, kind, verbatim=verbatim, **slots, ordinal=ORDINALS[picture], number=number)
 
 
 ORDINALS_AS_WORDS = ("one", "two", "three", "four")
@@ -129,7 +128,7 @@ def ask_in_picture(several: list[Scene], rng: Random) -> Turn | None:
         names[describe(item)] = names.get(describe(item), 0) + 1
     parts = join([article(name) if count == 1 else f"{count} {plural(name)}" for name, count in names.items()])
     answer = f"The {ORDINALS[number]} picture shows {parts}."
-    question = phrase(rng, "in_picture", **_name(rng, number))
+    question = _phrase(rng, "in_picture", number)
     return Turn(question, answer, "pictures.caption", {"all": [[name, plural(name)] for name in names]})
 
 
@@ -149,7 +148,7 @@ def ask_count_in_picture(several: list[Scene], rng: Random) -> Turn | None:
         if count == 1
         else f"There are {count} {plural(noun)} in {_the(number)}."
     )
-    question = phrase(rng, "count_in_picture", what=plural(noun), **_name(rng, number))
+    question = _phrase(rng, "count_in_picture", number, what=plural(noun))
     return Turn(question, answer, "pictures.count", {"number": count})
 
 
@@ -159,7 +158,7 @@ def ask_read_in_picture(several: list[Scene], rng: Random) -> Turn | None:
         return None
     number = rng.choice(single)
     text = several[number].objects[0].text
-    question = phrase(rng, "read_picture", **_name(rng, number))
+    question = _phrase(rng, "read_picture", number)
     return Turn(question, f"It says {quote(text)}.", "pictures.read", {"text": text})
 
 
@@ -172,7 +171,7 @@ def ask_locate_in_picture(several: list[Scene], rng: Random) -> Turn | None:
     found = matching(scene, item.colour, item.kind)
     name = describe(item) if len(found) == 1 else plural(describe(item))
     label = rng.choice((name, f"the {name}"))
-    question = phrase(rng, "locate_in_picture", what=label, verbatim=True, **_name(rng, number))
+    question = _phrase(rng, "locate_in_picture", number, what=label, verbatim=True)
     boxes = [other.box for other in found]
     truth = {"boxes": write_boxes(boxes, scene.size)[1]}
     return Turn(question, write_reference(label, boxes, scene.size), "pictures.locate", truth)
