@@ -3,6 +3,7 @@
     AppError
     ├── ImageError        a picture cannot be used
     ├── PromptError       a message cannot be turned into a prompt
+    │   └── ContextError  a conversation is longer than the model can hold
     ├── CheckpointError   a model folder or repository cannot be loaded
     ├── SettingsError     a flag, environment variable or request parameter is out of range
     ├── BusyError         the backend cannot take more requests now
@@ -46,6 +47,10 @@ class ImageError(AppError):
 
 class PromptError(AppError, ValueError):
     """A conversation is empty, out of order, too long, or its pictures do not match its text."""
+
+
+class ContextError(PromptError):
+    """A conversation has more tokens, pictures or characters than the model's context holds."""
 
 
 class CheckpointError(AppError):

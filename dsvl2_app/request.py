@@ -76,6 +76,7 @@ class Request:
     max_tiles: int | None = None  # local tiles per image at most; None: as many as the checkpoint's grids have
     grammar: bool = False  # inside <|det|> only well-formed boxes can be written
     owner: str = ""  # whose it is: turns are fair between owners, and only an owner's earlier words are built upon
+    alternatives: int | None = None  # tell each token's probability, and so many likely ones beside it; None: neither
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,15 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a token was, as the model computed it: before temperature, penalty, top-p and grammar."""
+
+    token: int
+    spelling: bytes  # UTF-8; a character can be spread over several tokens
+    logprob: float  # natural logarithm of the probability
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event of an answer's stream; the concatenated `text` of all events is the answer.
 
@@ -133,6 +143,7 @@ class Event:
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
     inspection: Inspection | None = None  # of the last event, where the stream is one of `Backend.inspect`
+    likelihoods: tuple[Likelihood, ...] = ()  # its token's, then the likeliest ones', where `Request.alternatives` asks
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures, wait_for
 from dsvl2_app.engine.prefixes import PrefixCache, identify
-from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.errors import ContextError, SettingsError
 from dsvl2_app.image.load import content_hash
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import CacheBatch, KVCache
@@ -36,7 +36,7 @@ from dsvl2_app.request import Event, Finish, ModelCard, PromptPlan, Request, Tim
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
-from dsvl2_app.text.sampling import Choice, Sampler
+from dsvl2_app.text.sampling import Choice, Ranking, Sampler
 from dsvl2_app.text.stream import TextStream
 from dsvl2_app.text.tokens import Prompt
 
@@ -105,7 +105,7 @@ class Engine:
     def answer(self, request: Request) -> Generator[Event, None, None]:
         """Steps of one answer that is served alone; closing the generator between two of them stops the work.
 
-        Raises PromptError where the conversation is malformed or longer than the context.
+        Raises PromptError where the conversation is malformed, ContextError where it is longer than the context.
         """
         serving, reply = self.serve(request), None
         try:
@@ -246,6 +246,8 @@ class Engine:
             allowed = boxes.allowed(room=limit - number + 1) if boxes else None
             banned = end if number <= request.sampling.min_new_tokens else None
             choice = sampler.choose(logits[: self.vocabulary], allowed, banned)
+            likely = request.alternatives
+            ranking = None if likely is None else Ranking(logits[: self.vocabulary], choice.token, likely)
             # a GPU is asked once an answer: what overflows does so in its prompt
             sound = Choice(logits.sum(dtype=torch.float32).isfinite()) if number == 1 or not self.reads_late else None
             feeds_first = self.reads_late and not boxes and number < limit
@@ -263,7 +265,8 @@ class Engine:
                 boxes.advance(token)
             seconds = time.perf_counter() - started
             timings = replace(timings, decode=seconds, new_tokens=number, cache_bytes=cache.used_bytes)
-            yield Event("decode", stream.push(token), token, timings=timings)
+            likelihoods = ranking.read(self.processor.tokenizer) if ranking else ()
+            yield Event("decode", stream.push(token), token, timings=timings, likelihoods=likelihoods)
             if number < limit and not feeds_first:
                 logits = yield Feed(token, cache)
                 fed.append(token)
@@ -278,15 +281,15 @@ class Engine:
             dtype=str(self.model.dtype).removeprefix("torch."),
         )
 
-    def _explain_length(self, prompt: Prompt) -> PromptError:
+    def _explain_length(self, prompt: Prompt) -> ContextError:
         values = dict(tokens=len(prompt.input_ids), model=self.card.name, context=self.card.context)
         if not prompt.images:
-            return PromptError(
+            return ContextError(
                 "The conversation has {tokens} tokens and {model} holds {context} with its answer; "
                 "remove pictures or earlier turns, or write less.",
                 **values,
             )
-        return PromptError(
+        return ContextError(
             "The conversation has {tokens} tokens, {share} of them for {pictures} picture(s), and {model} holds "
             "{context} with its answer; remove pictures or earlier turns, or write less.",
             share=sum(layout.num_tokens for layout in prompt.layouts),

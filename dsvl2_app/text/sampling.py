@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
-from dsvl2_app.request import Sampling
+from dsvl2_app.request import Likelihood, Sampling
+from dsvl2_app.text.tokenizer import spell
 
 NUCLEUS = 1024  # ids that nearly always are enough
 
@@ -28,6 +30,22 @@ class Choice:
         if self.token.is_cuda:
             self._arrival.synchronize()
         return int(self._read)
+
+
+class Ranking:
+    """How likely a chosen token was, and the likeliest ones, of logits that may be overwritten before it is read."""
+
+    def __init__(self, logits: Tensor, token: Tensor, count: int) -> None:
+        """`logits` [vocabulary], `token` []; nothing waits for a GPU."""
+        logprobs = logits.float().log_softmax(-1)
+        _, likeliest = logprobs.topk(min(count, len(logprobs)))
+        self._ids = torch.cat((token[None], likeliest))  # [1 + count]
+        self._logprobs = logprobs[self._ids]
+
+    def read(self, tokenizer: PreTrainedTokenizerFast) -> tuple[Likelihood, ...]:
+        """Of the chosen token, then of the likeliest ones."""
+        pairs = zip(self._ids.tolist(), self._logprobs.tolist(), strict=True)
+        return tuple(Likelihood(token, spell(tokenizer, token), logprob) for token, logprob in pairs)
 
 
 class Sampler:

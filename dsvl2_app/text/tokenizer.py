@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tokenizers.decoders import ByteLevel
 from transformers import AddedToken, PreTrainedTokenizerFast
 
 from dsvl2_app.text import prompt
@@ -37,6 +39,24 @@ def read_tokenizer(folder: Path, **options: Any) -> PreTrainedTokenizerFast:
     written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     tokenizer.init_kwargs.update({name: written[name] for name in FLAGS if name in written})
     return tokenizer
+
+
+def spell(tokenizer: PreTrainedTokenizerFast, token: int) -> bytes:
+    """The bytes that a token adds to a text; where its tokenizer cannot tell, those of its text alone."""
+    entry = tokenizer.convert_ids_to_tokens(token)
+    if entry is None:  # models have more ids than their tokenizers
+        return b""
+    if token not in tokenizer.added_tokens_decoder and isinstance(tokenizer.backend_tokenizer.decoder, ByteLevel):
+        return bytes(map(_read_bytes().__getitem__, entry))
+    return tokenizer.decode([token]).encode()
+
+
+@cache
+def _read_bytes() -> dict[str, int]:
+    """The characters with which byte-level vocabularies write bytes -> the bytes."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode  # half a second that few need
+
+    return {character: byte for byte, character in bytes_to_unicode().items()}
 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from dsvl2_app.errors import PromptError
+from dsvl2_app.errors import ContextError, PromptError
 from dsvl2_app.image.load import is_loaded
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
 from dsvl2_app.text import prompt
@@ -109,7 +109,7 @@ class PromptBuilder:
         if context:
             characters = sum(len(text.content) for piece in pieces if isinstance(piece, list) for text in piece)
             if characters > context * self._longest_token:
-                raise PromptError(
+                raise ContextError(
                     "The conversation has {characters:,} characters, more than {context:,} tokens hold; write less.",
                     characters=characters,
                     context=context,
@@ -193,7 +193,7 @@ def check_count(pictures: int, geometry: TileGeometry, context: int) -> None:
     """Refuse more pictures than fit into `context` tokens with a single tile each; nothing is decoded for that."""
     each = lay_out(1, 1, geometry, tiling=False).num_tokens
     if pictures * each > context:
-        raise PromptError(
+        raise ContextError(
             "The conversation has {pictures} pictures of at least {tokens} tokens each, more than {context:,} tokens "
             "hold; remove some.",
             pictures=pictures,

@@ -521,3 +521,27 @@ def test_numbers_that_overflow_are_told_instead_of_noise(temperature):
     assert tokens(list(load("float32").answer(request)))
     with pytest.raises(SettingsError, match=r"nano computes what is no number in float16; .* --dtype bfloat16"):
         list(load("float16").answer(request))
+
+
+@pytest.mark.parametrize("reads_late", [False, True])
+def test_likelihoods_are_those_of_a_forward_pass(engine: Engine, monkeypatch, reads_late: bool) -> None:
+    """Of the model's own logits, whatever temperature, penalty and grammar made of them."""
+    monkeypatch.setattr(engine, "reads_late", reads_late)
+    request = replace(ask(user("Hi"), temperature=0.7, seed=3, repetition_penalty=1.3), alternatives=3)
+    events = [event for event in engine.answer(request) if event.token is not None]
+    prompt, _ = engine.prepare(request)
+    ids = [event.token for event in events]
+    with torch.inference_mode():
+        logits = engine.model(input_ids=torch.tensor([prompt.input_ids + ids])).logits[0]
+    expected = logits[len(prompt.input_ids) - 1 : -1].float().log_softmax(-1)
+    for event, row in zip(events, expected, strict=True):
+        chosen, *likeliest = event.likelihoods
+        assert chosen.token == event.token and len(likeliest) == 3
+        assert [each.token for each in likeliest] == row.topk(3).indices.tolist()
+        told = [each.logprob for each in event.likelihoods]
+        assert told == pytest.approx([row[each.token].item() for each in event.likelihoods], abs=1e-4)
+
+
+def test_nobody_who_does_not_ask_pays_for_likelihoods(engine: Engine, monkeypatch) -> None:
+    monkeypatch.delattr("dsvl2_app.engine.engine.Ranking")
+    assert [event.likelihoods for event in engine.answer(ask(user("Hi"), max_new_tokens=2))] == [()] * 4

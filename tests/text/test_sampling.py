@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
 from dsvl2_app.request import Sampling
-from dsvl2_app.text.sampling import Sampler
+from dsvl2_app.text.sampling import Ranking, Sampler
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5])
@@ -111,3 +112,15 @@ def test_a_temperature_near_zero_is_nearly_greedy(temperature: float) -> None:
 def test_impossible_tokens_are_never_drawn() -> None:
     logits = torch.tensor([float("-inf"), 0.0, float("-inf"), 1.0])
     assert set(draw(Sampling(temperature=5, repetition_penalty=1.5, seed=0), logits, 300)) == {1, 3}
+
+
+def test_a_ranking_tells_the_chosen_token_and_the_likeliest(load_processor) -> None:
+    """Before temperature and penalty, and of logits that are overwritten before it is read."""
+    tokenizer = load_processor("tiny").tokenizer
+    logits = torch.tensor([0.1, 0.4, 0.2, 0.3]).log() + 7
+    ranking = Ranking(logits, torch.tensor(0), 2)
+    logits.zero_()
+    chosen, *likeliest = ranking.read(tokenizer)
+    assert (chosen.token, [each.token for each in likeliest]) == (0, [1, 3])
+    assert [math.exp(each.logprob) for each in (chosen, *likeliest)] == pytest.approx([0.1, 0.4, 0.3])
+    assert Ranking(logits, torch.tensor(3), 9).read(tokenizer)[0].token == 3

@@ -154,7 +154,7 @@ VISITED = (
     "ui/*.py",
 )
 STARTING = ("loading.py", "layout.py")
-CAUSED = ("ImageError", "PromptError", "SettingsError", "BusyError")
+CAUSED = ("ImageError", "PromptError", "ContextError", "SettingsError", "BusyError")
 
 
 def find_calls(names: tuple[str, ...], *patterns: str) -> Iterator[tuple[str, ast.Call]]:
