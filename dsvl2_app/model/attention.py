@@ -21,8 +21,8 @@ from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 class Cache(Protocol):
     """What both our `KVCache` and transformers' caches offer."""
 
-    def update(self, first: Tensor, second: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]: ...
-    def get_seq_length(self, layer_idx: int = 0) -> int: ...
+    def update(self, first: Tensor, second: Tensor, layer_idx: int, /) -> tuple[Tensor, Tensor]: ...
+    def get_seq_length(self, layer_idx: int = 0, /) -> int: ...
 
 
 class RMSNorm(nn.Module):
@@ -155,7 +155,7 @@ class MultiHeadLatentAttention(nn.Module):
         """One token [B, H, 1, ...] of several conversations, each over its latents [1, S, ...] -> [B, H * value]."""
         if not is_bare(self.kv_b_proj):
             rows = zip(q_nope.split(1), q_rope.split(1), known, strict=True)
-            expanded = [self.prefill(*row, *(part[None] for part in pair), None) for *row, pair in rows]
+            expanded = [self.prefill(nope, rope, one[None], key[None], None) for nope, rope, (one, key) in rows]
             return torch.cat(expanded).flatten(1)
         q_nope, q_rope = q_nope[:, :, 0], q_rope[:, :, 0]
         to_keys, to_values = self.absorbed()
@@ -222,7 +222,7 @@ def visible(
     if whole and capacity is None:
         return None
     looks = causal(new, total, device)
-    if not whole:
+    if mask is not None and not whole:
         itself = torch.eye(total, dtype=torch.bool, device=device)[total - new :]
         looks = (looks & mask.bool()[:, None, None, :]) | itself
     return looks if capacity is None else F.pad(looks, (0, capacity - total))

@@ -8,6 +8,7 @@ multi-head attention, normalised latent and rotated rope key [B, 1, T, L] and [B
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,8 +71,13 @@ class KVCache:
         self.capacity, self.buffers, self.lengths = other.capacity, other.buffers, other.lengths
 
     @property
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """The buffers of a cache into which every layer has written."""
+        return [pair for pair in self.buffers if pair is not None]
+
+    @property
     def nbytes(self) -> int:
-        return sum(buffer.nbytes for buffers in self.buffers if buffers for buffer in buffers)
+        return sum(buffer.nbytes for pair in self.pairs for buffer in pair)
 
     @property
     def used_bytes(self) -> int:
@@ -95,10 +101,10 @@ class CacheBatch:
     def update_each(self, first: Tensor, second: Tensor, layer: int) -> list[tuple[Tensor, Tensor]]:
         """Append one token [B, heads, 1, ...] to each, and return all of each so far [heads, S, ...]."""
         rows = zip(self.caches, first.split(1), second.split(1), strict=True)
-        known = [cache.update(*pair, layer) for cache, *pair in rows]
+        known = [cache.update(one, other, layer) for cache, one, other in rows]
         return [(whole[0][0], whole[1][0]) for whole in known]
 
 
-def capacity(cache: object) -> int | None:
+def capacity(cache: Any) -> int | None:
     """How many tokens a transformers cache hands out whatever it holds, where it is static."""
     return cache.get_max_length() if getattr(cache, "is_compileable", False) else None

@@ -5,6 +5,9 @@ B batch, T new tokens, S tokens so far, D decoder width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -47,7 +50,8 @@ class Decoder(nn.Module):
         self.rotary_width = config.qk_rope_head_dim if config.use_mla else config.head_dim
         self.rotary_theta = config.rope_theta
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_hidden_layers))
+        layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_hidden_layers))
+        self.layers = cast("Sequence[DecoderLayer]", layers)
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     @property

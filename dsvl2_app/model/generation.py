@@ -9,17 +9,23 @@ from torch import Tensor
 from transformers import GenerationMixin
 
 from dsvl2_app.errors import PromptError
+from dsvl2_app.model.configuration import DeepseekVL2Config
 
-PICTURE_INPUTS = ("pixel_values", "images_seq_mask", "images_spatial_crop")
+PICTURE_INPUTS: tuple[str, ...] = ("pixel_values", "images_seq_mask", "images_spatial_crop")
 
 
 class PictureGenerationMixin(GenerationMixin):
+    config: DeepseekVL2Config
+
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, inputs_embeds: Tensor | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """As transformers' own, with those pictures whose tokens are fed now: others are in the cache."""
         pictures = {name: kwargs.pop(name, None) for name in PICTURE_INPUTS}
-        inputs = super().prepare_inputs_for_generation(input_ids, inputs_embeds=inputs_embeds, **kwargs)
+        # here and below: transformers declares `self` as a protocol that none of its own models fulfils
+        inputs = super().prepare_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
+            input_ids, inputs_embeds=inputs_embeds, **kwargs
+        )
         cache = kwargs.get("cache", kwargs.get("past_key_values"))
         past = 0 if cache is None else int(cache.get_seq_length())
         fed = inputs["input_ids"] if inputs.get("inputs_embeds") is None else inputs["inputs_embeds"]
@@ -65,13 +71,13 @@ class PictureGenerationMixin(GenerationMixin):
 
     def _expand_inputs_for_generation(
         self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any
-    ) -> tuple[Tensor, dict[str, Any]]:
+    ) -> tuple[Tensor | None, dict[str, Any]]:
         """Several answers per row: each gets all tiles of its row, not every tile several times in a row."""
         pixels, crops = kwargs.pop("pixel_values", None), kwargs.get("images_spatial_crop")
-        if pixels is not None and expand_size > 1:
+        if pixels is not None and crops is not None and expand_size > 1:
             tiles = torch.where(crops[..., 0] > 0, 1 + crops.prod(-1), 0).sum(-1).tolist()
             pixels = torch.cat([row for row in pixels.split(tiles) for _ in range(expand_size)])
-        input_ids, kwargs = super()._expand_inputs_for_generation(
+        input_ids, kwargs = super()._expand_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
             expand_size=expand_size, is_encoder_decoder=is_encoder_decoder, input_ids=input_ids, **kwargs
         )
         return input_ids, kwargs if pixels is None else {**kwargs, "pixel_values": pixels}

@@ -18,6 +18,7 @@ class Linear(nn.Linear):
     """nn.Linear on the kernels of `kernels`, without a bias."""
 
     weight_scale: Tensor | None
+    _is_hf_initialized: bool  # read by transformers
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)

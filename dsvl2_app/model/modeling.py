@@ -6,7 +6,7 @@ B batch, T tokens, N tiles, D decoder width. How the stages fit together is `for
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ class DeepseekVL2Model(OfficialLayoutModel):
     """All but the head: pixels and token ids in, hidden states out."""
 
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
+    input_modalities: ClassVar[tuple[str, ...]] = ("image", "text")
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     unread_keys = ("language.lm_head.weight",)
@@ -100,9 +100,9 @@ class DeepseekVL2Model(OfficialLayoutModel):
         hidden = self.decoder(embeds, attention_mask, position_ids, cache, states, attentions)
         return BaseModelOutputWithPast(
             last_hidden_state=hidden,
-            hidden_states=tuple(states) if with_states else None,
-            attentions=tuple(attentions) if with_attentions else None,
-            **{CACHE_NAME: cache},
+            hidden_states=None if states is None else tuple(states),
+            attentions=tuple(attentions or ()) if with_attentions else None,
+            **{CACHE_NAME: cast("Any", cache)},
         )
 
     def _choose_cache(self, cache: Cache | None, use_cache: bool | None) -> Cache | None:
@@ -181,7 +181,7 @@ class DeepseekVL2Model(OfficialLayoutModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.decoder.embed_tokens
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.decoder.embed_tokens = value
 
 
@@ -241,7 +241,7 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
             **others,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(body.last_hidden_state[:, kept])
+        logits = self.lm_head(body["last_hidden_state"][:, kept])
         loss = None
         if labels is not None or counted["shift_labels"] is not None:
             loss = self.loss_function(logits, labels, logits.shape[-1], **counted)
@@ -282,5 +282,5 @@ register_model(DeepseekVL2Model, AUTO_BODY)
 register_model(DeepseekVL2ForConditionalGeneration)
 
 
-def _first_known(given: bool | None, default: bool) -> bool:
+def _first_known(given: bool | None, default: bool | None) -> bool | None:
     return default if given is None else given

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from accelerate import dispatch_model, infer_auto_device_map
@@ -117,7 +117,7 @@ class OfficialLayoutModel(PreTrainedModel):
         device_map = _place(model, device_map, max_memory)
         if state_dict is not None:
             weights.copy_in(model, state_dict)
-        else:
+        elif folder is not None:
             weights.load(model, folder)
         model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path or "")
         if model.can_generate():
@@ -153,9 +153,9 @@ class OfficialLayoutModel(PreTrainedModel):
             raise SettingsError(f"quantize is {quantize!r}; choose 'none' or 'int8'.")
         config.dtype = _choose_dtype(dtype, config)
         with torch.device("meta"):
-            model = cls(config).to(config.dtype)
+            model = cls(config).to(config.dtype)  # pyright: ignore[reportArgumentType] - PreTrainedModel.to is wrapped
         for module in model.modules():
-            module._is_hf_initialized = True  # for `post_init`: values come from elsewhere
+            vars(module)["_is_hf_initialized"] = True  # for `post_init`: values come from elsewhere
             if isinstance(module, Router) and module.bias is not None:
                 module.bias.data = module.bias.data.float()
         if quantize == "int8":
@@ -204,7 +204,7 @@ class OfficialLayoutModel(PreTrainedModel):
     ) -> Any:
         """transformers' own, but an adapter's folder alone is read as `from_pretrained` reads it."""
         if peft_model_id is None or options.keys() - {"is_trainable", *HUB_OPTIONS}:
-            return super().load_adapter(peft_model_id, adapter_name, **options)
+            return super().load_adapter(cast("str | None", peft_model_id), adapter_name, **options)
         trainable = options.pop("is_trainable", False)
         adapters.load(self, find_folder(peft_model_id, **options), adapter_name or "default", trainable)
 
@@ -221,7 +221,7 @@ def _find_config(
 ) -> DeepseekVL2Config:
     """The configuration given or the folder's, with what the caller asked for besides."""
     if not isinstance(config, DeepseekVL2Config):
-        config = DeepseekVL2Config(**read_config(folder if config is None else find_folder(config)))
+        config = DeepseekVL2Config(**read_config(cast("Path", folder) if config is None else find_folder(config)))
     config.check_supported("config.json" if folder is None else str(folder / "config.json"))
     for name, value in overrides.items():
         if value is not None:
@@ -230,7 +230,7 @@ def _find_config(
         names = set(attention.values() if isinstance(attention, dict) else [attention])
         if not names <= {*ATTENTION, None}:
             raise SettingsError(f"attn_implementation is {attention!r}; choose 'sdpa' or 'eager'.")
-        config._attn_implementation = attention
+        config._attn_implementation = attention  # pyright: ignore[reportAttributeAccessIssue] - a dictionary as well
     return config
 
 
@@ -258,10 +258,10 @@ def _choose_dtype(dtype: str | torch.dtype | None, config: DeepseekVL2Config) ->
     return dtype
 
 
-def _place(model: nn.Module, device_map: Any, max_memory: Any) -> dict[str, Any]:
+def _place(model: OfficialLayoutModel, device_map: Any, max_memory: Any) -> dict[str, Any]:
     """Give parameters of the meta device memory, on one device or spread by accelerate; returns who is where."""
     if device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
-        options = {"no_split_module_classes": list(model._no_split_modules), "max_memory": max_memory}
+        options = {"no_split_module_classes": list(model._no_split_modules or ()), "max_memory": max_memory}
         if device_map != "sequential":
             options["max_memory"] = get_balanced_memory(model, low_zero=device_map == "balanced_low_0", **options)
         device_map = infer_auto_device_map(model, **options)

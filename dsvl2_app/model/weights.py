@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +22,9 @@ from tqdm import tqdm
 from dsvl2_app.errors import CheckpointError, SettingsError
 from dsvl2_app.model.kernels import quantise
 from dsvl2_app.model.linear import SCALE
+
+if TYPE_CHECKING:
+    from dsvl2_app.model.pretrained import OfficialLayoutModel
 
 INDEX_NAME = "model.safetensors.index.json"
 FILE_NAME = "model.safetensors"
@@ -94,7 +97,7 @@ def _pieces(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield name, tensor
 
 
-def load(model: nn.Module, folder: Path) -> None:
+def load(model: OfficialLayoutModel, folder: Path) -> None:
     """Fill every parameter from the folder's safetensors files, or raise CheckpointError that names what is wrong.
     The model's `unread_keys` may be there and are not read."""
     unread = frozenset(model.unread_keys)

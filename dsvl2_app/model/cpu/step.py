@@ -57,7 +57,7 @@ class Plan:
     decoder: DecoderFields
     layers: Any  # array of LayerFields
     frequencies: Tensor
-    weights: list[Tensor]
+    weights: list[nn.Parameter]
     places: list[int]
     modules: list[nn.Module]  # but not the decoder, which would then last for ever
     parts: list[tuple[dict[str, Any], str, Any]]  # each module and weight: a module's table, its name there, itself
@@ -94,7 +94,7 @@ def decode(decoder: Decoder, embeds: Tensor, caches: CacheBatch) -> Tensor:
     embeds, hidden = embeds.contiguous(), torch.empty_like(embeds)
     positions = [cache.append() for cache in caches.caches]
     buffers = [
-        cache.buffers[layer][part].data_ptr()  # type: ignore[index]
+        cache.buffers[layer][part].data_ptr()  # pyright: ignore[reportOptionalSubscript] - filled, see `fits`
         for layer in range(plan.decoder.layers)
         for part in (0, 1)
         for cache in caches.caches
@@ -173,7 +173,6 @@ def _describe_attention(attention: MultiHeadAttention | MultiHeadLatentAttention
 
 
 def _describe_feed_forward(block: MLP | MixtureOfExperts) -> Iterator[tuple[str, Any]]:
-    shared = block
     if isinstance(block, MixtureOfExperts):
         yield "router", describe(block.router.weight)
         if block.router.bias is not None:
@@ -181,6 +180,8 @@ def _describe_feed_forward(block: MLP | MixtureOfExperts) -> Iterator[tuple[str,
         yield "gate_up", describe(block.experts.gate_up, block.experts.gate_up_scale)
         yield "down", describe(block.experts.down, block.experts.down_scale)
         shared = block.shared_experts
+    else:
+        shared = block
     if shared is not None:
         yield "shared_gate_up", _of(shared.gate_up)
         yield "shared_down", _of(shared.down)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.gpu.record import record
 from dsvl2_app.model.gpu.step import FusedStep, are_fused
+from dsvl2_app.model.linear import Linear
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ POOL_SHARE = 0.25  # of the memory that is free when the model is loaded
 
 
 class GraphDecoder:
-    def __init__(self, decoder: Decoder, lm_head: nn.Linear, bytes_per_token: int, context: int) -> None:
+    def __init__(self, decoder: Decoder, lm_head: Linear, bytes_per_token: int, context: int) -> None:
         self.decoder, self.lm_head, self.context = decoder, lm_head, context
         self.device = lm_head.weight.device
         self._graphs: dict[tuple[int, int], tuple[Callable[[], None], Tensor]] = {}
@@ -109,13 +110,14 @@ class GraphDecoder:
         for cache in caches:
             if cache not in self.rows:
                 if not self.buffers:
-                    self.buffers = [tuple(self._reserve(part) for part in pair) for pair in cache.buffers]
+                    self.buffers = [(self._reserve(first), self._reserve(second)) for first, second in cache.pairs]
                 row = self.rows.index(None)
-                pairs = [tuple(part[row : row + 1] for part in pair) for pair in self.buffers]
-                for pair, own in zip(pairs, cache.buffers, strict=True):
+                pairs = [(first[row : row + 1], second[row : row + 1]) for first, second in self.buffers]
+                for pair, own in zip(pairs, cache.pairs, strict=True):
                     for part, known in zip(pair, own, strict=True):
                         part[:, :, : cache.get_seq_length()] = known[:, :, : cache.get_seq_length()]
-                cache.buffers, cache.capacity = pairs, self.context
+                cache.buffers = [*pairs]
+                cache.capacity = self.context
                 self.rows[row] = cache
 
     def _reserve(self, like: Tensor) -> Tensor:
@@ -129,16 +131,15 @@ class GraphDecoder:
     def _capture(self, batch: int, length: int) -> tuple[Callable[[], None], Tensor]:
         """A function that runs one step, and where it leaves the logits [batch, vocabulary]."""
         tokens, positions = self._inputs[:, :batch]
-        step = self._fuse(tokens, positions, length)
-        if step is None:
-            rows = _Rows(self.buffers, positions, length)
+        rows = _Rows(self.buffers, positions, length)
 
-            def step() -> Tensor:
-                looks = torch.arange(length, device=self.device) <= positions[:, None]
-                embeds = self.decoder.embed_tokens(tokens[:, None])
-                hidden = self.decoder(embeds, looks[:, None, None], positions[:, None], rows)
-                return self.lm_head(hidden[:, 0])
+        def run_layers() -> Tensor:
+            looks = torch.arange(length, device=self.device) <= positions[:, None]
+            embeds = self.decoder.embed_tokens(tokens[:, None])
+            hidden = self.decoder(embeds, looks[:, None, None], positions[:, None], rows)
+            return self.lm_head(hidden[:, 0])
 
+        step = self._fuse(tokens, positions, length) or run_layers
         if self.device.type != "cuda":  # the same without a graph
             logits = step()
 

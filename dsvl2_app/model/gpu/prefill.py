@@ -45,8 +45,8 @@ class GraphPrefill:
         self._embeds[:, :tokens] = embeds
         self._last.fill_(tokens - 1)
         hidden = self._run(-(-tokens // STEP) * STEP)
-        for layer, buffers in enumerate(self._cache.buffers):
-            cache.update(*(buffer[..., :tokens, :] for buffer in buffers), layer)
+        for layer, (first, second) in enumerate(self._cache.pairs):
+            cache.update(first[..., :tokens, :], second[..., :tokens, :], layer)
         return hidden.clone()
 
     def _feed(self, length: int) -> Tensor:

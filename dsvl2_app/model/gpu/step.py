@@ -66,7 +66,7 @@ class FeedForward:
         else:
             router, routed, shared = block.router, block.experts, block.shared_experts or block.experts
             active, inner = router.active, routed.down.shape[2]
-            parts = 0 if block.shared_experts is None else shared.down.in_features // inner
+            parts = 0 if block.shared_experts is None else block.shared_experts.down.in_features // inner
         enter, leave = ((*_find(routed, name), *_find(shared, name)) for name in ("gate_up", "down"))
         return cls(layer.post_attention_layernorm, router, enter, leave, inner, active, parts)
 
@@ -110,9 +110,11 @@ class FusedStep:
         return self._project(hidden, self.lm_head, norm=self.decoder.norm)
 
     def _run(self, layer: DecoderLayer, hidden: Tensor, positions: Tensor, buffers: tuple[Tensor, Tensor]) -> Tensor:
-        attention = layer.self_attn
-        attend = self._attend_heads if isinstance(attention, MultiHeadAttention) else self._attend_latents
-        context = attend(attention, layer.input_layernorm, hidden, positions, buffers)
+        attention, inputs = layer.self_attn, (layer.input_layernorm, hidden, positions, buffers)
+        if isinstance(attention, MultiHeadAttention):
+            context = self._attend_heads(attention, *inputs)
+        else:
+            context = self._attend_latents(attention, *inputs)
         hidden = self._project(context, attention.o_proj, residual=hidden)
         feed = self._feed_one if len(hidden) == 1 else self._feed_rows
         return feed(FeedForward.of(layer), hidden)
@@ -129,7 +131,7 @@ class FusedStep:
         weights = [linear if isinstance(linear, Tensor) else linear.weight for linear in linears]
         scales = [getattr(linear, "weight_scale", None) for linear in linears]
         sizes = [*(weight.shape[0] for weight in weights), 0, 0][:3]
-        weights, scales = ([*given, given[0], given[0]][:3] for given in (weights, scales))
+        weights, scales = [*weights, *weights[:1] * 2][:3], [*scales, *scales[:1] * 2][:3]
         scaled = scales[0] is not None
         batch, width = rows.shape[0], weights[0].shape[1]
         shape = cut_rows(width) if batch > 1 else cut_one("project", width, weights[0])
