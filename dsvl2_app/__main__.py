@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
-from dsvl2_app.commands import COMMANDS
+from dsvl2_app.commands import COMMANDS, import_listed
 from dsvl2_app.settings import FlagParser, add_version
 from dsvl2_app.terminal.manners import run_politely
 
@@ -19,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> None:
     flags = parse(argv)
-    import_module(COMMANDS[flags.command].module).run(flags)
+    import_listed(COMMANDS[flags.command].module).run(flags)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 
+from dsvl2_app.errors import SettingsError
 from dsvl2_app.settings import RELEASED, add_backend_flags, add_model_flags, add_page_flags
 from dsvl2_app.text.exports import FORMATS
 from dsvl2_app.text.grounding import MODES
@@ -27,17 +30,32 @@ BENCH_PARTS = {
 BENCH_USUAL = ("answer", "decode", "reuse", "chats")
 BENCH_AGAINST = ("plain", "int8")
 BENCH_SUITES = ("gpu", "cpu")
-EVAL_SUITES = ("nano",)
+EVAL_SUITES = {"nano": "nano.suite"}  # module of each; evaluation.report says what such a module has
 EVAL_CASES = 100  # questions a row
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`module` is imported when the command runs."""
+    """`module` is imported when the command runs; those outside dsvl2_app are in a clone of the project alone."""
 
     module: str
     summary: str
     add_flags: Callable[[argparse.ArgumentParser], None]
+
+
+def import_listed(module: str) -> ModuleType:
+    """A module that this table names. Raises SettingsError for one of `nano` or `bench` outside a clone."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        folder = module.partition(".")[0]
+        if folder == "dsvl2_app" or error.name not in (folder, module):
+            raise
+        raise SettingsError(
+            "This needs the folder {folder}, which pip does not install; in a clone of the project, run "
+            "`python -m dsvl2_app` there.",
+            folder=folder,
+        ) from None
 
 
 def add_chat_flags(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +187,7 @@ COMMANDS = {
         add_tiles_flags,
     ),
     "bench": Command(
-        "dsvl2_app.evaluation.bench",
+        "bench",
         "Measure speed and memory on this machine, as shares of what the machine could do.",
         add_bench_flags,
     ),
@@ -179,12 +197,12 @@ COMMANDS = {
         add_eval_flags,
     ),
     "train": Command(
-        "dsvl2_app.training.train",
+        "nano.train",
         "Train nano on rendered pictures; the same command goes on with a run that was stopped.",
         add_train_flags,
     ),
     "finetune": Command(
-        "dsvl2_app.training.finetune",
+        "dsvl2_app.finetune.finetune",
         "Teach a checkpoint one's own conversations, through LoRA or in full.",
         add_finetune_flags,
     ),

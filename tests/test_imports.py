@@ -11,8 +11,9 @@ import pytest
 
 import dsvl2_app
 
-ROOT = Path(dsvl2_app.__file__).parent
-# What each part of the package may import of the others, while it runs; a dotted name is that module alone.
+ROOT = Path(dsvl2_app.__file__).parents[1]
+FOLDERS = ("dsvl2_app", "nano", "bench")
+# What each part may import of the others, while it runs; a dotted name is that module alone.
 BASE = {"errors", "settings", "hub", "bundled", "image", "request"}
 MAY_IMPORT: dict[str, set[str]] = {
     "bundled": set(),
@@ -30,12 +31,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.answer": {"errors", "request", "engine", "backend"},
     "backend.local": {"errors", "settings", "request", "text.prompt", "engine", "backend"},
     "ui": BASE - {"hub"} | {"text", "backend"},
-    "commands": {"settings", "text"},
+    "commands": {"errors", "settings", "text"},
     "serve": {"settings", "backend", "ui"},
     "terminal": BASE | {"text", "backend", "model.configuration"},
-    "training": BASE | {"text", "model"},
-    "evaluation": BASE | {"text", "backend", "training", "commands"},
-    "evaluation.bench": BASE | {"text", "model", "engine", "backend", "training", "ui"},  # measures the engine itself
+    "finetune": BASE | {"text", "model"},
+    "evaluation": BASE | {"text", "backend", "commands"},
+    # The two folders of a clone that no part of the package imports.
+    "nano": BASE | {"text", "model", "finetune", "evaluation", "commands"},
+    "bench": BASE | {"text", "model", "engine", "backend", "ui"},  # measures the engine itself
 }
 START = {"__init__", "__main__"}  # these two start everything else
 GRADIO, TORCH = ("gradio", "gradio_client"), ("torch",)
@@ -53,13 +56,18 @@ def read_imports(file: Path) -> Iterator[str]:
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.module and not node.level, f"{file}: a relative import"
-            is_package = (ROOT.parent / node.module.replace(".", "/") / "__init__.py").exists()
+            is_package = (ROOT / node.module.replace(".", "/") / "__init__.py").exists()
             yield from ((f"{node.module}.{name.name}" for name in node.names) if is_package else [node.module])
         pending += ast.iter_child_nodes(node)
 
 
 def module_name(file: Path) -> str:
-    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return shorten(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+
+
+def shorten(name: str) -> str:
+    """A module's name inside of dsvl2_app; `__init__` for that itself."""
+    return "__init__" if name == "dsvl2_app" else name.removeprefix("dsvl2_app.")
 
 
 def part_of(module: str, parts: set[str]) -> str:
@@ -67,7 +75,9 @@ def part_of(module: str, parts: set[str]) -> str:
     return max((part for part in parts if f"{module}.".startswith(f"{part}.")), key=len, default=module)
 
 
-IMPORTS = {module_name(file): list(read_imports(file)) for file in sorted(ROOT.rglob("*.py"))}
+IMPORTS = {
+    module_name(file): list(read_imports(file)) for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py"))
+}
 
 
 def test_every_module_has_a_place() -> None:
@@ -85,7 +95,7 @@ def test_imports_run_downwards(part: str) -> None:
         f"{module} imports {name}"
         for module, names in IMPORTS.items()
         if part_of(module, parts) == part
-        for name in (full.removeprefix("dsvl2_app.") for full in names if full.startswith("dsvl2_app."))
+        for name in (shorten(full) for full in names if full.startswith(tuple(f"{folder}." for folder in FOLDERS)))
         if part_of(name, parts) != part and part_of(name, MAY_IMPORT[part]) not in MAY_IMPORT[part]
     ]
     assert not wrong

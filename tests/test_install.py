@@ -18,7 +18,8 @@ import dsvl2_app
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "assets" / "examples" / "one.png"
-SOURCES = ("dsvl2_app", "assets", "setup.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+INSTALLED = ("dsvl2_app", "assets", "setup.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+SOURCES = (*INSTALLED, "nano", "bench")
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,18 @@ def test_commands_work_from_any_folder(dsvl2: str) -> None:
     assert run(dsvl2, "--version") == f"dsvl2 {dsvl2_app.__version__}\n"
     assert "2 x 2 tiles of 182 px" in run(dsvl2, "tiles", "--model", "nano", str(PICTURE))
     assert "cyan" in run(dsvl2, "chat", "--compile", "off", "--image", str(PICTURE), "What do you see?")
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("folder", "words"), [("nano", ["train", "--out", "runs"]), ("nano", ["eval"]), ("bench", ["bench"])]
+)
+def test_what_needs_a_clone_says_so(dsvl2: str, folder: str, words: list[str]) -> None:
+    (site,) = Path(dsvl2).parents[1].rglob("site-packages")
+    assert not (site / folder).exists()
+    done = subprocess.run([dsvl2, *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert f"the folder {folder}" in done.stderr and "in a clone" in done.stderr
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -1,1 +1,1 @@
-"""How well a model answers (`suite`), and how fast (`bench`)."""
+"""How well a model answers: `evaluate` asks what a suite wants to know, `scoring` compares, `report` tells."""

@@ -11,27 +11,27 @@ import os
 from contextlib import closing
 
 from dsvl2_app.backend import Backend, load
+from dsvl2_app.commands import EVAL_SUITES, import_listed
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.evaluation import suite
-from dsvl2_app.evaluation.suite import Messages, Report
+from dsvl2_app.evaluation.report import HEADING, Messages, Report
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import ANSWER_TOKENS
 
-SUITES = {"nano": suite.ROWS}
 MOST_NEW_TOKENS = 300  # the longest true answers are half of that
 
 
 def run(flags: argparse.Namespace) -> None:
     """Measure what the flags of `dsvl2 eval` ask for."""
+    suite = import_listed(EVAL_SUITES[flags.suite])
     if not 1 <= flags.cases <= suite.MOST_CASES:
         raise SettingsError(f"--cases is {flags.cases}; choose a number from 1 to {suite.MOST_CASES}.")
     settings = Settings.choose(flags, os.environ)
     with closing(load(settings)) as backend:
         if not flags.json:
-            print(suite.HEADING, flush=True)
+            print(HEADING, flush=True)
         scores = []
-        for score in suite.evaluate(lambda messages: ask(backend, messages), flags.cases, SUITES[flags.suite]):
+        for score in suite.evaluate(lambda messages: ask(backend, messages), flags.cases, suite.ROWS):
             scores.append(score)
             if not flags.json:
                 print(score.line, flush=True)

@@ -5,15 +5,16 @@ import json
 import pytest
 
 from dsvl2_app.__main__ import main
-from dsvl2_app.evaluation import evaluate, suite
+from dsvl2_app.evaluation.report import HEADING
+from nano import suite
 
 
 def test_the_table_grows_and_the_last_line_is_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     rows = tuple(row for row in suite.ROWS if row.task in ("count up to 6", "where"))
-    monkeypatch.setitem(evaluate.SUITES, "nano", rows)
+    monkeypatch.setattr(suite, "ROWS", rows)
     assert main(["eval", "--cases", "2", "--threads", "1"]) == 0
     heading, *lines, last = capsys.readouterr().out.splitlines()
-    assert heading == suite.HEADING and [line.split("  ")[0] for line in lines] == ["shapes", "shapes"]
+    assert heading == HEADING and [line.split("  ")[0] for line in lines] == ["shapes", "shapes"]
     report = json.loads(last)
     assert report["model"] == "nano" and report["floors"] == 1
     assert [(row["task"], row["cases"]) for row in report["rows"]] == [(row.task, 2) for row in rows]

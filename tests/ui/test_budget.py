@@ -9,7 +9,7 @@ from dsvl2_app.ui.budget import RELEASED, Released, lay_out_released, show_budge
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda released: released.name)
 def test_constants_follow_from_the_configuration(released: Released):
-    from dsvl2_app.evaluation.bench.costs import cache_width, tile_flops
+    from bench.costs import cache_width, tile_flops
     from dsvl2_app.model.configuration import DeepseekVL2Config
 
     config = DeepseekVL2Config.preset(released.name)

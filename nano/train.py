@@ -1,0 +1,319 @@
+"""nano from nothing or from a checkpoint: alignment, pretraining, supervised fine-tuning, one command.
+
+    python -m dsvl2_app train --out runs/nano --minutes 240
+    python -m dsvl2_app train --out runs/more --minutes 20 --start assets/nano --seed 1
+    accelerate launch -m dsvl2_app train --out runs/nano --minutes 20      # several GPUs
+
+A run that was killed goes on from its last checkpoint. In *align* vision and adaptor learn to say what each patch and
+token shows while the decoder rests; in *pretrain* everything learns, from all text; in *sft* only answers count and
+the learning rate falls to zero. A run with --start has *heads* in place of *align*: the model rests in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor
+from tqdm import tqdm
+
+from dsvl2_app.bundled import NANO
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.finetune.checkpoint import write_checkpoint
+from dsvl2_app.finetune.extras import require
+from dsvl2_app.finetune.interrupts import catch_signals
+from dsvl2_app.hub import find_folder
+from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.text.processor import DeepseekVL2Processor
+from nano.balance import RouterBalance, sum_up
+from nano.coordinates import NUMBERS, fold, smooth
+from nano.curves import draw_curves
+from nano.learner import Learner
+from nano.lessons import BatchSize, Lessons, load_lessons
+from nano.muon import Muon
+from nano.packing import Batch
+from nano.samples import RUNS
+from nano.samples import STAGES as MIXTURES
+from nano.stages import FROM_CHECKPOINT, FROM_NOTHING, Stage
+
+CHECKPOINT_SECONDS = 200  # with the longest pauses between two steps, a kill costs less than four minutes
+LOG_STEPS = 20
+WARM_UP_STEPS = 100
+CLIP = 1.0
+SHARD_SIZE = "9MB"  # a Space takes files up to 10 MB without LFS
+LEAST = {
+    "minutes": 0,
+    "steps": 1,
+    "rows": 1,
+    "length": 512,
+    "tiles": 2,
+    "workers": 0,
+    "seed": 0,
+    "snapshots": 0,
+    "keep": 0,
+}
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is, over all processes and restarts."""
+
+    steps: int = 0
+    stage_steps: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    stage: str = ""
+
+
+class Run:
+    """One training run: what learns, how far it is, and where it is kept."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if options.bf16 else "no",
+            cpu=options.cpu,
+            # the decoder rests in alignment, and a batch without pictures teaches no vision
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        self.folder = Path(options.out)
+        self.finished = self.folder / "nano"
+        start = find_folder(options.start) if options.start else None
+        self.stages = FROM_CHECKPOINT if start else FROM_NOTHING
+        self.processor = self._choose_processor(start or NANO)
+        self.model = build_model(start, options.seed)
+        self.bare = build_learner(self.model, self.processor, fresh=start is None)
+        optimizer = build_optimizer(self.bare, options.rate)
+        self.learner, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        self.balance = RouterBalance(self.model)
+        self.progress = Progress()
+        if options.compile:
+            compile_blocks(self.model)
+
+    def _choose_processor(self, source: Path) -> DeepseekVL2Processor:
+        """A copy of the source's tokenizer: weights and tokenizer belong together, whatever becomes of the source."""
+        with self.accelerator.main_process_first():
+            if not (self.finished / "tokenizer.json").exists():
+                DeepseekVL2Processor.from_pretrained(source).save_pretrained(self.finished)
+        return DeepseekVL2Processor.from_pretrained(self.finished)
+
+    # -- progress ---------------------------------------------------------------------------------------------
+
+    @property
+    def share_done(self) -> float:
+        """0 at the start, 1 at the end: by time where minutes were given, else by steps."""
+        if self.options.minutes:
+            return self.progress.seconds / (60 * self.options.minutes)
+        return self.progress.steps / self.options.steps
+
+    @property
+    def stage(self) -> Stage | None:
+        end = 0.0
+        for stage in self.stages:
+            end += stage.share
+            if self.share_done < end - 1e-9:
+                return stage
+        return None
+
+    def rate(self, stage: Stage) -> float:
+        """What to multiply the full learning rate with: it warms up at each stage's start."""
+        warm = min(1.0, (self.progress.stage_steps + 1) / WARM_UP_STEPS)
+        return stage.rate * warm * ((1 - self.share_done) / stage.share if stage.decays else 1.0)
+
+    # -- learning ---------------------------------------------------------------------------------------------
+
+    def train(self) -> Path | None:
+        """Train to the end and return the finished checkpoint's folder; None when asked to stop before."""
+        self.resume()
+        options = self.options
+        before, started = self.progress.seconds, time.monotonic()
+        saved = started
+        bar = tqdm(total=1.0, initial=self.share_done, disable=not self.accelerator.is_main_process)
+        bar.bar_format = "{percentage:5.1f}% |{bar}| {elapsed} {postfix}"
+        with bar, catch_signals() as caught:
+            while (stage := self.stage) is not None:
+                if stage.name != self.progress.stage:
+                    self.progress.stage, self.progress.stage_steps = stage.name, 0
+                for batch in self.lessons(stage):
+                    share = self.share_done
+                    parts = self.learn(batch, stage)
+                    seconds, samples, stop = self._agree(time.monotonic() - started, batch.count, bool(caught))
+                    self.progress.seconds = before + seconds
+                    self.progress.samples += samples
+                    bar.update(min(self.share_done, 1.0) - bar.n)
+                    if self.progress.steps % LOG_STEPS == 0:
+                        bar.set_postfix_str(self.log(stage, parts))
+                    if stop or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        self.save()
+                        saved = time.monotonic()
+                    if stop:
+                        return None
+                    if self.stage and int(self.share_done * options.snapshots) > int(share * options.snapshots):
+                        self.write(self.folder / f"nano-{self.progress.samples}")
+                    if self.stage is not stage:
+                        break
+        self.save()
+        return self.write(self.finished)
+
+    def lessons(self, stage: Stage) -> Iterator[Batch]:
+        """The stage's batches on this process's device, from the first sample not yet seen."""
+        options, accelerator = self.options, self.accelerator
+        lessons = Lessons(
+            self.processor,
+            MIXTURES[stage.mixture],
+            BatchSize(options.rows, options.length, options.tiles),
+            stage.question_weight,
+            start=self.progress.samples,
+            run=options.seed,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        for batch in load_lessons(lessons, options.workers, pin=accelerator.device.type == "cuda"):
+            yield batch.to(accelerator.device)
+
+    def learn(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        """One step of the optimizer."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * self.rate(stage)
+        with self.accelerator.autocast():
+            losses = self.learner(
+                batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma, rest=stage.rests
+            )
+        self.accelerator.backward(losses.total)
+        norm = self.accelerator.clip_grad_norm_(self.learner.parameters(), CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = {**losses.parts, "gradient": norm}
+        if stage.speak:
+            parts["busiest_expert"] = self.balance.step(self.accelerator)
+        self.progress.steps += 1
+        self.progress.stage_steps += 1
+        return parts
+
+    def _agree(self, seconds: float, samples: int, stop: bool) -> tuple[float, int, bool]:
+        """One clock, one count and one decision for all processes, so that they change stages and stop together."""
+        processes = self.accelerator.num_processes
+        if processes == 1:
+            return seconds, samples, stop
+        mine = torch.tensor([seconds / processes, samples, stop], device=self.accelerator.device)
+        seconds, samples, stop = sum_up(self.accelerator, mine).tolist()
+        return seconds, round(samples), stop > 0
+
+    # -- files ------------------------------------------------------------------------------------------------
+
+    def log(self, stage: Stage, parts: dict[str, Tensor]) -> str:
+        values = {name: round(float(value), 4) for name, value in parts.items()}
+        entry = {
+            "stage": stage.name,
+            "steps": self.progress.steps,
+            "samples": self.progress.samples,
+            "seconds": round(self.progress.seconds, 1),
+            "rate": self.optimizer.param_groups[0]["lr"],
+            "values": values,
+        }
+        if self.accelerator.is_main_process:
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(entry) + "\n")
+        shown = ("answer_loss", "answer_accuracy", "corner_error", "characters_accuracy", "kinds_accuracy", "loss")
+        numbers = " ".join(f"{name.replace('_accuracy', '')} {values[name]:.3f}" for name in shown if name in values)
+        return f"{stage.name} {self.progress.samples:,} samples {numbers}"
+
+    def save(self) -> None:
+        """Replace checkpoint.pt at once: a kill leaves the old one or the new one."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "learner": self.bare.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, self.folder / "checkpoint.tmp")
+        os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
+        if (self.folder / "log.jsonl").exists():
+            draw_curves(self.folder / "log.jsonl", self.folder / "curves.png")
+
+    def resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.bare.load_state_dict(state["learner"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress(**state["progress"])
+
+    def write(self, folder: Path) -> Path:
+        """A copy in the official layout, in bfloat16, without anything that only training needs."""
+        if self.accelerator.is_main_process:
+            model = DeepseekVL2ForConditionalGeneration.from_random(copy.deepcopy(self.model.config), "float32", seed=0)
+            model.load_state_dict(self._keep_some(fold(self.model)))
+            write_checkpoint(model, self.processor, folder, torch.bfloat16, SHARD_SIZE)
+        return folder
+
+    def _keep_some(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The mean with those it started from, in which little that these could do is lost (Wortsman et al. 2022)."""
+        keep = self.options.keep
+        if not (self.options.start and keep):
+            return weights
+        before = build_model(find_folder(self.options.start), self.options.seed).state_dict()
+        return {name: torch.lerp(weight, before[name].to(weight), keep) for name, weight in weights.items()}
+
+
+def build_model(start: Path | None, seed: int) -> DeepseekVL2ForConditionalGeneration:
+    if start:
+        return DeepseekVL2ForConditionalGeneration.from_pretrained(start, dtype="float32").train()
+    config = DeepseekVL2Config.preset("nano")
+    return DeepseekVL2ForConditionalGeneration.from_random(config, "float32", seed=seed).train()
+
+
+def build_learner(
+    model: DeepseekVL2ForConditionalGeneration, processor: DeepseekVL2Processor, *, fresh: bool
+) -> Learner:
+    """`fresh` weights get smooth number rows to begin with; those of a checkpoint are left as they are."""
+    vocabulary = processor.tokenizer.get_vocab()
+    number_ids = [vocabulary[str(number)] for number in range(NUMBERS)]
+    for module in (model.decoder.embed_tokens, model.lm_head):
+        smooth(module, number_ids, 0.02 if fresh else 0.0)
+    return Learner(model, number_ids)
+
+
+def build_optimizer(learner: Learner, rate: float) -> Muon:
+    """Muon for the matrices inside the model, AdamW at half the rate for embeddings, heads, norms and biases."""
+    matrices, others = [], []
+    for name, parameter in learner.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        inside = any(part in name for part in (".blocks.", ".layers.", ".mlp.")) and "router" not in name
+        (matrices if inside and parameter.dim() > 1 else others).append(parameter)
+    optimizer = Muon(matrices, others, lr=rate, other_lr=rate / 2)
+    for group in optimizer.param_groups:
+        group["full_lr"] = group["lr"]
+    return optimizer
+
+
+def compile_blocks(model: DeepseekVL2ForConditionalGeneration) -> None:
+    for block in model.vision.blocks:
+        block.compile(dynamic=True)
+    for layer in model.decoder.layers:
+        layer.compile(dynamic=False)
+
+
+def run(flags: argparse.Namespace) -> None:
+    """Do what the flags of `train` say."""
+    require("matplotlib")
+    for name, least in LEAST.items():
+        if getattr(flags, name) < least:
+            raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least {least}.")
+    if flags.keep > 1:
+        raise SettingsError(f"--keep is {flags.keep}; give a share from 0 to 1.")
+    if flags.seed >= RUNS:
+        raise SettingsError(f"--seed is {flags.seed}; pictures are numbered for 0 to {RUNS - 1}.")
+    finished = Run(flags).train()
+    print(f"The finished model is in {finished}." if finished else "Stopped; the same command goes on from here.")
