@@ -50,7 +50,7 @@ class Sampling:
             ("min_new_tokens", self.min_new_tokens, 0, 1_000_000),
             ("seed", self.seed or 0, 0, 2**63 - 1),
         ):
-            if not isinstance(value, int) or not low <= value <= high:
+            if not isinstance(value, int) or not low <= value <= high:  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise SettingsError(
                     "The {name} is {value!r}; choose a whole number between {low} and {high}.",
                     name=name,

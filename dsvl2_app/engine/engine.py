@@ -195,7 +195,7 @@ class Engine:
     ) -> Generator[Event, Any, tuple[Tensor, Timings]]:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
         started = time.perf_counter()
-        while embeds.shape[1]:
+        while True:
             if self.graph_prefill and self.graph_prefill.fits(embeds, cache):
                 feed, size = self.graph_prefill, embeds.shape[1]
             else:
@@ -205,7 +205,8 @@ class Engine:
             seconds = time.perf_counter() - started
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
             yield Event("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)
-        return self.model.lm_head(hidden[0, -1:])[0], timings
+            if not embeds.shape[1]:
+                return self.model.lm_head(hidden[0, -1:])[0], timings
 
     def _can_feed(self, tokens: list[int], cache: KVCache) -> bool:
         """Whether graphs of decode take the rest of a prompt sooner than layers without graphs."""
@@ -217,8 +218,9 @@ class Engine:
     ) -> Generator[Event | Feed, Any, tuple[Tensor, Timings]]:
         """`_prefill` of few tokens of text, each with a step of those who decode."""
         started = time.perf_counter()
-        for token in tokens:
-            logits = yield Feed(token, cache)
+        for token in tokens[:-1]:
+            yield Feed(token, cache)
+        logits: Tensor = yield Feed(tokens[-1], cache)
         logits = logits.clone()  # others may take a step before this one goes on
         timings = replace(timings, prefill=time.perf_counter() - started, cache_bytes=cache.used_bytes)
         yield Event("prefill", done=cache.get_seq_length(), total=timings.prompt_tokens, timings=timings)

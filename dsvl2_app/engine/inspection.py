@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyTorch and numpy leave the types of many tensors open.
 """What went on inside while an answer was written: one more pass over prompt and answer, watched from outside.
 
 Hooks on the attention layers and the routers see what comes in and goes out, so the layers themselves have no line
@@ -9,7 +11,7 @@ T prompt tokens, A answer tokens, I image tokens, S tokens so far, H heads, L la
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,12 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 from transformers import DynamicCache
 
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import cut_tiles
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention
+from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 from dsvl2_app.model.vision import merge_identical
@@ -87,7 +91,7 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
         yield Event("prefill", done=watch.cache.get_seq_length(), total=embeds.shape[1])
     attention, elsewhere = watch.join_attention()
     experts = watch.join_experts()
-    cached = sum(tensor.nbytes for layer in watch.cache.layers for tensor in (layer.keys, layer.values))
+    cached = sum(tensor.nbytes for layer in range(len(watch.cache.layers)) for tensor in watch.cached(layer))
     stream = TextStream(engine.processor.decode)
     return Inspection(
         tokens=tuple(stream.push(token) for token in answer_ids),
@@ -128,8 +132,8 @@ class _Watch:
     choices: dict[int, Tensor] = field(default_factory=dict)  # layer -> counts [2, E]: by image tokens, by text
 
     @contextmanager
-    def on(self, decoder: torch.nn.Module) -> Iterator[None]:
-        hooks = []
+    def on(self, decoder: Decoder) -> Generator[None, None, None]:
+        hooks: list[RemovableHandle] = []
         for number, layer in enumerate(decoder.layers):
             see = self._see_attention(decoder.rotary_width, decoder.rotary_theta)
             hooks.append(layer.self_attn.register_forward_hook(see))
@@ -142,6 +146,10 @@ class _Watch:
             for hook in hooks:
                 hook.remove()
 
+    def cached(self, layer: int) -> tuple[Tensor, Tensor]:
+        found: Any = self.cache.layers[layer]  # transformers knows layers without keys as well
+        return found.keys, found.values
+
     def _see_attention(self, rotary_width: int, theta: float) -> Callable[..., None]:
         def see(attention: Attention, given: tuple[Tensor, ...], _: Tensor) -> None:
             past = self.cache.get_seq_length(attention.layer)
@@ -149,9 +157,8 @@ class _Watch:
             if past - new < self.first:
                 return
             positions = torch.arange(past - new, past, device=given[0].device)[None]
-            cached = self.cache.layers[attention.layer]
             rotary = rotary_angles(positions, rotary_width, theta)
-            weights = attention_weights(attention, given[0], rotary, cached.keys, cached.values).cpu()
+            weights = attention_weights(attention, given[0], rotary, *self.cached(attention.layer)).cpu()
             image = torch.tensor(self.is_image[:past])
             others = ~image
             others[0] = others[self.first + 1 :] = False
@@ -176,9 +183,10 @@ class _Watch:
     def join_attention(self) -> tuple[np.ndarray, np.ndarray]:
         """[L, A, I] and [L, A, 3]."""
         layers = sorted(self.attention)
-        return tuple(
+        attention, elsewhere = (
             np.stack([np.concatenate(seen[layer]) for layer in layers]) for seen in (self.attention, self.elsewhere)
         )
+        return attention, elsewhere
 
     def join_experts(self) -> np.ndarray:
         if not self.choices:

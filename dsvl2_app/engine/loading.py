@@ -80,7 +80,7 @@ def _load_random(settings: Settings, device: torch.device) -> Engine:
         config, choose_dtype(settings.dtype, config, device), device, quantize=settings.quantize
     )
     model.tile_batch = choose_tile_batch(config, device)
-    model.generation_config.update(
+    model.generation_config.update(  # pyright: ignore[reportUnknownMemberType]
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

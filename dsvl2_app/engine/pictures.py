@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyTorch leaves the types of many tensors open.
 """The pictures of a prompt -> their embeds, among those of its text: cut into tiles, encoded, and kept for everybody.
 
 T prompt tokens, D decoder width, N tiles.

@@ -45,7 +45,7 @@ class Scheduler(Generic[T]):
 
     def admit(self) -> list[T]:
         """Those that begin to run now, while there is room."""
-        admitted = []
+        admitted: list[T] = []
         while (item := self.choose()) is not None:
             self.waiting.remove(item)
             self.running.append(item)

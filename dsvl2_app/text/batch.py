@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyTorch and transformers leave some of their types open.
 """Prompts -> model inputs: cut, padded and stacked as the options say.
 
 B prompts, T tokens of the longest, N tiles of all images.
@@ -29,7 +31,7 @@ def collate(
     `more` are further columns by name: a row [T] for each prompt, and what pads it. As lists, rows keep their own
     lengths unless padding is asked for, and pixel_values is a list of N arrays.
     """
-    columns = {
+    columns: dict[str, tuple[list[list[Any]], Any]] = {
         "input_ids": ([each.input_ids for each in prompts], tokenizer.pad_token_id),
         "attention_mask": ([[True] * len(each.input_ids) for each in prompts], False),
         "images_seq_mask": ([each.image_mask.tolist() for each in prompts], False),
@@ -87,4 +89,5 @@ def _pad(
 
 
 def _known_length(tokenizer: PreTrainedTokenizerFast) -> int | None:
-    return tokenizer.model_max_length if tokenizer.model_max_length < NO_LIMIT else None
+    length: int = tokenizer.model_max_length
+    return length if length < NO_LIMIT else None

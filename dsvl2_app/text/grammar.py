@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# PyTorch and transformers leave some of their types open.
 """Token ids so far -> the ids that may come next, so that every list of boxes is well formed.
 
 Between `<|det|>` and `<|/det|>` nothing but `[[x1, y1, x2, y2], ...]` in whole numbers 0..999 can be written; anywhere
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -52,7 +54,7 @@ class BoxGrammar:
     """What every answer of one tokenizer shares; `start` an answer's own state."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, most_boxes: int = MOST_BOXES) -> None:
-        self.opening, self.closing = tokenizer.convert_tokens_to_ids([OPENING, CLOSING])
+        self.opening, self.closing = cast("list[int]", tokenizer.convert_tokens_to_ids([OPENING, CLOSING]))
         self.most_boxes = most_boxes
         self.tables = self._tabulate(_spell(tokenizer, self.opening))
         if Phase() not in self.tables:
@@ -117,7 +119,7 @@ def _spell(tokenizer: PreTrainedTokenizerBase, opening: int) -> dict[int, str]:
     """The tokens of nothing but a list's characters -> what they write. Each is decoded behind another one, because
     some tokenizers drop a space at the start."""
     return {
-        token: tokenizer.decode([opening, token], clean_up_tokenization_spaces=False).removeprefix(OPENING)
+        token: cast("str", tokenizer.decode([opening, token], clean_up_tokenization_spaces=False)).removeprefix(OPENING)
         for entry, token in tokenizer.get_vocab().items()
         if _SPELLING.fullmatch(entry)
     }

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from dsvl2_app.errors import PromptError
 
@@ -63,7 +63,7 @@ def read_message(message: Message, number: int, *, trusted: bool = True) -> tupl
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     parts: list[Part] = []
-    for part in content if isinstance(content, list | tuple) else [content] if content is not None else []:
+    for part in content if is_several(content) else [content] if content is not None else []:
         read = _read_part(part, number)
         if isinstance(read, str) and parts and isinstance(parts[-1], str):
             parts[-1] += read
@@ -86,9 +86,17 @@ def fill_places(sources: Sequence[Any], images: Sequence[Any]) -> list[Any]:
     return [next(remaining) if source is OPEN else source for source in sources]
 
 
+def is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def is_several(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)
+
+
 def describe(value: Any) -> str:
     """What was given, without the letters of a picture and without a path of this machine."""
-    if not isinstance(value, dict):
+    if not is_mapping(value):
         return f"a {type(value).__name__}"
     shown = (
         f"{key!r}: {item[:20]!r}" if key in ("type", "role") and isinstance(item, str) else f"{key!r}: ..."
@@ -108,7 +116,7 @@ def _check_names(given: dict[str, Any], known: Sequence[str], number: int) -> No
 
 
 def _read_part(part: Any, number: int) -> Part:
-    if isinstance(part, dict):
+    if is_mapping(part):
         kind, text = part.get("type"), part.get("text")
         pictures = [key for key in PICTURE_KEYS if part.get(key) is not None]
         if kind in TEXT_KINDS and isinstance(text, str) and not pictures:
@@ -135,7 +143,7 @@ def _find_source(part: dict[str, Any], given: list[str]) -> Any:
     if len(given) > 1:
         return None
     value = part[given[0]]
-    if isinstance(value, dict):
+    if is_mapping(value):
         inner = [key for key in PICTURE_KEYS if value.get(key) is not None]
         return _find_source(value, inner) if inner else None
     if given[0] == "base64" and isinstance(value, str) and not value.startswith("data:"):
@@ -156,7 +164,7 @@ def _read_beside(message: Message) -> list[Any]:
     for name in ("images", "image"):
         value = message.get(name)
         if not _is_nothing(value):
-            beside += value if isinstance(value, list | tuple) else [value]
+            beside += value if is_several(value) else [value]
     return beside
 
 
@@ -180,12 +188,12 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _strip(parts: list[Part]) -> list[Part]:
-    while parts and isinstance(parts[0], str) and not (start := parts[0].lstrip()):
+    while parts and isinstance(parts[0], str) and not parts[0].lstrip():
         parts = parts[1:]
     if parts and isinstance(parts[0], str):
-        parts = [start, *parts[1:]]
-    while parts and isinstance(parts[-1], str) and not (end := parts[-1].rstrip()):
+        parts = [parts[0].lstrip(), *parts[1:]]
+    while parts and isinstance(parts[-1], str) and not parts[-1].rstrip():
         parts = parts[:-1]
     if parts and isinstance(parts[-1], str):
-        parts = [*parts[:-1], end]
+        parts = [*parts[:-1], parts[-1].rstrip()]
     return parts

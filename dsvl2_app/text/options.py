@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from dsvl2_app.errors import SettingsError
 
@@ -72,7 +72,8 @@ def _flatten(given: Mapping[str, Any]) -> dict[str, Any]:
         grouped = isinstance(value, Mapping) and name.endswith("_kwargs")
         if grouped and name not in GROUPS and value:
             raise SettingsError(f"The processor takes no {name.removesuffix('_kwargs')}; leave {name} out.")
-        for inner, option in value.items() if grouped else ((name, value),):
+        group = cast("Mapping[str, Any]", value if grouped else {name: value})
+        for inner, option in group.items():
             if inner in values:
                 raise SettingsError(f"The option {inner!r} is given twice; give it once.")
             values[inner] = option
@@ -118,7 +119,7 @@ def _choose(name: str, value: Any, choices: tuple[str, ...]) -> Any:
     return value
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Any], Any]] = {
     "padding": _read_padding,
     "padding_side": _read_side,
     "truncation": _read_truncation,

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportIncompatibleMethodOverride=false
+# transformers leaves some types open, and our methods take the options that this model has.
 """The face that transformers knows: messages or prompts with images -> model inputs, and the processor's files.
 
 B prompts, T tokens, N tiles.
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from dsvl2_app.text import tokenizer as files
 from dsvl2_app.text.batch import collate, cut_to_length
 from dsvl2_app.text.configuration import FILE_NAME, ProcessorConfig
 from dsvl2_app.text.image_processor import DeepseekVL2ImageProcessor
-from dsvl2_app.text.messages import IMAGE_TOKEN, ROLES, Message
+from dsvl2_app.text.messages import IMAGE_TOKEN, ROLES, Message, is_mapping, is_several
 from dsvl2_app.text.options import Options
 from dsvl2_app.text.tokens import Prompt, PromptBuilder
 
@@ -93,8 +95,8 @@ class DeepseekVL2Processor(ProcessorMixin):
         `images` in it are the pictures of places that hold none.
         """
         batched = bool(conversation) and not isinstance(conversation[0], dict)
-        conversations = list(conversation) if batched else [conversation]
-        ends = dict(add_generation_prompt=add_generation_prompt, continue_final_message=continue_final_message)
+        conversations = cast("list[Sequence[Message]]", list(conversation) if batched else [conversation])
+        ends: Any = dict(add_generation_prompt=add_generation_prompt, continue_final_message=continue_final_message)
         if continue_final_message:
             _check_ending(conversations)
         read, images = _read_options(options, processor_kwargs or {}, return_tensors)
@@ -129,7 +131,7 @@ class DeepseekVL2Processor(ProcessorMixin):
         texts = [text] if isinstance(text, str) else list(text or [])
         if not texts:
             raise PromptError("There is no text; pass the prompt as text, with <image> where each image goes.")
-        if not all(isinstance(each, str) for each in texts):
+        if not all(isinstance(each, str) for each in texts):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PromptError("Each text must be a string, with <image> where each image goes.")
         groups = _share_out(images, texts)
         return self._collate(
@@ -216,8 +218,8 @@ def _share_out(images: Any, texts: Sequence[str]) -> list[list[Any]]:
     """One list of images for each text; a flat list is shared out by the `<image>` of the texts."""
     if isinstance(images, np.ndarray | Tensor) and images.ndim == 4:
         images = list(images)
-    images = list(images) if isinstance(images, list | tuple) else [images]
-    if not any(isinstance(each, list | tuple) for each in images):
+    images = list(images) if is_several(images) else [images]
+    if not any(map(is_several, images)):
         slots = [each.count(IMAGE_TOKEN) for each in texts]
         given = _as_list(images)
         if len(texts) == 1:
@@ -236,7 +238,7 @@ def _share_out(images: Any, texts: Sequence[str]) -> list[list[Any]]:
 
 def _as_list(images: Any) -> list[Any]:
     """The images of one prompt; None is no image."""
-    return [each for each in (images if isinstance(images, list | tuple) else [images]) if each is not None]
+    return [each for each in (images if is_several(images) else [images]) if each is not None]
 
 
 def _read_options(
@@ -257,6 +259,6 @@ def _read_options(
 
 def _check_ending(conversations: Sequence[Sequence[Message]]) -> None:
     for messages in conversations:
-        role = messages[-1].get("role") if messages and isinstance(messages[-1], dict) else None
+        role = messages[-1].get("role") if messages and is_mapping(messages[-1]) else None
         if not isinstance(role, str) or ROLES.get(role) != "assistant":
             raise PromptError("continue_final_message continues an answer; end the conversation with the assistant's.")

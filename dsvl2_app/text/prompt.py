@@ -47,7 +47,7 @@ class End:
     """The end-of-sentence token."""
 
 
-Piece = Begin | End | ImageSlot | Sequence[Text]
+Piece = Begin | End | ImageSlot | list[Text]
 
 
 def compose(

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyTorch and transformers leave some of their types open.
 """Logits -> the next token id."""
 
 from __future__ import annotations
@@ -91,10 +93,9 @@ class Sampler:
         if self.sampling.top_p == 1:
             return self._draw_one(likely)
         # sorting all of a large vocabulary takes a CPU longer; a GPU would have to be asked whether fewer are enough
-        for size in (len(scores),) if scores.is_cuda else (min(NUCLEUS, len(scores)), len(scores)):
-            first, ids = likely.topk(size)
-            if size == len(scores) or first.sum() >= self.sampling.top_p:
-                break
+        first, ids = likely.topk(len(scores) if scores.is_cuda else min(NUCLEUS, len(scores)))
+        if len(first) < len(scores) and first.sum() < self.sampling.top_p:
+            first, ids = likely.topk(len(scores))
         before = first.cumsum(-1) - first
         return ids[self._draw_one(first.masked_fill((before >= self.sampling.top_p) & (before > 0), 0))]
 

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyTorch and transformers leave some of their types open.
 """The tokenizer of a checkpoint: its special tokens, and its files in a form that older releases read too."""
 
 from __future__ import annotations
@@ -5,7 +7,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tokenizers.decoders import ByteLevel
 from transformers import AddedToken, PreTrainedTokenizerFast
@@ -34,7 +36,7 @@ OPTIONS = (*NAMED, "padding_side", "truncation_side", "model_max_length", "clean
 
 def read_tokenizer(folder: Path, **options: Any) -> PreTrainedTokenizerFast:
     """The raw tokenizer.json: the class named in tokenizer_config.json would put Llama's own rules into it."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, **options)
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder, **options)
     path = folder / CONFIG_NAME
     written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     tokenizer.init_kwargs.update({name: written[name] for name in FLAGS if name in written})
@@ -43,12 +45,12 @@ def read_tokenizer(folder: Path, **options: Any) -> PreTrainedTokenizerFast:
 
 def spell(tokenizer: PreTrainedTokenizerFast, token: int) -> bytes:
     """The bytes that a token adds to a text; where its tokenizer cannot tell, those of its text alone."""
-    entry = tokenizer.convert_ids_to_tokens(token)
+    entry = cast("str | None", tokenizer.convert_ids_to_tokens(token))
     if entry is None:  # models have more ids than their tokenizers
         return b""
     if token not in tokenizer.added_tokens_decoder and isinstance(tokenizer.backend_tokenizer.decoder, ByteLevel):
         return bytes(map(_read_bytes().__getitem__, entry))
-    return tokenizer.decode([token]).encode()
+    return cast("str", tokenizer.decode([token])).encode()
 
 
 @cache
@@ -72,7 +74,7 @@ def write_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> list[st
         str(number): {name: getattr(token, name) for name in TOKEN_FIELDS}
         for number, token in sorted(tokenizer.added_tokens_decoder.items())
     }
-    others = [str(token) for token in tokenizer.extra_special_tokens]
+    others = [str(token) for token in cast("list[object]", tokenizer.extra_special_tokens)]
     if others:
         config["additional_special_tokens"] = others
     _dump(config, path)

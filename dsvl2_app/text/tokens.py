@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# PyTorch and transformers leave some of their types open.
 """The official prompt -> token ids, and where in them the images and the assistant's words are.
 
 T tokens. Special tokens in text are encoded as the official processor does; callers with untrusted text go through
@@ -10,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -73,7 +75,7 @@ class Prompt:
 class PromptBuilder:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, images: DeepseekVL2ImageProcessor) -> None:
         self.tokenizer, self.images = tokenizer, images
-        self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        self.image_token_id = cast("int", tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
         self._longest_token = max(map(len, tokenizer.get_vocab()))  # of bytes, so of characters at the most
 
     def build(
@@ -129,10 +131,11 @@ class PromptBuilder:
     ) -> Prompt:
         """Tokenise a prompt that is text already, `<image>` standing for images; `begin` puts a begin token first
         where there is none."""
-        strings = (text.removeprefix(self.tokenizer.bos_token) if begin else text).split(IMAGE_TOKEN)
+        strings = (text.removeprefix(cast("str", self.tokenizer.bos_token)) if begin else text).split(IMAGE_TOKEN)
         sources = fill_places([OPEN] * (len(strings) - 1), images)
         loaded, layouts = self.images.lay_out(sources, tiling, max_tiles)
-        ids, starts = [self.tokenizer.bos_token_id] if begin else [], []
+        ids = [cast("int", self.tokenizer.bos_token_id)] if begin else []
+        starts: list[int] = []
         for number, string in enumerate(strings):
             if number:
                 starts.append(len(ids))
@@ -145,8 +148,12 @@ class PromptBuilder:
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool, continue_final_message: bool) -> str:
         """A conversation as text, `<image>` standing for images, which may be missing still."""
         pieces, _ = prompt.compose(messages, answer_next=add_generation_prompt, continue_answer=continue_final_message)
-        marks = {Begin: self.tokenizer.bos_token, End: self.tokenizer.eos_token, ImageSlot: IMAGE_TOKEN}
-        return "".join(marks.get(type(piece)) or "".join(text.content for text in piece) for piece in pieces)
+        special = {Begin: self.tokenizer.bos_token, End: self.tokenizer.eos_token, ImageSlot: IMAGE_TOKEN}
+        marks = cast("dict[type, str]", special)
+        return "".join(
+            "".join(text.content for text in piece) if isinstance(piece, list) else marks[type(piece)]
+            for piece in pieces
+        )
 
     def _join(
         self,
@@ -158,13 +165,14 @@ class PromptBuilder:
         ids: list[int] = []
         starts: list[int] = []
         answers: list[tuple[int, int]] = []
+        begin, end = cast("tuple[int, int]", (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id))
         opening, wordless = 0, True
         for piece in pieces:
             start = len(ids)
             if isinstance(piece, Begin):
-                ids.append(self.tokenizer.bos_token_id)
+                ids.append(begin)
             elif isinstance(piece, End):
-                ids.append(self.tokenizer.eos_token_id)
+                ids.append(end)
             elif isinstance(piece, ImageSlot):
                 starts.append(len(ids))
                 ids += [self.image_token_id] * layouts[piece.index].num_tokens
