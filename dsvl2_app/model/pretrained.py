@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 QUANTIZE = ("none", "int8")
 ATTENTION = ("sdpa", "eager")  # fused kernels, or the decoder's weights computed in the open
+QUANTIZE_OPTIONS = ("quantization_config", "load_in_4bit", "load_in_8bit")  # transformers' names for other ways
 CONFIG_OPTIONS = ("use_cache", "output_attentions", "output_hidden_states", "return_dict")
 GENERATION_FILE = "generation_config.json"
 # Values that change nothing, because it is so in any case. Auto classes and pipelines pass the last two.
@@ -58,8 +59,11 @@ def refuse_others(what: str, options: Mapping[str, Any], facts: Mapping[str, tup
         if value is not None and not any(value is fact or value == fact for fact in (facts or {}).get(name, ()))
     ]
     if others:
-        named = ", ".join(f"{name}={options[name]!r:.60}" for name in others)
-        raise SettingsError(f"{what} does not take {named}; correct the name, or leave it out.")
+        named = ", ".join(f"{name}={' '.join(repr(options[name]).split()):.60}" for name in others)
+        cure = "correct the name, or leave it out"
+        if set(others) <= set(QUANTIZE_OPTIONS):
+            cure = "quantize='int8' is what it offers instead"
+        raise SettingsError(f"{what} does not take {named}; {cure}.")
 
 
 class OfficialLayoutModel(PreTrainedModel):
@@ -182,6 +186,8 @@ class OfficialLayoutModel(PreTrainedModel):
         tensors = dict(self.named_parameters()) if state_dict is None else state_dict
         if state_dict is None and any(".base_layer." in name for name in tensors):
             raise SettingsError("The model carries an adapter; save that by itself, or merge it first.")
+        if kinds := {type(each.data).__name__ for each in tensors.values()} - {"Tensor", "Parameter"}:
+            raise SettingsError(f"The model has weights of the kind {min(kinds)}; save it before they are packed.")
         weights.check_whole(self, tensors)
         folder = Path(save_directory)
         size = _count_bytes(max_shard_size)

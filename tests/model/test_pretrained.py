@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import GenerationConfig
+from transformers import BitsAndBytesConfig, GenerationConfig
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration
 from dsvl2_app.errors import CheckpointError, SettingsError
@@ -66,6 +66,13 @@ def test_options_that_are_not_honoured_are_refused_by_name(options: dict[str, An
     with pytest.raises(SettingsError, match=next(iter(options))) as refusal:
         Model.from_pretrained(checkpoint, **options)
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 250
+
+
+def test_who_asks_for_another_quantisation_is_told_of_ours(checkpoint: Path) -> None:
+    config = BitsAndBytesConfig(load_in_4bit=True)  # whose repr has lines
+    with pytest.raises(SettingsError, match=r"quantization_config=BitsAndBytesConfig.*quantize='int8'") as refusal:
+        Model.from_pretrained(checkpoint, quantization_config=config)
+    assert "\n" not in str(refusal.value)
 
 
 def test_options_that_change_nothing_are_taken(checkpoint: Path, model: Model) -> None:
@@ -200,6 +207,19 @@ def test_a_model_with_an_adapter_is_not_saved_as_a_whole(checkpoint: Path, tmp_p
     peft.inject_adapter_in_model(peft.LoraConfig(target_modules=["q_proj"], r=2), loaded)
     with pytest.raises(SettingsError, match="adapter"):
         loaded.save_pretrained(tmp_path)
+
+
+def test_weights_that_another_library_packed_are_not_saved(checkpoint: Path, tmp_path: Path) -> None:
+    """As torchao does; a checkpoint has plain tensors."""
+
+    class Packed(Tensor):
+        pass
+
+    loaded = Model.from_pretrained(checkpoint)
+    loaded.lm_head.weight = nn.Parameter(loaded.lm_head.weight.detach().as_subclass(Packed))
+    with pytest.raises(SettingsError, match="of the kind Packed"):
+        loaded.save_pretrained(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 # -- load_state_dict -----------------------------------------------------------------------------------------------
