@@ -1,0 +1,87 @@
+"""Files of the package have at most 300 lines and functions at most 40, but for data and kernels in Triton."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("dsvl2_app", "nano", "bench")
+MOST_LINES = {"file": 300, "function": 40}
+
+DATA = {"nano/phrasings.py", "dsvl2_app/ui/chinese.py", "dsvl2_app/ui/chinese_errors.py"}
+# What is longer today. Nothing is ever added; what has been shortened must be taken out.
+EXCEPTIONS: set[str] = {
+    "bench/__init__.py::measure",
+    "dsvl2_app/engine/engine.py::_decode",
+    "dsvl2_app/finetune/finetune.py::run",
+    "dsvl2_app/image/tiles.py",
+    "dsvl2_app/model/configuration.py",
+    "dsvl2_app/model/configuration.py::__init__",
+    "dsvl2_app/model/gpu/step.py",
+    "dsvl2_app/model/gpu/step.py::_attend_latents",
+    "dsvl2_app/model/gpu/step.py::_feed_rows",
+    "dsvl2_app/model/modeling.py::forward",
+    "dsvl2_app/model/pretrained.py::from_pretrained",
+    "dsvl2_app/model/weights.py",
+    "dsvl2_app/text/processor.py::apply_chat_template",
+    "dsvl2_app/text/tokens.py::build",
+    "dsvl2_app/ui/chat.py::build",
+    "dsvl2_app/ui/grounding.py::build",
+    "dsvl2_app/ui/grounding.py::find",
+    "dsvl2_app/ui/inside.py::answer",
+    "dsvl2_app/ui/inside.py::build",
+    "dsvl2_app/ui/layout_figures.py::show_summary",
+    "dsvl2_app/ui/reply.py::chat",
+    "dsvl2_app/ui/tiles.py::build",
+    "dsvl2_app/ui/tiles.py::inspect",
+    "nano/packing.py::__call__",
+    "nano/packing.py::collate",
+    "nano/scenes/charts.py::render_pie",
+    "nano/scenes/documents.py",
+    "nano/scenes/documents.py::render_receipt",
+    "nano/scenes/documents.py::render_table",
+    "nano/scenes/screens.py",
+    "nano/scenes/shapes.py",
+    "nano/scenes/shapes.py::_place",
+    "nano/scenes/shapes.py::render",
+    "nano/scenes/targets.py::look",
+    "nano/scenes/targets.py::patch_targets",
+    "nano/tasks/documents.py",
+    "nano/tasks/shapes.py",
+    "nano/tokenizer.py::count_pieces",
+    "nano/train.py",
+}
+
+
+def read_lengths() -> Iterator[tuple[str, str, int]]:
+    """(name, "file" or "function", lines), where a function's name is that of its file, "::" and its own."""
+    for file in sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")):
+        text, name = file.read_text(encoding="utf-8"), file.relative_to(ROOT).as_posix()
+        tree = ast.parse(text)
+        functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+        if name not in DATA and not any(map(is_kernel, functions)):
+            yield name, "file", len(text.splitlines())
+        for function in functions:
+            if not is_kernel(function):
+                yield f"{name}::{function.name}", "function", (function.end_lineno or 0) - function.lineno + 1
+
+
+def is_kernel(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any("triton.jit" in ast.unparse(decorator) for decorator in function.decorator_list)
+
+
+LONGER = {name: lines for name, kind, lines in read_lengths() if lines > MOST_LINES[kind]}
+
+
+def test_what_is_long_is_a_known_exception() -> None:
+    assert {name: lines for name, lines in LONGER.items() if name not in EXCEPTIONS} == {}
+
+
+def test_every_exception_is_still_needed() -> None:
+    assert set(EXCEPTIONS) - set(LONGER) == set()
+
+
+def test_data_is_still_there() -> None:
+    assert all((ROOT / name).is_file() for name in DATA)
