@@ -1,4 +1,4 @@
-"""`dsvl2 serve`, which is what `python app.py` does: the page and its API."""
+"""`dsvl2 serve`, which is what `python app.py` does: the page, its API, and the OpenAI protocol under /v1."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ def serve(settings: Settings) -> None:
     """Load the model and serve until interrupted; SIGTERM, which a container is stopped with, does as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
+    from dsvl2_app.api.access import read_keys
+    from dsvl2_app.api.routes import build_routes
     from dsvl2_app.backend import load
     from dsvl2_app.ui.layout import build, launch
-    from dsvl2_app.ui.uploads import own_folder
+    from dsvl2_app.ui.uploads import image_limits, own_folder
 
     with own_folder(), closing(load(settings)) as backend:
-        launch(build(backend, settings), settings)
+        routes = build_routes(backend, settings, image_limits(settings), read_keys(os.environ))
+        launch(build(backend, settings), settings, routes)

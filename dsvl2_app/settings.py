@@ -61,6 +61,13 @@ def matching(pattern: str, metavar: str, allowed: str) -> Kind:
     return Kind(metavar, allowed, read)
 
 
+def read_domains(text: str) -> tuple[str, ...]:
+    domains = tuple(domain.strip().lower() for domain in text.split(",") if domain.strip())
+    if not domains or not all(re.fullmatch(r"[\w.-]+|\[[0-9a-f:]+\]", domain) for domain in domains):
+        raise ValueError
+    return domains
+
+
 def read_model(text: str) -> str:
     if text in ("nano", *RELEASED) or "/" in text or os.path.isdir(text):
         return text
@@ -83,6 +90,7 @@ DTYPE = one_of("auto", "float32", "bfloat16", "float16")
 QUANTIZE = one_of("none", "int8")
 COMPILE = one_of("auto", "on", "off")
 HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
+DOMAINS = Kind("HOST,...", "host names, separated by commas", read_domains)
 SWITCH = Kind("on|off", "on or off", read_switch)
 
 
@@ -114,6 +122,10 @@ class Settings:
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
     max_queue: int = flag("page", 32, whole_number(1), "turn requests away once so many are waiting")
+    max_per_owner: int = flag("page", 4, whole_number(1), "of one visitor's or client's requests, so many run or wait")
+    image_domains: tuple[str, ...] = flag(
+        "page", (), DOMAINS, "hosts from which /v1 fetches pictures; others are sent as data URLs"
+    )
 
     def __post_init__(self) -> None:
         if self.mcp and find_spec("mcp") is None:
@@ -183,7 +195,7 @@ def add_flags(parser: argparse.ArgumentParser, group: str) -> None:
     for f in fields(Settings):
         if f.metadata["group"] == group:
             kind: Kind = f.metadata["kind"]
-            default = {None: "automatic", False: "off"}.get(f.default, f.default)
+            default = {None: "automatic", False: "off", (): "none"}.get(f.default, f.default)
             alone: dict[str, Any] = {"nargs": "?", "const": "on"} if kind is SWITCH else {}
             help = f"{f.metadata['help']} (default: {default})"
             section.add_argument(flag_name(f), metavar=kind.metavar, help=help, **alone)

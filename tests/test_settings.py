@@ -27,6 +27,8 @@ EXAMPLES = [
     ("mcp", "on", True, "maybe"),
     ("max_megapixels", "100", 100, "-1"),
     ("max_queue", "8", 8, "1.5"),
+    ("max_per_owner", "2", 2, "0"),
+    ("image_domains", "a.org, B.net,", ("a.org", "b.net"), "https://a.org"),
 ]
 BAD = {name: bad for name, _, _, bad in EXAMPLES}
 
@@ -168,7 +170,7 @@ def test_any_text_is_read_or_refused_with_one_sentence(name: str, text: str) -> 
         assert str(error).startswith(as_flag(name)) and "\n" not in str(error)
     else:
         assert text.strip()
-        assert isinstance(getattr(settings, name), str | int)
+        assert isinstance(getattr(settings, name), str | int | tuple)
 
 
 def test_mcp_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,4 +218,4 @@ def _inspect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ser
 
 def load(settings: Settings) -> LocalBackend:
     """Load the model that the settings name. Raises CheckpointError or SettingsError."""
-    return LocalBackend(load_engine(settings), max_waiting=settings.max_queue)
+    return LocalBackend(load_engine(settings), max_waiting=settings.max_queue, max_per_owner=settings.max_per_owner)

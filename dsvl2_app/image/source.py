@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,6 @@ import httpx
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from transformers.image_transforms import to_pil_image  # pyright: ignore[reportUnknownVariableType]
-from transformers.image_utils import ChannelDimension, infer_channel_dimension_format
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import Limits, load_image
@@ -26,8 +26,9 @@ USUAL = Limits()
 PATIENCE = 30.0  # seconds that a server may keep silent
 
 
-def open_picture(source: Any, limits: Limits = USUAL) -> Image.Image:
-    """As `load_image`, from a path, an http(s) or data URL, base64, bytes, an array or a tensor too.
+def open_picture(source: Any, limits: Limits = USUAL, domains: Sequence[str] | None = None) -> Image.Image:
+    """As `load_image`, from a path, an http(s) or data URL, base64, bytes, an array or a tensor too. With `domains`
+    nothing is fetched from others, though these may lead there.
 
     Arrays are [H, W], [H, W, C] or [C, H, W] of 1, 3 or 4 channels, whole numbers up to 255 or floats up to 1, read
     as transformers reads them: where both ends could be the channels, the first one is.
@@ -39,7 +40,7 @@ def open_picture(source: Any, limits: Limits = USUAL) -> Image.Image:
         return load_image(_from_array(source), limits=limits)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(source, str):
         if source.startswith(("http://", "https://")):
-            return load_image(_fetch(source, limits), limits=limits)
+            return load_image(_fetch(source, limits, domains), limits=limits)
         if source.startswith("data:"):
             return load_image(_decode(source.partition(",")[2]), limits=limits)
         if not _is_file(source) and (data := _decode_unnamed(source)):
@@ -48,6 +49,10 @@ def open_picture(source: Any, limits: Limits = USUAL) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
+    # here, because importing transformers registers our classes with it, which need this module
+    from transformers.image_transforms import to_pil_image  # pyright: ignore[reportUnknownVariableType]
+    from transformers.image_utils import ChannelDimension, infer_channel_dimension_format
+
     try:
         if array.ndim == 2:
             array = array[..., None]
@@ -65,9 +70,13 @@ def _from_array(array: np.ndarray) -> Image.Image:
         ) from None
 
 
-def _fetch(address: str, limits: Limits) -> bytes:
+def _fetch(address: str, limits: Limits, domains: Sequence[str] | None) -> bytes:
+    hooks = {"request": [partial(_check_domain, domains)]} if domains is not None else {}
     try:
-        with httpx.stream("GET", address, follow_redirects=True, timeout=PATIENCE) as response:
+        with (
+            httpx.Client(follow_redirects=True, timeout=PATIENCE, event_hooks=hooks) as client,
+            client.stream("GET", address) as response,
+        ):
             response.raise_for_status()
             data = bytearray()
             for chunk in response.iter_bytes():
@@ -79,6 +88,14 @@ def _fetch(address: str, limits: Limits) -> bytes:
         raise ImageError(
             "{address} cannot be fetched; give the public address of a picture.", address=address[:100]
         ) from None
+
+
+def _check_domain(domains: Sequence[str], request: httpx.Request) -> None:
+    """Before each request, those that a redirect leads to as well."""
+    if request.url.host not in domains:
+        raise ImageError(
+            "Pictures are not fetched from {domain}; send the picture itself, as a data URL.", domain=request.url.host
+        )
 
 
 def _decode(letters: str) -> bytes:

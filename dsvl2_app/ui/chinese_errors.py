@@ -29,6 +29,9 @@ CHINESE_ERRORS = {
     "{address} cannot be fetched; give the public address of a picture.": (
         "无法获取 {address}；请提供可公开访问的图片地址。"
     ),
+    "Pictures are not fetched from {domain}; send the picture itself, as a data URL.": (
+        "不从 {domain} 获取图片；请以 data URL 的形式直接发送图片。"
+    ),
     "There is no file {name}; check the path.": "找不到文件 {name}；请检查路径。",
     "{name} is a folder; choose a picture in it.": "{name} 是文件夹；请选择其中的一张图片。",
     "{name} is not a regular file; choose a picture file.": "{name} 不是普通文件；请选择图片文件。",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import gradio as gr
+from starlette.routing import BaseRoute
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import SettingsError
@@ -49,8 +51,9 @@ def build(backend: Backend, settings: Settings) -> gr.Blocks:
     return demo.queue(max_size=settings.max_queue)
 
 
-def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
-    """Serve until interrupted, or with `wait=False` in the background. Returns the local URL."""
+def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = (), *, wait: bool = True) -> str:
+    """Serve until interrupted, or with `wait=False` in the background; `routes` go before the page's own. Returns the
+    local URL."""
     try:
         _, url, _ = demo.launch(
             server_name=settings.host,
@@ -67,6 +70,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, wait: bool = True) -> str:
             css_paths=STYLE_SHEET,
             js=read_script(),
             i18n=WORDS,
+            app_kwargs={"routes": list(routes)},
         )
     except OSError as error:
         raise SettingsError(

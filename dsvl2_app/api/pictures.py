@@ -1,0 +1,72 @@
+"""Messages of a client -> messages with pictures, decoded within the page's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from dsvl2_app.api.failures import ProtocolError
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.source import open_picture
+from dsvl2_app.request import ModelCard
+from dsvl2_app.text.messages import Message, Part, Picture, read_message
+from dsvl2_app.text.tokens import check_count
+
+Turn = tuple[str, list[Part]]  # role and parts
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the messages of one request after the other. Pictures come as data URLs, and from `domains` by http(s)."""
+
+    card: ModelCard
+    limits: Limits
+    domains: tuple[str, ...]
+
+    def read(self, messages: Sequence[dict[str, Any]]) -> list[Message]:
+        """Takes long where pictures are large. Raises PromptError, ImageError or ProtocolError."""
+        turns = _join(read_message(_rename(message), number, trusted=False) for number, message in enumerate(messages))
+        if turns and turns[-1][0] != "user":
+            raise ProtocolError(400, "The last message is not a user's; end with a question.", param="messages")
+        pictures = sum(isinstance(part, Picture) for _, parts in turns for part in parts)
+        check_count(pictures, self.card.geometry, self.card.context)
+        return [
+            {
+                "role": role,
+                "content": [
+                    {"type": "text", "text": part}
+                    if isinstance(part, str)
+                    else {"type": "image", "image": self._open(part.source)}
+                    for part in parts
+                ],
+            }
+            for role, parts in turns
+        ]
+
+    def _open(self, source: Any) -> Image.Image:
+        if isinstance(source, str) and source.startswith("data:"):
+            return open_picture(source, self.limits)
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            return open_picture(source, self.limits, self.domains)
+        raise ProtocolError(400, "A picture is no address; send it as data:image/png;base64,...", param="messages")
+
+
+def _join(turns: Iterable[Turn]) -> list[Turn]:
+    """Several messages of a user in a row are one question, a line each: some clients send pictures by themselves."""
+    joined: list[Turn] = []
+    for role, parts in turns:
+        if role == "user" and joined and joined[-1][0] == "user":
+            joined[-1] = (role, [*joined[-1][1], "\n", *parts])
+        else:
+            joined.append((role, parts))
+    return joined
+
+
+def _rename(message: Any) -> Any:
+    """What newer clients call a developer's message is a system prompt."""
+    if isinstance(message, dict) and message.get("role") == "developer":
+        return {**message, "role": "system"}
+    return message
