@@ -192,9 +192,18 @@ class DeepseekVL2Processor(ProcessorMixin):
             ) from error
 
     def save_pretrained(
-        self, save_directory: str | Path, *, is_main_process: bool = True, push_to_hub: bool = False, **options: Any
+        self,
+        save_directory: str | Path,
+        *,
+        is_main_process: bool = True,
+        push_to_hub: bool = False,
+        max_shard_size: int | str | None = None,
+        **options: Any,
     ) -> list[str]:
-        """Write processor_config.json and the tokenizer's files, in the main one of several processes only."""
+        """Write processor_config.json and the tokenizer's files, in the main one of several processes only.
+
+        `max_shard_size` is about weights, of which there are none; transformers' own `push_to_hub` passes it.
+        """
         refused = [name for name, value in {"push_to_hub": push_to_hub, **options}.items() if value]
         if refused:
             raise SettingsError(f"The processor's save_pretrained does not offer {refused[0]!r}; leave it out.")

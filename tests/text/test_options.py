@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import HfApi
 from PIL import Image
 from transformers import AutoProcessor, TensorType
-from transformers.utils import PaddingStrategy
+from transformers.utils import PaddingStrategy, hub
 
 from dsvl2_app import DeepseekVL2Processor
 from dsvl2_app.errors import PromptError, SettingsError
@@ -255,3 +257,20 @@ def test_loading_honours_or_refuses(processor: DeepseekVL2Processor, reference_f
         with pytest.raises(SettingsError, match=option):
             processor.save_pretrained(tmp_path, **{option: True})
     assert processor.save_pretrained(tmp_path, is_main_process=False) == [] and not list(tmp_path.iterdir())
+
+
+def test_transformers_push_to_hub_sends_the_files(
+    processor: DeepseekVL2Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it but the network."""
+    sent: list[str] = []
+
+    def send(_: Any, folder: str, *__: Any, **___: Any) -> None:
+        sent.extend(path.name for path in Path(folder).iterdir())
+
+    repo = SimpleNamespace(repo_id="me/mine")
+    monkeypatch.setattr(HfApi, "create_repo", lambda *_, **__: repo)
+    monkeypatch.setattr(hub, "create_and_tag_model_card", lambda *_, **__: SimpleNamespace(save=lambda _: None))
+    monkeypatch.setattr(DeepseekVL2Processor, "_upload_modified_files", send)
+    processor.push_to_hub("me/mine")
+    assert {"processor_config.json", "tokenizer.json", "tokenizer_config.json"} <= set(sent)
