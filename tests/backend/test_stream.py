@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,6 +16,13 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.request import Event
 
 Read = Callable[[Stream, "float | None"], list[list[str]]]
+T = TypeVar("T")
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """In a thread of its own: the tests of the page leave a loop running in the main one."""
+    with ThreadPoolExecutor(1, "loop") as threads:
+        return threads.submit(asyncio.run, main).result()
 
 
 def read_in_thread(stream: Stream, seconds: float | None) -> list[list[str]]:
@@ -28,7 +37,7 @@ def read_in_loop(stream: Stream, seconds: float | None) -> list[list[str]]:
             return [[event.text] async for event in stream]
         return [[event.text for event in events] async for events in stream.throttled(seconds)]
 
-    return asyncio.run(asyncio.wait_for(read(), 20))
+    return run_loop(asyncio.wait_for(read(), 20))
 
 
 @pytest.fixture(params=[read_in_thread, read_in_loop], ids=["thread", "loop"])
@@ -109,14 +118,16 @@ def test_a_reader_in_a_loop_holds_nobody() -> None:
         return len([event async for event in stream])
 
     async def read_all() -> list[int]:
+        before = set(threading.enumerate())
         readers = [asyncio.create_task(count(stream)) for stream in streams]
         await asyncio.sleep(0.05)
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("asyncio")]
+        fresh = set(threading.enumerate()) - before
+        assert not [thread for thread in fresh if thread.name.startswith("asyncio")]
         for stream in streams:
             write(stream, "ab")
         return await asyncio.wait_for(asyncio.gather(*readers), 20)
 
-    assert asyncio.run(read_all()) == [2] * 100
+    assert run_loop(read_all()) == [2] * 100
 
 
 def test_a_writer_outlives_a_loop_that_has_gone() -> None:
@@ -126,7 +137,7 @@ def test_a_writer_outlives_a_loop_that_has_gone() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(stream.__aiter__().__anext__(), 0.01)
 
-    asyncio.run(give_up())
+    run_loop(give_up())
     stream.put(Event("decode", "a"))
     stream.end()
     assert [event.text for event in stream] == ["a"]
