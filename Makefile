@@ -1,6 +1,6 @@
 # make run      set up .venv and serve the demo on http://127.0.0.1:7860
 # make test     set up .venv and a browser, then lint and run every test
-# make check    the same without the slow tests
+# make check    the same without the slow tests and the type checker, in a minute
 # make canary   run what touches the libraries' surface with the newest and with the oldest releases allowed
 # make constraints  take today's releases into constraints.txt, which all of the above install with
 # make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 # As many processes as there are cores; which tests go together is decided in tests/plan.py.
 PARALLEL := -n logical
 
-.PHONY: run test check lint browser canary constraints screenshots clean
+.PHONY: run test check lint style browser canary constraints screenshots clean
 
 run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
@@ -22,12 +22,14 @@ run: $(VENV)/installed
 test: lint browser
 	$(BIN)/python -m pytest $(PARALLEL) -q --durations=10
 
-check: lint browser
+check: style browser
 	$(BIN)/python -m pytest $(PARALLEL) -q -m "not slow"
 
-lint: $(VENV)/installed-dev
+style: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+lint: style
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The page tests drive a real browser: one on PATH, else Debian's package, else Playwright's own build.

@@ -72,7 +72,7 @@ def variant(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=[*SINGLE_CASES, pytest.param("g_batch", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest) -> str:
     return request.param
 

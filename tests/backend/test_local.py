@@ -463,6 +463,7 @@ def backend(engine: Engine) -> Iterator[LocalBackend]:
     backend.close()
 
 
+@pytest.mark.slow
 def test_many_callers_get_the_answers_they_would_get_alone(
     backend: LocalBackend, open_reference: Callable[[str, str], Reference]
 ) -> None:

@@ -46,6 +46,7 @@ def test_its_inspection_adds_up() -> None:
     assert found.image_attention(0).shape == (3, found.layouts[0].num_tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_backend_is_chosen_by_its_name_and_has_the_protocol(name: str) -> None:
     backend = load(Settings(backend=name, load_format="dummy"))

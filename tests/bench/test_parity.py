@@ -11,6 +11,7 @@ from dsvl2_app.settings import Settings
 ON_CPU = Settings(device="cpu", compile="off")
 
 
+@pytest.mark.slow
 def test_answers_are_counted_that_are_the_same(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "CASES", ("a_text", "c_tall_ref"))
     assert parity.measure(ON_CPU, variant) == {"answers": 2, "as_cpu": 2, "as_official": 2, "together": 2}

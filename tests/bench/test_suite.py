@@ -75,6 +75,7 @@ def test_the_last_line_of_a_suite_is_json_with_every_part(capsys: pytest.Capture
         assert one["chats"]["2"].keys() == {"slowest", "total", "stall"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_parts")
 def test_a_format_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[weakref.ref[Any]] = []
@@ -125,6 +126,7 @@ def test_after_the_deadline_everything_is_listed_in_its_order(monkeypatch: pytes
     assert found["roofs"] == {"not_run": "0 minutes were over"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_parts")
 def test_a_model_that_does_not_fit_is_not_even_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []

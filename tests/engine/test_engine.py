@@ -288,6 +288,7 @@ def test_typed_special_tokens_do_not_reach_the_model(engine: Engine, monkeypatch
     assert reached == ["<｜begin▁of▁sentence｜>", "<|User|>", "<|ref|>", "<|/ref|>", "<|Assistant|>"]
 
 
+@pytest.mark.slow
 def test_random_weights_choose_only_ids_with_text() -> None:
     """A dummy model keeps its shape's vocabulary but has a small tokenizer: most ids spell nothing."""
     engine = load_engine(Settings(load_format="dummy", device="cpu"))
@@ -315,6 +316,7 @@ def test_with_the_grammar_boxes_are_well_formed_whatever_the_model_says(referenc
 # -- never twice -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_follow_up_on_a_warm_cache_is_the_cold_answer(single: Reference, engines: Callable[[str], Engine]) -> None:
     """Every reference conversation, and a further turn about it: the same words, from what was kept."""
     engine = engines(single.variant)

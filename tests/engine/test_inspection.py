@@ -108,6 +108,7 @@ def attend_plainly(model: Any, layer: Any, hidden: Tensor) -> Tensor:
     return torch.stack(each).mean(0)
 
 
+@pytest.mark.slow
 def test_attention_is_that_of_plain_arithmetic(case):
     seen, image, attention = case.seen, case.image, case.attention
     first = seen.prompt_tokens - 1

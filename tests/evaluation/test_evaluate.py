@@ -9,6 +9,7 @@ from dsvl2_app.evaluation.report import HEADING
 from nano import suite
 
 
+@pytest.mark.slow
 def test_the_table_grows_and_the_last_line_is_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     rows = tuple(row for row in suite.ROWS if row.task in ("count up to 6", "where"))
     monkeypatch.setattr(suite, "ROWS", rows)

@@ -46,6 +46,7 @@ def logits(model: Any, checkpoint: Path, data: Path) -> torch.Tensor:
         return model(**inputs).logits[inputs["attention_mask"].bool()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["tiny", "small"])
 def test_an_adapter_lowers_the_loss_and_loads_again(
     checkpoint: Path,
@@ -148,6 +149,7 @@ def kill_at(step: int, monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Any
     monkeypatch.setattr(finetune, "collate", watched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("merge", [False, True])
 def test_ctrl_c_saves_what_was_learnt(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merge: bool):
     kill_at(3, monkeypatch, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -183,6 +185,7 @@ def test_an_error_in_the_middle_loses_nothing(
     assert losses == again[: len(losses)]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_and_stays_out_of_the_log(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -210,6 +210,7 @@ def test_every_token_has_one_place(width, height, geometry) -> None:
     assert sum(token.kind == "newline" for token in tokens) == side * (1 + rows)
 
 
+@pytest.mark.slow
 @given(SIDES, SIDES, GEOMETRIES)
 @settings(max_examples=50, deadline=None)
 def test_token_boxes_lie_in_the_picture_and_meet_the_canvas(width, height, geometry) -> None:

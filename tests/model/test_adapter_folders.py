@@ -116,6 +116,7 @@ def test_dora_of_both_halves_is_dora_of_the_fused_layer(tmp_path: Path) -> None:
         join(one, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experts", [[], EXPERTS, ["experts.down"], ["experts.gate_up"]])
 def test_ours_is_written_with_official_names_and_read_back(tmp_path: Path, experts: list[str]) -> None:
     adapted = adapt(target_parameters=experts, alpha_pattern={"q_proj": 7}, rank_pattern={"fc1": 2})
@@ -143,6 +144,7 @@ def test_ours_is_written_with_official_names_and_read_back(tmp_path: Path, exper
         torch.testing.assert_close(weight, merged[key], atol=1e-5, rtol=1e-5, msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["none", "int8"])
 def test_an_adapter_is_served_as_the_model_that_it_makes(tmp_path: Path, quantize: str) -> None:
     adapted = adapt(target_parameters=EXPERTS)
@@ -205,6 +207,7 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
             load_engine(Settings(model=str(spoil(name, change)), compile="off"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", ["ours", "official"])
 def test_a_folder_of_an_adapter_opens_as_the_adapted_model(tmp_path: Path, names: str) -> None:
     adapted = adapt(target_parameters=EXPERTS)

@@ -120,6 +120,7 @@ def test_every_adapter_of_all_linear_learns_from_a_picture(folder: Path) -> None
     assert not [name for name in learning if "attn_pool" in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["fc1", "proj", "qkv", "kv_b_proj", ["gate_up", "down"]])
 @pytest.mark.parametrize("dora", [False, True])
 def test_an_adapter_of_some_layers_is_what_it_is_merged(target: str | list[str], dora: bool) -> None:
@@ -132,6 +133,7 @@ def test_an_adapter_of_some_layers_is_what_it_is_merged(target: str | list[str],
         torch.testing.assert_close(adapted.merge_and_unload()(**inputs).logits, expected, atol=ATOL, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_adapter_of_the_experts_is_what_it_is_merged(built_kernels: None) -> None:
     model = load(NANO)
     plain = whole(model)

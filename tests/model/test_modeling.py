@@ -123,6 +123,7 @@ def test_repetition_penalty_continues_as_the_official_code(reference: Reference,
     assert torch.equal(ids, reference.arrays["generated_ids_rp1.1"])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("case", ["g_batch"])
 def test_chunked_prefill_of_a_padded_batch(reference: Reference, model: Model) -> None:

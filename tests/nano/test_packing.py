@@ -78,6 +78,7 @@ def test_each_dialogue_is_the_processors_prompt(processor, samples):
             assert encoded.positions[alone].tolist() == list(range(len(expected.input_ids)))
 
 
+@pytest.mark.slow
 def test_packed_rows_give_the_logits_of_each_dialogue_alone(processor, model, samples):
     encoded = [encode(processor, sample) for sample in samples]
     encoded = [each for each in encoded if len(each.ids) <= LENGTH]

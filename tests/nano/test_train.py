@@ -46,6 +46,7 @@ def read_log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_and_ends_in_a_model_that_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -97,6 +98,7 @@ def test_a_run_keeps_the_tokenizer_that_it_began_with(tmp_path: Path, monkeypatc
     assert train.Run(parse(tmp_path)).processor.tokenizer.get_vocab() == first
 
 
+@pytest.mark.slow
 def test_a_run_from_a_checkpoint_begins_where_that_ended_and_leaves_snapshots(tmp_path: Path):
     train.Run(parse(tmp_path / "first")).write(tmp_path / "start")
     flags = parse(tmp_path / "second", "--start", str(tmp_path / "start"), "--seed", "1", "--snapshots", "4")
