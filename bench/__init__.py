@@ -21,6 +21,7 @@ from bench import agreement, answer, chats, decode, load, peers, reuse, suite, t
 from bench.memory import peak_memory
 from bench.roofs import RoofMeter
 from dsvl2_app.backend.local import LocalBackend
+from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import choose_device, load_engine
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.model import compiled
@@ -56,21 +57,9 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
         settings = replace(settings, compile="on")  # not meanwhile
     started = time.perf_counter()
     engine = load_engine(settings)
-    seconds, card = time.perf_counter() - started, engine.card
-    table.show_title(card.name, card.source, card.dtype, card.device, f"{torch.get_num_threads()} threads")
-    table.show("load", seconds, f"{card.parameters:,} parameters")
+    result = describe(engine, time.perf_counter() - started)
     meter = RoofMeter(engine.model.device, engine.model.dtype)
     meter.sample()
-    result: dict[str, Any] = {
-        "model": card.name,
-        "source": card.source,
-        "dtype": card.dtype,
-        "device": card.device,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "kernels": compiled.is_built(),
-        "load": {"seconds": seconds, "parameters": card.parameters},
-    }
     with closing(LocalBackend(engine)) as backend:
         if "answer" in parts:
             result["answer"] = answer.measure(engine, backend, meter, flags.tokens, flags.repeats)
@@ -92,3 +81,20 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
     table.show("roofs", None, f"read {meter.best.read / 1e9:.1f} GB/s", *rates)
     table.show("load average", None, table.from_to(*result["load_average"]))
     return result
+
+
+def describe(engine: Engine, seconds: float) -> dict[str, Any]:
+    """Show and return what was loaded in so many seconds, and what it runs on."""
+    card, threads = engine.card, torch.get_num_threads()
+    table.show_title(card.name, card.source, card.dtype, card.device, f"{threads} threads")
+    table.show("load", seconds, f"{card.parameters:,} parameters")
+    return {
+        "model": card.name,
+        "source": card.source,
+        "dtype": card.dtype,
+        "device": card.device,
+        "threads": threads,
+        "torch": torch.__version__,
+        "kernels": compiled.is_built(),
+        "load": {"seconds": seconds, "parameters": card.parameters},
+    }

@@ -118,21 +118,9 @@ class Encoder:
         dialogues: Iterable[Sequence[Turn]],
     ) -> Encoded:
         """`tiles` are those of all images in order, `grids` the images' (columns, rows) of local tiles."""
-        ids = [self.special.bos, *(self.encode(f"{USER}: ") if grids else ())]
-        mask = [False] * len(ids)
-        sources: list[np.ndarray] = []
-        first_tile = 0
-        for number, (columns, rows) in enumerate(grids):
-            if number:
-                line = self.encode("\n")
-                ids += line
-                mask += [False] * len(line)
-            source = image_sources(self.side, columns, rows)
-            sources.append(np.where(source >= 0, source + first_tile * self.side**2, source))
-            first_tile += 1 + columns * rows
-            ids += [self.special.image] * len(source)
-            mask += [True] * len(source)
-        assert first_tile == len(tiles), f"{len(tiles)} tiles where the layouts have {first_tile}"
+        laid_out = sum(1 + columns * rows for columns, rows in grids)
+        assert laid_out == len(tiles), f"{len(tiles)} tiles where the layouts have {laid_out}"
+        ids, mask, source = self._encode_images(grids)
         length = len(ids)
         parts = [(ids, [0.0] * length, np.arange(length), np.full(length, PREFIX))]
         for number, turns in enumerate(dialogues):
@@ -148,10 +136,25 @@ class Encoder:
             positions=np.concatenate([part[2] for part in parts]),
             dialogues=np.concatenate([part[3] for part in parts]).astype(np.int32),
             image_mask=np.pad(np.asarray(mask, bool), (0, total - length)),
-            image_source=np.concatenate(sources) if sources else np.zeros(0, np.int64),
+            image_source=source,
             tiles=tiles,
             looks=looks,
         )
+
+    def _encode_images(self, grids: Sequence[tuple[int, int]]) -> tuple[list[int], list[bool], np.ndarray]:
+        """Ids of what stands before a first question, which of them are images', and where these come from."""
+        ids = [self.special.bos, *(self.encode(f"{USER}: ") if grids else ())]
+        mask = [False] * len(ids)
+        sources = [np.zeros(0, np.int64)]
+        first_tile = 0
+        for number, (columns, rows) in enumerate(grids):
+            line = self.encode("\n") if number else []
+            source = image_sources(self.side, columns, rows)
+            sources.append(np.where(source >= 0, source + first_tile * self.side**2, source))
+            first_tile += 1 + columns * rows
+            ids += [*line, *[self.special.image] * len(source)]
+            mask += [*[False] * len(line), *[True] * len(source)]
+        return ids, mask, np.concatenate(sources)
 
     def _find_corners(self, ids: np.ndarray) -> np.ndarray:
         inside = np.cumsum((ids == self.special.box_start).astype(int) - (ids == self.special.box_end)) > 0
@@ -207,9 +210,6 @@ def collate(rows: Sequence[Sequence[Encoded]], length: int) -> Batch:
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     samples, dialogues = np.full(shape, PADDING, np.int32), np.zeros(shape, np.int32)
     image_mask, weights, corners = np.zeros(shape, bool), np.zeros(shape, np.float32), np.zeros(shape, bool)
-    tiles: list[np.ndarray] = []
-    sources: list[np.ndarray] = []
-    first_tile = 0
     for row, members in enumerate(rows):
         start = 0
         for number, sample in enumerate(members):
@@ -217,14 +217,8 @@ def collate(rows: Sequence[Sequence[Encoded]], length: int) -> Batch:
             ids[place], positions[place], weights[place] = sample.ids, sample.positions, sample.weights
             corners[place] = sample.corners
             samples[place], dialogues[place], image_mask[place] = number, sample.dialogues, sample.image_mask
-            if len(sample.tiles):
-                tokens = (sample.image_source.max() + 1) // len(sample.tiles)
-                sources.append(
-                    np.where(sample.image_source >= 0, sample.image_source + first_tile * tokens, sample.image_source)
-                )
-                tiles.append(sample.tiles)
-                first_tile += len(sample.tiles)
             start += len(sample.ids)
+    tiles, image_source = _join_tiles([sample for members in rows for sample in members if len(sample.tiles)])
     learnt = np.flatnonzero(weights.ravel())
     looks = [sample.looks for members in rows for sample in members if sample.looks]
     return Batch(
@@ -234,8 +228,8 @@ def collate(rows: Sequence[Sequence[Encoded]], length: int) -> Batch:
         samples=torch.from_numpy(samples),
         dialogues=torch.from_numpy(dialogues),
         image_mask=torch.from_numpy(image_mask),
-        image_source=torch.from_numpy(np.concatenate(sources) if sources else np.zeros(0, np.int64)),
-        tiles=torch.from_numpy(np.concatenate(tiles) if tiles else np.zeros((0, 1, 1, 3), np.uint8)),
+        image_source=torch.from_numpy(image_source),
+        tiles=torch.from_numpy(tiles),
         learnt=torch.from_numpy(learnt - 1),
         targets=torch.from_numpy(ids.ravel()[learnt]),
         weights=torch.from_numpy(weights.ravel()[learnt]),
@@ -245,3 +239,17 @@ def collate(rows: Sequence[Sequence[Encoded]], length: int) -> Batch:
             for name in (looks[0] if looks else ())
         },
     )
+
+
+def _join_tiles(samples: Sequence[Encoded]) -> tuple[np.ndarray, np.ndarray]:
+    """All tiles in one array, [N, side, side, 3], and where in them each image token comes from, [M]."""
+    if not samples:
+        return np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, np.int64)
+    sources: list[np.ndarray] = []
+    first_tile = 0
+    for sample in samples:
+        source = sample.image_source
+        tokens = (source.max() + 1) // len(sample.tiles)
+        sources.append(np.where(source >= 0, source + first_tile * tokens, source))
+        first_tile += len(sample.tiles)
+    return np.concatenate([sample.tiles for sample in samples]), np.concatenate(sources)

@@ -19,6 +19,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -96,32 +97,35 @@ def count_pieces(scenes_per_family: int = 1500) -> Counter[str]:
                 if piece.lstrip("Ġ") not in written:
                     pieces[piece] += 1
 
-    def add_turn(question: str, answer: str) -> None:
+    for question, answer in collect_turns(scenes_per_family):
         # As it stands in a conversation: at its start and behind an image, and after an earlier answer.
         add(f"{question}\n\n")
         add(f": {question}\n\n")
         add(answer)
+    return pieces
 
+
+def collect_turns(scenes_per_family: int) -> Iterator[tuple[str, str]]:
+    """Questions with answers: about scenes of each family, about several pictures, every phrasing, and talk."""
     for family in scenes.FAMILIES:
         for seed in range(scenes_per_family):
             rng = Random(seed)
             for turn in tasks.ask_some(scenes.render(family, rng), rng, 8):
                 if turn.kind != "documents.read_all":
-                    add_turn(turn.question, turn.answer)
+                    yield turn.question, turn.answer
     for seed in range(scenes_per_family // 3):
         for turn in compose(Random(seed), Level(), 8)[1]:
-            add_turn(turn.question, turn.answer)
+            yield turn.question, turn.answer
     rng = Random(0)
     for templates in PHRASINGS.values():
         for template in templates:
             for _ in range(40):
                 question = re.sub(r"\[\w+\]", '"x"', expand(rng, template))
-                add_turn(question[0].upper() + question[1:], "")
-                add_turn(question.lower(), "")
+                yield question[0].upper() + question[1:], ""
+                yield question.lower(), ""
     for _ in range(8000):
         turn = talk(rng)
-        add_turn(turn.question, turn.answer)
-    return pieces
+        yield turn.question, turn.answer
 
 
 def build(pieces: Counter[str], size: int = SIZE) -> Tokenizer:

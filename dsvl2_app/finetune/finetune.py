@@ -55,13 +55,7 @@ SAVE_SECONDS = 600  # between two times that what was learnt is saved on the way
 
 def run(flags: argparse.Namespace) -> None:
     """Do what the flags of `dsvl2 finetune` say."""
-    for name in ("rank", "epochs", "batch"):
-        if getattr(flags, name) < 1:
-            raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least 1.")
-    if flags.rate is not None and not 0 < flags.rate < math.inf:
-        raise SettingsError(f"--rate is {flags.rate}; give a number above 0.")
-    if not flags.full:
-        require("peft")
+    check_flags(flags)
     settings = Settings.choose(flags, os.environ)
     refused: list[AppError] = []
     conversations = read_conversations(Path(flags.data), flags.images and Path(flags.images), refused)
@@ -78,11 +72,7 @@ def run(flags: argparse.Namespace) -> None:
     config = DeepseekVL2Config.from_pretrained(folder)
     context = config.language_config.max_position_embeddings
     conversations = choose(conversations, refused, processor, context, flags, accelerator)
-    narrow = accelerator.device.type == "cuda" and not flags.full  # what rests needs no float32
-    model = DeepseekVL2ForConditionalGeneration.from_pretrained(folder, dtype="bfloat16" if narrow else "float32")
-    # its name since transformers 5.24, and before
-    checkpoint = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    checkpoint({"use_reentrant": False})
+    model = load_model(folder, "bfloat16" if accelerator.device.type == "cuda" and not flags.full else "float32")
     learner: DeepseekVL2ForConditionalGeneration | PeftModel = model
     if not flags.full:
         named = folder.resolve() if Path(settings.checkpoint).is_dir() or folder == NANO else settings.checkpoint
@@ -100,6 +90,25 @@ def run(flags: argparse.Namespace) -> None:
         print(f"What was learnt is in {flags.out}.")
     if stopped:
         raise KeyboardInterrupt
+
+
+def check_flags(flags: argparse.Namespace) -> None:
+    for name in ("rank", "epochs", "batch"):
+        if getattr(flags, name) < 1:
+            raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least 1.")
+    if flags.rate is not None and not 0 < flags.rate < math.inf:
+        raise SettingsError(f"--rate is {flags.rate}; give a number above 0.")
+    if not flags.full:
+        require("peft")
+
+
+def load_model(folder: Path, dtype: str) -> DeepseekVL2ForConditionalGeneration:
+    """With activation checkpointing. Weights that an adapter leaves as they are can be bfloat16."""
+    model = DeepseekVL2ForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+    # its name since transformers 5.24, and before
+    checkpoint = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    checkpoint({"use_reentrant": False})
+    return model
 
 
 def choose(

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 import numpy as np
 
 from nano.scenes import words
-from nano.scenes.canvas import Canvas
-from nano.scenes.documents import Scheme, choose_face, choose_scheme, fit_font
-from nano.scenes.fonts import Font, load_font
-from nano.scenes.scene import COLOURS, Box, Scene, SceneObject
-from nano.scenes.shapes import jitter
-from nano.scenes.sizes import Level, choose_size, unit
+from nano.scenes.grounds import jitter
+from nano.scenes.pies import render_pie
+from nano.scenes.scene import COLOURS, Scene, SceneObject
+from nano.scenes.sheet import CATEGORIES, YEARS, Sheet
+from nano.scenes.sizes import Level
 
-YEARS = tuple(str(year) for year in range(1998, 2030))
-CATEGORIES = (words.CITIES, words.MONTHS, words.GOODS, words.FIRST_NAMES, tuple("ABCDEFGHJKLM"))
 UNITS = ("EUR", "USD", "kg", "Units", "Points", "mm", "Hours", "Count", "Percent")
 
 
@@ -28,40 +24,6 @@ def render(rng: Random, level: Level = Level(), variety: str = "") -> Scene:  # 
     """
     variety = variety or rng.choices(list(VARIETIES), (55, 22, 23))[0]
     return VARIETIES[variety](rng, level)
-
-
-class _Sheet:
-    """What all charts share: a canvas, its fonts, a title on top and the box left for the plot."""
-
-    def __init__(self, rng: Random, level: Level, least: tuple[int, int]) -> None:
-        width, height = choose_size(rng, level, least=least)
-        # Nobody draws charts as long strips.
-        width, height = min(width, round(2.2 * height)), min(height, round(1.7 * width))
-        self.pixel = unit(width, height, level)
-        self.scheme: Scheme = choose_scheme(rng, level)
-        self.canvas = Canvas(width, height, self.scheme.paper)
-        self.font: Font = load_font(choose_face(rng, "sans", "sans", "serif"), round(rng.uniform(12, 16) * self.pixel))
-        margin = round(0.03 * min(width, height)) + 2
-        self.left, self.top, self.right, self.bottom = margin, margin, width - margin, height - margin
-        self.title = rng.choice(words.TOPICS)
-        if width > 170 * self.pixel and rng.random() < 0.6:
-            self.title += rng.choice((f" {rng.choice(YEARS)}", f" in {rng.choice(words.CITIES)}", " per month"))
-        face = choose_face(rng, "sans", "serif")
-        heading = fit_font(face, self.font.size * rng.uniform(1.1, 1.5), self.title, width - 8, self.font.size * 0.8)
-        if heading.width(self.title) > width - 8:
-            self.title = self.title.split(" ")[0]
-        x = (width - heading.width(self.title)) // 2 if rng.random() < 0.7 else margin
-        self.canvas.text(x, self.top + heading.size, self.title, heading, self.scheme.ink, role="heading")
-        self.top += round(heading.size * 1.5)
-
-    def centred(self, x: float, baseline: int, text: str, role: str) -> Box:
-        start = round(x - self.font.width(text) / 2)
-        return self.canvas.text(start, baseline, text, self.font, self.scheme.ink, role=role)
-
-    def colours(self, rng: Random, count: int) -> list[str]:
-        paper = self.scheme.paper
-        usable = [name for name, value in COLOURS.items() if math.dist(value, paper) > 110]
-        return rng.sample(usable, count)
 
 
 def _choose_values(rng: Random, count: int, step: int, most: int = 10) -> list[int]:
@@ -75,7 +37,7 @@ def _choose_values(rng: Random, count: int, step: int, most: int = 10) -> list[i
     return [part * step for part in parts]
 
 
-def _axes(sheet: _Sheet, rng: Random, highest: int, step: int) -> tuple[Callable[[float], float], dict[str, str], int]:
+def _axes(sheet: Sheet, rng: Random, highest: int, step: int) -> tuple[Callable[[float], float], dict[str, str], int]:
     """Draw both axes with ticks and grid lines; returns value -> y, the labels, and the step of the written
     ticks.
     """
@@ -112,7 +74,7 @@ def _axes(sheet: _Sheet, rng: Random, highest: int, step: int) -> tuple[Callable
     return height_of, labels, skip * step
 
 
-def _choose_names(rng: Random, sheet: _Sheet, wanted: int, room: int) -> list[str]:
+def _choose_names(rng: Random, sheet: Sheet, wanted: int, room: int) -> list[str]:
     """Names that fit side by side into `room`."""
     names = rng.choice(CATEGORIES)
     if names is words.MONTHS:
@@ -128,7 +90,7 @@ def _choose_names(rng: Random, sheet: _Sheet, wanted: int, room: int) -> list[st
 
 
 def render_bars(rng: Random, level: Level) -> Scene:
-    sheet = _Sheet(rng, level, (1, 1))
+    sheet = Sheet(rng, level, (1, 1))
     canvas = sheet.canvas
     step = rng.choice((1, 2, 5, 10, 10, 20, 50, 100))
     names = _choose_names(rng, sheet, rng.randint(2, 7), sheet.right - sheet.left - sheet.font.width("1000"))
@@ -160,7 +122,7 @@ def render_bars(rng: Random, level: Level) -> Scene:
 
 
 def render_line(rng: Random, level: Level) -> Scene:
-    sheet = _Sheet(rng, level, (1, 1))
+    sheet = Sheet(rng, level, (1, 1))
     canvas = sheet.canvas
     step = rng.choice((1, 2, 5, 10, 10, 20, 50))
     room = sheet.right - sheet.left - sheet.font.width("1000")
@@ -198,86 +160,6 @@ def render_line(rng: Random, level: Level) -> Scene:
         values=dict(zip(names, values, strict=True)), colours={"line": colour},
         readable=[name for name, value in zip(names, values, strict=True) if written or value % tick == 0],
     )  # fmt: skip
-
-
-def render_pie(rng: Random, level: Level) -> Scene:
-    """The values are per cent; names stand in a legend, per cents at times in their slices."""
-    sheet = _Sheet(rng, level, (1, 1))
-    canvas, font = sheet.canvas, sheet.font
-    count = rng.randint(2, 6)
-    names = rng.sample(rng.choice(CATEGORIES), count)
-    leading = round(font.size * 1.4)
-    beside = canvas.width > canvas.height
-    if beside:
-        count = min(count, max(2, (sheet.bottom - sheet.top) // leading))
-        legend = max(map(font.width, names)) + round(font.size * 1.6)
-        radius = min(sheet.right - sheet.left - legend - font.size, sheet.bottom - sheet.top) / 2
-    else:
-        count = min(count, max(2, round((sheet.bottom - sheet.top) * 0.45) // leading))
-        radius = min(sheet.right - sheet.left, sheet.bottom - sheet.top - leading * count - font.size) / 2
-    names = names[:count]
-    radius = max(radius, 20.0)
-    colours = sheet.colours(rng, count)
-    while True:
-        shares = [rng.randint(1, 10) for _ in names]
-        values = [round(20 * share / sum(shares)) * 5 for share in shares]
-        ordered = sorted(values)
-        if sum(values) == 100 and ordered[0] >= 5 and ordered[-1] > ordered[-2]:
-            break
-    middle = np.array((sheet.left + radius, sheet.top + radius))
-    start = rng.uniform(0, 2 * math.pi)
-    written = rng.random() < 0.6
-    labels: list[tuple[float, float, str, str]] = []
-    readable: list[str] = []
-    rows, columns = np.mgrid[0 : canvas.height, 0 : canvas.width]
-    turn = (np.arctan2(rows + 0.5 - middle[1], columns + 0.5 - middle[0]) - start) % (2 * math.pi)
-    inside = np.hypot(rows + 0.5 - middle[1], columns + 0.5 - middle[0]) <= radius
-    for name, value, colour in zip(names, values, colours, strict=True):
-        sweep = value / 100 * 2 * math.pi
-        turns = np.linspace(start, start + sweep, max(3, round(value)))
-        arc = middle + radius * np.stack((np.cos(turns), np.sin(turns)), 1)
-        canvas.fill(np.vstack((middle, arc)), jitter(COLOURS[colour], rng, 8))
-        canvas.objects.append(SceneObject("slice", (0, 0, 0, 0), colour, "", name))
-        half = start + sweep / 2
-        labels.append((half, sweep, f"{value}%", colour))
-        start += sweep
-    _own_slices(canvas, inside, turn, values)
-    for name, (half, sweep, text, colour) in zip(names, labels, strict=True):
-        if written and 2 * radius * 0.62 * math.sin(min(sweep, math.pi) / 2) > font.width(text):
-            x, y = middle + radius * 0.62 * np.array((math.cos(half), math.sin(half)))
-            ink = (255, 255, 255) if sum(COLOURS[colour]) < 420 else (15, 15, 20)
-            readable.append(name)
-            canvas.text(
-                round(x) - font.width(text) // 2, round(y) + font.cap_height // 2, text, font, ink, role="value"
-            )
-    key = round(font.size * 0.8)
-    x = sheet.left + round(2 * radius) + font.size if beside else sheet.left
-    y = sheet.top if beside else sheet.top + round(2 * radius) + round(font.size * 0.6)
-    for name, colour in zip(names, colours, strict=True):
-        box = (x, y, x + key, y + key)
-        canvas.rectangle(box, COLOURS[colour])
-        canvas.claim(SceneObject("key", box, colour, "", name))
-        canvas.text(x + round(key * 1.5), y + key, name, font, sheet.scheme.ink, role="label")
-        y += leading
-    canvas.wear(rng, level.hardness)
-    return canvas.finish(
-        "charts", "pie", kind="pie chart", part="slice", title=sheet.title, axes={},
-        values=dict(zip(names, values, strict=True)), colours=dict(zip(names, colours, strict=True)),
-        readable=readable,
-    )  # fmt: skip
-
-
-def _own_slices(canvas: Canvas, inside: np.ndarray, turn: np.ndarray, values: list[int]) -> None:
-    """Give each slice its pixels, and the box of these: the tip of a thin slice is narrower than a pixel."""
-    first = len(canvas.objects) - len(values)
-    ends = np.cumsum(values) / 100 * 2 * math.pi
-    slices = np.minimum(np.searchsorted(ends, turn, side="right"), len(values) - 1)
-    canvas.owner[inside] = (slices + first + 1)[inside]
-    for number in range(first, len(canvas.objects)):
-        own = canvas.owner == number + 1
-        rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-        canvas.objects[number] = replace(canvas.objects[number], box=box)
 
 
 VARIETIES: dict[str, Callable[[Random, Level], Scene]] = {

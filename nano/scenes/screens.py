@@ -4,20 +4,19 @@ named.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
-
-import numpy as np
 
 from nano.scenes import words
 from nano.scenes.canvas import Canvas, unite
-from nano.scenes.documents import choose_face
+from nano.scenes.controls import Theme, choose_theme, draw_checkbox, draw_radio, draw_switch, ink_on
 from nano.scenes.fonts import Font, load_font
+from nano.scenes.grounds import jitter
+from nano.scenes.icons import draw_icon
 from nano.scenes.scene import COLOURS, ICONS, Box, Colour, Scene, SceneObject
-from nano.scenes.shapes import jitter
 from nano.scenes.sizes import Level, choose_size, unit
+from nano.scenes.styles import choose_face
 
 TITLES = ("Settings", "Login", "Profile", "New message", "Checkout", "Search", "Options", "Account", "Booking",
           "Player", "Calendar", "Contacts", "Upload", "Feedback", "Orders", "Welcome")  # fmt: skip
@@ -45,22 +44,11 @@ TABS = ("File", "Edit", "View", "Tools", "Help", "Home", "Files", "Photos", "Mus
 MOST_WIDGETS = 18
 
 
-@dataclass(frozen=True, slots=True)
-class _Theme:
-    ground: Colour
-    panel: Colour
-    ink: Colour
-    edge: Colour
-    primary: str  # colour name
-    radius: int
-    dark: bool
-
-
 def render(rng: Random, level: Level = Level()) -> Scene:  # noqa: B008 - frozen value
     """Facts: title, selected (of the radio buttons); the rest is in the objects."""
     width, height = choose_size(rng, level)
     pixel = unit(width, height, level)
-    theme = _choose_theme(rng, pixel)
+    theme = choose_theme(rng, pixel)
     canvas = Canvas(width, height, theme.ground)
     font = load_font(choose_face(rng, "sans"), round(rng.uniform(13, 18) * pixel))
     screen = _Screen(canvas, rng, theme, font, pixel)
@@ -78,25 +66,10 @@ def render(rng: Random, level: Level = Level()) -> Scene:  # noqa: B008 - frozen
     return canvas.finish("screens", "window", title=title, selected=screen.selected)
 
 
-def _choose_theme(rng: Random, pixel: float) -> _Theme:
-    radius = round(rng.choice((0, 0, 3, 6, 12)) * pixel)
-    primary = rng.choice(("blue", "green", "red", "purple", "orange", "blue", "black"))
-    if rng.random() < 0.3:
-        ground = jitter((36, 38, 44), rng, 12)
-        primary = "blue" if primary == "black" else primary
-        return _Theme(ground, jitter((56, 58, 66), rng, 6), (232, 232, 236), (104, 108, 118), primary, radius, True)
-    ground = rng.choice(((255, 255, 255), (246, 247, 250), (238, 238, 238), (225, 232, 240)))
-    return _Theme(ground, (255, 255, 255), (28, 28, 34), (160, 164, 172), primary, radius, False)
-
-
-def _ink_on(colour: Colour) -> Colour:
-    return (255, 255, 255) if 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 150 else (20, 20, 24)
-
-
 class _Screen:
     """Rows of widgets from top to bottom; each `add_` returns False when the next row would not fit."""
 
-    def __init__(self, canvas: Canvas, rng: Random, theme: _Theme, font: Font, pixel: float) -> None:
+    def __init__(self, canvas: Canvas, rng: Random, theme: Theme, font: Font, pixel: float) -> None:
         self.canvas, self.rng, self.theme, self.font, self.pixel = canvas, rng, theme, font, pixel
         self.margin = round(0.03 * canvas.width) + round(4 * pixel)
         self.gap = round(font.size * rng.uniform(0.45, 0.9))
@@ -117,7 +90,7 @@ class _Screen:
         coloured = self.rng.random() < 0.5
         bar = COLOURS[self.theme.primary] if coloured else self.theme.edge if self.theme.dark else (226, 228, 232)
         self.canvas.rectangle((0, 0, self.canvas.width, self.tall), bar)
-        self.canvas.text(self.margin, self._baseline(0), title, self.font, _ink_on(bar), role="heading")
+        self.canvas.text(self.margin, self._baseline(0), title, self.font, ink_on(bar), role="heading")
         self.y = self.tall + self.gap
         return title
 
@@ -169,10 +142,10 @@ class _Screen:
         return True
 
     def add_checkbox(self) -> bool:
-        return self._add_options(self.rng.randint(1, 3), "checkbox", self._draw_checkbox)
+        return self._add_options(self.rng.randint(1, 3), "checkbox", draw_checkbox)
 
     def add_switch(self) -> bool:
-        return self._add_options(self.rng.randint(1, 2), "switch", self._draw_switch)
+        return self._add_options(self.rng.randint(1, 2), "switch", draw_switch)
 
     def add_choices(self) -> bool:
         if self.selected:
@@ -183,14 +156,14 @@ class _Screen:
         chosen = self.rng.randrange(len(names))
         self.selected = names[chosen]
         return self._add_options(
-            len(names), "radio button", self._draw_radio, names, [number == chosen for number in range(len(names))]
+            len(names), "radio button", draw_radio, names, [number == chosen for number in range(len(names))]
         )
 
     def _add_options(
         self,
         count: int,
         kind: str,
-        draw: Callable[[int, int, bool], Box],
+        draw: Callable[[Canvas, Theme, int, int, int, bool], Box],
         names: tuple[str, ...] | list[str] = (),
         states: list[bool] | None = None,
     ) -> bool:
@@ -203,7 +176,7 @@ class _Screen:
             side = round(self.font.size * 0.95)
             if not self._fits(self.tall) or left + self.font.width(name) + 3 * side > self.canvas.width:
                 break
-            control = draw(left, self.y + (self.tall - side) // 2, state)
+            control = draw(self.canvas, self.theme, left, self.y + (self.tall - side) // 2, side, state)
             number = len(self.canvas.objects)
             self._claim(SceneObject(kind, control, "", name, name, True, 0, -1, state))
             words_box = self._label(control[2] + round(side * 0.6), self.y, name, self.theme.ink)
@@ -245,7 +218,7 @@ class _Screen:
                 self.canvas.frame(box, self.theme.edge, self.line, radius=self.theme.radius)
             primary = False
             self._claim(SceneObject("button", box, colour, name, name))
-            self._label(x + (wide - self.font.width(name)) // 2, self.y, name, _ink_on(face))
+            self._label(x + (wide - self.font.width(name)) // 2, self.y, name, ink_on(face))
             x += wide + self.gap
             placed = True
         self.y += self.tall + self.gap if placed else 0
@@ -268,38 +241,6 @@ class _Screen:
             placed = True
         self.y += side + self.gap if placed else 0
         return placed
-
-    # ---- controls ----------------------------------------------------------------------------------------
-
-    def _draw_checkbox(self, x: int, y: int, state: bool) -> Box:
-        side = round(self.font.size * 0.95)
-        box = (x, y, x + side, y + side)
-        if state:
-            colour = COLOURS[self.theme.primary]
-            self.canvas.rectangle(box, colour)
-            tick = np.array(((0.2, 0.52), (0.42, 0.75), (0.8, 0.25))) * side + (x, y)
-            self.canvas.outline(tick, _ink_on(colour), max(2, side // 8), closed=False)
-        else:
-            self.canvas.rectangle(box, self.theme.panel)
-            self.canvas.frame(box, self.theme.edge, max(1, side // 10))
-        return box
-
-    def _draw_switch(self, x: int, y: int, state: bool) -> Box:
-        side = round(self.font.size * 0.95)
-        box = (x, y, x + round(1.8 * side), y + side)
-        self.canvas.rectangle(box, COLOURS[self.theme.primary] if state else self.theme.edge, radius=side // 2)
-        middle = box[2] - side / 2 if state else x + side / 2
-        self.canvas.fill(_disc(middle, y + side / 2, 0.36 * side), (255, 255, 255))
-        return box
-
-    def _draw_radio(self, x: int, y: int, state: bool) -> Box:
-        side = round(self.font.size * 0.95)
-        middle = (x + side / 2, y + side / 2)
-        self.canvas.fill(_disc(*middle, side / 2), COLOURS[self.theme.primary] if state else self.theme.edge)
-        self.canvas.fill(_disc(*middle, side * 0.38), self.theme.panel)
-        if state:
-            self.canvas.fill(_disc(*middle, side * 0.24), COLOURS[self.theme.primary])
-        return (x, y, x + side, y + side)
 
     # ---- places ------------------------------------------------------------------------------------------
 
@@ -325,47 +266,3 @@ class _Screen:
     def _claim(self, item: SceneObject) -> None:
         self.canvas.claim(replace(item, glyph_height=self.font.cap_height))
         self.used.add(item.name)
-
-
-def _disc(x: float, y: float, radius: float) -> np.ndarray:
-    turns = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-    return np.stack((x + radius * np.cos(turns), y + radius * np.sin(turns)), 1)
-
-
-# Strokes of each icon on a 100 x 100 grid: fill, line or loop through points, ring or disc around a point by a radius.
-_ICON_STROKES = {
-    "home": "fill 0,50 50,5 100,50; fill 15,50 85,50 85,95 15,95",
-    "search": "ring 40,40 33; line 64,64 94,94",
-    "mail": "loop 4,18 96,18 96,82 4,82; line 6,22 50,58 94,22",
-    "bell": "fill 30,20 50,6 70,20 76,60 92,78 8,78 24,60; disc 50,88 9",
-    "lock": "ring 50,34 24; fill 14,42 86,42 86,96 14,96",
-    "trash": "fill 18,30 82,30 74,97 26,97; line 8,18 92,18; line 38,7 62,7",
-    "plus": "line 50,6 50,94; line 6,50 94,50",
-    "play": "fill 14,5 94,50 14,95",
-    "menu": "line 6,20 94,20; line 6,50 94,50; line 6,80 94,80",
-    "user": "disc 50,28 22; fill 8,97 16,68 36,56 64,56 84,68 92,97",
-    "camera": "loop 4,26 30,26 38,12 62,12 70,26 96,26 96,88 4,88; disc 50,56 18",
-    "download": "line 50,4 50,60; line 26,38 50,64 74,38; line 6,68 6,93 94,93 94,68",
-}
-
-
-def draw_icon(canvas: Canvas, name: str, x: int, y: int, side: int, colour: Colour) -> Box:
-    """Returns the tight box of the drawing."""
-    thickness = max(2, round(side / 9))
-    low, high = np.array((np.inf, np.inf)), np.array((-np.inf, -np.inf))
-    for strokes in _ICON_STROKES[name].split("; "):
-        stroke, *places = strokes.split(" ")
-        radius = 0.0 if "," in places[-1] else float(places.pop()) / 100 * side
-        points = np.array([place.split(",") for place in places], float) / 100 * side + (x, y)
-        reach = thickness / 2
-        if radius:
-            centre_x, centre_y = points[0]
-            points = _disc(centre_x, centre_y, radius)
-        if stroke in ("fill", "disc"):
-            canvas.fill(points, colour)
-            reach = 0.0
-        else:
-            canvas.outline(points, colour, thickness, closed=stroke != "line")
-        low, high = np.minimum(low, points.min(0) - reach), np.maximum(high, points.max(0) + reach)
-    left, top = (max(0, round(edge)) for edge in low)
-    return left, top, min(round(high[0]), canvas.width), min(round(high[1]), canvas.height)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsvl2_app.image.tiles import TileLayout
+from dsvl2_app.image.tiles import TileGeometry, TileLayout
 from nano.scenes.fonts import CHARACTERS
 from nano.scenes.scene import COLOUR_CODE, KIND_CODE, KINDS, Scene
 
@@ -33,62 +33,91 @@ class PatchTargets:
 
 
 def patch_targets(scene: Scene, layout: TileLayout) -> PatchTargets:
-    geometry = layout.geometry
-    columns, rows = layout.grid
-    boxes = np.array([(0, 0, 0, 0), *(item.box for item in scene.objects)], np.float32)
-    kinds = np.array([0, *(KIND_CODE[item.look] for item in scene.objects)], np.int8)
-    colours = np.array([0, *(COLOUR_CODE.get(item.colour, 0) for item in scene.objects)], np.int8)
-    width, height = scene.size
-    spread = 999 / np.array((width, height, width, height), np.float32)
-    scaled = np.round(boxes * spread).astype(np.int16)
-    scaled[0] = -1
+    """The targets of the whole picture in a single tile, then of the tiles that it is cut into."""
+    truth = _Truth.of(scene)
+    views = (
+        _View(scene, layout.geometry, (1, 1), layout.global_content),
+        _View(scene, layout.geometry, layout.grid, layout.content),
+    )
+    parts = [(*_look_at_patches(truth, view), *_look_at_tokens(truth, view)) for view in views]
+    return PatchTargets(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
-    def look(grid: tuple[int, int], content: tuple[int, int, int, int]) -> list[np.ndarray]:
-        """The targets of one view: the whole picture in a single tile, or cut into `grid`."""
-        view = _View(scene, geometry.tile, grid, content)
-        patches, patch = geometry.patches, geometry.patch
-        middle = (np.arange(patches) + 0.5) * patch
-        x, y = view.along_x(middle), view.along_y(middle)
-        owner = view.gather(scene.owner, y, x)
-        kind = np.where(view.inside(y, x), kinds[owner], -1).astype(np.int8)
-        # Edges in tile pixels, minus the patch's place on the same canvas.
-        edges = boxes * np.array((view.scale_x, view.scale_y) * 2, np.float32)
-        edges += np.array((content[0], content[1]) * 2, np.float32)
-        offsets = edges[owner]
-        offsets[..., 0::2] -= x.canvas[:, None]
-        offsets[..., 1::2] -= y.canvas[:, None, None]
-        offsets = np.where((owner > 0)[..., None], offsets / geometry.tile, 0).astype(np.float32)
-        slot_x = view.along_x((np.arange(patches * SLOTS) + 0.5) * patch / SLOTS)
-        letters = view.gather(scene.characters, y, slot_x).astype(np.int8)
-        small = view.gather(scene.capitals, y, slot_x) < LEGIBLE / view.scale_y
-        off_middle = np.zeros_like(small)
-        for shift in (-OFF_MIDDLE, OFF_MIDDLE):
-            off_middle |= view.gather(scene.characters, view.along_y(middle + shift), slot_x) > 0
-        untold = ~view.inside(y, slot_x) | np.where(letters > 0, small, off_middle)
-        characters = np.where(untold, np.int8(-1), letters)
-        order = np.minimum(view.gather(scene.order, y, slot_x), ORDERS - 1).astype(np.int8)
-        order = np.where(characters > 0, order, np.int8(-1))
-        step = patch * geometry.downsample
-        centre = (np.arange(geometry.tokens_per_side) + 0.5) * step
-        token_x, token_y = view.along_x(centre), view.along_y(centre)
-        token = view.gather(scene.owner, token_y, token_x)
-        for down in (-patch / 2, patch / 2):  # what its patches show, where its middle shows nothing
-            for right in (-patch / 2, patch / 2):
-                corner = view.gather(scene.owner, view.along_y(centre + down), view.along_x(centre + right))
-                token = np.where(token > 0, token, corner)
-        token_kind = np.where(view.inside(token_y, token_x) | (token > 0), kinds[token], -1).astype(np.int8)
-        return [
-            view.by_tile(kind),
-            view.by_tile(np.where(kind < 0, np.int8(-1), colours[owner])),
-            view.by_tile(characters.reshape(*kind.shape, SLOTS)),
-            view.by_tile(order.reshape(*kind.shape, SLOTS)),
-            view.by_tile(offsets),
-            view.by_tile(token_kind),
-            view.by_tile(scaled[token]),
-        ]
 
-    views = (look((1, 1), layout.global_content), look((columns, rows), layout.content))
-    return PatchTargets(*(np.concatenate(parts) for parts in zip(*views, strict=True)))
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """What a picture shows, by the number of the owning object; 0 is the ground."""
+
+    scene: Scene
+    boxes: np.ndarray  # float32, pixels
+    kinds: np.ndarray
+    colours: np.ndarray
+    scaled: np.ndarray  # the boxes in 0..999; -1 for the ground
+
+    @staticmethod
+    def of(scene: Scene) -> _Truth:
+        boxes = np.array([(0, 0, 0, 0), *(item.box for item in scene.objects)], np.float32)
+        kinds = np.array([0, *(KIND_CODE[item.look] for item in scene.objects)], np.int8)
+        colours = np.array([0, *(COLOUR_CODE.get(item.colour, 0) for item in scene.objects)], np.int8)
+        width, height = scene.size
+        spread = 999 / np.array((width, height, width, height), np.float32)
+        scaled = np.round(boxes * spread).astype(np.int16)
+        scaled[0] = -1
+        return _Truth(scene, boxes, kinds, colours, scaled)
+
+
+def _look_at_patches(truth: _Truth, view: _View) -> tuple[np.ndarray, ...]:
+    """Kinds, colours, characters, order and offsets of one view's patches."""
+    geometry = view.geometry
+    middle = (np.arange(geometry.patches) + 0.5) * geometry.patch
+    x, y = view.along_x(middle), view.along_y(middle)
+    owner = view.gather(truth.scene.owner, y, x)
+    kind = np.where(view.inside(y, x), truth.kinds[owner], -1).astype(np.int8)
+    # Edges in tile pixels, minus the patch's place on the same canvas.
+    edges = truth.boxes * np.array((view.scale_x, view.scale_y) * 2, np.float32)
+    edges += np.array((view.left, view.top) * 2, np.float32)
+    offsets = edges[owner]
+    offsets[..., 0::2] -= x.canvas[:, None]
+    offsets[..., 1::2] -= y.canvas[:, None, None]
+    offsets = np.where((owner > 0)[..., None], offsets / geometry.tile, 0).astype(np.float32)
+    characters, order = _look_at_characters(truth.scene, view, middle)
+    return (
+        view.by_tile(kind),
+        view.by_tile(np.where(kind < 0, np.int8(-1), truth.colours[owner])),
+        view.by_tile(characters.reshape(*kind.shape, SLOTS)),
+        view.by_tile(order.reshape(*kind.shape, SLOTS)),
+        view.by_tile(offsets),
+    )
+
+
+def _look_at_characters(scene: Scene, view: _View, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The characters in the patches with these middles, SLOTS side by side, and their places in the word."""
+    geometry = view.geometry
+    y = view.along_y(middle)
+    x = view.along_x((np.arange(geometry.patches * SLOTS) + 0.5) * geometry.patch / SLOTS)
+    letters = view.gather(scene.characters, y, x).astype(np.int8)
+    small = view.gather(scene.capitals, y, x) < LEGIBLE / view.scale_y
+    off_middle = np.zeros_like(small)
+    for shift in (-OFF_MIDDLE, OFF_MIDDLE):
+        off_middle |= view.gather(scene.characters, view.along_y(middle + shift), x) > 0
+    untold = ~view.inside(y, x) | np.where(letters > 0, small, off_middle)
+    characters = np.where(untold, np.int8(-1), letters)
+    order = np.minimum(view.gather(scene.order, y, x), ORDERS - 1).astype(np.int8)
+    return characters, np.where(characters > 0, order, np.int8(-1))
+
+
+def _look_at_tokens(truth: _Truth, view: _View) -> tuple[np.ndarray, ...]:
+    """Kinds and boxes of one view's tokens, each of which stands for several patches."""
+    geometry, pixels = view.geometry, truth.scene.owner
+    patch = geometry.patch
+    centre = (np.arange(geometry.tokens_per_side) + 0.5) * patch * geometry.downsample
+    x, y = view.along_x(centre), view.along_y(centre)
+    owner = view.gather(pixels, y, x)
+    for down in (-patch / 2, patch / 2):  # what its patches show, where its middle shows nothing
+        for right in (-patch / 2, patch / 2):
+            corner = view.gather(pixels, view.along_y(centre + down), view.along_x(centre + right))
+            owner = np.where(owner > 0, owner, corner)
+    kind = np.where(view.inside(y, x) | (owner > 0), truth.kinds[owner], -1).astype(np.int8)
+    return view.by_tile(kind), view.by_tile(truth.scaled[owner])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +132,10 @@ class _Places:
 class _View:
     """One canvas of tiles and where the picture lies in it."""
 
-    def __init__(self, scene: Scene, tile: int, grid: tuple[int, int], content: tuple[int, int, int, int]) -> None:
-        self.tile, (self.columns, self.rows) = tile, grid
+    def __init__(
+        self, scene: Scene, geometry: TileGeometry, grid: tuple[int, int], content: tuple[int, int, int, int]
+    ) -> None:
+        self.geometry, (self.columns, self.rows) = geometry, grid
         self.left, self.top, right, bottom = content
         self.width, self.height = scene.size
         self.scale_x = (right - self.left) / self.width
@@ -118,7 +149,7 @@ class _View:
         return self._along(places, self.rows, self.top, self.scale_y, self.height)
 
     def _along(self, places: np.ndarray, tiles: int, start: int, scale: float, length: int) -> _Places:
-        canvas = (np.arange(tiles)[:, None] * self.tile + places).ravel()
+        canvas = (np.arange(tiles)[:, None] * self.geometry.tile + places).ravel()
         pixels = np.floor((canvas - start) / scale).astype(np.intp)
         inside = (pixels >= 0) & (pixels < length)
         return _Places(canvas, np.minimum(np.maximum(pixels, 0), length - 1), inside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from nano.scenes.scene import Scene
-from nano.tasks import charts, documents, screens, shapes
+from nano.tasks import boxes, charts, documents, screens, shapes
 from nano.tasks.turn import Task, Turn
 
 TASKS: dict[str, dict[str, tuple[Task, float]]] = {
@@ -38,4 +38,4 @@ def ask_some(scene: Scene, rng: Random, count: int) -> list[Turn]:
 
 def follow_up(scene: Scene, rng: Random) -> list[Turn]:
     """A conversation whose later questions say "it"; empty for families that have none."""
-    return shapes.converse(scene, rng) if scene.family == "shapes" else []
+    return boxes.converse(scene, rng) if scene.family == "shapes" else []

@@ -7,8 +7,8 @@ from random import Random
 from nano.phrasings import phrase
 from nano.scenes.scene import Scene, SceneObject
 from nano.scenes.words import CITIES, GOODS
-from nano.tasks import documents
-from nano.tasks.documents import locate, quote
+from nano.tasks import reading
+from nano.tasks.reading import locate, quote
 from nano.tasks.turn import Task, Turn, capital, join, write_reference
 
 
@@ -183,6 +183,6 @@ TASKS: dict[str, tuple[Task, float]] = {
     "locate": (ask_locate, 2.6),
     "caption": (ask_caption, 0.6),
     "grounded_highest": (ask_grounded_highest, 0.5),
-    "read_box": (documents.ask_read_box, 1.0),
-    "locate_word": (documents.ask_locate_word, 0.8),
+    "read_box": (reading.ask_read_box, 1.0),
+    "locate_word": (reading.ask_locate_word, 0.8),
 }

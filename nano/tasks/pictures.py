@@ -11,8 +11,8 @@ from nano.phrasings import phrase
 from nano.scenes import Level, Scene
 from nano.scenes.scene import COLOURS
 from nano.scenes.shapes import render as render_shapes
-from nano.tasks.documents import quote
-from nano.tasks.shapes import describe, matching
+from nano.tasks.naming import describe, matching
+from nano.tasks.reading import quote
 from nano.tasks.turn import (
     Turn,
     article,

@@ -7,7 +7,7 @@ from random import Random
 from nano.phrasings import phrase
 from nano.scenes.scene import ICONS, Scene, SceneObject
 from nano.scenes.screens import BUTTONS, OPTIONS
-from nano.tasks.documents import locate, quote
+from nano.tasks.reading import locate, quote
 from nano.tasks.turn import (
     Task,
     Turn,

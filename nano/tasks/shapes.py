@@ -6,68 +6,27 @@ from collections import Counter
 from random import Random
 
 from nano.phrasings import phrase
-from nano.scenes.scene import COLOURS, SHAPES, Scene, SceneObject
-from nano.tasks.turn import (
-    OPPOSITE,
-    SAID,
-    Task,
-    Turn,
-    article,
-    capital,
-    join,
-    place_of,
-    plural,
-    side_of,
-    write_boxes,
-    write_reference,
+from nano.scenes.scene import COLOURS, Scene, SceneObject
+from nano.tasks.boxes import (
+    ask_caption,
+    ask_grounded_beside,
+    ask_grounded_caption,
+    ask_in_box,
+    ask_locate,
 )
-
-SYNONYMS = {"ellipse": ("ellipse", "oval"), "diamond": ("diamond", "rhombus"), "grey": ("grey", "gray")}
-THINGS = ("object", "shape", "thing")
-
-
-def describe(item: SceneObject) -> str:
-    return f"{item.colour} {item.kind}"
-
-
-def _say(rng: Random, *parts: str) -> str:
-    """A description in a questioner's words: now and then a synonym or the American spelling."""
-    return " ".join(rng.choice(SYNONYMS.get(part, (part,))) for part in parts if part)
-
-
-def matching(scene: Scene, colour: str = "", kind: str = "", filled: bool | None = None) -> list[SceneObject]:
-    return [
-        item
-        for item in scene.objects
-        if colour in ("", item.colour) and kind in ("", item.kind) and filled in (None, item.filled)
-    ]
-
-
-def _unique(scene: Scene, rng: Random) -> tuple[str, SceneObject] | None:
-    """An object and a description that fits it alone."""
-    items = list(scene.objects)
-    rng.shuffle(items)
-    for item in items:
-        ways = [(item.colour, item.kind)]
-        if len(matching(scene, kind=item.kind)) == 1:
-            ways.append(("", item.kind))
-        if len(matching(scene, colour=item.colour)) == 1:
-            ways.append((item.colour, ""))
-        colour, kind = rng.choice(ways)
-        if len(matching(scene, colour, kind)) == 1:
-            return _say(rng, colour, kind or rng.choice(THINGS[:2])), item
-    return None
-
-
-def _absent(scene: Scene, rng: Random) -> tuple[str, str] | None:
-    """A colour and a shape that do not occur together, mostly each of them present on its own."""
-    there = {(item.colour, item.kind) for item in scene.objects}
-    for _ in range(20):
-        colour = rng.choice(scene.objects).colour if rng.random() < 0.7 else rng.choice(list(COLOURS))
-        kind = rng.choice(scene.objects).kind if rng.random() < 0.7 else rng.choice(SHAPES)
-        if (colour, kind) not in there:
-            return colour, kind
-    return None
+from nano.tasks.naming import (
+    SYNONYMS,
+    THINGS,
+    describe,
+    find_absent,
+    find_beside,
+    find_extreme,
+    find_unique,
+    matching,
+    say,
+    spellings,
+)
+from nano.tasks.turn import OPPOSITE, SAID, Task, Turn, article, capital, join, place_of, plural, side_of
 
 
 def ask_shape(scene: Scene, rng: Random) -> Turn | None:
@@ -80,7 +39,7 @@ def ask_shape(scene: Scene, rng: Random) -> Turn | None:
     if not single:
         return None
     item = rng.choice(single)
-    what = f"{_say(rng, item.colour)} {rng.choice(THINGS)}"
+    what = f"{say(rng, item.colour)} {rng.choice(THINGS)}"
     answer = f"The {item.colour} object is {article(item.kind)}."
     return Turn(phrase(rng, "shape", what=what), answer, "shapes.shape", {"fact": [item.kind]})
 
@@ -91,15 +50,11 @@ def ask_colour(scene: Scene, rng: Random) -> Turn | None:
     if not single:
         return None
     item = rng.choice(single)
-    what = _say(rng, item.kind)
+    what = say(rng, item.kind)
     if len(scene.objects) == 1 and rng.random() < 0.3:
         what = rng.choice(THINGS)
     answer = f"The {item.kind} is {item.colour}."
-    return Turn(phrase(rng, "colour", what=what), answer, "shapes.colour", {"fact": _spellings(item.colour)})
-
-
-def _spellings(colour: str) -> list[str]:
-    return ["grey", "gray"] if colour == "grey" else [colour]
+    return Turn(phrase(rng, "colour", what=what), answer, "shapes.colour", {"fact": spellings(item.colour)})
 
 
 def ask_count(scene: Scene, rng: Random) -> Turn | None:
@@ -113,7 +68,7 @@ def ask_count(scene: Scene, rng: Random) -> Turn | None:
     wants += sorted({(item.colour, item.kind) for item in scene.objects})
     wants.sort()
     if draw < 0.07:
-        absent = _absent(scene, rng)
+        absent = find_absent(scene, rng)
         if absent is None:
             return None
         colour, kind = absent
@@ -126,9 +81,9 @@ def ask_count(scene: Scene, rng: Random) -> Turn | None:
     if count > 9 or (count == 1 and rng.random() < 0.85):
         return None
     noun = kind or "object"
-    said = _say(rng, colour, plural(kind)) if kind else _say(rng, colour, plural(rng.choice(THINGS)))
+    said = say(rng, colour, plural(kind)) if kind else say(rng, colour, plural(rng.choice(THINGS)))
     if kind in SYNONYMS and rng.random() < 0.2:
-        said = _say(rng, colour, plural(SYNONYMS[kind][1]))
+        said = say(rng, colour, plural(SYNONYMS[kind][1]))
     described = f"{colour} {noun if count == 1 else plural(noun)}".strip()
     answer = (
         f"There is 1 {described}."
@@ -141,7 +96,7 @@ def ask_count(scene: Scene, rng: Random) -> Turn | None:
 
 
 def ask_where(scene: Scene, rng: Random) -> Turn | None:
-    found = _unique(scene, rng)
+    found = find_unique(scene, rng)
     if found is None:
         return None
     said, item = found
@@ -156,7 +111,7 @@ def _pair(scene: Scene, rng: Random) -> tuple[str, SceneObject, str, SceneObject
     if len(scene.objects) < 2:
         return None
     for _ in range(4):
-        first, second = _unique(scene, rng), _unique(scene, rng)
+        first, second = find_unique(scene, rng), find_unique(scene, rng)
         if first is None or second is None or first[1] is second[1]:
             continue
         side = side_of(first[1].box, second[1].box)
@@ -197,7 +152,7 @@ def ask_exists(scene: Scene, rng: Random) -> Turn | None:
         if rng.random() < 0.25:
             colour, kind = rng.choice(((colour, ""), ("", kind)))
     else:
-        absent = _absent(scene, rng)
+        absent = find_absent(scene, rng)
         if absent is None:
             return None
         colour, kind = absent
@@ -205,7 +160,7 @@ def ask_exists(scene: Scene, rng: Random) -> Turn | None:
             wider = rng.choice(((colour, ""), ("", kind)))
             colour, kind = (colour, kind) if matching(scene, *wider) else wider
     noun = f"{colour} {kind or 'object'}".strip()
-    said = article(_say(rng, colour, kind or rng.choice(THINGS)))
+    said = article(say(rng, colour, kind or rng.choice(THINGS)))
     answer = f"Yes, there is {article(noun)}." if yes else f"No, there is no {noun}."
     return Turn(phrase(rng, "exists", what=said), answer, "shapes.exists", {"yes": yes})
 
@@ -223,7 +178,7 @@ def ask_is_colour(scene: Scene, rng: Random) -> Turn | None:
         colour = rng.choice(others) if others and rng.random() < 0.6 else rng.choice(list(COLOURS))
         if colour == item.colour:
             return None
-    question = phrase(rng, "is_colour", what=_say(rng, item.kind), colour=_say(rng, colour))
+    question = phrase(rng, "is_colour", what=say(rng, item.kind), colour=say(rng, colour))
     answer = f"{'Yes' if yes else 'No'}, the {item.kind} is {item.colour}."
     return Turn(question, answer, "shapes.is_colour", {"yes": yes})
 
@@ -232,34 +187,15 @@ def ask_size(scene: Scene, rng: Random) -> Turn | None:
     if len(scene.objects) < 2:
         return None
     kind = rng.choice(("largest", "smallest"))
-    item = _extreme(scene, kind)
+    item = find_extreme(scene, kind)
     if item is None:
         return None
     answer = f"The {kind} object is {article(describe(item))}."
     return Turn(phrase(rng, kind), answer, f"shapes.{kind}", {"fact": [describe(item)]})
 
 
-def _extreme(scene: Scene, kind: str) -> SceneObject | None:
-    """The object that is largest, smallest, leftmost ... by a clear margin."""
-    width, height = scene.size
-    measure = {
-        "largest": lambda item: item.area**0.5,
-        "smallest": lambda item: -(item.area**0.5),
-        "leftmost": lambda item: -item.centre[0],
-        "rightmost": lambda item: item.centre[0],
-        "topmost": lambda item: -item.centre[1],
-        "lowest": lambda item: item.centre[1],
-    }[kind]
-    ordered = sorted(scene.objects, key=measure)
-    first, second = ordered[-1], ordered[-2]
-    margin = {"largest": 0.2 * first.area**0.5, "smallest": 0.2 * second.area**0.5}.get(
-        kind, 0.07 * (width if kind in ("leftmost", "rightmost") else height)
-    )
-    return first if measure(first) - measure(second) > margin else None
-
-
 def ask_filled(scene: Scene, rng: Random) -> Turn | None:
-    found = _unique(scene, rng)
+    found = find_unique(scene, rng)
     if found is None or (len({item.filled for item in scene.objects}) == 1 and rng.random() < 0.7):
         return None
     said, item = found
@@ -273,7 +209,7 @@ def ask_background(scene: Scene, rng: Random) -> Turn | None:
     if not colour:
         return None
     answer = f"The background is {colour}."
-    return Turn(phrase(rng, "background"), answer, "shapes.background", {"fact": _spellings(colour)})
+    return Turn(phrase(rng, "background"), answer, "shapes.background", {"fact": spellings(colour)})
 
 
 def ask_colours(scene: Scene, rng: Random) -> Turn | None:
@@ -281,7 +217,7 @@ def ask_colours(scene: Scene, rng: Random) -> Turn | None:
     if not 2 <= len(colours) <= 5:
         return None
     answer = f"The colours are {join(colours)}."
-    return Turn(phrase(rng, "colours"), answer, "shapes.colours", {"all": [_spellings(c) for c in colours]})
+    return Turn(phrase(rng, "colours"), answer, "shapes.colours", {"all": [spellings(c) for c in colours]})
 
 
 def ask_written(scene: Scene, rng: Random) -> Turn | None:
@@ -289,180 +225,18 @@ def ask_written(scene: Scene, rng: Random) -> Turn | None:
     if not marked:
         return None
     item = rng.choice(marked)
-    question = phrase(rng, "written", what=_say(rng, item.colour, item.kind))
+    question = phrase(rng, "written", what=say(rng, item.colour, item.kind))
     return Turn(question, f'It says "{item.text}".', "shapes.written", {"text": item.text})
 
 
 def ask_beside(scene: Scene, rng: Random) -> Turn | None:
-    found = _beside(scene, rng)
+    found = find_beside(scene, rng)
     if found is None:
         return None
     said, item, side, neighbour = found
     question = phrase(rng, "beside", what=said, side=rng.choice(SAID[side]))
     answer = f"{capital(article(describe(neighbour)))} is {side} the {describe(item)}."
     return Turn(question, answer, "shapes.beside", {"fact": [describe(neighbour)]})
-
-
-def _beside(scene: Scene, rng: Random) -> tuple[str, SceneObject, str, SceneObject] | None:
-    """A described object and the only object on one side of it."""
-    if not 2 <= len(scene.objects) <= 5:
-        return None
-    found = _unique(scene, rng)
-    if found is None:
-        return None
-    said, item = found
-    sides: dict[str | None, list[SceneObject]] = {}
-    for other in scene.objects:
-        if other is not item:
-            sides.setdefault(side_of(other.box, item.box), []).append(other)
-    clear = [side for side, others in sides.items() if side and len(others) == 1 and None not in sides]
-    if not clear:
-        return None
-    side = rng.choice(clear)
-    return said, item, side, sides[side][0]
-
-
-# ---- captions and boxes ------------------------------------------------------------------------------------
-
-
-def _groups(scene: Scene) -> list[tuple[str, list[SceneObject]]]:
-    groups: dict[str, list[SceneObject]] = {}
-    for item in sorted(scene.objects, key=lambda item: item.box):
-        groups.setdefault(describe(item), []).append(item)
-    return list(groups.items())
-
-
-def _name_group(name: str, items: list[SceneObject]) -> str:
-    return article(name) if len(items) == 1 else f"{len(items)} {plural(name)}"
-
-
-def ask_caption(scene: Scene, rng: Random) -> Turn:
-    parts = []
-    for name, items in _groups(scene):
-        place = place_of(items[0].box, scene.size) if len(items) == 1 else None
-        parts.append(f"{_name_group(name, items)} {place}" if place else _name_group(name, items))
-    ground = f" on a {scene.facts['background']} background" if scene.facts.get("background") else ""
-    answer = f"The picture shows {join(parts)}{ground}."
-    return Turn(
-        phrase(rng, "caption"), answer, "shapes.caption", {"all": [[name, plural(name)] for name, _ in _groups(scene)]}
-    )
-
-
-def ask_grounded_caption(scene: Scene, rng: Random) -> Turn | None:
-    groups = _groups(scene)
-    if len(groups) > 5:
-        return None
-    parts = []
-    truth = []
-    for name, items in groups:
-        boxes = [item.box for item in items]
-        label = name if len(items) == 1 else plural(name)
-        count = article(label).split()[0] if len(items) == 1 else str(len(items))
-        parts.append(f"{count} {write_reference(label, boxes, scene.size)}")
-        truth += write_boxes(boxes, scene.size)[1]
-    answer = f"The picture shows {join(parts)}."
-    return Turn(phrase(rng, "grounded_caption"), answer, "shapes.grounded_caption", {"boxes": truth})
-
-
-def ask_grounded_beside(scene: Scene, rng: Random) -> Turn | None:
-    found = _beside(scene, rng)
-    if found is None:
-        return None
-    said, item, side, neighbour = found
-    question = phrase(rng, "grounded_beside", what=said, side=rng.choice(SAID[side]))
-    first = write_reference(describe(neighbour), [neighbour.box], scene.size)
-    second = write_reference(describe(item), [item.box], scene.size)
-    truth = write_boxes([neighbour.box, item.box], scene.size)[1]
-    answer = f"{capital(article(describe(neighbour)).split()[0])} {first} is {side} the {second}."
-    return Turn(question, answer, "shapes.grounded_beside", {"boxes": truth})
-
-
-def ask_locate(scene: Scene, rng: Random) -> Turn | None:
-    """One box, several boxes, or the sentence that nothing matches."""
-    item = rng.choice(scene.objects)
-    draw = rng.random()
-    if draw < 0.14:
-        absent = _absent(scene, rng)
-        return None if absent is None else ground(rng, _say(rng, *absent), " ".join(absent), [], scene, "none")
-    if draw < 0.22 and len(scene.objects) > 1:
-        kind = rng.choice(("largest", "smallest", "leftmost", "rightmost", "topmost", "lowest"))
-        found = _extreme(scene, kind)
-        if found is None:
-            return None
-        name = f"{kind} {rng.choice(THINGS[:2])}"
-        return ground(rng, name, name, [found], scene, "locate")
-    colour, kind, filled = item.colour, item.kind, None
-    if draw < 0.4:
-        colour = ""
-    elif draw < 0.55:
-        kind = ""
-    elif draw < 0.62:
-        filled = item.filled
-    found = matching(scene, colour, kind, filled)
-    fill = "" if filled is None else "filled" if filled else "outlined"
-    noun = kind or rng.choice(THINGS[:2])
-    name = " ".join(part for part in (fill, colour, noun) if part)
-    said = _say(rng, fill, colour, noun)
-    return ground(rng, said, name, found, scene, "locate" if len(found) == 1 else "locate_several")
-
-
-def ground(
-    rng: Random, said: str, name: str, found: list[SceneObject], scene: Scene, task: str, family: str = "shapes"
-) -> Turn:
-    """A grounding question, wrapped in `<|ref|>` or in plain words, and its answer; the label repeats the
-    words.
-    """
-    draw = rng.random()
-    if len(found) > 1:
-        head, _, tail = said.rpartition(" ")
-        many = f"{head} {plural(tail)}".strip()
-        said = rng.choice((many, f"the {many}", f"all {many}", f"all the {many}"))
-    elif draw < 0.45:
-        said = f"the {said}"
-    elif draw < 0.55:
-        said = article(said)
-    if rng.random() < 0.12:
-        said = capital(said)
-    wrapped = rng.random() < 0.7
-    question = phrase(rng, "locate" if wrapped else "locate_plainly", verbatim=True, what=said)
-    if not found:
-        return Turn(question, f"There is no {name} in the picture.", f"{family}.none", {"boxes": []})
-    boxes = [item.box for item in found]
-    truth = write_boxes(boxes, scene.size)[1]
-    return Turn(question, write_reference(said, boxes, scene.size), f"{family}.{task}", {"boxes": truth})
-
-
-def ask_in_box(scene: Scene, rng: Random) -> Turn | None:
-    item = rng.choice(scene.objects)
-    box = write_boxes([item.box], scene.size)[0]
-    return Turn(
-        phrase(rng, "in_box", box=box), f"It is {article(describe(item))}.", "shapes.in_box", {"fact": [describe(item)]}
-    )
-
-
-def converse(scene: Scene, rng: Random) -> list[Turn]:
-    """Find something, then ask about it as "it"."""
-    found = _unique(scene, rng)
-    if found is None:
-        return []
-    said, item = found
-    name = describe(item)
-    place = place_of(item.box, scene.size)
-    turns = [ground(rng, said, name, [item], scene, "locate")]
-    if place and rng.random() < 0.5:
-        turns = [Turn(phrase(rng, "where", what=said), f"The {name} is {place}.", "shapes.where", {"fact": [place]})]
-    colours = {"fact": _spellings(item.colour)}
-    later = [
-        Turn(phrase(rng, "it_colour"), f"The {item.kind} is {item.colour}.", "shapes.it", colours),
-        Turn(phrase(rng, "it_shape"), f"It is {article(name)}.", "shapes.it", {"fact": [item.kind]}),
-        Turn(
-            phrase(rng, "it_box"), write_reference(name, [item.box], scene.size), "shapes.it_box",
-            {"boxes": write_boxes([item.box], scene.size)[1]},
-        ),
-    ]  # fmt: skip
-    if place and turns[0].kind != "shapes.where":
-        later.append(Turn(phrase(rng, "it_where"), f"The {name} is {place}.", "shapes.it", {"fact": [place]}))
-    return turns + rng.sample(later, rng.randint(1, 3))
 
 
 TASKS: dict[str, tuple[Task, float]] = {

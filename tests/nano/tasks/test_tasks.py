@@ -13,7 +13,7 @@ from nano import scenes, tasks
 from nano.scenes import Level
 from nano.scenes.scene import scale_box
 from nano.suite import score
-from nano.tasks import shapes
+from nano.tasks import naming
 from nano.tasks.turn import Turn
 
 pytestmark = pytest.mark.slow
@@ -63,8 +63,8 @@ def test_grounding_gives_every_object_that_matches():
         matching = [
             item
             for item in scene.objects
-            if (item.colour in label or not any(colour in label for colour in shapes.COLOURS))
-            and (item.kind in label or not any(kind in label for kind in shapes.SHAPES))
+            if (item.colour in label or not any(colour in label for colour in naming.COLOURS))
+            and (item.kind in label or not any(kind in label for kind in naming.SHAPES))
         ]
         assert sorted(turn.truth["boxes"]) == sorted(list(scale_box(item.box, scene.size)) for item in matching), turn
 
@@ -74,9 +74,9 @@ def test_counts_are_right_and_two_and_more_prevail():
     for scene, turn in asked("shapes", "count", 150):
         number = turn.truth["number"]
         counts[number] += 1
-        colours = [colour for colour in shapes.COLOURS if f" {colour} " in f" {turn.answer} "]
-        kinds = [kind for kind in shapes.SHAPES if f" {kind}" in turn.answer]
-        found = shapes.matching(scene, *(colours or [""]), *(kinds or [""])[:1])
+        colours = [colour for colour in naming.COLOURS if f" {colour} " in f" {turn.answer} "]
+        kinds = [kind for kind in naming.SHAPES if f" {kind}" in turn.answer]
+        found = naming.matching(scene, *(colours or [""]), *(kinds or [""])[:1])
         assert len(found) == number, turn
     assert set(counts) == set(range(10))
     assert sum(counts[number] for number in range(2, 10)) > 0.6 * counts.total()
