@@ -12,7 +12,7 @@ class StopStrings:
     def __init__(self, strings: Sequence[str]) -> None:
         self.strings = tuple(strings)
         self.found = False
-        self._held = ""
+        self._held: str = ""
 
     def push(self, text: str) -> str:
         """What is certain now; nothing once a string is `found`."""
