@@ -107,6 +107,13 @@ def add_tiles_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(parser)
 
 
+def add_fetch_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="tiny, small, base or owner/name, as --model of `serve`")
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit (default: one that is known to work)")
+    parser.add_argument("--to", metavar="DIR", help="into this folder (default: the hub's cache, for --model MODEL)")
+    add_json_flag(parser)
+
+
 def add_bench_flags(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{name}: {text}" for name, text in BENCH_PARTS.items())
     parser.add_argument(
@@ -185,6 +192,11 @@ COMMANDS = {
         "Show the tile grid of pictures, its candidates, and the tokens they become, for a released model unless "
         "--model or DSVL2_MODEL names another (nano's tiles are smaller); runs no model.",
         add_tiles_flags,
+    ),
+    "fetch": Command(
+        "dsvl2_app.terminal.fetch",
+        "Download a checkpoint from the hub and check it; run again, it goes on where it was interrupted.",
+        add_fetch_flags,
     ),
     "bench": Command(
         "bench",

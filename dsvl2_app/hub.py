@@ -14,14 +14,21 @@ from dsvl2_app.errors import CheckpointError
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "subfolder")
 ADAPTER_CONFIG = "adapter_config.json"
 TEXT_FILES, ALL_FILES = ("*.json", "*.txt"), ("*.json", "*.txt", "*.safetensors")
+# The commits of the released repositories that are meant where none is named, so that nothing changes under an app.
+PINNED = {
+    "deepseek-ai/deepseek-vl2-tiny": "66c54660eae7e90c9ba259bfdf92d07d6e3ce8aa",
+    "deepseek-ai/deepseek-vl2-small": "6033e16432a1d771cf9fe4a6f894ff5e5e1459af",
+    "deepseek-ai/deepseek-vl2": "f363772d1c47f4239dd844015b4bd53beb87951b",
+}
 
 
 def find_folder(
     path_or_repo: str | Path, files: tuple[str, ...] = ALL_FILES, subfolder: str | None = "", **hub: Any
 ) -> Path:
     """A checkpoint's folder on this disk; of a repository id, `files` are downloaded first (`hub`: the other
-    HUB_OPTIONS). Both may hold it in a `subfolder`."""
+    HUB_OPTIONS; without a `revision` that of PINNED, else the newest). Both may hold it in a `subfolder`."""
     folder, inner = Path(path_or_repo), subfolder or ""
+    hub["revision"] = hub.get("revision") or PINNED.get(str(path_or_repo))
     if folder.is_dir():
         return folder / inner
     if folder.exists():

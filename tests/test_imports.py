@@ -21,10 +21,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors", "__version__"},
     "hub": {"errors"},
+    "progress": set(),
     "image": {"errors"},
     "request": {"errors"},
     "text": {"registration", "errors", "hub", "image", "request"},
     "model": {"registration", "errors", "hub", "image"},
+    "checkpoints": {"errors", "hub", "progress"},
     "engine": BASE | {"text", "model"},
     "backend": {"errors", "settings", "request", "text.prompt"},  # the protocol knows no engine
     "backend.scripted": {"settings", "image", "request", "text.prompt", "backend"},
@@ -34,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"errors", "settings", "image", "request", "text", "backend"},
     "commands": {"errors", "settings", "text"},
     "serve": {"settings", "backend", "api", "ui"},
-    "terminal": BASE | {"text", "backend", "model.configuration"},
+    "terminal": BASE | {"text", "backend", "model.configuration", "checkpoints", "progress"},
     "finetune": BASE | {"text", "model"},
     "evaluation": BASE | {"text", "backend", "commands"},
     # The two folders of a clone that no part of the package imports.
