@@ -6,6 +6,7 @@
     │   └── ContextError  a conversation is longer than the model can hold
     ├── CheckpointError   a model folder or repository cannot be loaded
     ├── SettingsError     a flag, environment variable or request parameter is out of range
+    ├── ServerError       a model's server elsewhere cannot be reached, refuses, or breaks off
     ├── BusyError         the backend cannot take more requests now
     └── EngineDeadError   what runs the model has ended; only a new start helps
 
@@ -63,6 +64,10 @@ class SettingsError(AppError, ValueError):
 
 class BusyError(AppError):
     """The queue is full or the backend is shutting down; the same request may work later."""
+
+
+class ServerError(AppError):
+    """A model's server elsewhere cannot be reached, refuses what it is asked, or breaks off."""
 
 
 class EngineDeadError(AppError):

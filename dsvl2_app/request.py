@@ -93,6 +93,7 @@ class Timings:
     new_tokens: int = 0
     reused_tokens: int = 0  # of the prompt, found in the cache of an earlier request
     reused_tiles: int = 0  # of the tiles, encoded for an earlier request
+    waited: float = 0.0  # until the first token, where a server elsewhere does not say what it did meanwhile
     cache_bytes: int = 0  # of keys and values that this conversation occupies
 
 

@@ -68,6 +68,13 @@ def read_domains(text: str) -> tuple[str, ...]:
     return domains
 
 
+def read_addresses(text: str) -> tuple[str, ...]:
+    addresses = tuple(address.strip() for address in text.split(",") if address.strip())
+    if not addresses or not all(re.fullmatch(r"https?://[^\s/]+\S*", address) for address in addresses):
+        raise ValueError
+    return addresses
+
+
 def read_model(text: str) -> str:
     if text in ("nano", *RELEASED) or "/" in text or os.path.isdir(text):
         return text
@@ -90,6 +97,9 @@ DTYPE = one_of("auto", "float32", "bfloat16", "float16")
 QUANTIZE = one_of("none", "int8")
 COMPILE = one_of("auto", "on", "off")
 HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
+ADDRESSES = Kind("URL,...", "addresses that begin with http:// or https://, separated by commas", read_addresses)
+VARIABLE = matching(r"[A-Za-z_]\w*", "NAME", "the name of an environment variable")
+NAME = matching(r"\S+", "NAME", "a name without spaces")
 DOMAINS = Kind("HOST,...", "host names, separated by commas", read_domains)
 SWITCH = Kind("on|off", "on or off", read_switch)
 
@@ -103,7 +113,16 @@ def flag(group: str, default: Any, kind: Kind, help: str, *also: str) -> Any:
 class Settings:
     """All that a person can choose when starting the demo."""
 
-    backend: str = flag("backend", "local", BACKEND, "local: a model in this process; scripted: fixed words, no model")
+    backend: str = flag(
+        "backend",
+        "local",
+        BACKEND,
+        "local: a model in this process; openai: servers elsewhere; scripted: fixed words, no model",
+    )
+    api_base: tuple[str, ...] = flag("backend", (), ADDRESSES, "openai: the servers, as http://localhost:8000/v1")
+    api_key_env: str = flag("backend", "", VARIABLE, "openai: the environment variable that holds their key")
+    remote_model: str = flag("backend", "", NAME, "openai: the model to ask for, where it is not their first")
+    api_timeout: int = flag("backend", 120, whole_number(1), "openai: seconds of silence until an answer is given up")
 
     model: str = flag("model", "nano", MODEL, "nano, tiny, small, base, a Hugging Face repo id, or a folder")
     load_format: str = flag("model", "auto", LOAD_FORMAT, "dummy: right shapes, random weights, no download")
@@ -195,7 +214,7 @@ def add_flags(parser: argparse.ArgumentParser, group: str) -> None:
     for f in fields(Settings):
         if f.metadata["group"] == group:
             kind: Kind = f.metadata["kind"]
-            default = {None: "automatic", False: "off", (): "none"}.get(f.default, f.default)
+            default = {None: "automatic", False: "off", (): "none", "": "none"}.get(f.default, f.default)
             alone: dict[str, Any] = {"nargs": "?", "const": "on"} if kind is SWITCH else {}
             help = f"{f.metadata['help']} (default: {default})"
             section.add_argument(flag_name(f), metavar=kind.metavar, help=help, **alone)

@@ -13,6 +13,10 @@ from dsvl2_app.settings import FlagParser, Settings, add_model_flags
 # flag, a good value as typed, the value it becomes, a bad value
 EXAMPLES = [
     ("backend", "scripted", "scripted", "some where"),
+    ("api_base", "http://a/v1, https://b:9/v1", ("http://a/v1", "https://b:9/v1"), "a/v1"),
+    ("api_key_env", "MY_KEY", "MY_KEY", "my key"),
+    ("remote_model", "org/model", "org/model", "a model"),
+    ("api_timeout", "30", 30, "0"),
     ("model", "tiny", "tiny", "tinny"),
     ("load_format", "dummy", "dummy", "safetensors"),
     ("device", "cuda:3", "cuda:3", "cuda:"),

@@ -33,17 +33,16 @@ class Reader:
             raise ProtocolError(400, "The last message is not a user's; end with a question.", param="messages")
         pictures = sum(isinstance(part, Picture) for _, parts in turns for part in parts)
         check_count(pictures, self.card.geometry, self.card.context)
+        return [{"role": role, "content": self._write(parts)} for role, parts in turns]
+
+    def _write(self, parts: list[Part]) -> str | list[dict[str, Any]]:
+        if len(parts) == 1 and isinstance(parts[0], str):
+            return parts[0]
         return [
-            {
-                "role": role,
-                "content": [
-                    {"type": "text", "text": part}
-                    if isinstance(part, str)
-                    else {"type": "image", "image": self._open(part.source)}
-                    for part in parts
-                ],
-            }
-            for role, parts in turns
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image", "image": self._open(part.source)}
+            for part in parts
         ]
 
     def _open(self, source: Any) -> Image.Image:

@@ -11,7 +11,8 @@ from dsvl2_app.settings import Settings
 
 __all__ = ["NAMES", "Backend", "Stream", "load"]
 
-NAMES = ("local", "scripted")  # modules of this package, each with a function `load(settings) -> Backend`
+# Names, and modules of this package, each with a function `load(settings) -> Backend`.
+NAMES = {"local": "local", "openai": "remote", "scripted": "scripted"}
 
 
 def load(settings: Settings) -> Backend:
@@ -19,4 +20,4 @@ def load(settings: Settings) -> Backend:
     model that cannot be had."""
     if settings.backend not in NAMES:
         raise SettingsError(f"--backend is {settings.backend!r}, but must be one of {', '.join(NAMES)}.")
-    return import_module(f"{__name__}.{settings.backend}").load(settings)
+    return import_module(f"{__name__}.{NAMES[settings.backend]}").load(settings)

@@ -59,6 +59,11 @@ class TileGeometry:
                 )
 
     @property
+    def most_tiles(self) -> int:
+        """Local tiles of the largest grid."""
+        return max(width * height for width, height in self.candidates) // self.tile**2
+
+    @property
     def patches(self) -> int:
         """Patches along a side of a tile; pixels beyond `patches * patch` are never seen."""
         return self.tile // self.patch

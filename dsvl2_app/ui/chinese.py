@@ -66,6 +66,8 @@ CHINESE = {
     "for other requests": "其他请求",
     "Pictures": "图片",
     "Prompt": "提示",
+    "Server": "服务器",
+    "until its first token": "直到第一个词元",
     "Answer": "回答",
     "{speed} tokens/s": "{speed} 词元/秒",
     "{seconds:.1f} s in all": "共 {seconds:.1f} 秒",

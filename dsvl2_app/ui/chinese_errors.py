@@ -8,6 +8,47 @@ CHINESE_ERRORS = {
         "这些权重是随机的：一切功能和开销都与实际相同，但文字毫无意义。"
     ),
     "random weights": "随机权重",
+    # A model's server elsewhere
+    "{reason}": "{reason}",
+    "--backend openai needs --api-base, the address of a server such as http://localhost:8000/v1.": (
+        "--backend openai 需要 --api-base，即服务器地址，例如 http://localhost:8000/v1。"
+    ),
+    "--backend openai loads no weights; leave --load-format out.": "--backend openai 不加载权重；请去掉 --load-format。",
+    "--api-key-env names {name}, which is not set; put the key into it.": (
+        "--api-key-env 指定的 {name} 未设置；请将密钥放入其中。"
+    ),
+    "The model's server says: {reason}": "模型服务器返回：{reason}",
+    "The model's server {address} has been silent for {seconds:g} s; try again, or wait for it longer with "
+    "--api-timeout.": "模型服务器 {address} 已有 {seconds:g} 秒没有响应；请重试，或用 --api-timeout 延长等待时间。",
+    "The connection to the model's server {address} broke, so the answer ends here; try again.": (
+        "与模型服务器 {address} 的连接已中断，回答到此为止；请重试。"
+    ),
+    "No model's server answers at {address}; check --api-base, or try again once it is up.": (
+        "{address} 没有模型服务器响应；请检查 --api-base，或待其启动后重试。"
+    ),
+    "The model's server {address} refuses the API key; name the variable that holds another one with "
+    "--api-key-env.": "模型服务器 {address} 拒绝了 API 密钥；请用 --api-key-env 指定保存其他密钥的变量。",
+    "The model's server {address} has no model {model}; name another one with --remote-model.": (
+        "模型服务器 {address} 上没有模型 {model}；请用 --remote-model 指定其他模型。"
+    ),
+    "The model's server {address} answers with status {status}; check --api-base, which usually ends in /v1.": (
+        "模型服务器 {address} 返回状态码 {status}；请检查 --api-base，它通常以 /v1 结尾。"
+    ),
+    "The model's server {address} answers what is not of the OpenAI protocol; check --api-base.": (
+        "模型服务器 {address} 的响应不符合 OpenAI 协议；请检查 --api-base。"
+    ),
+    "The model's server cuts pictures into tiles by the official rule alone; choose Automatic, and as many "
+    "tiles as there can be.": "模型服务器只按官方规则切分图片；请选择“自动”，并将图块数设为最大。",
+    "The model's server cannot keep boxes well-formed; ask without that.": (
+        "模型服务器无法保证框的格式正确；请关闭该选项后再提问。"
+    ),
+    "The message holds {token}, which the model's server would take for a mark of its own; write it differently.": (
+        "消息中含有 {token}，模型服务器会将其视为自身的标记；请换一种写法。"
+    ),
+    "A model's server elsewhere does not tell how likely its tokens were.": "外部模型服务器不提供词元的概率。",
+    "A model's server elsewhere cannot be looked into; run the model in this process for that.": (
+        "无法查看外部模型服务器的内部；请在本进程中运行模型。"
+    ),
     # Pictures
     "There is no picture; choose one first.": "没有图片；请先选择一张。",
     "There is no picture; send at least one.": "没有图片；请至少发送一张。",

@@ -61,7 +61,7 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
             label=label("Cut pictures into tiles"),
             info=label("Automatic: with at most two pictures in the conversation"),
         )
-        most = max(width * height for width, height in card.geometry.candidates) // card.geometry.tile**2
+        most = card.geometry.most_tiles
         max_tiles = gr.Slider(
             1,
             most,

@@ -35,7 +35,7 @@ def describe_ending(timings: Timings, finish: Finish | None) -> str:
     words = [count(timings.new_tokens, "token")]
     if timings.new_tokens > 1:
         words += describe_speed(timings.new_tokens, timings.decode)
-    seconds = timings.queued + timings.vision + timings.prefill + timings.decode
+    seconds = timings.waited + timings.queued + timings.vision + timings.prefill + timings.decode
     words.append(say("{seconds:.1f} s in all", seconds=seconds) if seconds >= 0.05 else say("under 0.1 s in all"))
     if finish == "length":
         words.append(say("stopped at the limit of new tokens"))
@@ -50,6 +50,8 @@ def describe_timings(timings: Timings) -> list[tuple[str, str, str, str]]:
     table = []
     if timings.queued >= 0.05:
         table.append((say("Waiting"), say("for other requests"), "", describe_seconds(timings.queued)))
+    if timings.waited:
+        table.append((say("Server"), say("until its first token"), "", describe_seconds(timings.waited)))
     if timings.encoded_tiles:
         merged = timings.tiles - timings.encoded_tiles - timings.reused_tiles
         tiles = count(timings.encoded_tiles, "tile")
@@ -59,9 +61,8 @@ def describe_timings(timings: Timings) -> list[tuple[str, str, str, str]]:
         (say("Prompt"), timings.prompt_tokens - timings.reused_tokens, timings.prefill),
         (say("Answer"), timings.new_tokens, timings.decode),
     ):
-        table.append(
-            (stage, count(tokens, "token"), "".join(describe_speed(tokens, seconds)), describe_seconds(seconds))
-        )
+        time = describe_seconds(seconds) if seconds or not timings.waited else ""
+        table.append((stage, count(tokens, "token"), "".join(describe_speed(tokens, seconds)), time))
     reused = [
         count(number, noun)
         for number, noun in ((timings.reused_tokens, "token"), (timings.reused_tiles, "tile"))
@@ -87,10 +88,11 @@ def describe_seconds(seconds: float) -> str:
 
 
 def describe_card(card: ModelCard) -> list[str]:
-    sizes = say("{size} parameters", size=abbreviate(card.parameters))
+    sizes = say("{size} parameters", size=abbreviate(card.parameters)) if card.parameters else ""
     if card.active_parameters != card.parameters:
         sizes += say(", {size} active", size=abbreviate(card.active_parameters))
-    return [sizes, card.dtype, card.device, say("{tokens:,} tokens of context", tokens=card.context)]
+    facts = [sizes, card.dtype, card.device, say("{tokens:,} tokens of context", tokens=card.context)]
+    return [fact for fact in facts if fact]  # a server elsewhere may not tell all of them
 
 
 def describe_error(error: Exception) -> str:

@@ -59,7 +59,7 @@ def test_gradio_loads_it_as_a_chat(scripted) -> None:
     with load_chat(scripted, file_types=None) as client:
         assert client.predict("Who are you?", api_name="/open_api_stream") == "Hello."
     (request,) = scripted.backend.requests
-    assert request.messages == [{"role": "user", "content": [{"type": "text", "text": "Who are you?"}]}]
+    assert request.messages == [{"role": "user", "content": "Who are you?"}]
 
 
 def test_gradio_loads_it_as_a_chat_with_pictures(scripted, tmp_path) -> None:

@@ -18,11 +18,13 @@ from gradio_client import Client
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
+from dsvl2_app.api.routes import build_routes
 from dsvl2_app.backend import Backend, load
 from dsvl2_app.backend.scripted import CARD as SCRIPTED_CARD
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.layout import build, launch
+from dsvl2_app.ui.uploads import image_limits
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,12 +45,52 @@ class App:
         return Client(self.url, verbose=False)
 
 
-def serve(backend: Backend, settings: Settings, script: ScriptedBackend | None = None) -> Iterator[App]:
+RELEASED = str(Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint")
+# Of the tests through a server elsewhere, those that `make check` runs, too.
+REPRESENTATIVE = {
+    "test_chat_streams_text_that_grows",
+    "test_chat_places_pictures_and_takes_history",
+    "test_failures_are_one_sentence_and_the_next_request_works",
+    "test_ground_returns_picture_boxes_and_text",
+    "test_ground_keeps_boxes_well_formed_and_knows_whose_request_it_is",
+}
+
+
+@pytest.fixture(scope="session", params=["local", "openai"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Whether the page asks its model in this process, or over HTTP through the endpoint of another page."""
+    return request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is None or callspec.params.get("way") != "openai":
+            continue
+        if getattr(item, "originalname", "") not in REPRESENTATIVE:
+            item.add_marker(pytest.mark.slow)
+        if item.path.name in ("test_inside.py", "test_layout_figures.py"):
+            item.add_marker(pytest.mark.skip(reason="a model's server elsewhere cannot be looked into"))
+
+
+def serve(backend: Backend, settings: Settings, way: str, script: ScriptedBackend | None = None) -> Iterator[App]:
+    if way == "local":
+        yield from serve_page(backend, settings, script)
+        return
+    for app in serve_page(backend, settings):  # stays until the page before it is closed
+        flags = ["--backend", "openai", "--api-base", f"{app.url}v1", *(["--mcp"] if settings.mcp else [])]
+        flags += ["--model", RELEASED] if script else []  # of which the script's tiles are
+        remote = Settings.parse(flags, {})
+        yield from serve_page(load(remote), remote, script)
+
+
+def serve_page(backend: Backend, settings: Settings, script: ScriptedBackend | None = None) -> Iterator[App]:
     with socket.socket() as free:
         free.bind((settings.host, 0))
         settings = replace(settings, port=free.getsockname()[1])
     demo = build(backend, settings)
-    yield App(launch(demo, settings, wait=False), script)
+    routes = build_routes(backend, settings, image_limits(settings))
+    yield App(launch(demo, settings, routes, wait=False), script)
     demo.close(verbose=False)
     backend.close()
     gc.collect()  # now, while the filter above holds
@@ -61,32 +103,32 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def nano_backend() -> Backend:
+def nano_backend(way: str) -> Backend:
     return load(Settings.parse(["--load-format", "dummy"], {}))
 
 
 @pytest.fixture(scope="session")
-def nano(nano_backend: Backend) -> Iterator[App]:
-    yield from serve(nano_backend, Settings.parse(["--load-format", "dummy"], {}))
+def nano(nano_backend: Backend, way: str) -> Iterator[App]:
+    yield from serve(nano_backend, Settings.parse(["--load-format", "dummy"], {}), way)
 
 
 @pytest.fixture(scope="session")
-def scripted_app() -> Iterator[App]:
+def scripted_app(way: str) -> Iterator[App]:
     script = ScriptedBackend(card=CARD)
-    yield from serve(script, Settings.parse([], {}), script)
+    yield from serve(script, Settings.parse([], {}), way, script)
 
 
 @pytest.fixture(scope="session")
-def trained() -> Iterator[App]:
+def trained(way: str) -> Iterator[App]:
     """nano as it is shipped."""
     settings = Settings.parse([], {})
-    yield from serve(load(settings), settings)
+    yield from serve(load(settings), settings, way)
 
 
 @pytest.fixture(scope="session")
-def mcp_app() -> Iterator[App]:
+def mcp_app(way: str) -> Iterator[App]:
     script = ScriptedBackend(card=CARD)
-    yield from serve(script, Settings.parse(["--mcp"], {}), script)
+    yield from serve(script, Settings.parse(["--mcp"], {}), way, script)
 
 
 @pytest.fixture

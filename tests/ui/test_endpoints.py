@@ -18,7 +18,8 @@ TWO_BOXES = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500], [9, 9]]<|/det|>"
 
 
 def text_of(request) -> str:
-    return "".join(part.get("text", "<picture>") for part in request.messages[-1]["content"])
+    content = request.messages[-1]["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "<picture>") for part in content)
 
 
 def test_only_the_three_endpoints_are_public(nano):
@@ -178,12 +179,13 @@ def test_ground_finds_what_an_example_marks(scripted, pictures):
     assert not request.grammar
 
 
-def test_ground_keeps_boxes_well_formed_and_knows_whose_request_it_is(scripted, pictures):
+def test_ground_keeps_boxes_well_formed_and_knows_whose_request_it_is(scripted, pictures, way):
     client = scripted.client()
     client.predict(handle_file(pictures["wide"]), "the dog", api_name="/ground")
     (request,) = scripted.script.requests
     assert request.grammar
-    assert request.owner == client.session_hash
+    name = client.session_hash
+    assert request.owner == (name if way == "local" else f"api 127.0.0.1 {name}")
 
 
 @pytest.mark.parametrize(

@@ -158,10 +158,11 @@ VISITED = (
     "image/*.py",
     *(f"text/{name}.py" for name in ("messages", "prompt", "tokens", "grounding")),
     "engine/*.py",
+    *(f"backend/{name}.py" for name in ("local", "remote", "servers", "wire")),
     "ui/*.py",
 )
 STARTING = ("loading.py", "layout.py")
-CAUSED = ("ImageError", "PromptError", "ContextError", "SettingsError", "BusyError")
+CAUSED = ("ImageError", "PromptError", "ContextError", "ServerError", "SettingsError", "BusyError")
 
 
 def find_calls(names: tuple[str, ...], *patterns: str) -> Iterator[tuple[str, ast.Call]]:

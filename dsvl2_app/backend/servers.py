@@ -1,0 +1,148 @@
+"""Servers of one model elsewhere: which of them are up, what they say of themselves, and which is asked next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError
+
+CHECK_EVERY = 5.0  # seconds
+CHECK_PATIENCE = 5.0
+OURS = "dsvl2"  # owner of the model where the server is another copy of this app
+PASSING = (502, 503, 504)  # statuses that another server, or the same one later, may not answer with
+
+
+@dataclass
+class Server:
+    """What is known of one."""
+
+    url: str  # up to /v1, without a slash at the end
+    busy: int = 0  # answers that it writes for us
+    is_up: bool = True  # until the first look shows otherwise
+    checked: bool = False
+    model: dict[str, Any] = field(default_factory=dict)  # as it lists it
+
+    @property
+    def is_ours(self) -> bool:
+        return self.model.get("owned_by") == OURS
+
+    @property
+    def name(self) -> str:
+        return self.model.get("id", "")
+
+
+class Servers:
+    """Used in one event loop. The least busy of those that are up is asked; one that fails is left alone until a look
+    at it shows that it is back, unless all of them are down."""
+
+    def __init__(self, urls: Sequence[str], key: str, model: str, patience: float) -> None:
+        """`model` is the one to ask for, "" the first that a server lists; `patience` in seconds of silence."""
+        self.all = [Server(url.rstrip("/")) for url in urls]
+        self.wanted = model
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.client = httpx.AsyncClient(
+            headers=headers,
+            timeout=httpx.Timeout(patience, connect=CHECK_PATIENCE),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+
+    @property
+    def known(self) -> Server:
+        """One that has said what it is, else any."""
+        return next((server for server in self.all if server.model), self.all[0])
+
+    def choose(self, but: Collection[Server] = ()) -> Server:
+        """The next to ask, none of `but` where there is another."""
+        others = [server for server in self.all if not any(server is each for each in but)] or self.all
+        return min([server for server in others if server.is_up] or others, key=lambda server: server.busy)
+
+    async def watch(self) -> None:
+        """Look at all of them for ever."""
+        while True:
+            began = time.monotonic()
+            await asyncio.gather(*map(self.check, self.all))
+            await asyncio.sleep(max(0.0, CHECK_EVERY - (time.monotonic() - began)))
+
+    async def check(self, server: Server) -> None:
+        """One that answers is up, though it may refuse the key or be no such server, which whoever asks it is told."""
+        try:
+            response = await self.client.get(f"{server.url}/models", timeout=CHECK_PATIENCE)
+            server.is_up = response.status_code not in PASSING
+            models = response.json()["data"] if response.is_success else []
+            wanted = [each for each in models if self.wanted in ("", each["id"])]
+            server.model = wanted[0] if wanted else {"id": self.wanted} if self.wanted else {}
+        except (httpx.HTTPError, httpx.InvalidURL):
+            server.is_up = False
+        except (ValueError, LookupError, TypeError):
+            server.model = {}
+        server.checked = True
+
+
+def explain_failure(
+    error: httpx.HTTPError | httpx.InvalidURL, server: Server, patience: float, begun: bool
+) -> AppError:
+    """In one sentence. `begun` says whether some of the answer has come."""
+    if isinstance(error, httpx.ReadTimeout):
+        return ServerError(
+            "The model's server {address} has been silent for {seconds:g} s; try again, or wait for it longer with "
+            "--api-timeout.",
+            address=server.url,
+            seconds=patience,
+        )
+    if begun:
+        return ServerError(
+            "The connection to the model's server {address} broke, so the answer ends here; try again.",
+            address=server.url,
+        )
+    return ServerError(
+        "No model's server answers at {address}; check --api-base, or try again once it is up.", address=server.url
+    )
+
+
+def explain_status(status: int, body: bytes, server: Server, model: str) -> AppError:
+    """What a server refuses with, in its own words where it has some."""
+    reason = read_reason(body)
+    if status in (401, 403):
+        return ServerError(
+            "The model's server {address} refuses the API key; name the variable that holds another one with "
+            "--api-key-env.",
+            address=server.url,
+        )
+    if status == 404 and reason and "model" in reason:
+        return ServerError(
+            "The model's server {address} has no model {model}; name another one with --remote-model.",
+            address=server.url,
+            model=model or "of that name",
+        )
+    if status in (404, 405) or not reason:
+        return ServerError(
+            "The model's server {address} answers with status {status}; check --api-base, which usually ends in /v1.",
+            address=server.url,
+            status=status,
+        )
+    kind = {400: PromptError, 413: PromptError, 422: PromptError, 429: BusyError}.get(status, ServerError)
+    return pass_on(kind, reason, server)
+
+
+def pass_on(kind: type[AppError], reason: str, server: Server) -> AppError:
+    """Another copy of this app speaks in sentences already."""
+    if server.is_ours:
+        return kind("{reason}", reason=reason)
+    return kind("The model's server says: {reason}", reason=reason)
+
+
+def read_reason(body: bytes) -> str:
+    """The words in an error of the protocol, in one line; "" where there are none."""
+    try:
+        found = httpx.Response(200, content=body).json()
+        error = found.get("error") or found
+        message = error if isinstance(error, str) else error.get("message") or error.get("detail")
+        return " ".join(str(message or "").split())[:500]
+    except (ValueError, AttributeError):
+        return ""

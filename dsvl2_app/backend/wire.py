@@ -1,0 +1,147 @@
+"""A request -> the body that a server of the protocol gets; what it streams -> events."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from dataclasses import fields, replace
+from typing import Any
+
+from PIL import Image
+
+from dsvl2_app.backend.servers import Server, pass_on
+from dsvl2_app.errors import BusyError, PromptError, ServerError
+from dsvl2_app.request import Event, Finish, Request, Timings
+
+FINISHES: dict[str, Finish] = {"stop": "eos", "length": "length"}
+TIMINGS = {each.name for each in fields(Timings)}
+PROGRESS = ("queued", "vision", "prefill")
+COMPRESSION = 1  # of PNG: a higher one takes longer than it saves
+
+
+def write_body(request: Request, server: Server, model: str) -> bytes:
+    """Takes long where pictures are large. Raises PromptError for what `server` cannot do."""
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [write_message(message) for message in request.messages],
+        "stream": True,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_new_tokens,
+        "stream_options": {"include_usage": True},
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if sampling.repetition_penalty != 1:
+        body["repetition_penalty"] = sampling.repetition_penalty
+    if sampling.min_new_tokens:
+        body["min_tokens"] = sampling.min_new_tokens
+    body |= _ask_ours(request) if server.is_ours else _ask_others(request)
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def write_message(message: dict[str, Any]) -> dict[str, Any]:
+    content = message["content"]
+    if not isinstance(content, str):
+        content = [write_part(part) for part in content]
+    return {"role": message["role"], "content": content}
+
+
+def write_part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "text":
+        return part
+    return {"type": "image_url", "image_url": {"url": write_picture(part["image"])}}
+
+
+def write_picture(image: Image.Image) -> str:
+    """A data URL of the very pixels that this process would have shown the model."""
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=COMPRESSION)
+    return "data:image/png;base64," + base64.b64encode(file.getbuffer()).decode()
+
+
+def _ask_ours(request: Request) -> dict[str, Any]:
+    options = {"tiling": request.tiling, "max_tiles": request.max_tiles, "user": request.owner or None}
+    options["grammar"] = "boxes" if request.grammar else None
+    given = {name: value for name, value in options.items() if value is not None}
+    return {**given, "stream_options": {"include_usage": True, "include_progress": True}}
+
+
+def _ask_others(request: Request) -> dict[str, Any]:
+    """vLLM and SGLang leave the tags of boxes out unless told otherwise, and lay pictures out by the official rule."""
+    if request.tiling is not None or request.max_tiles is not None:
+        raise PromptError(
+            "The model's server cuts pictures into tiles by the official rule alone; choose Automatic, and as many "
+            "tiles as there can be."
+        )
+    return {
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+        "top_p": max(request.sampling.top_p, 1e-6),  # they take none of 0
+    }
+
+
+class Reader:
+    """The chunks of one answer -> its events."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.timings = Timings()
+        self.finish: Finish | None = None
+        self.begun = False  # some of the answer has come
+        self._started = time.perf_counter()
+
+    def read(self, line: str) -> Event | None:
+        """Of a line of the stream; None where it says nothing new. Raises AppError where it says what went wrong."""
+        if not line.startswith("data:") or (data := line[5:].strip()) == "[DONE]":
+            return None
+        try:
+            chunk = json.loads(data)
+        except ValueError:
+            raise ServerError(
+                "The model's server {address} answers what is not of the OpenAI protocol; check --api-base.",
+                address=self.server.url,
+            ) from None
+        if error := chunk.get("error"):
+            kind = {"rate_limit_error": BusyError, "invalid_request_error": PromptError}.get(error.get("type"))
+            raise pass_on(kind or ServerError, str(error.get("message", "")), self.server)
+        text = ""
+        for choice in chunk.get("choices", ()):
+            text += choice.get("delta", {}).get("content") or ""
+            if reason := choice.get("finish_reason"):
+                self.finish = FINISHES.get(reason, "eos")
+        progress = chunk.get("dsvl2")
+        self._keep_time(text, progress, chunk.get("usage"))
+        self.begun = self.begun or bool(text)
+        if progress and progress["stage"] in PROGRESS and not text:
+            return Event(progress["stage"], done=progress["done"], total=progress["total"], timings=self.timings)
+        return Event("decode", text, timings=self.timings) if text else None
+
+    def end(self, finish: Finish | None = None) -> Event:
+        return Event("done", finish=finish or self.finish or "eos", timings=self.timings)
+
+    def _keep_time(self, text: str, progress: dict[str, Any] | None, usage: dict[str, Any] | None) -> None:
+        """Another copy of this app says what it did; of other servers only what can be seen from here is known."""
+        if progress:
+            told = progress["timings"]
+            self.timings = Timings(**{name: told[name] for name in TIMINGS & told.keys()})
+            return
+        if self.server.is_ours:
+            return
+        seconds = time.perf_counter() - self._started
+        if text and not self.begun:
+            self.timings = replace(self.timings, waited=seconds)
+        if text:
+            count = self.timings.new_tokens + 1  # until the server counts
+            self.timings = replace(self.timings, new_tokens=count, decode=seconds - self.timings.waited)
+        if usage:
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+            self.timings = replace(
+                self.timings,
+                prompt_tokens=usage.get("prompt_tokens", 0),
+                new_tokens=usage.get("completion_tokens", self.timings.new_tokens),
+                reused_tokens=cached,
+            )

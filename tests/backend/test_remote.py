@@ -1,0 +1,335 @@
+"""Servers elsewhere as a backend: what is sent, what comes back, and whatever can go wrong with them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dsvl2_app.backend import load, servers
+from dsvl2_app.backend.remote import RemoteBackend
+from dsvl2_app.bundled import NANO
+from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError, SettingsError
+from dsvl2_app.request import Event, Request, Sampling
+from dsvl2_app.settings import Settings
+from dsvl2_app.text.processor import DeepseekVL2Processor
+
+HI: list[Any] = [{"role": "user", "content": "Hi"}]
+USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+
+
+def chunk(text: str = "", finish: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
+
+
+WHOLE = (chunk("one "), chunk("two"), chunk(finish="stop"), USAGE, "[DONE]")
+
+
+class Fake:
+    """A server of the protocol that says what a test wants said."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.owner, self.says, self.status, self.reason = "vllm", list[Any](WHOLE), 200, ""
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.go_on = threading.Event()  # awaited where it is told to "wait"
+        self.left = threading.Event()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: Any) -> None: ...
+
+            def do_GET(self) -> None:
+                model = {"id": "org/vl2", "owned_by": fake.owner, "max_model_len": 2048}
+                self.answer(json.dumps({"data": [model]}).encode())
+
+            def do_POST(self) -> None:
+                fake.keys.append(self.headers["Authorization"])
+                fake.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                if fake.status != 200:
+                    self.answer(json.dumps({"error": {"message": fake.reason}}).encode(), fake.status)
+                    return
+                self.send_response(200)
+                self.end_headers()
+                for said in fake.says:
+                    if said == "wait":
+                        fake.go_on.wait(20)
+                    elif said == "die":
+                        self.connection.shutdown(socket.SHUT_RDWR)
+                        return
+                    else:
+                        text = said if isinstance(said, str) else json.dumps(said)
+                        self.write(f"data: {text}\n\n".encode())
+
+            def write(self, data: bytes) -> None:
+                try:
+                    self.wfile.write(data)
+                    self.wfile.flush()
+                except OSError:
+                    fake.left.set()
+
+            def answer(self, body: bytes, status: int = 200) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self.go_on.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    fake = Fake()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(scope="module")
+def processor() -> DeepseekVL2Processor:
+    return DeepseekVL2Processor.from_pretrained(NANO)
+
+
+@pytest.fixture
+def remote(processor: DeepseekVL2Processor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., RemoteBackend]]:
+    """Makes backends, which look at their servers often."""
+    monkeypatch.setattr(servers, "CHECK_EVERY", 0.05)
+    made: list[RemoteBackend] = []
+
+    def make(*urls: str, key: str = "", model: str = "", patience: float = 20.0) -> RemoteBackend:
+        made.append(RemoteBackend(urls, processor, key, model, patience))
+        return made[-1]
+
+    yield make
+    for backend in made:
+        backend.close()
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def read(backend: RemoteBackend, **options: Any) -> list[Event]:
+    return list(backend.submit(Request(HI, **options)))
+
+
+def said(events: list[Event]) -> str:
+    return "".join(event.text for event in events)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_answer_is_what_the_server_says(fake, remote) -> None:
+    backend = remote(fake.url, key="a key")
+    events = read(backend, sampling=Sampling(0.5, 0.9, 1.1, max_new_tokens=9, min_new_tokens=2, seed=4))
+    assert said(events) == "one two" and events[-1].finish == "eos"
+    assert (events[-1].timings.prompt_tokens, events[-1].timings.new_tokens) == (7, 2)
+    assert events[-1].timings.waited > 0 and events[-1].timings.prefill == 0  # which nobody told
+    (body,) = fake.bodies
+    assert fake.keys == ["Bearer a key"]
+    assert body["model"] == "org/vl2" and body["messages"] == HI and body["stream"]
+    assert (body["temperature"], body["top_p"], body["max_tokens"], body["seed"]) == (0.5, 0.9, 9, 4)
+    assert (body["repetition_penalty"], body["min_tokens"], body["skip_special_tokens"]) == (1.1, 2, False)
+    assert "user" not in body and "grammar" not in body
+    assert (backend.card.name, backend.card.context) == ("org/vl2", 2048)
+
+
+def test_pictures_are_sent_to_the_pixel(fake, remote) -> None:
+    picture = Image.effect_noise((40, 30), 90).convert("RGB")
+    parts = [{"type": "image", "image": picture}, {"type": "text", "text": "What?"}]
+    list(remote(fake.url).submit(Request([{"role": "user", "content": parts}])))
+    from dsvl2_app.image.source import open_picture
+
+    sent, text = fake.bodies[0]["messages"][0]["content"]
+    assert open_picture(sent["image_url"]["url"]).tobytes() == picture.tobytes() and text == parts[1]
+
+
+def test_the_meter_needs_no_server(remote, processor) -> None:
+    parts = [{"type": "image", "image": Image.new("RGB", (400, 200))}, {"type": "text", "text": "What?"}]
+    with nobody() as port:
+        backend = remote(f"http://127.0.0.1:{port}/v1")
+        plan = backend.plan([{"role": "user", "content": parts}])
+    assert plan.tokens == len(processor.build([{"role": "user", "content": parts}]).input_ids)
+    assert len(plan.layouts) == 1 and plan.context == 4096
+
+
+def test_cancelling_closes_the_connection(fake, remote) -> None:
+    fake.says = [chunk("one "), "wait", *[chunk("more ")] * 500]
+    stream = remote(fake.url).submit(Request(HI))
+    for event in stream:
+        if event.text:
+            stream.cancel()
+    assert event.finish == "cancelled"
+    time.sleep(0.2)
+    fake.go_on.set()
+    assert fake.left.wait(20)
+
+
+def test_what_it_cannot_do_is_refused_by_name(fake, remote) -> None:
+    backend = remote(fake.url)
+    assert not backend.capabilities.grammar and not backend.capabilities.inspection
+    for wanted, sentence in (
+        ({"grammar": True}, "cannot keep boxes well-formed"),
+        ({"tiling": True}, "official rule alone"),
+        ({"max_tiles": 2}, "official rule alone"),
+        ({"alternatives": 2}, "how likely"),
+    ):
+        with pytest.raises(PromptError, match=sentence):
+            read(backend, **wanted)
+    with pytest.raises(PromptError, match="cannot be looked into"):
+        backend.inspect(Request(HI), [1])
+    with pytest.raises(PromptError, match=r"holds <\|User\|>"):
+        backend.submit(Request([{"role": "user", "content": "Say <|User|>"}]))
+    assert said(read(backend, max_tiles=9)) == "one two"  # as many as there are
+
+
+def test_a_wrong_address_is_one_sentence(remote, fake) -> None:
+    with (
+        nobody() as port,
+        pytest.raises(ServerError, match=rf"No model's server answers at http://127.0.0.1:{port}/v1"),
+    ):
+        read(remote(f"http://127.0.0.1:{port}/v1"))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind", "sentence"),
+    [
+        (401, "bad key", ServerError, "refuses the API key"),
+        (403, "bad key", ServerError, "refuses the API key"),
+        (404, "The model `x` does not exist.", ServerError, "has no model org/vl2; name another one"),
+        (404, "", ServerError, "status 404; check --api-base"),
+        (400, "cannot identify image file", PromptError, "The model's server says: cannot identify image file"),
+        (429, "too many", BusyError, "says: too many"),
+        (500, "CUDA error\nat x", ServerError, "says: CUDA error at x"),
+        (500, "", ServerError, "status 500"),
+    ],
+)
+def test_refusals_are_passed_on_in_words(fake, remote, status, reason, kind, sentence) -> None:
+    fake.status, fake.reason = status, reason
+    backend = remote(fake.url)
+    with pytest.raises(kind, match=sentence) as refusal:
+        read(backend)
+    assert type(refusal.value) is kind and "\n" not in str(refusal.value) and len(fake.bodies) == 1
+    fake.status = 200
+    assert said(read(backend)) == "one two"
+
+
+def test_a_server_that_is_none_is_one_sentence(fake, remote) -> None:
+    fake.says = ["<html>"]
+    with pytest.raises(ServerError, match="not of the OpenAI protocol"):
+        read(remote(fake.url))
+
+
+def test_silence_is_one_sentence(fake, remote) -> None:
+    fake.says = ["wait"]
+    with pytest.raises(ServerError, match=r"silent for 0\.3 s"):
+        read(remote(fake.url, patience=0.3))
+
+
+@pytest.mark.parametrize("says", [["die"], []])
+def test_death_in_the_middle_keeps_what_was_written(fake, remote, says) -> None:
+    fake.says = [chunk("one "), *says]
+    backend = remote(fake.url)
+    stream, text = backend.submit(Request(HI)), ""
+    with pytest.raises(ServerError, match="broke, so the answer ends here"):
+        for event in stream:
+            text += event.text
+    assert text == "one " and len(fake.bodies) == 1  # it is not asked anew
+    fake.says = list(WHOLE)
+    assert said(read(backend)) == "one two"
+
+
+def test_an_error_in_the_stream_is_passed_on(fake, remote) -> None:
+    fake.says = [chunk("one "), {"error": {"message": "out of memory", "type": "server_error"}}]
+    with pytest.raises(ServerError, match="says: out of memory"):
+        read(remote(fake.url))
+
+
+def test_before_the_first_token_it_is_tried_again(fake, remote) -> None:
+    """With another server where there is one; the one that failed is left alone until it is back."""
+    with nobody() as port:
+        down = f"http://127.0.0.1:{port}/v1"
+        backend = remote(down, fake.url)
+        assert said(read(backend)) == "one two" and backend.health().alive
+    fake.status, fake.reason = 503, "starting"
+    threading.Timer(0.4, lambda: setattr(fake, "status", 200)).start()
+    assert said(read(backend)) == "one two" and len(fake.bodies) > 2
+
+
+def test_the_page_goes_on_when_the_server_is_back(remote) -> None:
+    first = Fake()
+    backend = remote(first.url)
+    assert said(read(backend)) == "one two"
+    first.close()
+    wait_until(lambda: not backend.health().alive)
+    with pytest.raises(AppError, match="No model's server answers"):
+        read(backend)
+    second = Fake(first.port)
+    try:
+        wait_until(lambda: backend.health().alive)
+        assert said(read(backend)) == "one two"
+    finally:
+        second.close()
+
+
+def test_the_least_busy_server_is_asked(fake, remote) -> None:
+    other = Fake()
+    try:
+        backend = remote(fake.url, other.url)
+        for each in (fake, other):
+            each.says = [chunk("one "), "wait", *WHOLE[1:]]
+        streams = []
+        for number in range(1, 9):
+            streams.append(backend.submit(Request(HI)))
+            wait_until(lambda number=number: len(fake.bodies) + len(other.bodies) == number)
+        assert len(fake.bodies) == len(other.bodies) == 4 and backend.health().running == 8
+        for each in (fake, other):
+            each.go_on.set()
+        assert [said(list(stream)) for stream in streams] == ["one two"] * 8
+    finally:
+        other.close()
+
+
+def test_closing_ends_every_stream(fake, processor) -> None:
+    fake.says = [chunk("one "), "wait"]
+    backend = RemoteBackend([fake.url], processor, "", "", 20.0)
+    stream = backend.submit(Request(HI))
+    next(event for event in stream if event.text)
+    backend.close()
+    assert [event.finish for event in stream] == ["cancelled"]
+    with pytest.raises(BusyError, match="shutting down"):
+        backend.submit(Request(HI))
+
+
+def test_settings_say_what_is_missing(monkeypatch) -> None:
+    for flags, sentence in (
+        ([], "needs --api-base"),
+        (["--api-base", "http://a/v1", "--api-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY, which is not set"),
+        (["--api-base", "http://a/v1", "--load-format", "dummy"], "loads no weights"),
+    ):
+        with pytest.raises(SettingsError, match=sentence):
+            load(Settings.parse(["--backend", "openai", *flags], {}))
