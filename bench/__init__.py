@@ -22,9 +22,10 @@ from bench.memory import peak_memory
 from bench.roofs import RoofMeter
 from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.loading import choose_device, load_engine
+from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.model import compiled
+from dsvl2_app.runtime.cpu.library import find_compiler
+from dsvl2_app.runtime.devices import choose_device
 from dsvl2_app.settings import Settings
 
 
@@ -53,7 +54,7 @@ def run(flags: argparse.Namespace) -> None:
 def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> dict[str, Any]:
     """Everything but loading, on one engine, with one meter of the roofs."""
     load_before, device = table.load_average(), choose_device(settings.device)
-    if settings.compile == "auto" and device.type == "cpu" and compiled.find_compiler():
+    if settings.compile == "auto" and device.type == "cpu" and find_compiler():
         settings = replace(settings, compile="on")  # not meanwhile
     started = time.perf_counter()
     engine = load_engine(settings)
@@ -95,6 +96,6 @@ def describe(engine: Engine, seconds: float) -> dict[str, Any]:
         "device": card.device,
         "threads": threads,
         "torch": torch.__version__,
-        "kernels": compiled.is_built(),
+        "runner": engine.runner.describe(),
         "load": {"seconds": seconds, "parameters": card.parameters},
     }

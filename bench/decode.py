@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from bench import costs, table
 from bench.roofs import Reader, RoofMeter, run_beside
-from dsvl2_app.engine.engine import Engine, Feed
+from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration as Model
+from dsvl2_app.runtime import Runner, choose
 from dsvl2_app.settings import Settings
 
 BATCHES = (1, 2, 4, 8, 16)
@@ -32,7 +34,7 @@ WAITING = 8  # steps
 class Candidate:
     name: str
     engine: Engine
-    plain: bool  # without the compiled kernels
+    runner: Runner  # the engine's, or another one of the same weights
 
     def count_bytes(self, batch: int) -> int:
         """That a step must move."""
@@ -43,11 +45,12 @@ class Candidate:
 
 def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple[str, ...]) -> dict[str, Any]:
     """Tokens per second and share of the read roof; `against` names "plain" and "int8"."""
-    candidates = [Candidate(engine.card.dtype, engine, plain=False)]
+    candidates = [Candidate(engine.card.dtype, engine, engine.runner)]
     if "plain" in against:
-        candidates.append(Candidate("plain torch", engine, plain=True))
+        candidates.append(Candidate("plain torch", engine, choose(share_weights(engine.model), "off")))
     if "int8" in against and settings.quantize == "none":
-        candidates.append(Candidate("int8", load_engine(replace(settings, quantize="int8", compile="on")), plain=False))
+        narrow = load_engine(replace(settings, quantize="int8", compile="on"))
+        candidates.append(Candidate("int8", narrow, narrow.runner))
     results = []
     for batch in BATCHES:
         with ExitStack() as together:
@@ -77,16 +80,19 @@ def stepping(candidate: Candidate, batch: int) -> Iterator[Callable[[], Any]]:
     def step() -> Tensor:
         for cache in caches:
             cache.truncate(CONTEXT)
-        with compiled.paused() if candidate.plain else nullcontext():
-            return engine.forward([Feed(next(tokens), cache) for cache in caches])
+        return candidate.runner.decode([next(tokens) for _ in caches], caches)
 
     try:
         yield step
     finally:
-        if engine.graphs:
-            with torch.inference_mode():
-                for cache in caches:
-                    engine.graphs.release(cache)
+        with torch.inference_mode():
+            for cache in caches:
+                candidate.runner.release(cache)
+
+
+def share_weights(model: Model) -> Model:
+    """The same model once more, on the same weights, for another runner."""
+    return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
 
 
 @torch.inference_mode()
@@ -120,7 +126,7 @@ def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
 def pace(candidate: Candidate, batch: int, steps: int, meter: RoofMeter, reader: Reader) -> dict[str, Any]:
     """The median step, as a share of the best read, and of what reading reached right before and after each step. A GPU
     has steps waiting, as when it serves."""
-    waiting = WAITING if candidate.engine.reads_late else 1
+    waiting = WAITING if candidate.runner.samples_ahead else 1
     with stepping(candidate, batch) as step:
 
         def run() -> float:

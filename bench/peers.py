@@ -4,18 +4,24 @@ of it with its own `generate`."""
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM, DeepseekV2Config, DeepseekV2ForCausalLM, DynamicCache
 
 from bench import table
 from bench.decode import race
 from bench.roofs import RoofMeter
 from dsvl2_app.model import weights
-from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DecoderConfig, DeepseekVL2Config
 from dsvl2_app.model.decoder import Decoder
+from dsvl2_app.model.operations import use
+from dsvl2_app.runtime.cpu.decode import CompiledStep
+from dsvl2_app.runtime.cpu.library import Library, find_compiler
+from dsvl2_app.runtime.cpu.operations import CpuOperations
 
 LAYERS = 4  # one dense, three with experts; all 27 do not fit into 24 GB in bfloat16
 LAYERS_BYTES, WHOLE_BYTES = 10 * 10**9, 34 * 10**9  # of memory, for the layers twice or for the whole model
@@ -35,6 +41,7 @@ def measure(device: torch.device, meter: RoofMeter) -> dict[str, Any]:
     config = DeepseekVL2Config.preset("small").language_config
     config.num_hidden_layers = LAYERS
     ours, theirs = build_ours(config, device), build_theirs(config, device).model
+    decode_one = with_kernels(ours) if device.type == "cpu" else ours.decode
     embeds = torch.randn(1, CONTEXT + 1, config.hidden_size, dtype=torch.bfloat16, device=device)
     cache, their_cache = KVCache(config, CONTEXT + 1), DynamicCache()
     ours(embeds[:, :CONTEXT], cache=cache)
@@ -42,7 +49,7 @@ def measure(device: torch.device, meter: RoofMeter) -> dict[str, Any]:
 
     def step() -> None:
         cache.truncate(CONTEXT)
-        ours.decode(embeds[:, CONTEXT:], CacheBatch([cache]))
+        decode_one(embeds[:, CONTEXT:], [cache])
 
     def their_step() -> None:
         if their_cache.get_seq_length() > CONTEXT:
@@ -86,6 +93,16 @@ def build_ours(config: DecoderConfig, device: torch.device) -> Decoder:
         decoder = Decoder(config).bfloat16().eval()
     weights.fill_random(decoder.to_empty(device=device))
     return decoder
+
+
+def with_kernels(decoder: Decoder) -> Callable[[Tensor, list[KVCache]], Tensor]:
+    """`Decoder.decode` as a CPU's runner has it, with a library where a compiler builds one."""
+    if not find_compiler():
+        use(decoder, CpuOperations())
+        return decoder.decode
+    library = Library.build()
+    use(decoder, CpuOperations(library))
+    return CompiledStep(decoder, library)
 
 
 def build_theirs(config: DecoderConfig, device: torch.device) -> DeepseekV2ForCausalLM:

@@ -35,7 +35,7 @@ def time_vision(engine: Engine, tiles: int, repeats: int, meter: RoofMeter) -> d
     pixels = torch.randn(tiles, 3, side, side, dtype=model.dtype, device=model.device)
 
     def encode() -> float:
-        return meter.time(lambda: engine.pictures.encode_tiles(pixels))
+        return meter.time(lambda: engine.runner.encode(pixels))
 
     for _ in range(WARM_UPS):
         encode()

@@ -23,11 +23,13 @@ from bench.record import NotRun, Record
 from bench.roofs import Reader, RoofMeter
 from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.loading import choose_device, choose_dtype, load_engine
-from dsvl2_app.model import compiled
+from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.linear import hold_int8
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime.cpu.library import find_compiler
+from dsvl2_app.runtime.cuda.runner import CudaRunner
+from dsvl2_app.runtime.devices import choose_device, choose_dtype
 from dsvl2_app.settings import Settings
 
 PROMPTS = (650, 2000)  # tokens
@@ -102,7 +104,7 @@ def measure(name: str, settings: Settings, models: Sequence[str] = (), minutes: 
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     if settings.compile == "auto" and device.type == "cpu":
-        settings = replace(settings, compile="on" if compiled.find_compiler() else "off")  # not meanwhile
+        settings = replace(settings, compile="on" if find_compiler() else "off")  # not meanwhile
     suite = Suite(plan, settings, device)
     suite.record.found |= {
         "suite": name,
@@ -186,9 +188,9 @@ class Suite:
     def list_parts(self, setup: Setup) -> Iterator[Part]:
         """Each with where its result belongs, and what to call it with."""
         plan, meter, engine = self.plan, self.meter, self.engine
-        if not setup.graphs:
-            engine.graphs, engine.reads_late = None, False
-        candidate = decode.Candidate(setup.model, engine, plain=False)
+        if not setup.graphs and isinstance(engine.runner, CudaRunner):
+            engine.runner.graphs = None
+        candidate = decode.Candidate(setup.model, engine, engine.runner)
         steps = plan.steps if setup.graphs else plan.eager_steps
         for batch in plan.batches:
             yield ("decode", str(batch)), self.pace, (candidate, batch, steps)

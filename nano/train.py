@@ -32,6 +32,7 @@ from dsvl2_app.finetune.extras import require
 from dsvl2_app.finetune.interrupts import catch_signals
 from dsvl2_app.hub import find_folder
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime import use_operations
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from nano.balance import RouterBalance, sum_up
 from nano.building import build_learner, build_model, build_optimizer, compile_blocks
@@ -91,6 +92,7 @@ class Run:
         self.model = build_model(start, options.seed)
         self.bare = build_learner(self.model, self.processor, fresh=start is None)
         optimizer = build_optimizer(self.bare, options.rate)
+        use_operations(self.bare, self.accelerator.device)
         self.learner, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
         self.balance = RouterBalance(self.model)
         self.progress = Progress()

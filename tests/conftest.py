@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on more; torch reads it when imported
-os.environ.setdefault("DSVL2_COMPILE", "off")  # of programs that tests start; see `built_kernels`
+os.environ.setdefault("DSVL2_COMPILE", "off")  # of programs that tests start
 
 import torch
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import BatchFeature
 
     from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
+    from dsvl2_app.runtime.cpu.library import Library
 
 pytest_plugins = ["pytester", "tests.plan"]
 
@@ -89,28 +91,28 @@ def reference_folder() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_kernels_meanwhile() -> Iterator[None]:
-    """Engines are loaded without kernels that arrive some time later, or each run would test something else."""
-    from dsvl2_app.engine import loading
+def no_kernels_meanwhile() -> Iterator[Callable[[], Future[Library]]]:
+    """A test that loads an engine says which kernels it wants, or each run would test whichever have arrived. Gives
+    what builds them meanwhile."""
+    from dsvl2_app.runtime.cpu import runner
 
+    def refuse() -> None:
+        raise AssertionError("compile is 'auto' here: say 'on' or 'off'")
+
+    build = runner.build_meanwhile
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "_build_meanwhile", lambda: None)
-        yield
+        patch.setattr(runner, "build_meanwhile", refuse)
+        yield build
 
 
-@pytest.fixture(scope="module")
-def built_kernels() -> Iterator[None]:
-    """The compiled kernels, for the tests of one module."""
-    from dsvl2_app.model import compiled
+@pytest.fixture(scope="session")
+def library() -> Library:
+    """The compiled kernels of this processor."""
+    from dsvl2_app.runtime.cpu.library import Library, find_compiler
 
-    if not compiled.find_compiler():
+    if not find_compiler():
         pytest.skip("no C compiler")
-    fuses = compiled.fuses()
-    compiled.build()
-    yield
-    compiled.remove()
-    if fuses:
-        compiled.fuse_on_gpu()
+    return Library.build()
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +138,7 @@ def _forget_device() -> None:
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
-    """Where the kernels of `model.gpu` run."""
+    """Where the kernels of `runtime.cuda` run."""
     return DEVICE
 
 

@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": {"registration", "errors", "hub", "image", "request"},
     "model": {"registration", "errors", "hub", "image"},
     "checkpoints": {"errors", "hub", "progress"},
-    "engine": BASE | {"text", "model"},
+    "runtime": {"errors", "model"},
+    "engine": BASE | {"text", "model", "runtime"},
     "backend": {"errors", "settings", "request", "text.prompt"},  # the protocol knows no engine
     "backend.scripted": {"settings", "image", "request", "text.prompt", "backend"},
     "backend.answer": {"errors", "request", "engine", "backend"},
@@ -40,11 +41,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {"errors", "settings", "text"},
     "serve": {"settings", "backend", "api", "ui"},
     "terminal": BASE | {"text", "backend", "model.configuration", "checkpoints", "progress"},
-    "finetune": BASE | {"text", "model"},
+    "finetune": BASE | {"text", "model", "runtime"},
     "evaluation": BASE | {"text", "backend", "commands"},
     # The two folders of a clone that no part of the package imports.
-    "nano": BASE | {"text", "model", "finetune", "evaluation", "commands"},
-    "bench": BASE | {"text", "model", "engine", "backend", "ui"},  # measures the engine itself
+    "nano": BASE | {"text", "model", "runtime", "finetune", "evaluation", "commands"},
+    "bench": BASE | {"text", "model", "runtime", "engine", "backend", "ui"},  # measures the engine itself
 }
 START = {"__init__", "__main__"}  # these two start everything else
 GRADIO, TORCH = ("gradio", "gradio_client"), ("torch",)

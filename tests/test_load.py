@@ -49,7 +49,7 @@ def test_what_is_not_understood_is_refused(settings, sentence):
         dsvl2_app.load(**settings)
 
 
-def test_the_readmes_example(built_kernels, capsys, monkeypatch):
+def test_the_readmes_example(library, capsys, monkeypatch):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     [code] = re.findall(r"```python\n(import dsvl2_app\n.*?)```", readme, re.S)
     monkeypatch.chdir(ROOT)

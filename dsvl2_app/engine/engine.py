@@ -26,13 +26,9 @@ from dsvl2_app.engine.pictures import Pictures, wait_for
 from dsvl2_app.engine.prefixes import PrefixCache, identify
 from dsvl2_app.errors import ContextError, SettingsError
 from dsvl2_app.image.load import content_hash
-from dsvl2_app.model import compiled
-from dsvl2_app.model.cache import CacheBatch, KVCache
-from dsvl2_app.model.gpu.decode import GraphDecoder
-from dsvl2_app.model.gpu.prefill import GraphPrefill, can_record
-from dsvl2_app.model.gpu.vision import GraphVision
-from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.cache import KVCache
 from dsvl2_app.request import Event, Finish, ModelCard, PromptPlan, Request, Timings
+from dsvl2_app.runtime import Runner
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
@@ -40,10 +36,6 @@ from dsvl2_app.text.sampling import Choice, Ranking, Sampler
 from dsvl2_app.text.stream import TextStream
 from dsvl2_app.text.tokens import Prompt
 
-# tokens between two chances to serve others, report progress or stop; a GPU takes longer to be told than to do it
-PREFILL_CHUNK, PREFILL_CHUNK_GPU = 512, 2048
-ALONE = 2  # chunks at once while nobody else is served: experts with more tokens are faster per token
-FED = 32  # tokens behind a known beginning, which a GPU takes one by one sooner than as a prompt without a graph
 CACHE_BYTES = 2**30
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
 
@@ -62,28 +54,21 @@ Serving = Generator["Event | Future[Any] | Feed", "Tensor | None", None]
 class Engine:
     def __init__(
         self,
-        model: DeepseekVL2ForConditionalGeneration,
+        runner: Runner,
         processor: DeepseekVL2Processor,
         card: ModelCard,
-        prefill_chunk: int | None = None,
         vocabulary: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """`vocabulary` keeps a model with random weights to the ids that its tokenizer can spell."""
-        self.model = model
+        self.runner = runner
+        self.model = runner.model
         self.processor = processor
         self.card = card
-        on_gpu = model.device.type == "cuda"
-        self.prefill_chunk = prefill_chunk or (PREFILL_CHUNK_GPU if on_gpu else PREFILL_CHUNK)
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
         self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
-        self.pictures = Pictures(model, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
-        self.graphs: GraphDecoder | None = None
-        self.graph_prefill: GraphPrefill | None = None
-        if on_gpu and len({parameter.device for parameter in model.parameters()}) == 1:
-            self._prepare_graphs()
-        self.reads_late = self.graphs is not None  # a token only after it was fed, so that a GPU need not wait
+        self.pictures = Pictures(runner, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.forget()
         self._tokenizer_lock = threading.Lock()  # `plan` is called from other threads than `serve`
 
@@ -126,12 +111,7 @@ class Engine:
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Feed]) -> Tensor:
         """One token of each of B answers -> logits [B, vocabulary]."""
-        if self.graphs:
-            return self.graphs.forward([feed.token for feed in feeds], [feed.cache for feed in feeds])
-        tokens = torch.tensor([[feed.token] for feed in feeds], device=self.model.device)
-        decoder = self.model.decoder
-        hidden = decoder.decode(decoder.embed_tokens(tokens), CacheBatch([feed.cache for feed in feeds]))
-        return self.model.lm_head(hidden[:, 0])
+        return self.runner.decode([feed.token for feed in feeds], [feed.cache for feed in feeds])
 
     @torch.inference_mode()
     def serve(self, request: Request, is_alone: Callable[[], bool] = lambda: True) -> Serving:
@@ -153,27 +133,13 @@ class Engine:
                 logits, timings = yield from self._prefill(embeds, cache, timings, is_alone)
             yield from self._decode(request, prompt, cache, logits, room, timings, fed)
         finally:
-            if self.graphs:
-                self.graphs.release(cache)
+            self.runner.release(cache)
             self.prefixes.store(request.owner, np.concatenate((key, np.array(fed, np.int64))), cache)
-
-    def _prepare_graphs(self) -> None:
-        """Of decode unless memory is too short for a conversation's row, of the rest unless --compile is off."""
-        config, model = self.model.config, self.model
-        decoder = config.language_config
-        per_token = decoder.num_hidden_layers * decoder.cache_width * model.dtype.itemsize
-        graphs = GraphDecoder(model.decoder, model.lm_head, per_token, self.card.context)
-        self.graphs = graphs if graphs.room else None
-        if compiled.fuses():
-            side = config.geometry.tile
-            self.pictures.encode_tiles = GraphVision(model.encode_tiles, model.tile_batch, side, model.device)
-            if can_record(model.decoder):
-                self.graph_prefill = GraphPrefill(model.decoder, decoder)
 
     @property
     def max_batch(self) -> int | None:
         """How many answers may decode together; None: any number."""
-        return self.graphs.room if self.graphs else None
+        return self.runner.max_batch
 
     def _build(self, request: Request) -> Prompt:
         with self._tokenizer_lock:
@@ -196,11 +162,8 @@ class Engine:
         """Logits [vocabulary] after the whole prompt; a step after each chunk."""
         started = time.perf_counter()
         while True:
-            if self.graph_prefill and self.graph_prefill.fits(embeds, cache):
-                feed, size = self.graph_prefill, embeds.shape[1]
-            else:
-                feed, size = self.model.decoder, self.prefill_chunk * (ALONE if is_alone() else 1)
-            hidden = feed(embeds[:, :size], cache=cache)
+            size = self.runner.chunk(embeds.shape[1], cache, alone=is_alone())
+            hidden = self.runner.prefill(embeds[:, :size], cache)
             embeds = embeds[:, size:]
             seconds = time.perf_counter() - started
             timings = replace(timings, prefill=seconds, cache_bytes=cache.used_bytes)
@@ -211,7 +174,7 @@ class Engine:
     def _can_feed(self, tokens: list[int], cache: KVCache) -> bool:
         """Whether graphs of decode take the rest of a prompt sooner than layers without graphs."""
         is_text = self.processor.image_token_id not in tokens
-        return bool(self.graphs and cache.get_seq_length() and len(tokens) <= FED and is_text)
+        return bool(cache.get_seq_length() and len(tokens) <= self.runner.decode_prompt_up_to and is_text)
 
     def _feed(
         self, tokens: list[int], cache: KVCache, timings: Timings
@@ -251,8 +214,12 @@ class Engine:
             likely = request.alternatives
             ranking = None if likely is None else Ranking(logits[: self.vocabulary], choice.token, likely)
             # a GPU is asked once an answer: what overflows does so in its prompt
-            sound = Choice(logits.sum(dtype=torch.float32).isfinite()) if number == 1 or not self.reads_late else None
-            feeds_first = self.reads_late and not boxes and number < limit
+            sound = (
+                Choice(logits.sum(dtype=torch.float32).isfinite())
+                if number == 1 or not self.runner.samples_ahead
+                else None
+            )
+            feeds_first = self.runner.samples_ahead and not boxes and number < limit
             if feeds_first:
                 logits = yield Feed(choice.token, cache)
             token = choice.read()

@@ -85,7 +85,7 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
     embeds = torch.cat((item[0], model.decoder.embed_tokens(fed)), dim=1)
     watch = _Watch(prompt.image_mask.tolist() + [False] * fed.shape[1], first=len(prompt.input_ids) - 1)
     before, answer = embeds.split([watch.first, len(answer_ids)], dim=1)
-    for chunk in (*before.split(engine.prefill_chunk, dim=1), *answer.split(ROWS, dim=1)):
+    for chunk in (*before.split(engine.runner.prefill_chunk, dim=1), *answer.split(ROWS, dim=1)):
         with watch.on(model.decoder):  # between two steps others use the same layers
             model(inputs_embeds=chunk, past_key_values=watch.cache, logits_to_keep=1)
         yield Event("prefill", done=watch.cache.get_seq_length(), total=embeds.shape[1])

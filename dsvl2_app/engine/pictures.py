@@ -8,7 +8,7 @@ T prompt tokens, D decoder width, N tiles.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -21,9 +21,9 @@ from torch import Tensor
 from dsvl2_app.engine.recent import Recent
 from dsvl2_app.image.resample import cut_pixels
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
-from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.request import Event, Timings
+from dsvl2_app.runtime import Runner
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.tokens import Prompt
 
@@ -34,15 +34,14 @@ T = TypeVar("T")
 class Pictures:
     def __init__(
         self,
-        model: DeepseekVL2ForConditionalGeneration,
+        runner: Runner,
         processor: DeepseekVL2Processor,
         threads: ThreadPoolExecutor,
         limit: int,
     ) -> None:
         """Keeps up to `limit` bytes of embeds, found by content, whoever asks."""
-        self._model, self._processor, self._threads, self._limit = model, processor, threads, limit
-        self.encode_tiles: Callable[[Tensor], Tensor] = model.encode_tiles
-        self.on_gpu = model.device.type == "cuda"
+        self._runner, self._model, self._processor = runner, runner.model, processor
+        self._threads, self._limit = threads, limit
         self.forget()
 
     def forget(self) -> None:
@@ -90,12 +89,12 @@ class Pictures:
             yield Event("vision", done=0, total=total, timings=timings)
             for content, read in reads.items():
                 tiles = yield from wait_for(read)
-                if self.on_gpu:  # on this thread: another may not use the GPU while a graph is recorded
+                if self._runner.cuts_on_device:  # on this thread: another may not use the GPU while a graph is recorded
                     tiles = cut_pixels(tiles.to(self._model.device), images[content][1])
                 distinct, twins = merge_identical(tiles)
                 tokens: list[Tensor] = []
-                for batch in distinct.split(self._model.tile_batch):
-                    tokens.append(self.encode_tiles(self._processor.normalise(batch.to(self._model.device))))
+                for batch in distinct.split(self._runner.tile_batch):
+                    tokens.append(self._runner.encode(self._processor.normalise(batch.to(self._model.device))))
                     seconds, encoded = time.perf_counter() - started, timings.encoded_tiles + len(batch)
                     timings = replace(timings, vision=seconds, encoded_tiles=encoded)
                     covered = int((twins < sum(map(len, tokens))).sum())
@@ -111,8 +110,8 @@ class Pictures:
         return features, timings
 
     def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
-        """The image's tiles [N, side, side, 3] uint8, or for a GPU, which cuts them faster, its pixels."""
-        return torch.as_tensor(np.array(image) if self.on_gpu else cut_tiles(image, layout))
+        """The image's tiles [N, side, side, 3] uint8, or its pixels where the device cuts them."""
+        return torch.as_tensor(np.array(image) if self._runner.cuts_on_device else cut_tiles(image, layout))
 
 
 def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:

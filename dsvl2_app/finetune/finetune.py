@@ -40,6 +40,7 @@ from dsvl2_app.finetune.keeping import Log, try_to_write, write_somewhere
 from dsvl2_app.hub import find_folder, is_adapter
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime import use_operations
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 
@@ -73,6 +74,7 @@ def run(flags: argparse.Namespace) -> None:
     context = config.language_config.max_position_embeddings
     conversations = choose(conversations, refused, processor, context, flags, accelerator)
     model = load_model(folder, "bfloat16" if accelerator.device.type == "cuda" and not flags.full else "float32")
+    use_operations(model, accelerator.device)
     learner: DeepseekVL2ForConditionalGeneration | PeftModel = model
     if not flags.full:
         named = folder.resolve() if Path(settings.checkpoint).is_dir() or folder == NANO else settings.checkpoint

@@ -5,16 +5,17 @@ B batch, T new tokens, S tokens so far (T included), H heads, D decoder width, L
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsvl2_app.model import kernels
-from dsvl2_app.model.cache import CacheBatch
+from dsvl2_app.model.cache import KVCache, update_each
 from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.linear import Linear, is_bare
+from dsvl2_app.model.operations import Operated, repeat_groups
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
 
@@ -35,7 +36,27 @@ class RMSNorm(nn.Module):
         return F.rms_norm(hidden, self.weight.shape, self.weight, self.eps)
 
 
-class MultiHeadAttention(nn.Module):
+class Attention(Operated):
+    """What both kinds share: `layer` is the number by which caches know it, `scale` that of scores."""
+
+    layer: int
+    scale: float
+
+    def attend(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, attentions: list[Tensor] | None
+    ) -> Tensor:
+        """`Operations.attend`; where `attentions` is there, it takes the weights [B, H, T, S], computed in the open."""
+        if attentions is None:
+            return self.operations.attend(queries, keys, values, mask, self.scale)
+        keys, values = repeat_groups(queries, keys, values)
+        if mask is None:
+            mask = causal(queries.shape[2], keys.shape[2], queries.device)
+        scores = (queries @ keys.mT).float() * self.scale
+        attentions.append(scores.masked_fill(~mask, float("-inf")).softmax(-1).to(values.dtype))
+        return attentions[-1] @ values
+
+
+class MultiHeadAttention(Attention):
     """Every head has its own keys and values, and both are cached."""
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
@@ -52,20 +73,20 @@ class MultiHeadAttention(nn.Module):
         self,
         hidden: Tensor,
         rotary: Rotary,
-        mask: Tensor | None,
-        cache: Cache | CacheBatch | None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
         attentions: list[Tensor] | None = None,
+        caches: Sequence[KVCache] | None = None,
     ) -> Tensor:
+        """Hidden [B, T, D] -> [B, T, D]; with `caches` one token of each of B conversations [B, 1, D]."""
         queries, keys, values = self.project(hidden, rotary)
-        if isinstance(cache, CacheBatch):
-            known = cache.update_each(keys, values, self.layer)
-            each = [
-                kernels.attend_one(query[:, 0], *pair, self.scale) for query, pair in zip(queries, known, strict=True)
-            ]
+        if caches is not None:
+            attend_one, known = self.operations.attend_one, update_each(caches, keys, values, self.layer)
+            each = [attend_one(query[:, 0], *pair, self.scale) for query, pair in zip(queries, known, strict=True)]
             return self.o_proj(torch.stack(each).flatten(1)[:, None])
         if cache is not None:
             keys, values = cache.update(keys, values, self.layer)
-        context = attend(queries, keys, values, mask, self.scale, attentions)
+        context = self.attend(queries, keys, values, mask, attentions)
         return self.o_proj(context.transpose(1, 2).flatten(2))
 
     def project(self, hidden: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,7 +100,7 @@ class MultiHeadAttention(nn.Module):
         return queries, keys, values
 
 
-class MultiHeadLatentAttention(nn.Module):
+class MultiHeadLatentAttention(Attention):
     """Keys and values of all heads are projections of one normalised latent per token; only that latent and one
     rotated rope key, shared by all heads, are cached."""
 
@@ -109,13 +130,15 @@ class MultiHeadLatentAttention(nn.Module):
         self,
         hidden: Tensor,
         rotary: Rotary,
-        mask: Tensor | None,
-        cache: Cache | CacheBatch | None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
         attentions: list[Tensor] | None = None,
+        caches: Sequence[KVCache] | None = None,
     ) -> Tensor:
+        """Hidden [B, T, D] -> [B, T, D]; with `caches` one token of each of B conversations [B, 1, D]."""
         q_nope, q_rope, latent, rope_key = self.project(hidden, rotary)
-        if isinstance(cache, CacheBatch):
-            known = cache.update_each(latent, rope_key, self.layer)
+        if caches is not None:
+            known = update_each(caches, latent, rope_key, self.layer)
             return self.o_proj(self._decode_each(q_nope, q_rope, known)[:, None])
         if cache is not None:
             latent, rope_key = cache.update(latent, rope_key, self.layer)
@@ -138,7 +161,7 @@ class MultiHeadLatentAttention(nn.Module):
         expanded = self.kv_b_proj(latent.squeeze(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k_nope, values = expanded.split((self.nope, self.value_dim), dim=-1)
         keys = torch.cat((k_nope, rope_key.expand(-1, self.heads, -1, -1)), dim=-1)
-        return attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, self.scale, attentions)
+        return self.attend(torch.cat((q_nope, q_rope), dim=-1), keys, values, mask, attentions)
 
     def decode(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, rope_key: Tensor, mask: Tensor | None) -> Tensor:
         """Absorbed: queries move into latent space and the context moves out of it, so that one query reads each
@@ -161,7 +184,7 @@ class MultiHeadLatentAttention(nn.Module):
         to_keys, to_values = self.absorbed()
         q_latent = (q_nope.transpose(0, 1) @ to_keys).transpose(0, 1)  # [B, H, L]
         each = [
-            kernels.attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
+            self.operations.attend_one(query, latent, latent, self.scale, rope=(rope, rope_key))
             for query, rope, (latent, rope_key) in zip(q_latent, q_rope, known, strict=True)
         ]
         context = torch.stack(each)  # [B, H, L]
@@ -184,21 +207,6 @@ class MultiHeadLatentAttention(nn.Module):
         latent, rope_key = self.kv_a_proj_with_mqa(hidden)[:, None].split((self.rank, self.rope), dim=-1)
         ropes = rotate_pairs(torch.cat((q_rope, rope_key), dim=1), rotary)
         return q_nope, ropes[:, : self.heads], self.kv_a_layernorm(latent), ropes[:, self.heads :]
-
-
-def attend(
-    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float, attentions: list[Tensor] | None
-) -> Tensor:
-    """`kernels.attend`; where `attentions` is there, it takes the weights [B, H, T, S], computed in the open."""
-    if attentions is None:
-        return kernels.attend(queries, keys, values, mask, scale)
-    groups = queries.shape[1] // keys.shape[1]
-    keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
-    if mask is None:
-        mask = causal(queries.shape[2], keys.shape[2], queries.device)
-    scores = (queries @ keys.mT).float() * scale
-    attentions.append(scores.masked_fill(~mask, float("-inf")).softmax(-1).to(values.dtype))
-    return attentions[-1] @ values
 
 
 def causal(new: int, total: int, device: torch.device) -> Tensor:

@@ -88,21 +88,16 @@ class KVCache:
         return torch.empty(*like.shape[:-2], self.capacity, like.shape[-1], dtype=like.dtype, device=like.device)
 
 
-class CacheBatch:
-    """Caches of conversations that decode together: row b of a batch belongs to `caches[b]`."""
+def count_each(caches: Sequence[KVCache], device: torch.device) -> Tensor:
+    """The position of each conversation's next token [B, 1]."""
+    return torch.tensor([[cache.get_seq_length()] for cache in caches], device=device)
 
-    def __init__(self, caches: Sequence[KVCache]) -> None:
-        self.caches = caches
 
-    def positions(self, device: torch.device) -> Tensor:
-        """Of each conversation's next token [B, 1]."""
-        return torch.tensor([[cache.get_seq_length()] for cache in self.caches], device=device)
-
-    def update_each(self, first: Tensor, second: Tensor, layer: int) -> list[tuple[Tensor, Tensor]]:
-        """Append one token [B, heads, 1, ...] to each, and return all of each so far [heads, S, ...]."""
-        rows = zip(self.caches, first.split(1), second.split(1), strict=True)
-        known = [cache.update(one, other, layer) for cache, one, other in rows]
-        return [(whole[0][0], whole[1][0]) for whole in known]
+def update_each(caches: Sequence[KVCache], first: Tensor, second: Tensor, layer: int) -> list[tuple[Tensor, Tensor]]:
+    """Append one token [B, heads, 1, ...], a row to each of B caches, and return all of each so far [heads, S, ...]."""
+    rows = zip(caches, first.split(1), second.split(1), strict=True)
+    known = [cache.update(one, other, layer) for cache, one, other in rows]
+    return [(whole[0][0], whole[1][0]) for whole in known]
 
 
 def capacity(cache: Any) -> int | None:

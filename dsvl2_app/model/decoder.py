@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from dsvl2_app.model.attention import Cache, MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
-from dsvl2_app.model.cache import CacheBatch, capacity
+from dsvl2_app.model.cache import KVCache, capacity, count_each
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.cpu import step
 from dsvl2_app.model.experts import MLP, MixtureOfExperts
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 
@@ -36,11 +35,12 @@ class DecoderLayer(GradientCheckpointingLayer):
         self,
         hidden: Tensor,
         rotary: Rotary,
-        mask: Tensor | None,
-        cache: Cache | CacheBatch | None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
         attentions: list[Tensor] | None = None,
+        caches: Sequence[KVCache] | None = None,
     ) -> Tensor:
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotary, mask, cache, attentions)
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotary, mask, cache, attentions, caches)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
 
@@ -89,14 +89,12 @@ class Decoder(nn.Module):
             states.append(hidden)
         return hidden
 
-    def decode(self, embeds: Tensor, caches: CacheBatch) -> Tensor:
+    def decode(self, embeds: Tensor, caches: Sequence[KVCache]) -> Tensor:
         """One token of each of B conversations [B, 1, D] -> normalised hidden states [B, 1, D]."""
-        if step.fits(self, embeds, caches):
-            return step.decode(self, embeds, caches)
-        rotary = rotary_angles(caches.positions(embeds.device), self.rotary_width, self.rotary_theta)
+        rotary = rotary_angles(count_each(caches, embeds.device), self.rotary_width, self.rotary_theta)
         hidden = embeds
         for layer in self.layers:
-            hidden = layer(hidden, rotary, None, caches)
+            hidden = layer(hidden, rotary, caches=caches)
         return self.norm(hidden)
 
 

@@ -6,13 +6,11 @@ T tokens, D decoder width, E routed experts, K active ones per token, F width in
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.cpu import prompt
 from dsvl2_app.model.linear import Linear
+from dsvl2_app.model.operations import Operated, swiglu
 
 
 class MLP(nn.Module):
@@ -27,12 +25,7 @@ class MLP(nn.Module):
         return self.down(swiglu(self.gate_up(hidden)))
 
 
-def swiglu(gate_up: Tensor) -> Tensor:
-    gate, up = gate_up.chunk(2, dim=-1)
-    return F.silu(gate) * up
-
-
-class Router(nn.Module):
+class Router(Operated):
     """Chooses K experts per token and weighs them, in float32."""
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -52,7 +45,7 @@ class Router(nn.Module):
         if torch.is_autocast_enabled(hidden.device.type):
             with torch.autocast(hidden.device.type, enabled=False):
                 return self(hidden)
-        logits = kernels.linear(hidden.float(), self.weight)
+        logits = self.operations.linear(hidden.float(), self.weight)
         scores = logits.sigmoid() if self.sigmoid else logits.softmax(-1)
         ranking = scores if self.bias is None else scores + self.bias.float()
         experts = ranking.topk(self.active, dim=-1, sorted=False).indices
@@ -62,7 +55,7 @@ class Router(nn.Module):
         return weights * self.scaling, experts
 
 
-class Experts(nn.Module):
+class Experts(Operated):
     """The routed experts' weights as two stacks."""
 
     stacks = ("gate_up", "down")
@@ -79,30 +72,8 @@ class Experts(nn.Module):
 
     def forward(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Hidden [T, D], weights and experts [T, K] -> weighted sum of the chosen experts' outputs [T, D]."""
-        if kernels.prefers_prompt(hidden, self.down):
-            stacks = (self.gate_up, self.gate_up_scale), (self.down, self.down_scale)
-            return prompt.run_experts(hidden, weights, experts, *stacks)
-        run = self.few if kernels.prefers_each(hidden, self.gate_up) else self.many
-        return run(hidden, weights, experts)
-
-    def few(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
-        """Gathered: every (token, expert) pair multiplies with its expert's matrices where they lie."""
-        pairs = experts.flatten()  # [T * K]
-        inner = swiglu(kernels.linear_each(hidden, self.gate_up, self.gate_up_scale, pairs))
-        outputs = kernels.linear_each(inner, self.down, self.down_scale, pairs).unflatten(0, experts.shape)
-        return (outputs.float() * weights[..., None]).sum(1).to(hidden.dtype)
-
-    def many(self, hidden: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
-        """Grouped: tokens sorted by expert, one matrix product per expert over its tokens."""
-        order = experts.flatten().argsort(stable=True)  # [T * K]
-        tokens = order // experts.shape[1]
-        counts = torch.zeros(len(self.gate_up), dtype=torch.long, device=hidden.device)
-        counts.scatter_add_(0, experts.flatten(), torch.ones_like(order))
-        rows = hidden.index_select(0, tokens)
-        inner = swiglu(kernels.linear_groups(rows, self.gate_up, self.gate_up_scale, counts))
-        outputs = kernels.linear_groups(inner, self.down, self.down_scale, counts)
-        outputs = outputs.float() * weights.flatten()[order, None]
-        return torch.zeros_like(hidden, dtype=torch.float32).index_add_(0, tokens, outputs).to(hidden.dtype)
+        stacks = (self.gate_up, self.gate_up_scale), (self.down, self.down_scale)
+        return self.operations.run_experts(hidden, weights, experts, *stacks)
 
 
 class MixtureOfExperts(nn.Module):

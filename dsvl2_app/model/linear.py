@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dsvl2_app.model import kernels
+from dsvl2_app.model.operations import Operated
 
 SCALE = "_scale"
 
 
-class Linear(nn.Linear):
-    """nn.Linear on the kernels of `kernels`, without a bias."""
+class Linear(nn.Linear, Operated):
+    """nn.Linear without a bias, as one of its `operations`."""
 
     weight_scale: Tensor | None
     _is_hf_initialized: bool  # read by transformers
@@ -25,7 +25,7 @@ class Linear(nn.Linear):
         self.register_parameter("weight_scale", None)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return kernels.linear(hidden, self.weight, self.weight_scale)
+        return self.operations.linear(hidden, self.weight, self.weight_scale)
 
 
 def is_bare(layer: nn.Module) -> bool:
@@ -50,7 +50,14 @@ def hold_int8(model: nn.Module) -> None:
 def turn_int8(model: nn.Module) -> None:
     """The same for a model whose weights have values."""
     for module, name in _find_stacks(model):
-        _replace(module, name, *kernels.quantise(getattr(module, name).detach()))
+        _replace(module, name, *quantise(getattr(module, name).detach()))
+
+
+def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight [..., F, D] -> int8 weight and float32 scale [..., F], symmetric per output channel."""
+    wide = weight.float()
+    scale = wide.abs().amax(-1).clamp_(min=1e-12) / 127
+    return (wide / scale[..., None]).round_().to(torch.int8), scale
 
 
 def _find_stacks(model: nn.Module) -> list[tuple[nn.Module, str]]:

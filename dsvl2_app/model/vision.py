@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from dsvl2_app.model import kernels
 from dsvl2_app.model.configuration import VisionConfig
 from dsvl2_app.model.linear import is_bare
+from dsvl2_app.model.operations import Operated
 
 LAYER_NORM_EPS = 1e-6
 SAMPLED = 997  # of so many bytes one says whether two tiles may be alike
@@ -60,7 +60,7 @@ class VisionBlock(GradientCheckpointingLayer):
         return hidden + self.mlp(self.norm2(hidden))
 
 
-class VisionAttention(nn.Module):
+class VisionAttention(Operated):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.heads = config.heads
@@ -69,10 +69,10 @@ class VisionAttention(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         queries, keys, values = self.qkv(hidden).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(kernels.attend_all(queries, keys, values).flatten(2))
+        return self.proj(self.operations.attend_all(queries, keys, values).flatten(2))
 
 
-class VisionMLP(nn.Module):
+class VisionMLP(Operated):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.fc1 = nn.Linear(config.width, config.mlp_width)
@@ -80,7 +80,7 @@ class VisionMLP(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         if is_bare(self.fc1):
-            return self.fc2(kernels.linear_gelu(hidden, self.fc1.weight, self.fc1.bias))
+            return self.fc2(self.operations.linear_gelu(hidden, self.fc1.weight, self.fc1.bias))
         return self.fc2(F.gelu(self.fc1(hidden), approximate="tanh"))
 
 

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dsvl2_app.errors import CheckpointError, SettingsError
-from dsvl2_app.model.kernels import quantise
-from dsvl2_app.model.linear import SCALE
+from dsvl2_app.model.linear import SCALE, quantise
 
 if TYPE_CHECKING:
     from dsvl2_app.model.pretrained import OfficialLayoutModel

@@ -53,7 +53,7 @@ def serve(backend: Backend, settings: Settings, keys: tuple[str, ...] = ()) -> I
 @pytest.fixture(scope="session")
 def trained() -> Iterator[Served]:
     """nano as it is shipped."""
-    settings = Settings.parse(["--image-domains", "127.0.0.1"], {})
+    settings = Settings.parse(["--image-domains", "127.0.0.1", "--compile", "off"], {})
     yield from serve(load(settings), settings)
 
 

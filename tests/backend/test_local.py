@@ -453,7 +453,7 @@ def test_close_ends_every_stream(start: Start, script: ScriptedEngine) -> None:
 
 @pytest.fixture(scope="module")
 def engine(reference_folder: Path) -> Engine:
-    return load_engine(Settings(model=str(reference_folder / "small" / "checkpoint"), device="cpu"))
+    return load_engine(Settings(model=str(reference_folder / "small" / "checkpoint"), device="cpu", compile="off"))
 
 
 @pytest.fixture
@@ -519,7 +519,9 @@ def test_bad_input_is_one_sentence_and_the_next_request_works(
 
 
 def test_loading_takes_the_queue_length_from_the_settings(reference_folder: Path) -> None:
-    backend = local.load(Settings(model=str(reference_folder / "tiny" / "checkpoint"), device="cpu", max_queue=1))
+    backend = local.load(
+        Settings(model=str(reference_folder / "tiny" / "checkpoint"), device="cpu", compile="off", max_queue=1)
+    )
     try:
         assert backend.card.name == "checkpoint" and backend._scheduler.max_waiting == 1
     finally:

@@ -49,7 +49,7 @@ def test_its_inspection_adds_up() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NAMES.keys() - {"openai"}))  # which needs a server: see test_remote
 def test_every_backend_is_chosen_by_its_name_and_has_the_protocol(name: str) -> None:
-    backend = load(Settings(backend=name, load_format="dummy"))
+    backend = load(Settings(backend=name, load_format="dummy", compile="off"))
     try:
         assert backend.card.context > 0 and backend.health().alive
         assert isinstance(backend.capabilities.grammar, bool)

@@ -75,7 +75,7 @@ def test_a_step_is_compared_with_the_reads_around_it(
     monkeypatch.setattr(reader, "read", lambda: next(rates))
     monkeypatch.setattr(meter, "time", lambda run: (run(), next(seconds))[1])
     meter.best = roofs.Roofs(1000, {})
-    found = decode.pace(decode.Candidate("", engine, plain=False), 2, 3, meter, reader)
+    found = decode.pace(decode.Candidate("", engine, engine.runner), 2, 3, meter, reader)
     # 600 of 200 at once, 300 of 400, 200 of 300
     assert found == {"seconds": 2, "tokens_per_second": 1, "mbu": 0.3, "mbu_paired": pytest.approx(0.75)}
 
@@ -83,16 +83,10 @@ def test_a_step_is_compared_with_the_reads_around_it(
 def test_rows_that_were_taken_are_free_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[object] = []
 
-    class Graphs:
-        release = staticmethod(released.append)
-
-        @staticmethod
-        def forward(tokens: list[int], caches: list[object]) -> list[object]:
-            return caches
-
-    monkeypatch.setattr(engine, "graphs", Graphs())
+    monkeypatch.setattr(engine.runner, "release", released.append)
+    monkeypatch.setattr(engine.runner, "decode", lambda tokens, caches: caches)
     monkeypatch.setattr(decode, "CONTEXT", 5)
-    with decode.stepping(decode.Candidate("", engine, plain=False), 3) as step:
+    with decode.stepping(decode.Candidate("", engine, engine.runner), 3) as step:
         seated = step()
         assert not released
     assert released == seated and len(released) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -20,8 +21,8 @@ from dsvl2_app.engine.engine import Engine, Feed
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.pictures import wait_for
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.model.gpu.decode import GraphDecoder
 from dsvl2_app.request import Event, Request, Sampling
+from dsvl2_app.runtime.cuda.runner import CudaRunner
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.boxes import parse_boxes
 
@@ -38,7 +39,9 @@ def engines(reference_folder: Path) -> Callable[[str], Engine]:
 
     def load(variant: str) -> Engine:
         if variant not in known:
-            known[variant] = load_engine(Settings(model=str(reference_folder / variant / "checkpoint"), device="cpu"))
+            known[variant] = load_engine(
+                Settings(model=str(reference_folder / variant / "checkpoint"), device="cpu", compile="off")
+            )
         return known[variant]
 
     return load
@@ -84,9 +87,9 @@ def say(reference_folder: Path) -> Callable[..., list[Event]]:
     folder = reference_folder / "tiny" / "checkpoint"
 
     def run(ids: Sequence[int], *, reads_late: bool = False, **sampling: Any) -> list[Event]:
-        engine = load_engine(Settings(model=str(folder), device="cpu"))
+        engine = load_engine(Settings(model=str(folder), device="cpu", compile="off"))
         engine.model.lm_head = Script([*ids, engine.processor.tokenizer.eos_token_id, 0])
-        engine.reads_late = reads_late
+        engine.runner.samples_ahead = reads_late
         return list(engine.answer(ask(user("Hi"), **sampling)))
 
     return run
@@ -100,7 +103,7 @@ def test_answers_are_the_official_ones(
     single: Reference, chunk: int, engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engines(single.variant)
-    monkeypatch.setattr(engine, "prefill_chunk", chunk)
+    monkeypatch.setattr(engine.runner, "prefill_chunk", chunk)
     monkeypatch.setattr(engine, "serve", partial(engine.serve, is_alone=lambda: False))
     steps = list(engine.answer(ask(single.conversations[0])))
     assert tokens(steps) == single.arrays["generated_ids"][0].tolist()
@@ -135,7 +138,9 @@ def test_reloaded_models_answer_alike(
     load_model(variant).save_pretrained(tmp_path, max_shard_size="500KB")
     load_processor(variant).save_pretrained(tmp_path)
     reference = open_reference(variant, "f_multi_turn")
-    steps = list(load_engine(Settings(model=str(tmp_path), device="cpu")).answer(ask(reference.conversations[0])))
+    steps = list(
+        load_engine(Settings(model=str(tmp_path), device="cpu", compile="off")).answer(ask(reference.conversations[0]))
+    )
     assert tokens(steps) == reference.arrays["generated_ids"][0].tolist()
 
 
@@ -170,7 +175,7 @@ def test_text_alone_needs_no_vision(engine: Engine) -> None:
 def test_tile_batches_are_chances_to_stop(
     engine: Engine, open_reference: Callable[..., Reference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine.model, "tile_batch", 2)
+    monkeypatch.setattr(engine.runner, "tile_batch", 2)
     reference = open_reference("small", "b_wide")
     steps = list(engine.answer(ask(reference.conversations[0], max_new_tokens=3)))
     vision = [(step.done, step.total) for step in steps if step.stage == "vision"]
@@ -291,7 +296,7 @@ def test_typed_special_tokens_do_not_reach_the_model(engine: Engine, monkeypatch
 @pytest.mark.slow
 def test_random_weights_choose_only_ids_with_text() -> None:
     """A dummy model keeps its shape's vocabulary but has a small tokenizer: most ids spell nothing."""
-    engine = load_engine(Settings(load_format="dummy", device="cpu"))
+    engine = load_engine(Settings(load_format="dummy", device="cpu", compile="off"))
     spelled = len(engine.processor.tokenizer)
     engine.vocabulary = spelled // 2
     with torch.no_grad():
@@ -301,7 +306,7 @@ def test_random_weights_choose_only_ids_with_text() -> None:
 
 
 def test_with_the_grammar_boxes_are_well_formed_whatever_the_model_says(reference_folder: Path) -> None:
-    engine = load_engine(Settings(model=str(reference_folder / "small" / "checkpoint"), device="cpu"))
+    engine = load_engine(Settings(model=str(reference_folder / "small" / "checkpoint"), device="cpu", compile="off"))
     opening = engine.processor.tokenizer.convert_tokens_to_ids("<|det|>")
     with torch.no_grad():
         engine.model.lm_head.weight[opening] = engine.model.lm_head.weight.abs().sum(0)  # it begins boxes often
@@ -380,7 +385,7 @@ def test_nobody_cuts_pictures_for_who_has_gone() -> None:
 
 def test_caches_are_bounded(engines: Callable[[str], Engine]) -> None:
     engine = engines("tiny")
-    small = Engine(engine.model, engine.processor, engine.card, cache_bytes=400_000)
+    small = Engine(engine.runner, engine.processor, engine.card, cache_bytes=400_000)
     for number in range(12):
         list(small.answer(Request(user(f"Hi {number}" * 4), Sampling(max_new_tokens=2), owner="ann")))
         assert small.prefixes.nbytes <= 300_000 and small.pictures.kept.nbytes <= 100_000
@@ -432,7 +437,8 @@ def test_int8_says_nearly_what_full_weights_say(
     reference = open_reference("base", "c_tall_ref")
     folder = str(reference_folder / "base" / "checkpoint")
     full, narrow = (
-        load_engine(Settings(model=folder, quantize=quantize, device="cpu")) for quantize in ("none", "int8")
+        load_engine(Settings(model=folder, quantize=quantize, device="cpu", compile="off"))
+        for quantize in ("none", "int8")
     )
     assert narrow.card.dtype.endswith("and int8")
     with torch.inference_mode():
@@ -444,7 +450,7 @@ def test_int8_says_nearly_what_full_weights_say(
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_who_is_served_alone_has_larger_pieces(engine: Engine, monkeypatch: pytest.MonkeyPatch, shared: bool) -> None:
-    monkeypatch.setattr(engine, "prefill_chunk", 4)
+    monkeypatch.setattr(engine.runner, "prefill_chunk", 4)
     monkeypatch.setattr(engine, "serve", partial(engine.serve, is_alone=lambda: not shared))
     engine.forget()
     steps = list(engine.answer(ask(user("one two three four five six"), max_new_tokens=1)))
@@ -456,13 +462,11 @@ def test_a_short_question_behind_a_known_beginning_is_fed_token_by_token(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU, here with its rows but no graphs."""
-    first = user("How are you?")
+    first, model = user("How are you?"), copy.deepcopy(engine.model)
     answers = {}
     for most in (0, 100):
-        monkeypatch.setattr("dsvl2_app.engine.engine.FED", most)
-        graphs = GraphDecoder(engine.model.decoder, engine.model.lm_head, 1, engine.card.context)
-        monkeypatch.setattr(engine, "graphs", graphs)
-        engine.forget()
+        monkeypatch.setattr(CudaRunner, "decode_prompt_up_to", most)
+        engine = Engine(CudaRunner(model, engine.card.context, fuses=False), engine.processor, engine.card)
         said = text(list(engine.answer(replace(ask(first, max_new_tokens=3), owner="somebody"))))
         turns = [*first, {"role": "assistant", "content": said}, *user("And you?")]
         serving, fed, reply = engine.serve(replace(ask(turns, max_new_tokens=3), owner="somebody")), 0, None
@@ -488,7 +492,7 @@ def test_reading_a_token_after_it_was_fed_changes_nothing(
     """As on a GPU. What was fed is known in the end, so that a follow-up question finds it."""
     request, found = ask(user("How are you?"), max_new_tokens=length), []
     for late in (False, True):
-        monkeypatch.setattr(engine, "reads_late", late)
+        monkeypatch.setattr(engine.runner, "samples_ahead", late)
         engine.forget()
         found.append(tokens(list(engine.answer(request))))
     assert found[0] == found[1] and len(found[0]) == length
@@ -499,7 +503,7 @@ def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: 
     request = ask(user([{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]))
     features = []
     for on_gpu in (False, True):
-        monkeypatch.setattr(engine.pictures, "on_gpu", on_gpu)
+        monkeypatch.setattr(engine.runner, "cuts_on_device", on_gpu)
         engine.forget()
         list(engine.answer(request))
         features += [engine.pictures.kept.get(key) for key in engine.pictures.kept]
@@ -512,7 +516,7 @@ def test_numbers_that_overflow_are_told_instead_of_noise(temperature):
     """nano with a residual stream 4096 times as loud, which float32 and bfloat16 hold and float16 does not."""
 
     def load(dtype: str) -> Engine:
-        engine = load_engine(Settings(dtype=dtype, device="cpu"))
+        engine = load_engine(Settings(dtype=dtype, device="cpu", compile="off"))
         with torch.no_grad():
             for name, weight in engine.model.decoder.named_parameters():
                 if name.endswith(("embed_tokens.weight", "o_proj.weight", "down.weight", "experts.down")):
@@ -528,7 +532,7 @@ def test_numbers_that_overflow_are_told_instead_of_noise(temperature):
 @pytest.mark.parametrize("reads_late", [False, True])
 def test_likelihoods_are_those_of_a_forward_pass(engine: Engine, monkeypatch, reads_late: bool) -> None:
     """Of the model's own logits, whatever temperature, penalty and grammar made of them."""
-    monkeypatch.setattr(engine, "reads_late", reads_late)
+    monkeypatch.setattr(engine.runner, "samples_ahead", reads_late)
     request = replace(ask(user("Hi"), temperature=0.7, seed=3, repetition_penalty=1.3), alternatives=3)
     events = [event for event in engine.answer(request) if event.token is not None]
     prompt, _ = engine.prepare(request)

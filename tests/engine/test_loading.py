@@ -12,25 +12,10 @@ import torch
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration
 from dsvl2_app.engine import loading
-from dsvl2_app.engine.loading import choose_device, choose_dtype, load_engine
+from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.errors import CheckpointError, SettingsError
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-
-
-@pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
 
 @pytest.fixture
@@ -44,51 +29,11 @@ def nano(monkeypatch: pytest.MonkeyPatch, reference_folder: Path, tmp_path: Path
     return folder
 
 
-# -- device and format -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("no_accelerator")
-def test_devices_of_a_plain_machine() -> None:
-    assert choose_device("auto") == choose_device("cpu") == CPU
-    for name in ("cuda", "cuda:0", "cuda:3", "mps"):
-        with pytest.raises(SettingsError, match=f"--device {name}: this machine has no such device; use"):
-            choose_device(name)
-
-
-def test_a_piece_of_vision_is_short_on_a_cpu_and_long_on_a_gpu() -> None:
-    tiny, nano = (DeepseekVL2Config.preset(name) for name in ("tiny", "nano"))
-    sizes = [loading.choose_tile_batch(tiny, CPU), loading.choose_tile_batch(nano, CPU)]
-    assert 1 == sizes[0] < sizes[1] < loading.choose_tile_batch(tiny, torch.device("cuda"))
-
-
-@pytest.mark.usefixtures("two_gpus")
-def test_devices_of_a_machine_with_gpus() -> None:
-    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
-    assert choose_device("cuda:1") == torch.device("cuda:1")
-    assert choose_device("cpu") == CPU
-    with pytest.raises(SettingsError, match="--device cuda:2"):
-        choose_device("cuda:2")
-
-
-def test_device_of_an_apple(monkeypatch: pytest.MonkeyPatch, no_accelerator: None) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert choose_device("auto") == torch.device("mps")
-
-
-def test_format_is_the_checkpoints_except_for_narrow_models_on_a_cpu() -> None:
-    narrow, wide = DeepseekVL2Config.preset("nano"), DeepseekVL2Config.preset("tiny")
-    assert choose_dtype("auto", narrow, CPU) == "float32"
-    assert choose_dtype("auto", narrow, torch.device("cuda")) is None
-    assert choose_dtype("auto", wide, CPU) is None
-    for name in ("float32", "bfloat16", "float16"):
-        assert choose_dtype(name, narrow, CPU) == choose_dtype(name, wide, torch.device("cuda")) == name
-
-
 # -- checkpoints -------------------------------------------------------------------------------------------------
 
 
 def test_a_folder(checkpoint: Path, model: DeepseekVL2ForConditionalGeneration) -> None:
-    engine = load_engine(Settings(model=str(checkpoint), device="cpu"))
+    engine = load_engine(Settings(model=str(checkpoint), device="cpu", compile="off"))
     card = engine.card
     assert (card.name, card.source, card.notice) == ("checkpoint", str(checkpoint), "")
     assert not card.bundled
@@ -103,7 +48,7 @@ def test_a_folder(checkpoint: Path, model: DeepseekVL2ForConditionalGeneration) 
 
 @pytest.mark.parametrize("variant", ["base"])
 def test_a_format_that_was_asked_for(checkpoint: Path) -> None:
-    engine = load_engine(Settings(model=str(checkpoint), dtype="bfloat16", device="cpu"))
+    engine = load_engine(Settings(model=str(checkpoint), dtype="bfloat16", device="cpu", compile="off"))
     assert engine.card.dtype == "bfloat16" and engine.model.dtype == torch.bfloat16
     request = Request([{"role": "user", "content": "Hi"}], Sampling(max_new_tokens=3))
     assert [step.stage for step in engine.answer(request)] == ["prefill", "decode", "decode", "decode", "done"]
@@ -130,7 +75,7 @@ def test_active_parameters_of_the_released_sizes(
 )
 def test_settings_that_cannot_be_met(settings: dict[str, str], kind: type[Exception], sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
-        load_engine(Settings(**settings))
+        load_engine(Settings(**settings, compile="off"))
 
 
 OCR = {
@@ -151,15 +96,15 @@ def test_deepseek_ocr_is_named_first(with_processor: bool, load_format: str, che
     if not with_processor:
         (checkpoint_copy / "processor_config.json").unlink()
     with pytest.raises(CheckpointError, match="describes DeepSeek-OCR"):
-        load_engine(Settings(model=str(checkpoint_copy), load_format=load_format, device="cpu"))
+        load_engine(Settings(model=str(checkpoint_copy), load_format=load_format, device="cpu", compile="off"))
 
 
 @pytest.mark.parametrize("variant", ["tiny"])
 def test_bundled_is_the_folder_and_not_the_name(checkpoint_copy: Path) -> None:
     folder = checkpoint_copy.rename(checkpoint_copy.with_name("nano"))
-    assert not load_engine(Settings(model=str(folder), device="cpu")).card.bundled
+    assert not load_engine(Settings(model=str(folder), device="cpu", compile="off")).card.bundled
     for model in ("nano", str(loading.NANO)):
-        card = load_engine(Settings(model=model, device="cpu")).card
+        card = load_engine(Settings(model=model, device="cpu", compile="off")).card
         assert card.bundled and (card.name, card.source) == ("nano", "assets/nano")
 
 
@@ -167,7 +112,7 @@ def test_bundled_is_the_folder_and_not_the_name(checkpoint_copy: Path) -> None:
 
 
 def test_nano_without_weights_says_that_it_is_random(nano: Path) -> None:
-    engine = load_engine(Settings(device="cpu"))
+    engine = load_engine(Settings(device="cpu", compile="off"))
     assert engine.card.name == "nano" and engine.card.source == "random weights" and not engine.card.bundled
     assert "random" in engine.card.notice
     assert engine.model.dtype == torch.float32  # narrow, on a CPU
@@ -180,7 +125,7 @@ def test_nano_without_weights_says_that_it_is_random(nano: Path) -> None:
 @pytest.mark.parametrize("variant", ["small"])
 def test_the_shapes_of_a_folder_with_random_weights(checkpoint_copy: Path, nano: Path) -> None:
     (checkpoint_copy / "model.safetensors").unlink()
-    engine = load_engine(Settings(model=str(checkpoint_copy), load_format="dummy", device="cpu"))
+    engine = load_engine(Settings(model=str(checkpoint_copy), load_format="dummy", device="cpu", compile="off"))
     assert engine.card.source == "random weights" and engine.card.name == "checkpoint"
     assert engine.model.config.language_config.kv_lora_rank == 32
     request = Request([{"role": "user", "content": "Hi"}], Sampling(temperature=1.0, seed=0, max_new_tokens=40))
@@ -189,7 +134,7 @@ def test_the_shapes_of_a_folder_with_random_weights(checkpoint_copy: Path, nano:
 
 
 def test_generate_and_the_engine_end_on_the_same_token(nano: Path) -> None:
-    engine = load_engine(Settings(device="cpu"))
+    engine = load_engine(Settings(device="cpu", compile="off"))
     tokenizer = engine.processor.tokenizer
     generation = engine.model.generation_config
     assert generation.eos_token_id == tokenizer.eos_token_id

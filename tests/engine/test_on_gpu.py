@@ -14,7 +14,6 @@ from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.model.gpu.vision import GraphVision
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 
@@ -56,7 +55,8 @@ def test_answers_are_the_official_ones(single: Reference, load: Callable[[str], 
         assert [step.token for step in steps if step.token is not None] == single.arrays["generated_ids"][0].tolist()
         assert "".join(step.text for step in steps) == single.info["generated_text"]
     assert engine.card.device == "cuda:0"
-    assert engine.graphs and engine.graphs._graphs and engine.graphs._fused and engine.graphs.fuses
+    graphs = engine.runner.graphs
+    assert graphs and graphs._graphs and graphs._fused and graphs.fuses
 
 
 def test_answers_that_are_written_together_are_those_of_each_alone(
@@ -85,6 +85,6 @@ def test_prompts_and_pictures_of_nano_are_graphs_too() -> None:
         steps = list(engine.answer(ask([{"role": "user", "content": [picture, absent]}], 40)))
         assert "no pink heart" in "".join(step.text for step in steps)
     assert engine.card.dtype == "bfloat16"
-    vision = engine.pictures.encode_tiles
-    assert isinstance(vision, GraphVision) and vision._encode._graphs
-    assert engine.graph_prefill is None or engine.graph_prefill._run._graphs  # the former before Hopper
+    runner = engine.runner
+    assert runner.graph_vision._encode._graphs
+    assert runner.graph_prefill is None or runner.graph_prefill._run._graphs  # the former before Hopper

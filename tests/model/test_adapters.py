@@ -16,11 +16,11 @@ from transformers import BatchFeature
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration as Model
 from dsvl2_app import DeepseekVL2Processor
-from dsvl2_app.model import compiled
-from dsvl2_app.model.cache import CacheBatch, KVCache
-from dsvl2_app.model.cpu import step
-from dsvl2_app.model.gpu.decode import GraphDecoder
-from dsvl2_app.model.kernels import fits
+from dsvl2_app.model.cache import KVCache
+from dsvl2_app.runtime.cpu.decode import CompiledStep
+from dsvl2_app.runtime.cpu.library import Library
+from dsvl2_app.runtime.cpu.runner import CpuRunner
+from dsvl2_app.runtime.cuda.decode import GraphDecoder
 
 NANO = Path(__file__).parents[2] / "assets" / "nano"
 WHOLE = ("Adaptor", "VisionMLP", "MultiHeadLatentAttention")
@@ -66,17 +66,27 @@ def cached(model: nn.Module) -> Tensor:
         return model(input_ids=IDS[:, -1:], cache=known, use_cache=True).logits[0, -1]
 
 
-def served(model: Model) -> Tensor:
-    """The same logits as the engine gets them."""
-    decoder, caches = model.decoder, [KVCache(model.config.language_config, 64) for _ in range(2)]
-    with torch.inference_mode():
-        embeds = decoder.embed_tokens(IDS)
-        for cache in caches:
-            decoder(embeds[:, :-1], cache=cache)
-        hidden = decoder.decode(embeds[:, -1:].repeat(2, 1, 1), CacheBatch(caches))
-        rows = model.lm_head(hidden[:, 0])
-    torch.testing.assert_close(rows[0], rows[1])
-    return rows[0]
+class Served:
+    """The same logits as the engine gets them: the compiled runner of a model, which is made once."""
+
+    def __init__(self, library: Library) -> None:
+        self.library, self.runners = library, dict[int, CpuRunner]()
+
+    def __call__(self, model: Model) -> Tensor:
+        if id(model) not in self.runners:
+            self.runners[id(model)] = CpuRunner(model, self.library)
+        caches = [KVCache(model.config.language_config, 64) for _ in range(2)]
+        with torch.inference_mode():
+            for cache in caches:
+                model.decoder(model.decoder.embed_tokens(IDS[:, :-1]), cache=cache)
+        rows = self.runners[id(model)].decode([int(IDS[0, -1])] * 2, caches)
+        torch.testing.assert_close(rows[0], rows[1])
+        return rows[0]
+
+
+@pytest.fixture
+def served(library: Library) -> Served:
+    return Served(library)
 
 
 def recorded(model: Model) -> Tensor:
@@ -88,26 +98,31 @@ def recorded(model: Model) -> Tensor:
         return graphs.forward([int(IDS[0, -1])], [cache])[0]
 
 
-PATHS: list[Callable[[Model], Tensor]] = [whole, cached, served, recorded]
+@pytest.fixture
+def paths(served: Served) -> list[Callable[[Model], Tensor]]:
+    return [whole, cached, served, recorded]
 
 
-def test_an_adapter_has_the_same_effect_in_every_path_and_merged(folder: Path, built_kernels: None) -> None:
+def test_an_adapter_has_the_same_effect_in_every_path_and_merged(
+    folder: Path, served: Served, paths: list[Callable[[Model], Tensor]]
+) -> None:
     model = load(folder)
     plain = whole(model)
     assert torch.allclose(served(model), plain, atol=ATOL)
     adapted = adapt(model)  # in place, after the compiled step has seen the layers as they were
     expected = whole(adapted)
     assert (expected - plain).abs().max() > 1e-2
-    for path in PATHS:
+    for path in paths:
         torch.testing.assert_close(path(model), expected, atol=ATOL, rtol=1e-3)
     adapted.merge_adapter()
-    for path in PATHS:
+    for path in paths:
         torch.testing.assert_close(path(model), expected, atol=ATOL, rtol=1e-3)
     adapted.unmerge_adapter()
     merged = adapted.merge_and_unload()
     with torch.no_grad():  # nothing is left that the compiled step would not know
-        assert step.fits(merged.decoder, merged.decoder.embed_tokens(IDS[:, :1]), CacheBatch([]))
-    for path in PATHS:
+        step = CompiledStep(merged.decoder, served.library)
+        assert step.supports(merged.decoder.embed_tokens(IDS[:, :1]), [])
+    for path in paths:
         torch.testing.assert_close(path(merged), expected, atol=ATOL, rtol=1e-3)
 
 
@@ -134,21 +149,21 @@ def test_an_adapter_of_some_layers_is_what_it_is_merged(target: str | list[str],
 
 
 @pytest.mark.slow
-def test_an_adapter_of_the_experts_is_what_it_is_merged(built_kernels: None) -> None:
+def test_an_adapter_of_the_experts_is_what_it_is_merged(paths: list[Callable[[Model], Tensor]]) -> None:
     model = load(NANO)
     plain = whole(model)
     adapted = adapt(model, target_modules=[], target_parameters=["experts.gate_up", "experts.down"])
     expected = whole(adapted)
     assert (expected - plain).abs().max() > 1e-2
-    for path in PATHS:
+    for path in paths:
         torch.testing.assert_close(path(model), expected, atol=ATOL, rtol=1e-3)
     merged = adapted.merge_and_unload()
-    for path in PATHS:
+    for path in paths:
         torch.testing.assert_close(path(merged), expected, atol=ATOL, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
-def test_quantised_layers_of_torch_run_in_every_path(built_kernels: None) -> None:
+def test_quantised_layers_of_torch_run_in_every_path(served: Served) -> None:
     model, inputs = load(NANO), read_picture(NANO)
     with torch.no_grad():
         plain = model(**inputs).logits
@@ -161,7 +176,7 @@ def test_quantised_layers_of_torch_run_in_every_path(built_kernels: None) -> Non
         assert (path(quantised) - expected).norm() / expected.norm() < 0.05
 
 
-def test_a_hook_that_comes_late_is_heard(built_kernels: None) -> None:
+def test_a_hook_that_comes_late_is_heard(served: Served) -> None:
     model = load(NANO)
     served(model)
     seen: list[Tensor] = []
@@ -170,7 +185,7 @@ def test_a_hook_that_comes_late_is_heard(built_kernels: None) -> None:
     assert len(seen) == 3  # two prompts and a step
 
 
-def test_weights_that_were_replaced_are_used(built_kernels: None) -> None:
+def test_weights_that_were_replaced_are_used(served: Served) -> None:
     model = load(NANO)
     before = served(model)
     layer = model.decoder.layers[0].self_attn.o_proj
@@ -193,14 +208,3 @@ def test_offloaded_weights_are_brought_for_each_use(part: str, preloaded: tuple[
     with torch.no_grad():
         torch.testing.assert_close(model(**inputs.to(model.device)).logits, expected)
     assert torch.equal(model.generate(**inputs, max_new_tokens=2, do_sample=False), words)
-
-
-def test_compiled_kernels_are_for_numbers_without_gradients(built_kernels: None) -> None:
-    rows, weight = torch.randn(1, 8), nn.Parameter(torch.randn(4, 8))
-    assert compiled.is_built() and not fits(rows, weight)
-    with torch.no_grad():
-        assert fits(rows, weight)
-        fake = torch._subclasses.FakeTensorMode()
-        assert not fits(fake.from_tensor(rows), weight) and not fits(rows, nn.Buffer(fake.from_tensor(rows)))
-    with torch.inference_mode():
-        assert fits(rows, weight)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.kernels import attend
+from dsvl2_app.model.operations import PLAIN
 from dsvl2_app.model.rotary import rotary_angles
 
 LATENT = dict(
@@ -108,7 +108,7 @@ def test_attend_is_softmax_attention(value_width: int, queries: int, padded: boo
     value = torch.randn(2, 4, 7, value_width, generator=generator)
     tokens = torch.arange(7) >= torch.tensor([[0], [3]]) if padded else None
     mask = visible(tokens, queries, 7, query.device)
-    found = attend(query, key, value, mask, 0.5)
+    found = PLAIN.attend(query, key, value, mask, 0.5)
     everything = torch.ones(queries, 7, dtype=torch.bool).tril(7 - queries)
     expected = plain_attention(query, key, value, everything if mask is None else mask, 0.5)
     assert found.shape == (2, 4, queries, value_width)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router, swiglu
-from dsvl2_app.model.kernels import FEW_ROWS_PLAIN, linear_groups
+from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router
+from dsvl2_app.model.operations import FEW_TOKENS, Operations, swiglu
+from dsvl2_app.runtime.cpu.operations import CpuOperations
+from dsvl2_app.runtime.cuda.operations import CudaOperations
 
 WIDTH, EXPERTS, ACTIVE = 16, 6, 2
 
@@ -125,27 +127,42 @@ def plain_experts(experts: Experts, hidden: Tensor, weights: Tensor, chosen: Ten
     return torch.stack(rows)
 
 
+def stacks(experts: Experts) -> tuple[tuple[Tensor, None], tuple[Tensor, None]]:
+    return (experts.gate_up, None), (experts.down, None)
+
+
+def gather(experts: Experts, *given: Tensor) -> Tensor:
+    return Operations().gather_experts(*given, *stacks(experts))
+
+
+def group(experts: Experts, *given: Tensor) -> Tensor:
+    return Operations().group_experts(*given, *stacks(experts))
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("tokens", [1, FEW_ROWS_PLAIN, FEW_ROWS_PLAIN + 1, 40])
+@pytest.mark.parametrize("tokens", [1, FEW_TOKENS, FEW_TOKENS + 1, 40])
 def test_few_and_many_equal_a_plain_loop(tokens: int, hidden: Tensor) -> None:
     config = configure()
     experts, router = fill(Experts(config)), fill(Router(config))
     arguments = (hidden[:tokens], *router(hidden[:tokens]))
     expected = plain_experts(experts, *arguments)
-    for run in (experts, experts.few, experts.many):
-        torch.testing.assert_close(run(*arguments), expected, atol=1e-5, rtol=1e-5)
+    for run in (Experts.__call__, gather, group):
+        torch.testing.assert_close(run(experts, *arguments), expected, atol=1e-5, rtol=1e-5)
+    for operations in (CpuOperations(), CudaOperations()):
+        experts.operations = operations
+        torch.testing.assert_close(experts(*arguments), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_gathered_matrices_equal_the_views_used_on_a_cpu(hidden: Tensor) -> None:
-    """What `few` does on a GPU, written out here on the CPU."""
+    """What a GPU does with few tokens, written out here on the CPU."""
     config = configure()
     experts, router = fill(Experts(config)), fill(Router(config))
-    tokens = hidden[:FEW_ROWS_PLAIN]
+    tokens = hidden[:FEW_TOKENS]
     weights, chosen = router(tokens)
     inner = swiglu(torch.einsum("td,tkfd->tkf", tokens, experts.gate_up[chosen]))
     gathered = (torch.einsum("tkf,tkdf->tkd", inner, experts.down[chosen]) * weights[..., None]).sum(1)
-    torch.testing.assert_close(experts.few(tokens, weights, chosen), gathered, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gather(experts, tokens, weights, chosen), gathered, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -154,14 +171,14 @@ def test_experts_that_nobody_chose_are_no_problem(hidden: Tensor) -> None:
     chosen = torch.tensor([[4, 1]]).expand(40, -1)
     weights = torch.full((40, 2), 0.5)
     expected = plain_experts(experts, hidden, weights, chosen)
-    torch.testing.assert_close(experts.many(hidden, weights, chosen), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(group(experts, hidden, weights, chosen), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_linear_groups_takes_each_group_through_its_matrix() -> None:
     matrices = torch.randn(4, 3, 5)
     rows = torch.randn(6, 5)
-    found = linear_groups(rows, matrices, None, torch.tensor([2, 0, 3, 1]))
+    found = Operations().linear_groups(rows, matrices, None, torch.tensor([2, 0, 3, 1]))
     expected = torch.stack([matrices[e] @ row for e, row in zip((0, 0, 2, 2, 2, 3), rows, strict=True)])
     torch.testing.assert_close(found, expected)
 
@@ -177,7 +194,7 @@ def test_gradients_flow_through_many(hidden: Tensor) -> None:
 
     expected = gradients(lambda *arguments: plain_experts(experts, *arguments))
     assert all(gradient.any() for gradient in expected)
-    torch.testing.assert_close(gradients(experts.many), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradients(lambda *arguments: group(experts, *arguments)), expected, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()

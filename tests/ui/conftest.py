@@ -104,12 +104,12 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def nano_backend(way: str) -> Backend:
-    return load(Settings.parse(["--load-format", "dummy"], {}))
+    return load(Settings.parse(["--load-format", "dummy", "--compile", "off"], {}))
 
 
 @pytest.fixture(scope="session")
 def nano(nano_backend: Backend, way: str) -> Iterator[App]:
-    yield from serve(nano_backend, Settings.parse(["--load-format", "dummy"], {}), way)
+    yield from serve(nano_backend, Settings.parse(["--load-format", "dummy", "--compile", "off"], {}), way)
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,7 @@ def scripted_app(way: str) -> Iterator[App]:
 @pytest.fixture(scope="session")
 def trained(way: str) -> Iterator[App]:
     """nano as it is shipped."""
-    settings = Settings.parse([], {})
+    settings = Settings.parse(["--compile", "off"], {})
     yield from serve(load(settings), settings, way)
 
 

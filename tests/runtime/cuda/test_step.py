@@ -10,10 +10,10 @@ import torch
 
 pytest.importorskip("triton")
 
-from dsvl2_app.model.cache import CacheBatch, KVCache
-from dsvl2_app.model.gpu import step
-from dsvl2_app.model.gpu.step import FusedStep
+from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime.cuda import step
+from dsvl2_app.runtime.cuda.step import FusedStep
 
 Model = DeepseekVL2ForConditionalGeneration
 PROMPTS = (list(range(20, 90)), [5, 6, 7], [8, 9])  # two splits of the cache, and one
@@ -48,7 +48,7 @@ def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pyte
         positions = torch.tensor([cache.get_seq_length() for cache in caches], device=model.device)
         found = run(tokens, positions)
         embeds = model.decoder.embed_tokens(tokens[:, None])
-        expected = model.lm_head(model.decoder.decode(embeds, CacheBatch(caches))[:, 0])
+        expected = model.lm_head(model.decoder.decode(embeds, caches)[:, 0])
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
     again = run(tokens, positions)  # with nothing left over, as when a graph is replayed
     assert torch.equal(again, found)

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.model import compiled
-from dsvl2_app.model.cache import CacheBatch, KVCache
+from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DecoderConfig
-from dsvl2_app.model.cpu import step
 from dsvl2_app.model.decoder import Decoder
-from dsvl2_app.model.kernels import quantise
-from dsvl2_app.model.linear import SCALE, hold_int8
+from dsvl2_app.model.linear import turn_int8
 from dsvl2_app.request import Request, Sampling
+from dsvl2_app.runtime.cpu import decode
+from dsvl2_app.runtime.cpu.decode import CompiledStep
+from dsvl2_app.runtime.cpu.library import Library
+from dsvl2_app.runtime.cpu.runner import CpuRunner
 from dsvl2_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ DECODERS: dict[str, dict[str, Any]] = {
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
 
 
-pytestmark = pytest.mark.usefixtures("built_kernels")
-
-
 def make(name: str, dtype: torch.dtype, int8: bool = False) -> tuple[Decoder, DecoderConfig]:
     sizes = dict(hidden_size=83, vocab_size=20, intermediate_size=37, moe_intermediate_size=13, n_routed_experts=7)
     counts = dict(num_hidden_layers=3, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
@@ -61,36 +59,25 @@ def make(name: str, dtype: torch.dtype, int8: bool = False) -> tuple[Decoder, De
         if getattr(getattr(layer.mlp, "router", None), "bias", None) is not None:
             layer.mlp.router.bias.data = layer.mlp.router.bias.float()
     if int8:
-        wide = {name: parameter.clone() for name, parameter in decoder.named_parameters()}
-        hold_int8(decoder)
-        named = dict(decoder.named_parameters())
-        for name, parameter in named.items():
-            if parameter.dtype == torch.int8:
-                numbers, scale = quantise(wide[name])
-                parameter.copy_(numbers)
-                named[name + SCALE].copy_(scale)
+        turn_int8(decoder)
     return decoder, config
 
 
-def run(decoder: Decoder, config: DecoderConfig, batch: int, compile: bool, steps: int = 2) -> list[Tensor]:
-    """Hidden states of `steps` tokens of each of some conversations, and then all that their caches hold."""
+def run(decoder: Decoder, config: DecoderConfig, batch: int, step: CompiledStep | None, steps: int = 2) -> list[Tensor]:
+    """Hidden states of `steps` tokens of each of some conversations, and then all that their caches hold; without
+    `step` as the plain layers make them."""
     generator, dtype = torch.Generator().manual_seed(1), decoder.norm.weight.dtype
     embeds = torch.randn(batch, 60, config.hidden_size, generator=generator).to(dtype)
     lengths = [(1, 6, 33, 17)[row % 4] + row for row in range(batch)]
     caches = [KVCache(config, length + steps) for length in lengths]
-    with torch.inference_mode(), compiled.paused():
-        for row, cache in enumerate(caches):
-            decoder(embeds[row : row + 1, : lengths[row]], cache=cache)
     found = []
     with torch.inference_mode():
+        for row, cache in enumerate(caches):
+            decoder(embeds[row : row + 1, : lengths[row]], cache=cache)
         for number in range(steps):
             tokens = torch.stack([embeds[row, lengths[row] + number] for row in range(batch)])[:, None]
-            assert step.fits(decoder, tokens, CacheBatch(caches))
-            if compile:
-                found.append(decoder.decode(tokens, CacheBatch(caches)))
-            else:
-                with compiled.paused():
-                    found.append(decoder.decode(tokens, CacheBatch(caches)))
+            assert step is None or step.supports(tokens, caches)
+            found.append((step or decoder.decode)(tokens, caches))
     assert [cache.get_seq_length() for cache in caches] == [length + steps for length in lengths]
     return found + [buffer for cache in caches for pair in cache.buffers for buffer in pair]
 
@@ -109,62 +96,68 @@ def compare(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("int8", [False, True])
 def test_step_equals_the_layers(
-    name: str, batch: int, threads: int, dtype: torch.dtype, int8: bool, monkeypatch: pytest.MonkeyPatch
+    library: Library,
+    name: str,
+    batch: int,
+    threads: int,
+    dtype: torch.dtype,
+    int8: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(compiled, "_choose_threads", lambda nbytes, least: threads)
+    monkeypatch.setattr(decode, "choose_threads", lambda nbytes, least: threads)
     decoder, config = make(name, dtype, int8)
-    compare(run(decoder, config, batch, compile=True), run(decoder, config, batch, compile=False), dtype)
+    step = CompiledStep(decoder, library)
+    compare(run(decoder, config, batch, step), run(decoder, config, batch, None), dtype)
 
 
-def test_weights_that_moved_are_found() -> None:
+def test_weights_that_moved_are_found(library: Library) -> None:
     decoder, config = make("latent", torch.float32)
-    before = run(decoder, config, 2, compile=True)
+    step = CompiledStep(decoder, library)
+    before = run(decoder, config, 2, step)
     for parameter in decoder.parameters():
         parameter.data = parameter * 1.1
-    after = run(decoder, config, 2, compile=True)
-    compare(after, run(decoder, config, 2, compile=False), torch.float32)
+    after = run(decoder, config, 2, step)
+    compare(after, run(decoder, config, 2, None), torch.float32)
     assert not torch.allclose(before[0], after[0])
 
 
-def test_numbers_that_are_none_end_no_process() -> None:
+def test_numbers_that_are_none_end_no_process(library: Library) -> None:
     """No expert is better than another then."""
     decoder, config = make("latent", torch.float32)
     decoder.embed_tokens.weight.fill_(float("nan"))
     decoder.layers[0].input_layernorm.weight.fill_(float("nan"))
-    assert run(decoder, config, 5, compile=True)[0].isnan().all()
+    assert run(decoder, config, 5, CompiledStep(decoder, library))[0].isnan().all()
 
 
-def test_what_the_step_does_not_know_goes_through_the_layers() -> None:
+def test_what_the_step_does_not_know_goes_through_the_layers(library: Library) -> None:
     decoder, config = make("heads", torch.float32)
     embeds, filled = torch.zeros(1, 1, config.hidden_size), KVCache(config, 8)
     with torch.inference_mode():
         decoder(embeds, cache=filled)
 
-    def fits(**changed: Any) -> bool:
-        given = dict(decoder=decoder, embeds=embeds, caches=CacheBatch([filled])) | changed
-        return step.fits(**given)
+    def supports(decoder: Decoder = decoder, embeds: Tensor = embeds, cache: KVCache = filled) -> bool:
+        return CompiledStep(decoder, library).supports(embeds, [cache])
 
     with torch.inference_mode():
-        assert fits() and not fits(caches=CacheBatch([KVCache(config, 8)]))
-        assert not fits(embeds=embeds.expand(17, -1, -1)) and not fits(embeds=embeds.half())
-        with compiled.paused():
-            assert not fits()
-    assert not fits()  # a gradient may be wanted
+        assert supports() and not supports(cache=KVCache(config, 8))
+        assert not supports(embeds=embeds.expand(17, -1, -1)) and not supports(embeds=embeds.half())
+    assert not supports()  # a gradient may be wanted
     hooked, _ = make("heads", torch.float32)
     hooked.layers[1].mlp.register_forward_hook(lambda *arguments: None)
     other, _ = make("heads", torch.float32)
     other.layers[0].self_attn.q_proj = torch.nn.Sequential(other.layers[0].self_attn.q_proj)
     with torch.inference_mode():
-        assert not fits(decoder=hooked) and not fits(decoder=other)
+        assert not supports(decoder=hooked) and not supports(decoder=other)
 
 
-def test_a_full_cache_says_so() -> None:
+def test_a_full_cache_says_so(library: Library) -> None:
     decoder, config = make("heads", torch.float32)
     cache, embeds = KVCache(config, 1), torch.zeros(1, 1, config.hidden_size)
     with torch.inference_mode():
         decoder(embeds, cache=cache)
-        with pytest.raises(AssertionError, match="cache of 1 tokens"):
-            decoder.decode(embeds, CacheBatch([cache]))
+        for decode_one in (CompiledStep(decoder, library), decoder.decode):
+            with pytest.raises(AssertionError, match="cache of 1 tokens"):
+                decode_one(embeds, [cache])
 
 
 @pytest.mark.parametrize("case", ["a_text", "f_multi_turn"])
@@ -175,3 +168,4 @@ def test_answers_of_the_reference_checkpoints_stay_exact(
     engine = load_engine(Settings(model=str(REFERENCE / variant / "checkpoint"), device="cpu", compile="on"))
     steps = engine.answer(Request(reference.conversations[0], Sampling(max_new_tokens=24), allow=GROUNDING))
     assert [step.token for step in steps if step.token is not None] == reference.arrays["generated_ids"][0].tolist()
+    assert isinstance(engine.runner, CpuRunner) and engine.runner.compiled and engine.runner.compiled.table

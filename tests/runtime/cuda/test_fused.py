@@ -16,7 +16,7 @@ pytest.importorskip("triton")
 from dsvl2_app.model.attention import RMSNorm
 from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.experts import Router
-from dsvl2_app.model.gpu import fused
+from dsvl2_app.runtime.cuda import fused
 
 
 @pytest.mark.slow

@@ -15,9 +15,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from dsvl2_app.model.configuration import DeepseekVL2Config
-from dsvl2_app.model.gpu import fused
-from dsvl2_app.model.gpu.step import FusedStep
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime.cuda import fused
+from dsvl2_app.runtime.cuda.step import FusedStep
 
 HOPPER = GPUTarget("cuda", 90, 32)
 LAYERS, LENGTH, CONTEXT = 2, 1024, 4096  # one dense layer, one with experts

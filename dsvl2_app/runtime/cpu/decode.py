@@ -7,26 +7,23 @@ step.h does not know, or a cache is still empty.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dsvl2_app.model import compiled, kernels
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm
-from dsvl2_app.model.cache import CacheBatch
-from dsvl2_app.model.compiled import Matrix, describe
+from dsvl2_app.model.cache import KVCache
+from dsvl2_app.model.decoder import Decoder, DecoderLayer
 from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import rotary_frequencies
+from dsvl2_app.runtime.cpu.library import KINDS, STAGE_BYTES, Library, Matrix, choose_threads, describe, number, pointer
+from dsvl2_app.runtime.cpu.products import FEW_ROWS, is_readable
 
-if TYPE_CHECKING:
-    from dsvl2_app.model.decoder import Decoder, DecoderLayer
-
-pointer, number, real = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
+real = ctypes.c_float
 KNOWN = (
     *(nn.ModuleList, nn.Embedding, nn.Linear, Linear, RMSNorm, MLP, Experts, Router, MixtureOfExperts),
     *(MultiHeadAttention, MultiHeadLatentAttention),
@@ -51,15 +48,15 @@ class LayerFields(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DecoderTable:
     """Where the weights of a decoder lay when it was made."""
 
-    decoder: DecoderFields
+    fields: DecoderFields
     layers: Any  # array of LayerFields
     frequencies: Tensor
     weights: list[nn.Parameter]
     places: list[int]
-    modules: list[nn.Module]  # but not the decoder, which would then last for ever
+    modules: list[nn.Module]
     parts: list[tuple[dict[str, Any], str, Any]]  # each module and weight: a module's table, its name there, itself
     stage_bytes: int  # read between two points where threads meet, at the least
 
@@ -73,53 +70,77 @@ class Plan:
         )
 
 
-_plans: WeakKeyDictionary[Decoder, Plan] = WeakKeyDictionary()
+class CompiledStep:
+    """One token of each of B conversations through a decoder, as one call of `library`."""
+
+    def __init__(self, decoder: Decoder, library: Library) -> None:
+        self._decoder, self._library = decoder, library
+        self.table: DecoderTable | None = None  # made when it is first needed
+
+    def supports(self, embeds: Tensor, caches: Sequence[KVCache]) -> bool:
+        """Embeds [B, 1, D]; every cache holds something already, and every layer is as it was made."""
+        return (
+            is_readable(embeds, self._decoder.norm.weight)
+            and len(embeds) <= FEW_ROWS
+            and all(_is_filled(cache.buffers, embeds.dtype) for cache in caches)
+            and (self._holds() or _is_known(self._decoder, embeds.dtype))
+        )
+
+    def __call__(self, embeds: Tensor, caches: Sequence[KVCache]) -> Tensor:
+        """Embeds [B, 1, D] -> normalised hidden states [B, 1, D]; each cache holds a token more."""
+        table = self.table = self.table or make_table(self._decoder)
+        embeds, hidden = embeds.contiguous(), torch.empty_like(embeds)
+        positions = [cache.append() for cache in caches]
+        buffers = [
+            cache.buffers[layer][part].data_ptr()  # pyright: ignore[reportOptionalSubscript] - filled, see `supports`
+            for layer in range(table.fields.layers)
+            for part in (0, 1)
+            for cache in caches
+        ]
+        self._library.call(
+            "decode",
+            ctypes.byref(table.fields),
+            table.layers,
+            len(positions),
+            embeds.data_ptr(),
+            (ctypes.c_int64 * len(positions))(*positions),
+            (ctypes.c_void_p * len(buffers))(*buffers),
+            (ctypes.c_int64 * len(caches))(*(cache.capacity for cache in caches)),
+            hidden.data_ptr(),
+            threads=choose_threads(table.stage_bytes, STAGE_BYTES),
+        )
+        return hidden
+
+    def _holds(self) -> bool:
+        """Whether there is a table of the decoder as it is now; a stale one is forgotten."""
+        if self.table is not None and not self.table.holds:
+            self.table = None
+        return self.table is not None
 
 
-def fits(decoder: Decoder, embeds: Tensor, caches: CacheBatch) -> bool:
-    """Whether the compiled step takes one token of each of these conversations [B, 1, D]."""
-    return (
-        kernels.fits(embeds, decoder.norm.weight)
-        and len(embeds) <= kernels.FEW_ROWS
-        and all(_is_filled(cache.buffers, embeds.dtype) for cache in caches.caches)
-        and (_holds(decoder) or _is_known(decoder, embeds.dtype))
+def make_table(decoder: Decoder) -> DecoderTable:
+    frequencies = rotary_frequencies(decoder.rotary_width, decoder.rotary_theta, torch.device("cpu"))
+    layers = (LayerFields * len(decoder.layers))(*map(describe_layer, decoder.layers))
+    weights, modules = list(decoder.parameters()), list(decoder.modules())
+    tables = [table for module in modules for table in (module._modules, module._parameters)]
+    return DecoderTable(
+        describe_decoder(decoder, frequencies),
+        layers,
+        frequencies,
+        weights,
+        [weight.data_ptr() for weight in weights],
+        modules,
+        [(table, name, part) for table in tables for name, part in table.items()],
+        min(layer.self_attn.o_proj.weight.nbytes for layer in decoder.layers),
     )
 
 
-def decode(decoder: Decoder, embeds: Tensor, caches: CacheBatch) -> Tensor:
-    """Embeds [B, 1, D] -> normalised hidden states [B, 1, D]; each cache holds a token more. They fit."""
-    plan = _plans.get(decoder)
-    if plan is None:
-        plan = _plans[decoder] = make_plan(decoder)
-    embeds, hidden = embeds.contiguous(), torch.empty_like(embeds)
-    positions = [cache.append() for cache in caches.caches]
-    buffers = [
-        cache.buffers[layer][part].data_ptr()  # pyright: ignore[reportOptionalSubscript] - filled, see `fits`
-        for layer in range(plan.decoder.layers)
-        for part in (0, 1)
-        for cache in caches.caches
-    ]
-    compiled.decode(
-        plan.decoder,
-        plan.layers,
-        embeds,
-        positions,
-        buffers,
-        [cache.capacity for cache in caches.caches],
-        hidden,
-        plan.stage_bytes,
-    )
-    return hidden
-
-
-def make_plan(decoder: Decoder) -> Plan:
+def describe_decoder(decoder: Decoder, frequencies: Tensor) -> DecoderFields:
     first = decoder.layers[0].self_attn
     latent = isinstance(first, MultiHeadLatentAttention)
-    routers = [module for module in decoder.modules() if isinstance(module, Router)]
-    frequencies = rotary_frequencies(decoder.rotary_width, decoder.rotary_theta, torch.device("cpu"))
     value = first.value_dim if latent else first.head_dim
     fields = DecoderFields(
-        kind=compiled.KINDS[decoder.norm.weight.dtype],
+        kind=KINDS[decoder.norm.weight.dtype],
         layers=len(decoder.layers),
         width=decoder.embed_tokens.embedding_dim,
         heads=first.o_proj.in_features // value,
@@ -133,16 +154,11 @@ def make_plan(decoder: Decoder) -> Plan:
         eps=decoder.norm.eps,
         scale=first.scale,
     )
-    for router in routers[:1]:
+    router = next((module for module in decoder.modules() if isinstance(module, Router)), None)
+    if router is not None:
         fields.active, fields.sigmoid, fields.normalise = router.active, router.sigmoid, router.normalise
         fields.scaling = router.scaling
-    layers = (LayerFields * len(decoder.layers))(*map(describe_layer, decoder.layers))
-    weights = list(decoder.parameters())
-    places, modules = [weight.data_ptr() for weight in weights], [*decoder.modules()][1:]
-    tables = [table for module in modules for table in (module._modules, module._parameters)]
-    parts = [(table, name, part) for table in tables for name, part in table.items()]
-    stage_bytes = min(layer.self_attn.o_proj.weight.nbytes for layer in decoder.layers)
-    return Plan(fields, layers, frequencies, weights, places, modules, parts, stage_bytes)
+    return fields
 
 
 def describe_layer(layer: DecoderLayer) -> LayerFields:
@@ -197,15 +213,6 @@ def _is_filled(buffers: list[tuple[Tensor, Tensor] | None], dtype: torch.dtype) 
 
 def _is_hooked(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
-
-
-def _holds(decoder: Decoder) -> bool:
-    """Whether there is a plan of the decoder as it is now; a stale one is forgotten."""
-    plan = _plans.get(decoder)
-    if plan is None or plan.holds:
-        return plan is not None
-    del _plans[decoder]
-    return False
 
 
 def _is_known(decoder: Decoder, dtype: torch.dtype) -> bool:

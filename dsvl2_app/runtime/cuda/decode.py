@@ -16,12 +16,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dsvl2_app.model import compiled
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
-from dsvl2_app.model.gpu.record import record
-from dsvl2_app.model.gpu.step import FusedStep, are_fused
 from dsvl2_app.model.linear import Linear
+from dsvl2_app.runtime.cuda.graphs import record
+from dsvl2_app.runtime.cuda.step import FusedStep, has_triton
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +30,14 @@ POOL_SHARE = 0.25  # of the memory that is free when the model is loaded
 
 
 class GraphDecoder:
-    def __init__(self, decoder: Decoder, lm_head: Linear, bytes_per_token: int, context: int) -> None:
+    def __init__(
+        self, decoder: Decoder, lm_head: Linear, bytes_per_token: int, context: int, fuses: bool = False
+    ) -> None:
+        """`fuses`: in kernels of its own, where Triton can make them; else as the layers' own forward."""
         self.decoder, self.lm_head, self.context = decoder, lm_head, context
         self.device = lm_head.weight.device
         self._graphs: dict[tuple[int, int], tuple[Callable[[], None], Tensor]] = {}
-        self.fuses = self.device.type == "cuda" and compiled.fuses() and are_fused()
+        self.fuses = fuses and has_triton()
         self._fused: dict[int, FusedStep] = {}
         self._memory = None
         rows = BATCHES[-1]
@@ -53,7 +55,7 @@ class GraphDecoder:
         self._inputs = torch.zeros_like(self._hosts[0], device=self.device)
 
     @property
-    def room(self) -> int:
+    def max_batch(self) -> int:
         """How many conversations may decode together."""
         return len(self.rows)
 
@@ -68,7 +70,7 @@ class GraphDecoder:
         self._write([0 if number is None else tokens[number] for number in order], positions)
         batch = BATCHES[bisect_left(BATCHES, self._used)]
         length = min(max(SHORTEST, 1 << max(positions).bit_length()), self.context)
-        replay, logits = self._find(min(batch, self.room), length)
+        replay, logits = self._find(min(batch, self.max_batch), length)
         replay()
         for cache in caches:
             cache.append()
@@ -121,7 +123,9 @@ class GraphDecoder:
                 self.rows[row] = cache
 
     def _reserve(self, like: Tensor) -> Tensor:
-        return torch.zeros(self.room, like.shape[1], self.context, like.shape[3], dtype=like.dtype, device=self.device)
+        return torch.zeros(
+            self.max_batch, like.shape[1], self.context, like.shape[3], dtype=like.dtype, device=self.device
+        )
 
     def _find(self, batch: int, length: int) -> tuple[Callable[[], None], Tensor]:
         if (batch, length) not in self._graphs:

@@ -31,7 +31,7 @@ PAIRS = 256  # of rows and experts, sorted at once
 JOINED = 512  # columns of a program that sums what experts made
 
 
-def are_fused() -> bool:
+def has_triton() -> bool:
     """Whether Triton is there, which comes with torch for GPUs."""
     return find_spec("triton") is not None
 
@@ -85,7 +85,7 @@ class FusedStep:
 
     def __init__(self, decoder: Decoder, lm_head: Linear, buffers: list[tuple[Tensor, Tensor]], length: int) -> None:
         """`length` bounds the positions."""
-        from dsvl2_app.model.gpu import fused  # which needs Triton
+        from dsvl2_app.runtime.cuda import fused  # which needs Triton
 
         self.kernels: Any = fused
         self.decoder, self.lm_head, self.buffers = decoder, lm_head, buffers

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dsvl2_app.model.gpu.record import WARM_UPS, Recorded, record
-from dsvl2_app.model.gpu.vision import GraphVision
+from dsvl2_app.runtime.cuda.graphs import WARM_UPS, Recorded, record
+from dsvl2_app.runtime.cuda.runner import GraphVision
 
 
 class Doubled:

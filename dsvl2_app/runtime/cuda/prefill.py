@@ -1,7 +1,7 @@
 """The prompt of a fresh conversation on a GPU, as a CUDA graph per length.
 
-Lengths are rounded up. What is fed beyond the prompt comes after it, where no token of the prompt looks, and is left
-behind. T prompt tokens, D decoder width.
+Lengths are rounded up. Padding comes after the prompt, where causal attention never sees it, and its keys are not
+copied out. T prompt tokens, D decoder width.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.decoder import Decoder
-from dsvl2_app.model.gpu.record import Recorded
+from dsvl2_app.runtime.cuda.graphs import Recorded
 
-STEP = 128  # lengths are multiples of it
+BUCKET = 128  # lengths are multiples of it
 MOST = 2048  # tokens; longer prompts keep a GPU busy without graphs
 
 
@@ -33,22 +33,22 @@ class GraphPrefill:
         self._embeds = torch.zeros(1, MOST, config.hidden_size, dtype=weight.dtype, device=weight.device)
         self._last = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the prompt
         self._cache = KVCache(config, MOST)
-        self._run = Recorded(self._feed, weight.device)
+        self._run = Recorded(self._prefill, weight.device)
 
     @staticmethod
-    def fits(embeds: Tensor, cache: KVCache) -> bool:
-        return cache.get_seq_length() == 0 and embeds.shape[1] <= MOST
+    def supports(tokens: int, cache: KVCache) -> bool:
+        return cache.get_seq_length() == 0 and tokens <= MOST
 
     def __call__(self, embeds: Tensor, cache: KVCache) -> Tensor:
         """Embeds [1, T, D] into an empty cache -> normalised hidden state of the last token [1, 1, D]."""
         tokens = embeds.shape[1]
         self._embeds[:, :tokens] = embeds
         self._last.fill_(tokens - 1)
-        hidden = self._run(-(-tokens // STEP) * STEP)
+        hidden = self._run(-(-tokens // BUCKET) * BUCKET)
         for layer, (first, second) in enumerate(self._cache.pairs):
             cache.update(first[..., :tokens, :], second[..., :tokens, :], layer)
         return hidden.clone()
 
-    def _feed(self, length: int) -> Tensor:
+    def _prefill(self, length: int) -> Tensor:
         self._cache.truncate(0)
         return self.decoder(self._embeds[:, :length], cache=self._cache).index_select(1, self._last)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from dsvl2_app.model.cache import CacheBatch, KVCache
-from dsvl2_app.model.gpu import decode
-from dsvl2_app.model.gpu.decode import GraphDecoder
+from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime.cuda import decode
+from dsvl2_app.runtime.cuda.decode import GraphDecoder
 
 Model = DeepseekVL2ForConditionalGeneration
 
@@ -28,7 +28,7 @@ def prefill(model: Model, ids: list[int], room: int = 40) -> KVCache:
 
 def plainly(model: Model, tokens: list[int], caches: list[KVCache]) -> torch.Tensor:
     embeds = model.decoder.embed_tokens(torch.tensor(tokens, device=model.device)[:, None])
-    return model.lm_head(model.decoder.decode(embeds, CacheBatch(caches))[:, 0])
+    return model.lm_head(model.decoder.decode(embeds, caches)[:, 0])
 
 
 @torch.inference_mode()

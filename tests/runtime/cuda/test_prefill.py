@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.gpu import prefill
-from dsvl2_app.model.gpu.prefill import GraphPrefill
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.runtime.cuda import prefill
+from dsvl2_app.runtime.cuda.prefill import GraphPrefill
 
 Model = DeepseekVL2ForConditionalGeneration
 
@@ -21,7 +21,7 @@ Model = DeepseekVL2ForConditionalGeneration
 def test_lengths_are_rounded_up_unseen(
     load_on_device: Callable[[str], Model], variant: str, tokens: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefill, "STEP", 16)
+    monkeypatch.setattr(prefill, "BUCKET", 16)
     model = load_on_device(variant)
     config = model.config.language_config
     feed = GraphPrefill(model.decoder, config)
@@ -43,14 +43,10 @@ def test_only_fresh_conversations_that_are_not_too_long_fit(
     model = load_on_device(variant)
     config = model.config.language_config
     feed, fresh = GraphPrefill(model.decoder, config), KVCache(config, 60)
-
-    def draw(tokens: int) -> torch.Tensor:
-        return torch.zeros(1, tokens, config.hidden_size, device=model.device)
-
-    assert feed.fits(draw(prefill.MOST), fresh)
-    assert not feed.fits(draw(prefill.MOST + 1), fresh)
-    model.decoder(draw(3), cache=fresh)
-    assert not feed.fits(draw(3), fresh)
+    assert feed.supports(prefill.MOST, fresh)
+    assert not feed.supports(prefill.MOST + 1, fresh)
+    model.decoder(torch.zeros(1, 3, config.hidden_size, device=model.device), cache=fresh)
+    assert not feed.supports(3, fresh)
 
 
 @pytest.mark.gpu
@@ -69,4 +65,4 @@ def test_a_prompt_of_a_graph_is_that_of_the_layers(load_on_device: Callable[[str
         for pair, others in zip(cache.buffers, alone.buffers, strict=True):
             for part, other in zip(pair, others, strict=True):
                 assert (part[:, :, :count] - other[:, :, :count]).norm() < 0.05 * other[:, :, :count].norm()
-    assert list(feed._run._graphs) == [prefill.STEP]
+    assert list(feed._run._graphs) == [prefill.BUCKET]

@@ -1,5 +1,5 @@
 /* What a CPU needs, compiled: products of a few rows, a whole step of decode, and, in queries.h and groups.h, a prompt.
- * See kernels.py and compiled.py. */
+ * See library.py. */
 #include "attention.h"
 #include "experts.h"
 #include "groups.h"

@@ -1,0 +1,146 @@
+"""What layers ask for where the choice of a kernel decides speed, in plain torch: products with weights, attention,
+and experts.
+
+A layer calls its `operations`. Unless a runner gave it others, these are `Operations`, which run anywhere, have
+gradients, and are what all others are compared with.
+Shapes: T tokens, D and F widths, E experts, K chosen ones per token, P pairs of a token and an expert; B batch,
+H heads, G groups of keys, S tokens so far. int8 weights come with a float32 scale per output channel:
+`weight[f, d] * scale[f]`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention.bias import causal_lower_right
+
+FEW_TOKENS = 4  # up to here one product per (token, expert) pair is sooner done than pairs are sorted
+
+Stack = tuple[Tensor, "Tensor | None"]  # weights [E, F, D] and, where they are int8, scales [E, F]
+
+
+class Operations:
+    """The plain form of every operation. A subclass overrides what its device does faster."""
+
+    # -- matrices ---------------------------------------------------------------------------------------------------
+
+    def linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Rows [..., D] times weight [F, D] -> [..., F]."""
+        return multiply(rows, weight, scale)
+
+    def linear_gelu(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """GELU (tanh) of a linear layer."""
+        return F.gelu(F.linear(rows, weight, bias), approximate="tanh")
+
+    def linear_each(self, rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
+        """Pair p multiplies row `p // pairs_per_row` of rows [P / pairs_per_row, D] with weights[experts[p]]
+        [E, F, D] -> [P, F]."""
+        rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
+        each = zip(rows.split(1), experts.tolist(), strict=True)  # with a number a stack gives a view, not a copy
+        return torch.cat([multiply(row, weights[e], _of(scales, e)) for row, e in each])
+
+    def linear_groups(self, rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:
+        """Rows [P, D] sorted by expert, `counts[e]` of them for weights[e] [E, F, D] -> [P, F]."""
+        groups = enumerate(rows.split(counts.tolist()))
+        return torch.cat([multiply(group, weights[e], _of(scales, e)) for e, group in groups])
+
+    # -- experts ----------------------------------------------------------------------------------------------------
+
+    def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
+        """Hidden [T, D], weights and experts [T, K]; stacks [E, 2 * F, D] and [E, D, F] -> the weighted sum of the
+        chosen experts' outputs [T, D]."""
+        run = self.gather_experts if len(hidden) <= FEW_TOKENS else self.group_experts
+        return run(hidden, weights, experts, gate_up, down)
+
+    def gather_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
+        """`run_experts` of few tokens: every pair multiplies with its expert's matrices where they lie."""
+        pairs = experts.flatten()  # [T * K]
+        inner = swiglu(self.linear_each(hidden, *gate_up, pairs))
+        outputs = self.linear_each(inner, *down, pairs).unflatten(0, experts.shape)
+        return (outputs.float() * weights[..., None]).sum(1).to(hidden.dtype)
+
+    def group_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
+        """`run_experts` of many tokens: sorted by expert, with one matrix product per expert over its tokens."""
+        order = experts.flatten().argsort(stable=True)  # [T * K]
+        tokens = order // experts.shape[1]
+        counts = torch.zeros(len(gate_up[0]), dtype=torch.long, device=hidden.device)
+        counts.scatter_add_(0, experts.flatten(), torch.ones_like(order))
+        inner = swiglu(self.linear_groups(hidden.index_select(0, tokens), *gate_up, counts))
+        outputs = self.linear_groups(inner, *down, counts)
+        outputs = outputs.float() * weights.flatten()[order, None]
+        return torch.zeros_like(hidden, dtype=torch.float32).index_add_(0, tokens, outputs).to(hidden.dtype)
+
+    # -- attention --------------------------------------------------------------------------------------------------
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+        """Softmax attention [B, H, T, K] x [B, G, S, K] -> [B, H, T, V]; `mask` True = may look. Without one every
+        token looks at itself, the last of S, and at all before.
+
+        torch's fast kernel wants keys and values of one width and one number of heads, and falls back to a slow one
+        without a word, so narrower values are padded for it.
+        """
+        keys, values = repeat_groups(queries, keys, values)
+        new, total, width = queries.shape[2], keys.shape[2], values.shape[-1]
+        if width < keys.shape[-1]:
+            values = F.pad(values, (0, keys.shape[-1] - width))
+        causal = mask is None and new == total > 1
+        if mask is None and 1 < new < total:
+            mask = causal_lower_right(new, total)
+        context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal, scale=scale)
+        return context[..., :width]
+
+    def attend_all(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Softmax attention of every patch to every patch [N, H, P, width] -> [N, P, H, width]."""
+        return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2)
+
+    def attend_one(
+        self, query: Tensor, keys: Tensor, values: Tensor, scale: float, rope: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """One token's query [H, K] over keys [G, S, K] and values [G, S, V], heads in G groups -> context [H, V].
+
+        `rope` is a second part of query [H, R] and keys [G, S, R] whose products are added.
+        """
+        heads, groups = query.shape[0], keys.shape[0]
+        scores = query.float().unflatten(0, (groups, heads // groups)) @ keys.float().mT  # [G, H / G, S]
+        if rope is not None:
+            scores = scores + rope[0].float().unflatten(0, (groups, heads // groups)) @ rope[1].float().mT
+        return ((scores * scale).softmax(-1) @ values.float()).flatten(0, 1).to(query.dtype)
+
+
+PLAIN = Operations()
+
+
+class Operated(nn.Module):
+    """A layer that calls `operations`."""
+
+    operations: Operations = PLAIN
+
+
+def use(model: nn.Module, operations: Operations) -> None:
+    """Let every layer in `model` call these operations from now on."""
+    for module in model.modules():
+        if isinstance(module, Operated):
+            module.operations = operations
+
+
+def multiply(rows: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
+    """`Operations.linear`. int8 becomes the rows' format exactly; its scales are the outputs' and wait until these are
+    there."""
+    products = F.linear(rows, weight.to(rows.dtype))
+    return products if scale is None else (products * scale).to(rows.dtype)
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+def repeat_groups(queries: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+    """Keys and values [B, G, S, ...] with a head for each of the queries' [B, H, S, ...]."""
+    groups = queries.shape[1] // parts[0].shape[1]
+    return parts if groups == 1 else tuple(part.repeat_interleave(groups, dim=1) for part in parts)
+
+
+def _of(scales: Tensor | None, expert: int) -> Tensor | None:
+    return None if scales is None else scales[expert]

@@ -1,0 +1,88 @@
+"""Operations on a CPU: for each an ordered choice of kernels, and plain torch where none takes what is given.
+
+One token passes every active weight once, so decode is as fast as memory is read; torch's matrix products reach a third
+to a half of that for a handful of rows, the compiled ones (csrc/matrices.h) all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from dsvl2_app.model.operations import PLAIN, Operations, Stack
+from dsvl2_app.runtime.cpu import blocks
+from dsvl2_app.runtime.cpu.library import Library
+from dsvl2_app.runtime.cpu.prefill import ManyTokens
+from dsvl2_app.runtime.cpu.products import FewRows
+
+
+class Kernel(NamedTuple):
+    """One way to do an operation. Both take what the operation takes."""
+
+    supports: Callable[..., bool]
+    run: Callable[..., Tensor]
+
+
+class CpuOperations(Operations):
+    """Each operation runs the first of its `kernels` that supports what is given."""
+
+    def __init__(self, library: Library | None = None) -> None:
+        self.library: Library | None = None
+        self.kernels: dict[str, tuple[Kernel, ...]] = {
+            "linear": (),
+            "linear_each": (),
+            "run_experts": (),
+            "linear_gelu": (Kernel(blocks.supports_gelu, blocks.linear_gelu),),
+            "attend": (Kernel(blocks.supports_causal, blocks.attend),),
+            "attend_all": (Kernel(blocks.supports, blocks.attend_all),),
+        }
+        if library is not None:
+            self.install(library)
+
+    def install(self, library: Library) -> None:
+        """Put its kernels before the others: from the next call of an operation on, in whichever thread."""
+        rows, tokens = FewRows(library), ManyTokens(library)
+        added = {
+            "linear": (Kernel(rows.supports, rows.linear),),
+            "linear_each": (Kernel(rows.supports_each, rows.linear_each),),
+            "run_experts": (
+                Kernel(rows.supports_experts, self.gather_experts),
+                Kernel(tokens.supports_experts, tokens.run_experts),
+            ),
+            "attend": (Kernel(tokens.supports_causal, tokens.attend_causal),),
+            "attend_all": (Kernel(tokens.supports, tokens.attend_all),),
+        }
+        self.kernels = {name: (*added.get(name, ()), *known) for name, known in self.kernels.items()}
+        self.library = library
+
+    def choose(self, name: str, *given: Any) -> Callable[..., Tensor]:
+        """What an operation runs for these arguments."""
+        for kernel in self.kernels[name]:
+            if kernel.supports(*given):
+                return kernel.run
+        return getattr(PLAIN, name)
+
+    def linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
+        return self.choose("linear", rows, weight, scale)(rows, weight, scale)
+
+    def linear_gelu(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return self.choose("linear_gelu", rows, weight, bias)(rows, weight, bias)
+
+    def linear_each(self, rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor) -> Tensor:
+        return self.choose("linear_each", rows, weights, scales, experts)(rows, weights, scales, experts)
+
+    def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
+        given = hidden, weights, experts, gate_up, down
+        return self.choose("run_experts", *given)(*given)
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+        return self.choose("attend", queries, keys, values, mask, scale)(queries, keys, values, mask, scale)
+
+    def attend_all(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return self.choose("attend_all", queries, keys, values)(queries, keys, values)
+
+    def __reduce__(self) -> tuple[type[Operations], tuple[()]]:
+        """A copy of a model belongs to no runner: its layers are plain."""
+        return Operations, ()
