@@ -37,11 +37,25 @@ class Operations:
         """Pair p multiplies row `p // pairs_per_row` of rows [P / pairs_per_row, D] with weights[experts[p]]
         [E, F, D] -> [P, F]."""
         rows = rows.repeat_interleave(experts.shape[0] // rows.shape[0], dim=0)
-        each = zip(rows.split(1), experts.tolist(), strict=True)  # with a number a stack gives a view, not a copy
-        return torch.cat([multiply(row, weights[e], _of(scales, e)) for row, e in each])
+        if rows.is_cpu:  # with a number a stack gives a view, not a copy
+            each = zip(rows.split(1), experts.tolist(), strict=True)
+            return torch.cat([multiply(row, weights[e], _of(scales, e)) for row, e in each])
+        # Numbers would have to be waited for, and could not be recorded in a graph.
+        products = torch.einsum("pd,pfd->pf", rows, weights[experts].to(rows.dtype))
+        return products if scales is None else (products * scales[experts]).to(rows.dtype)
 
     def linear_groups(self, rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:
-        """Rows [P, D] sorted by expert, `counts[e]` of them for weights[e] [E, F, D] -> [P, F]."""
+        """Rows [P, D] sorted by expert, `counts[e]` of them for weights[e] [E, F, D] -> [P, F]. In bfloat16 on a GPU
+        one grouped product, for which the CPU need not know how many rows each expert has."""
+        if rows.is_cuda and torch.is_autocast_enabled("cuda"):  # which does not know grouped_mm
+            rows, weights = rows.bfloat16(), weights.bfloat16()
+        if rows.is_cuda and rows.dtype == torch.bfloat16 and hasattr(F, "grouped_mm"):
+            ends = counts.cumsum(0)
+            products = F.grouped_mm(rows, weights.bfloat16().mT, offs=ends.to(torch.int32))
+            if scales is None:
+                return products
+            experts = torch.searchsorted(ends, torch.arange(len(rows), device=rows.device), right=True)
+            return (products * scales[experts]).to(rows.dtype)
         groups = enumerate(rows.split(counts.tolist()))
         return torch.cat([multiply(group, weights[e], _of(scales, e)) for e, group in groups])
 

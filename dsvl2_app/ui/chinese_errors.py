@@ -13,7 +13,9 @@ CHINESE_ERRORS = {
     "--backend openai needs --api-base, the address of a server such as http://localhost:8000/v1.": (
         "--backend openai 需要 --api-base，即服务器地址，例如 http://localhost:8000/v1。"
     ),
-    "--backend openai loads no weights; leave --load-format out.": "--backend openai 不加载权重；请去掉 --load-format。",
+    "--backend openai loads no weights; leave --load-format out.": (
+        "--backend openai 不加载权重；请去掉 --load-format。"
+    ),
     "--api-key-env names {name}, which is not set; put the key into it.": (
         "--api-key-env 指定的 {name} 未设置；请将密钥放入其中。"
     ),

@@ -11,16 +11,14 @@ from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.runtime.cuda.decode import GraphDecoder
 from dsvl2_app.runtime.cuda.graphs import Recorded
-from dsvl2_app.runtime.cuda.operations import CudaOperations
 from dsvl2_app.runtime.cuda.prefill import GraphPrefill, can_record
 from dsvl2_app.runtime.eager import EagerRunner
 from dsvl2_app.runtime.runner import Options
 
 
 class CudaRunner(EagerRunner):
-    """Runs on `CudaOperations`; on a single GPU as graphs, unless memory is too short for a conversation's row."""
+    """On a single GPU everything runs as graphs, unless memory is too short for a conversation's row."""
 
-    operations_type = CudaOperations
     cuts_on_device = True
     prefill_chunk = 2048  # launch overhead exceeds compute for smaller chunks
 
