@@ -1,8 +1,8 @@
 """`python -m dsvl2_app bench`: how fast this machine runs the model, as shares of what the machine could do.
 
-A table while it runs; the last line is one JSON object. What is measured is a module each; they compare times with
-`costs`, what the work must cost by the configuration, and `roofs`, what the machine can do, measured in between. A
-`suite` is many of them, for several models in one run.
+Prints a table while it runs; the last line is one JSON object. There is a module for each thing that is measured. They
+compare its time with what the work must cost by the configuration (`costs`) and with what the machine can do (`roofs`),
+which is measured between the repetitions. A `suite` measures several models in one run.
 """
 
 from __future__ import annotations

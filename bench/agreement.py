@@ -1,6 +1,6 @@
 """What int8 weights change: how often the likeliest next token stays the same, and how well both predict a text.
 
-The text is what the full model writes itself, sampled at temperature 1, so that its own perplexity is the floor.
+The text is sampled from the full model at temperature 1, so the full model's own perplexity on it is the lowest.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def measure(engine: Engine, backend: Backend, meter: RoofMeter, tokens: int, rep
 
 
 def ask(backend: Backend, seed: int, sampling: Sampling) -> Answer:
-    """Stream an answer about a picture of its own, which no cache can know."""
+    """Stream an answer about a new random picture, which is in no cache."""
     picture = draw_noise(seed)
     messages = [{"role": "user", "content": place_images(QUESTION, [picture])}]
     moments, timings, first = [], Timings(), None
@@ -104,7 +104,7 @@ def judge_prefill(config: DeepseekVL2Config, timings: Timings, roof: float) -> d
 def judge_decode(
     config: DeepseekVL2Config, answers: list[Answer], dtype: torch.dtype, weight_bytes: int, roof: float
 ) -> dict[str, Any] | None:
-    """The answer with the quickest median token; None where the model ended all before a second token."""
+    """The answer with the lowest median time per token; None if none has a second token."""
     answers = [answer for answer in answers if answer.gaps]
     if not answers:
         return None

@@ -30,8 +30,8 @@ def measure(backend: LocalBackend, chats: int, tokens: int) -> dict[str, Any]:
 
 
 def measure_stall(backend: LocalBackend) -> float:
-    """Longest seconds between two tokens of a stream, which goes on until somebody else's picture, that no cache knows,
-    is answered."""
+    """The longest time between two tokens of one answer, in seconds, while another request with a new picture is
+    answered."""
     backend.call(lambda engine: engine.forget())
     question = place_images(QUESTION, [draw_noise(7, LARGE)])
     picture = Request([{"role": "user", "content": question}], Sampling(max_new_tokens=1), owner="picture")
@@ -55,7 +55,7 @@ def write(text: str, tokens: int, owner: str) -> Request:
 
 
 def stream_together(backend: LocalBackend, requests: list[Request]) -> list[list[float]]:
-    """When each token of each answer came."""
+    """Time stamps of the tokens of each answer."""
     moments: list[list[float]] = [[] for _ in requests]
 
     def read(number: int) -> None:

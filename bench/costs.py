@@ -1,7 +1,7 @@
 """What the work must cost, from the configuration alone: floating point operations, and bytes that must be read.
 
 A multiplication and its addition are two operations; norms, softmax and other work per element count as free, so what
-is measured against these numbers never looks better than it is.
+is measured against these numbers is rated too low rather than too high.
 P patches per tile, V vision width, D decoder width, H heads, T tokens.
 """
 

@@ -109,7 +109,7 @@ def fill_cache(engine: Engine, length: int) -> KVCache:
 
 
 def race(steps: list[Callable[[], Any]], meter: RoofMeter) -> list[float]:
-    """Fastest seconds of each, in turn, so that what disturbs one disturbs all."""
+    """The fastest time of each, in seconds. They run in turns, so that other load on the machine hits all alike."""
     fastest = [float("inf")] * len(steps)
     for round_ in range(STEPS):
         for number, step in enumerate(steps):

@@ -1,7 +1,6 @@
 """Reading a checkpoint from disk: seconds, and how far memory peaks above the weights.
 
-A process that wrote the checkpoint, or loaded one before, has a peak of its own; so writing and loading each run in a
-fresh one.
+Writing and loading each run in a new process, because a process keeps the highest memory peak it ever had.
 """
 
 from __future__ import annotations

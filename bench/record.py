@@ -15,7 +15,7 @@ DIGITS = 4
 
 
 class NotRun(Exception):
-    """A part that this machine, or this installation, has nothing for; the message says why."""
+    """A part cannot be measured on this machine or in this installation; the message says why."""
 
 
 class Record:
@@ -38,7 +38,7 @@ class Record:
         return self.minutes is not None and self.seconds >= 60 * self.minutes
 
     def take(self, path: tuple[str, ...], measure: Callable[..., Any], *arguments: Any) -> Any:
-        """What `measure` finds is noted at `path` and returned; where it finds nothing, the reason and None."""
+        """Run `measure`, note its result at `path`, and return it; if it fails, note the reason and return None."""
         found, started = None, time.perf_counter()
         try:
             if self.is_late:

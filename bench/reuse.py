@@ -28,7 +28,7 @@ def measure(backend: Backend, repeats: int) -> dict[str, Any]:
 
 
 def ask_round(backend: Backend, number: int) -> dict[str, float]:
-    """A picture and an owner that nobody knows yet, and what is asked after that."""
+    """Times of a new owner's question about a new picture, and of the questions after it."""
     picture, owner = draw_noise(number), f"owner {number}"
     first = [{"role": "user", "content": place_images(QUESTION, [picture])}]
     cold, answer = ask(backend, first, owner)

@@ -54,7 +54,7 @@ class RoofMeter:
         self.best = Roofs(max(self.best.read, read), matrix)
 
     def refresh(self) -> None:
-        """Sample again where others take their share from time to time: on a CPU."""
+        """Sample again on a CPU, whose rates other programs change from time to time."""
         if self.device.type == "cpu":
             self.sample()
 
@@ -117,7 +117,7 @@ class Multiplier:
 
 
 def run_beside(run: Callable[[], float], rate: Callable[[], float], times: int) -> list[tuple[float, float]]:
-    """What each run gives, and the mean of the rates right before and after it."""
+    """The result of each run, with the mean of the rates measured right before and right after it."""
     found, before = [], rate()
     for _ in range(times):
         given, after = run(), rate()

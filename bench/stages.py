@@ -1,6 +1,6 @@
-"""Vision, prefill, the first token and the next ones of an engine that serves nobody else, as medians.
+"""Median times of vision, prefill, the first token and the next ones, on an engine that serves one request.
 
-A GPU runs behind the CPU that gives it work, so a stage ends when the device is done.
+A GPU works asynchronously, so each stage is timed until the device has finished.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`bench --suite gpu|cpu`: everything about several models in one run, the most important first.
 
-Each model is loaded in each format, measured part by part, and freed before the next one comes. Where there is no
-checkpoint at hand weights are random, which costs the same.
+Each model is loaded in each format, measured part by part, and freed before the next one is loaded. Models without a
+local checkpoint get random weights, which take the same time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where the files lie that come with the code: nano, example pictures, the page's style sheet and scripts.
 
 Their source is the folder `assets` beside the package, where a Space looks for them. A wheel has a copy inside the
-package, because an installed package owns nothing beside itself; pyproject.toml and setup.py map the one to the other.
+package, because pip installs nothing beside a package; pyproject.toml and setup.py map the one to the other.
 """
 
 from __future__ import annotations

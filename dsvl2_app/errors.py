@@ -8,7 +8,7 @@
     ├── SettingsError     a flag, environment variable or request parameter is out of range
     ├── ServerError       a model's server elsewhere cannot be reached, refuses, or breaks off
     ├── BusyError         the backend cannot take more requests now
-    └── EngineDeadError   what runs the model has ended; only a new start helps
+    └── EngineDeadError   the engine's thread has ended; the app must be started again
 
 Each carries one sentence that says what is wrong, where, and what to do; the command line shows exactly that
 sentence, the page the same in the visitor's language. Bugs of our own stay ordinary exceptions.
@@ -21,16 +21,16 @@ from typing import Any
 
 
 def fill(sentence: str, values: Mapping[str, Any]) -> str:
-    """The sentence with the values in their places; without any, braces are braces."""
+    """`sentence.format(**values)`; without values the sentence itself, whose braces are ordinary characters."""
     return sentence.format(**values) if values else sentence
 
 
 class AppError(Exception):
     """A failure that a person can understand and act on; `str(error)` is the sentence to show.
 
-    What a visitor of the page can meet keeps its values apart from the sentence with the places for them, which can
-    then be said in another language: `ImageError("{name} is empty; choose another file.", name=name)`. A sentence
-    without values is said as it is, braces and all.
+    Errors that the page can show keep the values apart from the sentence, so that the sentence can be translated:
+    `ImageError("{name} is empty; choose another file.", name=name)`. Without values the sentence is not formatted, and
+    its braces are ordinary characters.
     """
 
     def __init__(self, sentence: str, /, **values: Any) -> None:
@@ -71,4 +71,4 @@ class ServerError(AppError):
 
 
 class EngineDeadError(AppError):
-    """What runs the model has ended by a fault of our own; nothing is answered until the app is started again."""
+    """The engine's thread has ended through a bug; nothing is answered until the app is started again."""

@@ -25,8 +25,12 @@ PINNED = {
 def find_folder(
     path_or_repo: str | Path, files: tuple[str, ...] = ALL_FILES, subfolder: str | None = "", **hub: Any
 ) -> Path:
-    """A checkpoint's folder on this disk; of a repository id, `files` are downloaded first (`hub`: the other
-    HUB_OPTIONS; without a `revision` that of PINNED, else the newest). Both may hold it in a `subfolder`."""
+    """The folder of a checkpoint on this disk.
+
+    If `path_or_repo` is a repository id, the files that match `files` are downloaded first; `hub` takes the other
+    HUB_OPTIONS, of which `revision` is by default that of PINNED, or else the newest. `subfolder` is where the
+    checkpoint lies in the folder or repository. Raises CheckpointError.
+    """
     folder, inner = Path(path_or_repo), subfolder or ""
     hub["revision"] = hub.get("revision") or PINNED.get(str(path_or_repo))
     if folder.is_dir():
@@ -49,12 +53,16 @@ def find_folder(
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether this is the folder of an adapter alone, without the model that it changes."""
+    """Whether the folder holds an adapter (LoRA) and no model."""
     return (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").exists()
 
 
 def find_base(adapter: Path, files: tuple[str, ...] = ALL_FILES, **hub: Any) -> Path:
-    """The folder of the model that the adapter in a folder is for; `revision` and `subfolder` are the adapter's."""
+    """The folder of the model that an adapter changes, found as `find_folder` finds one.
+
+    Of `hub`, `revision` and `subfolder` are ignored, because they belong to the adapter's repository. Raises
+    CheckpointError.
+    """
     path = adapter / ADAPTER_CONFIG
     try:
         base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
@@ -72,7 +80,7 @@ def find_base(adapter: Path, files: tuple[str, ...] = ALL_FILES, **hub: Any) -> 
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json as a dictionary, after a look at whether it is a DeepSeek-VL2 one at all."""
+    """config.json as a dictionary. Raises CheckpointError unless it is that of a DeepSeek-VL2 model."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ def run(flags: argparse.Namespace) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Load the model and serve until interrupted; SIGTERM, which a container is stopped with, does as Ctrl-C."""
+    """Load the model and serve until Ctrl-C or SIGTERM, which stops a container."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     from dsvl2_app.api.access import read_keys

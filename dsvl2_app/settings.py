@@ -105,7 +105,8 @@ SWITCH = Kind("on|off", "on or off", read_switch)
 
 
 def flag(group: str, default: Any, kind: Kind, help: str, *also: str) -> Any:
-    """`group` is its heading in --help; `also` names environment variables to honour after our own."""
+    """A field of `Settings`. `group` is its heading in --help; `also` names environment variables that are read where
+    DSVL2_NAME is not set."""
     return field(default=default, metadata={"group": group, "kind": kind, "help": help, "also": also})
 
 
@@ -130,9 +131,11 @@ class Settings:
     dtype: str = flag("model", "auto", DTYPE, "number format of weights and activations")
     quantize: str = flag("model", "none", QUANTIZE, "int8: half the memory of bfloat16, and faster")
     compile: str = flag(
-        "model", "auto", COMPILE, "build fast kernels with a C compiler: auto does it meanwhile, if it can"
+        "model", "auto", COMPILE, "build fast kernels with a C compiler; auto: in the background, where there is one"
     )
-    cache_mb: int = flag("model", 1024, whole_number(0), "memory for what earlier turns and pictures made")
+    cache_mb: int = flag(
+        "model", 1024, whole_number(0), "memory for keys and values of earlier turns and features of pictures"
+    )
     threads: int | None = flag("model", None, whole_number(1), "CPU threads")
 
     host: str = flag("page", "127.0.0.1", HOST, "0.0.0.0 serves other machines too", "GRADIO_SERVER_NAME")
@@ -140,8 +143,10 @@ class Settings:
     share: bool = flag("page", False, SWITCH, "public gradio.live link")
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
-    max_queue: int = flag("page", 32, whole_number(1), "turn requests away once so many are waiting")
-    max_per_owner: int = flag("page", 4, whole_number(1), "of one visitor's or client's requests, so many run or wait")
+    max_queue: int = flag("page", 32, whole_number(1), "most requests that wait; others are turned away")
+    max_per_owner: int = flag(
+        "page", 4, whole_number(1), "most requests of one visitor or client that run, and that wait"
+    )
     image_domains: tuple[str, ...] = flag(
         "page", (), DOMAINS, "hosts from which /v1 fetches pictures; others are sent as data URLs"
     )
@@ -173,7 +178,7 @@ class Settings:
 
     @classmethod
     def read(cls, **given: Any) -> Settings:
-        """Fields by their names, each held to what its flag may be; None is the default. Raises SettingsError."""
+        """Settings from fields by name, checked as the flags are; None stands for the default. Raises SettingsError."""
         known = {f.name for f in fields(cls)}
         if unknown := given.keys() - known:
             raise SettingsError(f"There is no setting {min(unknown)!r}; choose from {', '.join(sorted(known))}.")
@@ -181,7 +186,7 @@ class Settings:
 
 
 class FlagParser(argparse.ArgumentParser):
-    """Raises SettingsError where argparse would print and exit; subcommands inherit it."""
+    """A parser that raises SettingsError where argparse would print and exit; subcommands inherit this."""
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(f"{message[0].upper()}{message[1:]}; --help lists what there is.")

@@ -26,7 +26,7 @@ class SmoothRows(nn.Module):
         super().__init__()
         places = (torch.arange(NUMBERS) + 0.5) / NUMBERS
         frequencies = torch.arange(FREQUENCIES)
-        # lower frequencies speak louder, so that learning starts from coarse places
+        # larger coefficients for lower frequencies, so that coarse places are learnt first
         basis = (math.pi * places[:, None] * frequencies).cos() / (1 + frequencies).sqrt()
         self.register_buffer("number_ids", torch.tensor(number_ids), persistent=False)
         self.register_buffer("basis", basis, persistent=False)

@@ -17,7 +17,7 @@ from nano.coordinates import NUMBERS, bell_loss
 from nano.packing import Batch
 from nano.scenes.targets import NUM_CHARACTERS, NUM_COLOURS, NUM_KINDS, ORDERS, SLOTS
 
-UNKNOWN = -1  # a target that nobody knows: no loss
+UNKNOWN = -1  # target is not known: no loss
 NOTHING = 0  # the class of background, of no colour and of no character
 NOTHING_WEIGHT = 0.2  # most patches show nothing
 
@@ -56,8 +56,8 @@ class Learner(nn.Module):
         self.register_buffer("number_of", number_of, persistent=False)
 
     def forward(self, batch: Batch, *, speak: bool, look_weight: float, sigma: float, rest: bool = False) -> Losses:
-        """`speak`: learn to answer; `look_weight`: of naming what patches and tokens show; `sigma`: of corners;
-        `rest`: the model is left as it is, and the heads alone learn to name."""
+        """`speak`: include the loss of the text; `look_weight`: weight of the loss of what patches and tokens show;
+        `sigma`: width of the corners' targets, in 0..999; `rest`: train the heads alone, the model is frozen."""
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=batch.ids.device)
         tokens = total.new_zeros(0, 1, self.kind_head.in_features)  # [N, S, D], of a batch without pictures
@@ -133,7 +133,7 @@ class Learner(nn.Module):
         parts["answer_loss"] = plain[answers].mean()
         parts["answer_accuracy"] = right[answers].mean()
         errors = (logits[:, self.number_ids].argmax(-1) - numbers).abs().float()
-        answered = batch.corners & answers  # nobody can foretell the boxes of a question
+        answered = batch.corners & answers  # boxes in questions cannot be predicted
         parts["corner_error"] = (errors * answered).sum() / answered.sum().clamp(min=1)
         return (losses * batch.weights).sum() / batch.weights.sum()
 

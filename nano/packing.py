@@ -20,7 +20,7 @@ from nano.tasks.turn import Turn
 PREFIX = -1  # the "dialogue" of a sample's images
 PADDING = -1  # the "sample" of unused tokens
 NEWLINE, SEPARATOR = -1, -2  # image tokens that come from no tile
-DECISIVE_WEIGHT = 4.0  # of the one token that an answer comes down to, where a box has four
+DECISIVE_WEIGHT = 4.0  # of an answer's one decisive token, such as a count; a box has four decisive ones
 
 
 @dataclass(frozen=True, slots=True)

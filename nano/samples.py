@@ -47,7 +47,7 @@ class Mixture:
     charts: float = 0.0
     screens: float = 0.0
     pictures: float = 0.0  # several pictures in one conversation
-    unsought: float = 0.25  # in context: nothing in as large a share of the second pictures is of the kind then
+    unsought: float = 0.25  # in context: share of second pictures drawn without making sure that the kind occurs
     talk: float = 0.0  # no picture at all
     hardness: tuple[float, float] = (0.0, 1.0)  # drawn evenly from this range
     most_tiles: int = 9

@@ -27,8 +27,8 @@ FROM_NOTHING = (
     Stage("pretrain", 0.40, "pretrain", speak=True, look_weight=0.3, sigma=8, question_weight=0.1),
     Stage("sft", 0.35, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
 )
-# From a model that sees and speaks: heads are not in a checkpoint, and new ones would shake what it sees; then all
-# text again, so that no word is forgotten; then a longer decay.
+# From a trained checkpoint. It has no heads, and the gradients of new ones would damage its vision, so they are trained
+# alone first; then all text, so that no word is forgotten; then answers, with a longer decay.
 FROM_CHECKPOINT = (
     Stage("heads", 0.07, "patches", speak=False, look_weight=1.0, sigma=4, question_weight=0, rests=True, rate=5),
     Stage("pretrain", 0.11, "pretrain", speak=True, look_weight=0.3, sigma=4, question_weight=0.1),

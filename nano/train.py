@@ -4,9 +4,9 @@
     python -m dsvl2_app train --out runs/more --minutes 20 --start assets/nano --seed 1
     accelerate launch -m dsvl2_app train --out runs/nano --minutes 20      # several GPUs
 
-A run that was killed goes on from its last checkpoint. In *align* vision and adaptor learn to say what each patch and
-token shows while the decoder rests; in *pretrain* everything learns, from all text; in *sft* only answers count and
-the learning rate falls to zero. A run with --start has *heads* in place of *align*: the model rests in it.
+A run that was killed resumes from its last checkpoint. In *align* the decoder is frozen, and vision and adaptor learn
+to predict what each patch and token shows; in *pretrain* all weights learn, from all text; in *sft* only answers count
+and the learning rate falls to zero. A run with --start has *heads* in place of *align*, in which only the heads learn.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Run:
         self.accelerator = Accelerator(
             mixed_precision="bf16" if options.bf16 else "no",
             cpu=options.cpu,
-            # the decoder rests in alignment, and a batch without pictures teaches no vision
+            # the decoder gets no gradient in alignment, nor vision from a batch without pictures
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.folder = Path(options.out)

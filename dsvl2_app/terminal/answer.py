@@ -22,7 +22,7 @@ OUTPUT: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
 
 @contextmanager
 def open_backend(flags: argparse.Namespace) -> Iterator[Backend]:
-    """The model that the flags name; what people must know of it goes to stderr."""
+    """The backend that the flags name; the notice of its model, if it has one, is printed to stderr."""
     with closing(load(Settings.choose(flags, os.environ))) as backend:
         if backend.card.notice:
             print(backend.card.notice, file=sys.stderr)
@@ -30,7 +30,7 @@ def open_backend(flags: argparse.Namespace) -> Iterator[Backend]:
 
 
 def answer(backend: Backend, request: Request) -> Iterator[Event]:
-    """The steps of one answer. What happens before its first word is shown on a terminal's stderr."""
+    """The events of one answer. If stderr is a terminal, a status line there shows progress until the first word."""
     console = Console(stderr=True, **OUTPUT)
     with backend.submit(request) as stream:
         steps = iter(stream)
@@ -51,7 +51,7 @@ def _describe(step: Event) -> str:
 
 
 def summarise(steps: Iterable[Event]) -> dict[str, Any]:
-    """For JSON."""
+    """The answer's text, how it ended and its timings, as values for JSON."""
     steps = list(steps)
     text = "".join(step.text for step in steps)
     return {"text": text, "finish": steps[-1].finish, "timings": asdict(steps[-1].timings)}

@@ -52,7 +52,7 @@ def run(flags: argparse.Namespace) -> None:
 
 
 def _read_questions(question: str | None) -> Iterator[str]:
-    """The one given, else the lines of stdin until it ends."""
+    """The question of the command line, or else each line of stdin."""
     if question is not None:
         yield question
         return

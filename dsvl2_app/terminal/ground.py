@@ -83,7 +83,8 @@ def _print(parsed: Parsed, size: tuple[int, int], text: str) -> None:
 
 
 def _write(name: str, image: Image.Image, found: Annotation) -> None:
-    """The longest suffix says what, as a-coco.json is also a .json."""
+    """Write boxes in the format of the name's suffix, the longest one that fits (-coco.json before .json); else the
+    picture with its boxes."""
     formats = [each for each in FORMATS.values() if name.endswith(each.suffix)]
     try:
         if formats:

@@ -19,8 +19,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def run_politely(command: Callable[[], None]) -> int:
     """Run the command and return its exit status.
 
-    What a person can put right is one sentence on stderr and status 2; a reader of the output that leaves, as
-    `| head` does, and Ctrl-C end it without a word. Bugs of our own stay exceptions.
+    An AppError and a full disk are printed to stderr as one sentence, with status 2. Ctrl-C (130) and a closed output
+    pipe, as with `| head` (141), print nothing. Other exceptions are bugs and pass through.
     """
     replace_what_cannot_be_written()
     try:
@@ -46,13 +46,13 @@ def run_politely(command: Callable[[], None]) -> int:
 
 
 def replace_what_cannot_be_written() -> None:
-    """A terminal whose encoding lacks a character shows a question mark in its place."""
+    """Let stdout and stderr print a substitute for characters that their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
 
 
 def _discard_output() -> None:
-    """What still waits in stdout's buffer goes nowhere, because Python would fail once more when it flushes at exit."""
+    """Point stdout at the null device: Python flushes its buffer once more at exit, which would fail again."""
     with suppress(OSError):  # a stream of a test has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

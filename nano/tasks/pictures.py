@@ -200,10 +200,11 @@ def ask_most(several: list[Scene], rng: Random) -> Turn | None:
 def compose_in_context(
     rng: Random, level: Level, count: int, unsought: float = UNSOUGHT
 ) -> tuple[list[Scene], list[Turn]]:
-    """A red rectangle in the first picture marks an object; the answer boxes its kind in the second.
+    """A red rectangle in the first picture marks an object; the answer boxes objects of its kind in the second.
 
-    That share of second pictures is drawn without seeing to it that the kind occurs: it does in one of five. Either
-    answer names the kind first, in the singular: only then can it be told with one look whether there is any.
+    The share `unsought` of second pictures is drawn without making sure that the kind occurs; it does in one of five of
+    them. Either answer begins with the kind in the singular, so that the model finds out first which kind is marked,
+    and decides with the next token whether it is there.
     """
     level = replace(level, most_tiles=min(level.most_tiles, 4))
     first = render_shapes(rng, level, marked=True)
