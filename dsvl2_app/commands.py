@@ -109,8 +109,18 @@ def add_tiles_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_fetch_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="tiny, small, base or owner/name, as --model of `serve`")
-    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit (default: one that is known to work)")
+    add_revision_flag(parser)
     parser.add_argument("--to", metavar="DIR", help="into this folder (default: the hub's cache, for --model MODEL)")
+    add_json_flag(parser)
+
+
+def add_revision_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit (default: one that is known to work)")
+
+
+def add_inspect_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="nano, tiny, small, base, owner/name or a folder, as --model")
+    add_revision_flag(parser)
     add_json_flag(parser)
 
 
@@ -197,6 +207,11 @@ COMMANDS = {
         "dsvl2_app.terminal.fetch",
         "Download a checkpoint from the hub and check it; run again, it goes on where it was interrupted.",
         add_fetch_flags,
+    ),
+    "inspect": Command(
+        "dsvl2_app.terminal.inspect",
+        "List the parameters of a checkpoint by part, here or on the hub, without its weights; say whether they fit.",
+        add_inspect_flags,
     ),
     "bench": Command(
         "bench",

@@ -117,7 +117,7 @@ class OfficialLayoutModel(PreTrainedModel):
         elif state_dict is None or config is None:
             raise SettingsError("from_pretrained without a folder needs config and state_dict; pass both, or a folder.")
         config = _find_config(config, folder, overrides, attn_implementation)
-        model = cls._on_meta(config, dtype, quantize)
+        model = cls.on_meta(config, dtype, quantize)
         device_map = _place(model, device_map, max_memory)
         if state_dict is not None:
             weights.copy_in(model, state_dict)
@@ -145,13 +145,13 @@ class OfficialLayoutModel(PreTrainedModel):
         quantize: str = "none",
     ) -> Self:
         """The right shapes with random weights: its answers are noise, its costs are real."""
-        model = cls._on_meta(config, dtype, quantize)
+        model = cls.on_meta(config, dtype, quantize)
         _place(model, device, None)
         weights.fill_random(model, seed, std=config.language_config.initializer_range)
         return model
 
     @classmethod
-    def _on_meta(cls, config: DeepseekVL2Config, dtype: Any, quantize: str = "none") -> Self:
+    def on_meta(cls, config: DeepseekVL2Config, dtype: Any, quantize: str = "none") -> Self:
         """An evaluation-mode model whose parameters have their dtype but no memory yet."""
         if quantize not in QUANTIZE:
             raise SettingsError(f"quantize is {quantize!r}; choose 'none' or 'int8'.")

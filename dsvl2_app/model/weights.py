@@ -102,7 +102,7 @@ def load(model: OfficialLayoutModel, folder: Path) -> None:
     unread = frozenset(model.unread_keys)
     files = {key: path for key, path in _key_files(folder).items() if key not in unread}
     views, scales = official_views(model), scale_views(model)
-    _check_keys(files.keys(), views.keys(), f"The checkpoint in {folder}")
+    check_keys(files.keys(), views.keys(), f"The checkpoint in {folder}")
     paths = sorted(set(files.values()))
     size = sum(path.stat().st_size for path in paths if path.exists())
     with tqdm(total=size, desc="Loading weights", unit="B", unit_scale=True, delay=0.5, leave=False) as bar:
@@ -114,7 +114,7 @@ def load(model: OfficialLayoutModel, folder: Path) -> None:
 def check_whole(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors with our names or the official ones, under the official; CheckpointError if any lacks or is too many."""
     named = name_officially(tensors)
-    _check_keys(named.keys(), official_views(model).keys(), "state_dict")
+    check_keys(named.keys(), official_views(model).keys(), "state_dict")
     return named
 
 
@@ -126,7 +126,8 @@ def copy_in(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         _copy(key, source, views, scales, "state_dict")
 
 
-def _check_keys(found: Set[str], expected: Set[str], where: str) -> None:
+def check_keys(found: Set[str], expected: Set[str], where: str) -> None:
+    """Raise CheckpointError where official keys lack or are too many."""
     missing, unexpected = sorted(expected - found), sorted(found - expected)
     if missing or unexpected:
         parts = [f"lacks {_name_some(missing)}"] * bool(missing)
@@ -134,13 +135,18 @@ def _check_keys(found: Set[str], expected: Set[str], where: str) -> None:
         raise CheckpointError(f"{where} {' and '.join(parts)}; use files and config.json of one model.")
 
 
+def check_shape(key: str, found: tuple[int, ...], expected: tuple[int, ...], where: str) -> None:
+    """Raise CheckpointError where they differ."""
+    if found != expected:
+        raise CheckpointError(
+            f"{key} in {where} is {found} where the configuration asks for {expected}; use files and config.json of "
+            "one model."
+        )
+
+
 def _copy(key: str, source: Tensor, views: dict[str, Tensor], scales: dict[str, Tensor], where: str) -> None:
     target = views[key]
-    if source.shape != target.shape:
-        raise CheckpointError(
-            f"{key} in {where} is {tuple(source.shape)} where the configuration asks for {tuple(target.shape)}; "
-            "use files and config.json of one model."
-        )
+    check_shape(key, tuple(source.shape), tuple(target.shape), where)
     if key in scales:
         source, scale = quantise(source)
         scales[key].copy_(scale)

@@ -21,6 +21,7 @@ class Hub:
     repo: str = "deepseek-ai/deepseek-vl2-tiny"
     commit: str = "66c54660eae7e90c9ba259bfdf92d07d6e3ce8aa"
     requests: list[tuple[str, int]] = field(default_factory=list)
+    ranges: list[tuple[str, int, int]] = field(default_factory=list)  # the same, with what comes after the last byte
     breaks: dict[str, int] = field(default_factory=dict)  # file -> bytes after which its connections end
     refuses: dict[str, int] = field(default_factory=dict)  # file -> first byte from which on it is not to be had
     pauses: dict[str, int] = field(default_factory=dict)  # file -> bytes after which nothing more comes
@@ -98,6 +99,7 @@ class Hub:
             return self._refuse(http, 500, "Broken")
         if http.command == "GET":
             self.requests.append((name, first))
+            self.ranges.append((name, first, end))
         sent = content[first:end]
         if name in self.spoilt:
             sent = bytes([sent[0] ^ 1]) + sent[1:]
