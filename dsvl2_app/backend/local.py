@@ -1,8 +1,8 @@
 """The engine of this process as a backend: one thread owns the engine and answers everybody.
 
-Answers are generators, so several are served at once. In every round all that write take one token together, in one
-step of the model; then one of the others does one piece of its work, a batch of tiles or a chunk of its prompt. So
-nobody's stream waits for longer than one piece of somebody else's.
+Answers are tasks of many pieces, so several are served at once. In every round all that write take one token together,
+in one step of the model; then one of the others does one piece of its work, a batch of tiles or a chunk of its prompt.
+So nobody's stream waits for longer than one piece of somebody else's.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from dsvl2_app.backend.answer import Answer
 from dsvl2_app.backend.stream import Stream
-from dsvl2_app.engine.engine import Engine, Serving
-from dsvl2_app.engine.inspection import inspect_stepwise
+from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.inspection import serve_inspection
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.scheduler import Scheduler
+from dsvl2_app.engine.task import Task
 from dsvl2_app.errors import AppError, BusyError, EngineDeadError
 from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request
 from dsvl2_app.settings import Settings
@@ -58,10 +58,10 @@ class LocalBackend:
     # -- for callers, in any thread -----------------------------------------------------------------------------
 
     def submit(self, request: Request) -> Stream:
-        return self._enqueue(request.owner, partial(self._engine.serve, request, self._is_alone))
+        return self._enqueue(request.owner, self._engine.serve(request, self._is_alone))
 
     def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
-        return self._enqueue(request.owner, partial(_inspect, self._engine, request, list(answer_ids)))
+        return self._enqueue(request.owner, serve_inspection(self._engine, request, list(answer_ids)))
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         return self._engine.plan(messages, tiling, max_tiles)
@@ -89,12 +89,12 @@ class LocalBackend:
             self._changed.notify()
         self._thread.join()
 
-    def _enqueue(self, owner: str, serve: Callable[[], Serving]) -> Stream:
+    def _enqueue(self, owner: str, task: Task) -> Stream:
         stream = Stream(self._wake)
         with self._changed:
             self._raise_if_refusing()
             self._drop_cancelled()
-            self._scheduler.enqueue(Answer(owner, stream, serve, self._wake))
+            self._scheduler.enqueue(Answer(owner, stream, task, self._wake))
             place = len(self._scheduler.waiting)
             stream.put(Event("queued", done=place, total=place))
             self._changed.notify()
@@ -172,19 +172,19 @@ class LocalBackend:
         """One token for every answer that has come so far."""
         running = self._scheduler.running
         self._advance([answer for answer in running if answer.writes or answer.stream.is_cancelled])
-        feeding = {answer: answer.feed for answer in running if answer.feed is not None}
-        if not feeding:
+        decoding = {answer: answer.task.request for answer in running if answer.task.request is not None}
+        if not decoding:
             return
         try:
-            rows: Iterable[Tensor | Exception] = self._engine.forward([*feeding.values()])
+            rows: Iterable[Tensor | Exception] = self._engine.decode([*decoding.values()])
         except Exception as error:  # each that was in the step has lost it
-            rows = [error] * len(feeding)
-        self._advance(feeding, rows)
+            rows = [error] * len(decoding)
+        self._advance(decoding, rows)
 
     def _work(self) -> None:
         """One piece of vision or prefill, of the answer whose turn it is."""
         answer = self._scheduler.take_turn(
-            lambda answer: answer.can_go_on and not answer.writes and answer.feed is None
+            lambda answer: answer.can_go_on and not answer.writes and answer.task.request is None
         )
         if answer is not None:
             self._advance([answer])
@@ -208,12 +208,6 @@ def refuse_late() -> AppError:
 
 def refuse_dead() -> AppError:
     return EngineDeadError("The model has stopped working; start the app again.")
-
-
-def _inspect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Serving:
-    """Look into an answer in pieces, as one is written; the last event carries what was found."""
-    found = yield from inspect_stepwise(engine, request, answer_ids)
-    yield Event("done", finish="eos", inspection=found)
 
 
 def load(settings: Settings) -> LocalBackend:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import DynamicCache
 
 from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.task import Steps, Task, wait_for
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.tiles import cut_tiles
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention
@@ -37,52 +39,48 @@ from dsvl2_app.text.tokens import Prompt
 ROWS = 64  # answer tokens whose scores [H, ROWS, S] are in memory at once
 
 Attention = MultiHeadAttention | MultiHeadLatentAttention
-Inspecting = Generator[Event, Any, Inspection]
+Inspecting = Generator["Event | Future[Any]", Any, Inspection]
 
 
 def inspect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspection:
     """All at once. Raises PromptError where there is no answer to look into."""
-    steps = inspect_stepwise(engine, request, answer_ids)
-    while not isinstance(found := advance(steps), Inspection):
-        pass
-    return found
+    *_, last = serve_inspection(engine, request, answer_ids).run(engine.decode)
+    assert last.inspection
+    return last.inspection
 
 
-def inspect_stepwise(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspecting:
-    """A step after each batch of tiles and each chunk of tokens, so that others can be served in between; to be driven
-    with `advance`. `seconds` counts the work alone."""
-    if not answer_ids:
-        raise PromptError("The answer is empty, so there is nothing to look into; ask something else.")
-    collecting, seconds = _collect(engine, request, answer_ids), 0.0
-    while True:
-        started = time.perf_counter()
-        found = advance(collecting)
-        seconds += time.perf_counter() - started
-        if isinstance(found, Inspection):
-            return replace(found, seconds=seconds)
-        yield found
+def serve_inspection(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Task:
+    """A piece is a batch of tiles or a chunk of tokens, so that others can be served in between; the last event carries
+    what was found. Its `seconds` count the work alone. Raises as `inspect`, at the first piece."""
+    return Task(_time(_collect(engine, request, answer_ids)))
 
 
-def advance(steps: Generator[Any, None, Any]) -> Any:
-    """The next step, or what is returned after the last one."""
+def _time(steps: Inspecting) -> Steps:
+    seconds = 0.0
     try:
-        return next(steps)
-    except StopIteration as end:
-        return end.value
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(steps)
+            except StopIteration as end:
+                seconds += time.perf_counter() - started
+                yield Event("done", finish="eos", inspection=replace(end.value, seconds=seconds))
+                return
+            seconds += time.perf_counter() - started
+            yield item
+    finally:
+        steps.close()
 
 
 @torch.inference_mode()
 def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Inspecting:
+    if not answer_ids:
+        raise PromptError("The answer is empty, so there is nothing to look into; ask something else.")
     model = engine.model
-    prompt, digests = engine.prepare(request)
-    encoding = engine.pictures.embed(prompt, digests, reused=0)
-    while not isinstance(item := advance(encoding), tuple):
-        if isinstance(item, Event):
-            yield item
-        else:
-            item.exception()  # waits for a thread; what went wrong is raised in `embed`
+    prompt, digests = yield from wait_for(engine.start_preparing(request))
+    before_answer, _ = yield from engine.pictures.embed(prompt, digests, reused=0)
     fed = torch.tensor([list(answer_ids[:-1])], dtype=torch.long, device=model.device)
-    embeds = torch.cat((item[0], model.decoder.embed_tokens(fed)), dim=1)
+    embeds = torch.cat((before_answer, model.decoder.embed_tokens(fed)), dim=1)
     watch = _Watch(prompt.image_mask.tolist() + [False] * fed.shape[1], first=len(prompt.input_ids) - 1)
     before, answer = embeds.split([watch.first, len(answer_ids)], dim=1)
     for chunk in (*before.split(engine.runner.prefill_chunk, dim=1), *answer.split(ROWS, dim=1)):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from dsvl2_app.engine.recent import Recent
+from dsvl2_app.engine.task import wait_for
 from dsvl2_app.image.resample import cut_pixels
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.vision import merge_identical
@@ -28,7 +29,6 @@ from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.tokens import Prompt
 
 Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
-T = TypeVar("T")
 
 
 class Pictures:
@@ -112,13 +112,3 @@ class Pictures:
     def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
         """The image's tiles [N, side, side, 3] uint8, or its pixels where the device cuts them."""
         return torch.as_tensor(np.array(image) if self._runner.cuts_on_device else cut_tiles(image, layout))
-
-
-def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:
-    """The future's result, once whoever drives the generator goes on; who does not wants nothing done."""
-    try:
-        if not future.done():
-            yield future
-        return future.result()
-    finally:
-        future.cancel()

@@ -1,8 +1,9 @@
 """Keys and values of earlier conversations, so that a follow-up question prefills its own turn only.
 
 A conversation is known by one number per token: the token's id, or for a token of a picture a hash of the picture's
-pixels, its tile grid and the place in it. Whoever asks finds what the same owner left, without a name nothing; and of
-anybody's conversation its opening, the pictures that no words come before, which tells no more than their features do.
+pixels, its tile grid and the place in it. An owner finds what the same owner left; without a name nothing is found. Of
+anybody's conversation the shareable prefix is found: the pictures that no words come before. If words were found too,
+the time to the first token would tell whether somebody else has asked the same; of pictures their features tell that.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from dsvl2_app.text.tokens import Prompt
 
 Key = np.ndarray  # [T] int64
 
+SPARE = 4  # a cache has memory for a fourth more tokens than a prompt has, and for a fourth more when that is full
+
 
 class PrefixCache:
     def __init__(self, config: DecoderConfig, limit: int) -> None:
@@ -26,21 +29,32 @@ class PrefixCache:
         self._config = config
         self._recent: Recent[tuple[str, bytes], KVCache] = Recent(limit)
 
-    def fork(self, owner: str, key: Key, capacity: int, opening: int = 0) -> KVCache:
-        """A cache with room for `capacity` tokens that holds the longest known beginning of `key`, short of its last
-        token: that one is always prefilled, because its logits are wanted. Of others' conversations at most `opening`
-        tokens are taken."""
+    def fork(self, owner: str, key: Key, capacity: int, shareable: int = 0) -> KVCache:
+        """A cache for up to `capacity` tokens that holds the longest known prefix of `key`, short of its last token:
+        that one is always prefilled, because its logits are wanted. Of others' conversations at most `shareable` tokens
+        are taken.
+
+        Nothing is copied where the owner goes on with a whole conversation: its cache is handed over, because what
+        `store` is given will take its place. A part of one, or of somebody else's, is copied and stays for others.
+        """
         best, known = None, 0
         for candidate in self._recent:
-            limit = len(key) - 1 if owner and candidate[0] == owner else opening
+            limit = len(key) - 1 if owner and candidate[0] == owner else shareable
             shared = count_shared(np.frombuffer(candidate[1], np.int64), key[:limit])
             if shared > known:
                 best, known = candidate, shared
         found = self._recent.get(best) if best else None
-        return found.fork(capacity, known) if found else KVCache(self._config, capacity)
+        if best is None or found is None:
+            return KVCache(self._config, capacity, reserve=len(key) + len(key) // SPARE)
+        if best[0] == owner and known * key.itemsize == len(best[1]):
+            self._recent.remove(best)
+            found.capacity = capacity
+            return found
+        return found.fork(capacity, known, reserve=len(key) + len(key) // SPARE)
 
     def store(self, owner: str, key: Key, cache: KVCache) -> None:
-        """Keep `cache`, which holds a beginning of `key`, in place of what it extends. Nobody may write to it again."""
+        """Keep `cache`, which holds a prefix of `key`, in place of what it extends. Nobody may write to it again. It is
+        copied only where more than a part in `SPARE` of its memory is unused, because that counts too."""
         cache.truncate(min(len(key), *cache.lengths))  # a step that failed or was abandoned may have gone on in part
         key = key[: cache.get_seq_length()]
         for candidate in self._recent:
@@ -48,7 +62,7 @@ class PrefixCache:
             if candidate[0] == owner and count_shared(before, key) == len(before):
                 self._recent.remove(candidate)
         if owner and len(key):
-            if cache.capacity > len(key):  # room that was reserved for more is memory, too
+            if cache.reserved - len(key) > len(key) // SPARE + 1:
                 cache.move(cache.fork(len(key)))
             self._recent.put((owner, key.tobytes()), cache, cache.nbytes)
 

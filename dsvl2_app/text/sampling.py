@@ -73,8 +73,7 @@ class Sampler:
             kept = torch.as_tensor(allowed, device=scores.device)
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
         temperature = self.sampling.temperature
-        # in float64 and below zero, so that no temperature overflows
-        token = self._draw((scores - scores.max()).double() / temperature) if temperature else scores.argmax()
+        token = self._draw(_divide(scores - scores.max(), temperature)) if temperature else scores.argmax()
         if self.sampling.repetition_penalty != 1:
             self.seen = torch.cat((self.seen, token[None])).unique()
         return Choice(token)
@@ -103,3 +102,13 @@ class Sampler:
         """An index, as often as its chance says: the first of exponential waits to end. torch.multinomial would make
         the CPU wait for a GPU."""
         return (chances / torch.empty_like(chances).exponential_(generator=self.generator)).argmax()
+
+
+def _divide(scores: Tensor, temperature: float) -> Tensor:
+    """Scores, of which the largest is 0, so that no temperature overflows. In float64, but on a device that has none
+    (Apple's raises TypeError)."""
+    try:
+        wide = scores.double()
+    except TypeError:
+        wide = scores
+    return wide / max(temperature, torch.finfo(wide.dtype).tiny)

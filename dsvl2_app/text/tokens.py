@@ -36,7 +36,7 @@ class Prompt:
     images: list[Image.Image]
     layouts: list[TileLayout]
     starts: list[int]  # index of each image's first token
-    opening: int = 0  # tokens up to the end of the last image that nobody's words come before
+    shareable_prefix: int = 0  # tokens up to the end of the last image that nobody's words come before
     answers: tuple[tuple[int, int], ...] = ()  # start and end of what the assistant says, its end tokens included
 
     @property
@@ -166,7 +166,7 @@ class PromptBuilder:
         starts: list[int] = []
         answers: list[tuple[int, int]] = []
         begin, end = cast("tuple[int, int]", (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id))
-        opening, wordless = 0, True
+        shareable, wordless = 0, True
         for piece in pieces:
             start = len(ids)
             if isinstance(piece, Begin):
@@ -176,13 +176,13 @@ class PromptBuilder:
             elif isinstance(piece, ImageSlot):
                 starts.append(len(ids))
                 ids += [self.image_token_id] * layouts[piece.index].num_tokens
-                opening = len(ids) if wordless else opening
+                shareable = len(ids) if wordless else shareable
             else:
                 ids += self._encode(piece, allow)
                 wordless = wordless and all(text.author == "template" or text.content.isspace() for text in piece)
             if isinstance(piece, End) or (isinstance(piece, list) and piece and piece[0].author == "assistant"):
                 answers.append((start, len(ids)))
-        return Prompt(ids, images, layouts, starts, opening, tuple(answers))
+        return Prompt(ids, images, layouts, starts, shareable, tuple(answers))
 
     def _encode(self, texts: Sequence[prompt.Text], allow: frozenset[str] | None) -> list[int]:
         """Ids of texts that follow each other, as one string unless a special token in them must be broken up."""

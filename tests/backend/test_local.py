@@ -18,6 +18,7 @@ from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.inspection import inspect
 from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.engine.task import Steps, Task
 from dsvl2_app.errors import BusyError, EngineDeadError, ImageError, PromptError
 from dsvl2_app.image.tiles import TileGeometry
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Sampling, Timings
@@ -43,7 +44,10 @@ class ScriptedEngine:
         self.taken: list[str] = []  # by which answer, in order, and when each ended
         self.closed: list[str] = []
 
-    def serve(self, request: Request, is_alone: Callable[[], bool]) -> Iterator[Event]:
+    def serve(self, request: Request, is_alone: Callable[[], bool]) -> Task:
+        return Task(self._write(request))
+
+    def _write(self, request: Request) -> Steps:
         name = str(request.messages[0]["content"])
         try:
             if name == "dies":

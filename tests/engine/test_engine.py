@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
-from dsvl2_app.engine.engine import Engine, Feed
+from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
-from dsvl2_app.engine.pictures import wait_for
+from dsvl2_app.engine.task import DecodeRequest, wait_for
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.runtime.cuda.runner import CudaRunner
@@ -404,26 +403,25 @@ def test_a_stopped_answer_is_kept_as_far_as_it_came(engine: Engine) -> None:
 
 
 def test_a_batch_of_answers_is_each_alone(engines: Callable[[str], Engine]) -> None:
-    """`forward` over several caches of different lengths gives each its own logits."""
+    """`decode` over several caches of different lengths gives each its own logits."""
     engine = engines("base")
     requests = [Request(user("word " * length), Sampling(max_new_tokens=8)) for length in (1, 5, 17, 2, 9, 3, 30)]
     alone = [tokens(list(engine.answer(request))) for request in requests]
     together: list[list[int]] = [[] for _ in requests]
-    servings = {number: engine.serve(request) for number, request in enumerate(requests)}
-    feeds: dict[int, Feed] = {}
+    tasks = {number: engine.serve(request) for number, request in enumerate(requests)}
     replies: dict[int, Tensor] = {}
-    while servings:
-        for number, serving in list(servings.items()):
-            try:
-                while not isinstance(item := serving.send(replies.pop(number, None)), Feed):
-                    if isinstance(item, Event) and item.token is not None:
-                        together[number].append(item.token)
-                feeds[number] = item
-            except StopIteration:
-                del servings[number]
-        if feeds:
-            replies = dict(zip(feeds, engine.forward(list(feeds.values())), strict=True))
-            feeds.clear()
+    while tasks:
+        for number, task in list(tasks.items()):
+            while goes_on := task.advance(replies.pop(number, None)):
+                if task.request:
+                    break
+                if task.event and task.event.token is not None:
+                    together[number].append(task.event.token)
+            if not goes_on:
+                del tasks[number]
+        if tasks:
+            logits = engine.decode([task.request for task in tasks.values() if task.request])
+            replies = dict(zip(tasks, logits, strict=True))
     assert together == alone
 
 
@@ -469,18 +467,15 @@ def test_a_short_question_behind_a_known_beginning_is_fed_token_by_token(
         engine = Engine(CudaRunner(model, engine.card.context, fuses=False), engine.processor, engine.card)
         said = text(list(engine.answer(replace(ask(first, max_new_tokens=3), owner="somebody"))))
         turns = [*first, {"role": "assistant", "content": said}, *user("And you?")]
-        serving, fed, reply = engine.serve(replace(ask(turns, max_new_tokens=3), owner="somebody")), 0, None
-        answers[most] = []
-        with suppress(StopIteration):
-            while True:
-                item, reply = serving.send(reply), None
-                if isinstance(item, Feed):
-                    fed, reply = fed + 1, engine.forward([item])[0]
-                elif isinstance(item, Event):
-                    answers[most] += [item]
-                else:
-                    item.result()
-        assert (fed > 2) == (most > 0)  # an answer of three tokens takes two steps
+        requests: list[DecodeRequest] = []
+
+        def decode(given: Sequence[DecodeRequest], engine: Engine = engine, requests: Any = requests) -> Tensor:
+            requests += given
+            return engine.decode(given)
+
+        task = engine.serve(replace(ask(turns, max_new_tokens=3), owner="somebody"))
+        answers[most] = list(task.run(decode))
+        assert (len(requests) > 2) == (most > 0)  # an answer of three tokens takes two steps
     assert tokens(answers[0]) == tokens(answers[100])
     assert [step.done for step in answers[100] if step.stage == "prefill"] == [answers[100][-1].timings.prompt_tokens]
 
@@ -549,5 +544,5 @@ def test_likelihoods_are_those_of_a_forward_pass(engine: Engine, monkeypatch, re
 
 
 def test_nobody_who_does_not_ask_pays_for_likelihoods(engine: Engine, monkeypatch) -> None:
-    monkeypatch.delattr("dsvl2_app.engine.engine.Ranking")
+    monkeypatch.delattr("dsvl2_app.engine.sequence.Ranking")
     assert [event.likelihoods for event in engine.answer(ask(user("Hi"), max_new_tokens=2))] == [()] * 4

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.inspection import Inspection, advance, inspect, inspect_stepwise
+from dsvl2_app.engine.inspection import inspect, serve_inspection
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.errors import PromptError
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import rotary_angles, rotate_halves, rotate_pairs
-from dsvl2_app.request import Request, Sampling
+from dsvl2_app.request import Inspection, Request, Sampling
 from dsvl2_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -160,17 +160,17 @@ def test_twins_are_tiles_of_the_same_pixels(load_case):
 
 def test_others_are_served_in_between_and_are_not_watched(load_case):
     case = load_case("small")
-    steps = inspect_stepwise(case.engine, case.request, ANSWER)
     stages = []
-    while not isinstance(found := advance(steps), Inspection):
-        stages.append((found.stage, found.done, found.total))
+    for event in serve_inspection(case.engine, case.request, ANSWER).run(case.engine.decode):
+        stages.append((event.stage, event.done, event.total))
         other = Request([{"role": "user", "content": "Well?"}], Sampling(max_new_tokens=2))
         assert list(case.engine.answer(other))[-1].finish
+    found = event.inspection
     assert found.attention == pytest.approx(case.seen.attention, abs=1e-3)
     assert (found.experts == case.seen.experts).all()
     total = case.seen.prompt_tokens + len(ANSWER) - 1
-    assert stages[-1] == ("prefill", total, total)
-    assert len(stages) > total // case.engine.runner.prefill_chunk
+    assert stages[-2] == ("prefill", total, total)
+    assert len(stages) - 1 > total // case.engine.runner.prefill_chunk
 
 
 def test_without_pictures_there_is_text_alone(load_case):

@@ -68,10 +68,10 @@ def test_only_the_owner_finds_it(prefixes: PrefixCache) -> None:
     assert held(prefixes.fork("", key(7, 8, 9, 10), 20)) == []
 
 
-def test_an_opening_is_anybodys(prefixes: PrefixCache) -> None:
-    assert held(prefixes.fork("bob", key(1, 2, 3, 4, 5, 6), 20, opening=3)) == [1, 2, 3]
-    assert held(prefixes.fork("", key(1, 2, 9, 4), 20, opening=3)) == [1, 2]
-    assert held(prefixes.fork("ann", key(1, 2, 3, 4, 5, 6), 20, opening=3)) == [1, 2, 3, 4, 5]
+def test_a_shareable_prefix_is_anybodys(prefixes: PrefixCache) -> None:
+    assert held(prefixes.fork("bob", key(1, 2, 3, 4, 5, 6), 20, shareable=3)) == [1, 2, 3]
+    assert held(prefixes.fork("", key(1, 2, 9, 4), 20, shareable=3)) == [1, 2]
+    assert held(prefixes.fork("ann", key(1, 2, 3, 4, 5, 6), 20, shareable=3)) == [1, 2, 3, 4, 5]
 
 
 def test_a_fork_leaves_the_original_alone(prefixes: PrefixCache) -> None:
@@ -85,6 +85,20 @@ def test_what_extends_a_conversation_takes_its_place(prefixes: PrefixCache) -> N
     assert prefixes.nbytes == before * 6 // 5
     prefixes.store("ann", key(1, 2, 9), fill(KVCache(CONFIG, 3), [1, 2, 9]))  # another branch
     assert held(prefixes.fork("ann", key(1, 2, 3, 4, 5, 6, 7), 20)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_who_goes_on_with_a_whole_conversation_has_its_memory() -> None:
+    """Nothing is copied while there is room, and what has become of it takes its place."""
+    prefixes, cache, numbers = PrefixCache(CONFIG, 10**6), KVCache(CONFIG, 19), list(range(1, 20))
+    prefixes.store("ann", key(*numbers[:16]), fill(cache, numbers[:16]))
+    place = cache.buffers[0][0].data_ptr()
+    again = prefixes.fork("ann", key(*numbers, 20), 30)
+    assert again is cache and again.capacity == 30
+    prefixes.store("ann", key(*numbers[:18]), fill(again, numbers[16:18]))
+    assert again.buffers[0][0].data_ptr() == place and prefixes.nbytes == cache.nbytes
+    assert held(prefixes.fork("ann", key(1, 2, 3, 99), 20)) == [1, 2, 3]  # a part of it is copied
+    full = fill(prefixes.fork("ann", key(*numbers, 20), 30), [*numbers[18:], 20])
+    assert full.buffers[0][0].data_ptr() != place and held(full) == [*numbers[:18], 19, 20]
 
 
 def test_room_that_was_reserved_is_given_back() -> None:

@@ -108,8 +108,8 @@ def test_an_opening_ends_where_somebodys_words_begin(
     ]
     question = user(parts)
     built = processor.build(question)
-    assert built.opening == (built.starts[opens - 1] + built.layouts[0].num_tokens if opens else 0)
-    assert processor.build([{"role": "system", "content": "Be brief."}, *question]).opening == 0
+    assert built.shareable_prefix == (built.starts[opens - 1] + built.layouts[0].num_tokens if opens else 0)
+    assert processor.build([{"role": "system", "content": "Be brief."}, *question]).shareable_prefix == 0
 
 
 def test_grounding_tokens_let_through_give_the_official_ids(single: Reference, processor: DeepseekVL2Processor) -> None:

@@ -39,6 +39,25 @@ def test_draws_follow_the_probabilities(temperature: float) -> None:
         assert abs(counts[token] - DRAWS * chance) <= 5 * (DRAWS * chance * (1 - chance)) ** 0.5
 
 
+def refuse_float64(self: Tensor) -> Tensor:
+    raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64.")
+
+
+@pytest.mark.parametrize("temperature", [1e-320, 1e-40, 0.5, 2.0, 5.0])
+def test_a_device_without_float64_draws_in_float32(temperature: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Apple's; with the same draws where the formats do not differ."""
+    chances = (LOGITS.double() / max(temperature, 1e-300)).softmax(-1).tolist()
+    wide = draw(Sampling(temperature=temperature, seed=0), draws=200)
+    monkeypatch.setattr(Tensor, "double", refuse_float64)
+    narrow = draw(Sampling(temperature=temperature, seed=0), draws=200)
+    if temperature < 1:
+        assert set(draw(Sampling(temperature=temperature, seed=0), LOGITS * 1e30, 20)) == {2}
+    for found in (wide, narrow):
+        counts = Counter(found)
+        for token, chance in enumerate(chances):
+            assert abs(counts[token] - 200 * chance) <= 5 * (200 * chance * (1 - chance)) ** 0.5 + 1e-6
+
+
 def test_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
     """Probabilities 0.4, 0.3, 0.2, 0.1, in another order."""
     logits = torch.tensor([0.2, 0.4, 0.1, 0.3]).log()

@@ -105,7 +105,7 @@ class CompiledStep:
             embeds.data_ptr(),
             (ctypes.c_int64 * len(positions))(*positions),
             (ctypes.c_void_p * len(buffers))(*buffers),
-            (ctypes.c_int64 * len(caches))(*(cache.capacity for cache in caches)),
+            (ctypes.c_int64 * len(caches))(*(cache.reserved for cache in caches)),
             hidden.data_ptr(),
             threads=choose_threads(table.stage_bytes, STAGE_BYTES),
         )
