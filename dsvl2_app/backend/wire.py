@@ -26,7 +26,7 @@ def write_body(request: Request, server: Server, model: str) -> bytes:
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": model,
-        "messages": [write_message(message) for message in request.messages],
+        "messages": [write_message(message, near=server.is_near) for message in request.messages],
         "stream": True,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -43,24 +43,24 @@ def write_body(request: Request, server: Server, model: str) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def write_message(message: dict[str, Any]) -> dict[str, Any]:
+def write_message(message: dict[str, Any], *, near: bool = False) -> dict[str, Any]:
     content = message["content"]
     if not isinstance(content, str):
-        content = [write_part(part) for part in content]
+        content = [write_part(part, near=near) for part in content]
     return {"role": message["role"], "content": content}
 
 
-def write_part(part: dict[str, Any]) -> dict[str, Any]:
+def write_part(part: dict[str, Any], *, near: bool) -> dict[str, Any]:
     if part["type"] == "text":
         return part
-    return {"type": "image_url", "image_url": {"url": write_picture(part["image"])}}
+    return {"type": "image_url", "image_url": {"url": write_picture(part["image"], near=near)}}
 
 
-def write_picture(image: Image.Image) -> str:
-    """A data URL of the very pixels that this process would have shown the model."""
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=COMPRESSION)
-    return "data:image/png;base64," + base64.b64encode(file.getbuffer()).decode()
+def write_picture(image: Image.Image, *, near: bool) -> str:
+    """A data URL of the very pixels that this process would have shown the model; packed unless the server is near."""
+    file, kind = io.BytesIO(), "bmp" if near else "png"
+    image.save(file, kind, **({} if near else {"compress_level": COMPRESSION}))
+    return f"data:image/{kind};base64,{base64.b64encode(file.getbuffer()).decode()}"
 
 
 def _ask_ours(request: Request) -> dict[str, Any]:
