@@ -64,7 +64,7 @@ NEWEST = Releases("newest", ("-r", "requirements-dev.txt"), promised=False)
 
 
 def oldest() -> Releases:
-    """Test tools are no part of the promise: they are those of constraints.txt."""
+    """The oldest releases that requirements.txt allows; the test tools are those of constraints.txt."""
     pins = read_pins(CONSTRAINTS)
     tools = tuple(f"{tool}=={pins[tool]}" for tool in TOOLS)
     return Releases("oldest", ("-r", "requirements.txt", "-c", str(FLOORS), *tools), promised=True)
@@ -104,7 +104,7 @@ def list_installed(python: Path) -> dict[str, str]:
 
 
 def differences(pins: dict[str, str], installed: dict[str, str]) -> list[str]:
-    """What is of another release in `installed` than pinned, and what is not pinned at all."""
+    """Packages in `installed` whose release differs from the pinned one, or that are not pinned."""
     lines = []
     for name, version in sorted(installed.items()):
         if name not in pins:
@@ -126,7 +126,7 @@ def explain_failure(code: int | None, output: str) -> tuple[str, bool]:
 
 
 def try_out(releases: Releases) -> bool:
-    """Whether the demo holds with these releases, as far as could be found out; says what was found."""
+    """Install the releases, run the tests, print what happened, and return whether nothing failed."""
     folder = FOLDER / releases.name
     python = folder / "bin" / "python"
     began = time.monotonic()

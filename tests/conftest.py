@@ -92,8 +92,8 @@ def reference_folder() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_kernels_meanwhile() -> Iterator[Callable[[], Future[Library]]]:
-    """A test that loads an engine says which kernels it wants, or each run would test whichever have arrived. Gives
-    what builds them meanwhile."""
+    """Refuse to build kernels in the background, where a test would run with whichever are ready by then: tests load
+    engines with "on" or "off". Yields the function that is refused."""
     from dsvl2_app.runtime.cpu import runner
 
     def refuse() -> None:
@@ -130,7 +130,7 @@ def cpu_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 def _forget_device() -> None:
-    """accelerate keeps device and number format of the first training of a process for those that follow."""
+    """Reset accelerate, which keeps the device and dtype of a process's first training for all later ones."""
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -146,7 +146,7 @@ def device() -> torch.device:
 def load_on_device(
     load_model: Callable[[str], DeepseekVL2ForConditionalGeneration], device: torch.device
 ) -> Callable[[str], DeepseekVL2ForConditionalGeneration]:
-    """What `load_model` gives, on `device`."""
+    """`load_model`, with the model moved to `device`."""
     if device.type == "cpu":
         return load_model
     copy_once = torch.inference_mode(False)(lambda variant: copy.deepcopy(load_model(variant)).to(device))

@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Why tests did not run, and how many. How many were tried again stands in the last line."""
+    """Print how many tests did not run, by reason. pytest's own last line says how many were run again."""
     reasons = Counter(find_reason(report) for report in terminalreporter.stats.get("skipped", ()))
     options = {"-m": config.option.markexpr, "-k": config.option.keyword}
     lines = [f"{count:5} {reason}" for reason, count in reasons.most_common(REASONS)]
@@ -52,6 +52,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def find_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Of a skip, in one line."""
+    """Why a test was skipped, in one line of at most 120 characters."""
     told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return " ".join(told.removeprefix("Skipped: ").split())[:120]

@@ -1,4 +1,4 @@
-"""What `plan` makes of a run: tried again, grouped, and told at its end."""
+"""`tests.plan`: which tests are run again, and the summary of those that did not run."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> RoofMeter:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, meter: RoofMeter) -> None:
-    """A machine that takes no time, but a second whenever its device is waited for."""
+    """A fake clock that advances by one second each time the device is waited for, and by nothing otherwise."""
     now = [0.0]
 
     def wait() -> None:

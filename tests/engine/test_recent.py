@@ -1,4 +1,4 @@
-"""The bound in bytes, and who goes first."""
+"""The cache stays below its bytes, and drops the least recently used entry first."""
 
 from __future__ import annotations
 

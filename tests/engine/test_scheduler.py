@@ -19,7 +19,7 @@ class Item:
 
 
 def schedule(*names: str, max_running: int = 2, max_waiting: int = 9, max_per_owner: int = 9) -> Scheduler[Item]:
-    """Items that wait; the owner of "ann 1" is ann, that of "a" nobody."""
+    """A scheduler with waiting items; the owner of "ann 1" is "ann", "a" has no owner."""
     scheduler: Scheduler[Item] = Scheduler(max_running, max_waiting, max_per_owner)
     for name in names:
         scheduler.enqueue(Item(name, name.split()[0] if " " in name else ""))

@@ -137,7 +137,7 @@ def test_an_adapter_folder_names_its_base_and_has_its_words(data: Path, tmp_path
 
 
 def kill_at(step: int, monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Any]) -> None:
-    """Let something happen while a step is in hand."""
+    """Call `happen` when the batch of this step is made."""
     collate, calls = finetune.collate, []
 
     def watched(*given: Any) -> Any:

@@ -32,7 +32,7 @@ def bot(content: Any) -> dict[str, Any]:
 
 
 def spell(messages: list[dict[str, Any]]) -> list[str]:
-    """Who says what, pictures as (name) in their places."""
+    """Messages as "role: text", with (name) in place of each picture."""
     spelt = []
     for message in messages:
         content = message["content"]

@@ -16,7 +16,7 @@ def test_equal_weights_are_equally_hot_all_over_the_picture(size: tuple[int, int
     heat = spread_tokens(layout, np.ones(layout.num_tokens))
     assert max(heat.shape) == LONGEST
     assert (heat[1:-1, 1:-1] > 0).all()
-    # per tile, 6 of 384 px are seen by nobody; cells across them are cooler
+    # per tile, 6 of 384 px belong to no patch; cells across them are cooler
     assert np.median(heat) == pytest.approx(heat.max(), rel=1e-6)
 
 

@@ -50,7 +50,7 @@ def server(file: Path) -> Iterator[str]:
             try:
                 while self.path == "/endless":
                     self.wfile.write(bytes(2**16))
-            except OSError:  # nobody reads on
+            except OSError:  # the client has closed the connection
                 pass
 
         def log_message(self, *_: Any) -> None:

@@ -63,7 +63,7 @@ def test_a_limit_on_tiles_limits_the_pictures():
 
 
 def test_a_window_with_room_for_words_alone_is_drawn_again():
-    """Index 1,054,139 of the first run: a title, and no widget that fits."""
+    """Sample 1,054,139 of run 0 has a title and no widget that fits; such a scene is drawn again."""
     sample = make_sample(STAGES["pretrain"], 1_054_139)
     assert sample.scenes[0].family == "screens" and sample.dialogues
     assert any(item.kind != "word" for item in sample.scenes[0].objects)

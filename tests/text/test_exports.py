@@ -191,7 +191,7 @@ def save_picture(folder: Path, orientation: int) -> Path:
 
 
 def annotate(path: Path) -> Annotation:
-    """What a model would say of it that sees red exactly."""
+    """An answer with a box around the red pixels, and two fixed boxes."""
     image = load_image(path)
     pixels = np.asarray(image).astype(int)
     rows, columns = np.nonzero(pixels[..., 0] - pixels[..., 2] > 60)
@@ -202,7 +202,7 @@ def annotate(path: Path) -> Annotation:
 
 
 def is_red(image: np.ndarray, box: Any) -> bool:
-    """Of the pixels [height, width, BGR] in a box, all but its rim; and none around it."""
+    """Whether the pixels [height, width, BGR] inside the box, without its rim, are red, and none around it is."""
     left, top, right, bottom = (round(float(edge)) for edge in box)
     red = image[..., 2].astype(int) - image[..., 0] > 60
     inside = red[top + 2 : bottom - 2, left + 2 : right - 2]

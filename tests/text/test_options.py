@@ -34,7 +34,7 @@ def picture() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def rows(processor: DeepseekVL2Processor) -> list[list[int]]:
-    """Ids of TEXTS, each by itself."""
+    """The ids of each of TEXTS, tokenised alone."""
     return [[0, *processor.tokenizer.encode(text, add_special_tokens=False)] for text in TEXTS]
 
 
@@ -262,7 +262,7 @@ def test_loading_honours_or_refuses(processor: DeepseekVL2Processor, reference_f
 def test_transformers_push_to_hub_sends_the_files(
     processor: DeepseekVL2Processor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it but the network."""
+    """push_to_hub with the upload replaced."""
     sent: list[str] = []
 
     def send(_: Any, folder: str, *__: Any, **___: Any) -> None:

@@ -1,4 +1,4 @@
-"""All three tabs, in both themes and every width: who can use them, and in which language."""
+"""All three tabs, in both themes and at every width: accessibility, layout and language."""
 
 from __future__ import annotations
 
