@@ -1,4 +1,4 @@
-"""Imports run downwards: what the README says of the packages, read from the sources."""
+"""Imports run downwards: what docs/architecture.md says of the packages, read from the sources."""
 
 from __future__ import annotations
 
