@@ -64,9 +64,9 @@ class Sampling:
 class Request:
     """One answer wanted.
 
-    `messages` are transformers chat messages (`{"role": ..., "content": str | [parts]}`) whose images are
-    RGB `PIL.Image`s. `allow` names the special tokens that user text may carry into the prompt as such;
-    every other one is neutralised (see `text.prompt`).
+    `messages` are transformers chat messages (`{"role": ..., "content": str | [parts]}`) whose images are `ImageRef`s,
+    or what `image.source.refer_to` makes one of, but no file's name. `allow` names the special tokens that user text
+    may carry into the prompt as such; every other one is neutralised (see `text.prompt`).
     """
 
     messages: list[dict[str, Any]]
@@ -170,6 +170,16 @@ class PromptPlan:
     tokens: int
     layouts: tuple[TileLayout, ...]
     context: int
+
+    @property
+    def text_tokens(self) -> int:
+        """Those that are no picture's."""
+        return self.tokens - sum(layout.num_tokens for layout in self.layouts)
+
+    @property
+    def tokens_left(self) -> int:
+        """For the answer; none or fewer where the conversation is too long."""
+        return self.context - self.tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
-from dsvl2_app.image.tiles import cut_tiles, lay_out
-from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
+from dsvl2_app.image.tiles import cut_tiles, lay_out_all
 from dsvl2_app.text.messages import IMAGE_TOKEN
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from nano.coordinates import NUMBERS
@@ -64,8 +63,8 @@ class Lessons(IterableDataset):
         return pack(encoded, self.size.rows, self.size.length, self.size.most_tiles)
 
     def _encode(self, sample: Sample, encoder: Encoder) -> Encoded:
-        geometry, tiling = self.processor.geometry, len(sample.scenes) <= MOST_TILED_IMAGES
-        layouts = [lay_out(*scene.size, geometry, tiling=tiling) for scene in sample.scenes]
+        geometry = self.processor.geometry
+        layouts = lay_out_all([scene.size for scene in sample.scenes], geometry)
         pairs = list(zip(sample.scenes, layouts, strict=True))
         tiles = [cut_tiles(Image.fromarray(scene.image), layout) for scene, layout in pairs]
         looks = [asdict(patch_targets(scene, layout)) for scene, layout in pairs]

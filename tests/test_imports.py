@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.answer": {"errors", "request", "engine", "backend"},
     "backend.local": {"errors", "settings", "request", "text.prompt", "engine", "backend"},
     "backend.servers": {"errors"},
-    "backend.wire": {"errors", "request", "backend.servers"},
+    "backend.wire": {"errors", "image", "request", "backend.servers"},
     "backend.remote": BASE | {"text", "backend", "backend.servers", "backend.wire"},
     "ui": BASE - {"hub"} | {"text", "backend"},
     "api": {"errors", "settings", "image", "request", "text", "backend"},

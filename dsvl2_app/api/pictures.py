@@ -1,4 +1,4 @@
-"""Messages of a client -> messages with pictures, decoded within the page's limits."""
+"""Messages of a client -> messages with references to pictures within the page's limits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from dsvl2_app.api.failures import ProtocolError
 from dsvl2_app.image.load import Limits
-from dsvl2_app.image.source import open_picture
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import ModelCard
 from dsvl2_app.text.messages import Message, Part, Picture, read_message
 from dsvl2_app.text.tokens import check_count
@@ -27,7 +26,7 @@ class Reader:
     domains: tuple[str, ...]
 
     def read(self, messages: Sequence[dict[str, Any]]) -> list[Message]:
-        """Takes long where pictures are large. Raises PromptError, ImageError or ProtocolError."""
+        """Takes long where pictures are fetched. Raises PromptError, ImageError or ProtocolError."""
         turns = _join(read_message(_rename(message), number, trusted=False) for number, message in enumerate(messages))
         if turns and turns[-1][0] != "user":
             raise ProtocolError(400, "The last message is not a user's; end with a question.", param="messages")
@@ -41,15 +40,15 @@ class Reader:
         return [
             {"type": "text", "text": part}
             if isinstance(part, str)
-            else {"type": "image", "image": self._open(part.source)}
+            else {"type": "image", "image": self._refer(part.source)}
             for part in parts
         ]
 
-    def _open(self, source: Any) -> Image.Image:
+    def _refer(self, source: Any) -> ImageRef:
         if isinstance(source, str) and source.startswith("data:"):
-            return open_picture(source, self.limits)
+            return refer_to(source, self.limits)
         if isinstance(source, str) and source.startswith(("http://", "https://")):
-            return open_picture(source, self.limits, self.domains)
+            return refer_to(source, self.limits, self.domains)
         raise ProtocolError(400, "A picture is no address; send it as data:image/png;base64,...", param="messages")
 
 

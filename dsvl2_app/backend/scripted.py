@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image
 
 from dsvl2_app.backend.stream import Stream
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out_all
 from dsvl2_app.request import Capabilities, Event, Health, Inspection, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
@@ -44,7 +43,9 @@ class ScriptedBackend:
     closed: threading.Event = field(default_factory=threading.Event)  # set whenever an answer ends
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
-        return PromptPlan(1, (), self.card.context)
+        """One token of text, and those of the pictures."""
+        layouts = lay_out_all(_find_sizes(messages), self.card.geometry, tiling, max_tiles)
+        return PromptPlan(1 + sum(layout.num_tokens for layout in layouts), tuple(layouts), self.card.context)
 
     def submit(self, request: Request) -> Stream:
         stream = Stream()
@@ -57,7 +58,7 @@ class ScriptedBackend:
     def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
         """Attention that is the same everywhere, and tiles of which none is like another."""
         stream = Stream()
-        layouts = [lay_out(*image.size, self.card.geometry) for image in _find_images(request.messages)]
+        layouts = self.plan(request.messages, request.tiling, request.max_tiles).layouts
         found = _look_evenly(layouts, len(answer_ids))
         stream.put(Event("prefill", done=found.prompt_tokens, total=found.prompt_tokens))
         stream.put(Event("done", finish="eos", inspection=found))
@@ -90,9 +91,10 @@ class ScriptedBackend:
             self.closed.set()
 
 
-def _find_images(messages: Sequence[Message]) -> list[Image.Image]:
+def _find_sizes(messages: Sequence[Message]) -> list[tuple[int, int]]:
+    """Of ImageRefs and PIL images."""
     contents = [message["content"] for message in messages if not isinstance(message["content"], str)]
-    return [part["image"] for content in contents for part in content if part["type"] == "image"]
+    return [part["image"].size for content in contents for part in content if part["type"] == "image"]
 
 
 def _look_evenly(layouts: Sequence[TileLayout], tokens: int, layers: int = 2) -> Inspection:

@@ -9,10 +9,9 @@ import time
 from dataclasses import fields, replace
 from typing import Any
 
-from PIL import Image
-
 from dsvl2_app.backend.servers import Server, pass_on
 from dsvl2_app.errors import BusyError, PromptError, ServerError
+from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import Event, Finish, Request, Timings
 
 FINISHES: dict[str, Finish] = {"stop": "eos", "length": "length"}
@@ -56,10 +55,10 @@ def write_part(part: dict[str, Any], *, near: bool) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": write_picture(part["image"], near=near)}}
 
 
-def write_picture(image: Image.Image, *, near: bool) -> str:
+def write_picture(image: Any, *, near: bool) -> str:
     """A data URL of the very pixels that this process would have shown the model; packed unless the server is near."""
     file, kind = io.BytesIO(), "bmp" if near else "png"
-    image.save(file, kind, **({} if near else {"compress_level": COMPRESSION}))
+    refer_to(image).open().save(file, kind, **({} if near else {"compress_level": COMPRESSION}))
     return f"data:image/{kind};base64,{base64.b64encode(file.getbuffer()).decode()}"
 
 

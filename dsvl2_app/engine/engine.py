@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures
-from dsvl2_app.engine.prefixes import PrefixCache
+from dsvl2_app.engine.prefixes import Key, PrefixCache, identify
 from dsvl2_app.engine.sequence import Sequence as Answering
 from dsvl2_app.engine.task import DecodeRequest, Task
-from dsvl2_app.image.load import content_hash
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request
 from dsvl2_app.runtime import Runner
 from dsvl2_app.text.grammar import BoxGrammar
@@ -99,12 +98,12 @@ class Engine:
         """One token of each of B answers -> logits [B, vocabulary], valid until the next step."""
         return self.runner.decode([each.token for each in requests], [each.cache for each in requests])
 
-    def prepare(self, request: Request) -> tuple[Prompt, list[bytes]]:
-        """The prompt, and a digest of each image's pixels."""
+    def prepare(self, request: Request) -> tuple[Prompt, Key]:
+        """The prompt, and the key of its keys and values, for which its images are hashed."""
         prompt = self._build(request)
-        return prompt, [content_hash(image) for image in prompt.images]
+        return prompt, identify(prompt)
 
-    def start_preparing(self, request: Request) -> Future[tuple[Prompt, list[bytes]]]:
+    def start_preparing(self, request: Request) -> Future[tuple[Prompt, Key]]:
         return self._threads.submit(self.prepare, request)
 
     def _build(self, request: Request) -> Prompt:

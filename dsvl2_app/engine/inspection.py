@@ -24,17 +24,15 @@ from torch.utils.hooks import RemovableHandle
 from transformers import DynamicCache
 
 from dsvl2_app.engine.engine import Engine
+from dsvl2_app.engine.pictures import Features
 from dsvl2_app.engine.task import Steps, Task, wait_for
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.tiles import cut_tiles
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.rotary import Rotary, rotary_angles
-from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.request import Event, Inspection, Request
 from dsvl2_app.text.stream import TextStream
-from dsvl2_app.text.tokens import Prompt
 
 ROWS = 64  # answer tokens whose scores [H, ROWS, S] are in memory at once
 
@@ -77,8 +75,8 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
     if not answer_ids:
         raise PromptError("The answer is empty, so there is nothing to look into; ask something else.")
     model = engine.model
-    prompt, digests = yield from wait_for(engine.start_preparing(request))
-    before_answer, _ = yield from engine.pictures.embed(prompt, digests, reused=0)
+    prompt, _ = yield from wait_for(engine.start_preparing(request))
+    before_answer, _, features = yield from engine.pictures.embed(prompt, reused=0)
     fed = torch.tensor([list(answer_ids[:-1])], dtype=torch.long, device=model.device)
     embeds = torch.cat((before_answer, model.decoder.embed_tokens(fed)), dim=1)
     watch = _Watch(prompt.image_mask.tolist() + [False] * fed.shape[1], first=len(prompt.input_ids) - 1)
@@ -94,7 +92,7 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
     return Inspection(
         tokens=tuple(stream.push(token) for token in answer_ids),
         layouts=tuple(prompt.layouts),
-        twins=_find_twins(prompt, digests),
+        twins=_number_twins(features),
         attention=attention,
         elsewhere=elsewhere,
         expert_layers=tuple(sorted(watch.choices)),
@@ -105,16 +103,13 @@ def _collect(engine: Engine, request: Request, answer_ids: Sequence[int]) -> Ins
     )
 
 
-def _find_twins(prompt: Prompt, digests: Sequence[bytes]) -> tuple[int, ...]:
-    """As the engine merges tiles: within an image, and all those of an image that it has seen before."""
+def _number_twins(features: Sequence[Features]) -> tuple[int, ...]:
+    """Tile -> the distinct one that was encoded for it, over all images, of which equal ones are encoded once."""
     twins: list[int] = []
-    known: dict[tuple[bytes, tuple[int, int]], list[int]] = {}
-    for image, layout, content in zip(prompt.images, prompt.layouts, digests, strict=True):
-        if (content, layout.grid) not in known:
-            first = max(twins, default=-1) + 1
-            _, each = merge_identical(torch.as_tensor(cut_tiles(image, layout)))
-            known[content, layout.grid] = [first + twin for twin in each.tolist()]
-        twins += known[content, layout.grid]
+    known: dict[int, list[int]] = {}
+    for each in features:
+        first = max(twins, default=-1) + 1
+        twins += known.setdefault(id(each), [first + twin for twin in each.twins.tolist()])
     return tuple(twins)
 
 

@@ -8,18 +8,18 @@ T prompt tokens, D decoder width, N tiles.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.task import wait_for
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.resample import cut_pixels
 from dsvl2_app.image.tiles import TileLayout, cut_tiles
 from dsvl2_app.model.vision import merge_identical
@@ -28,7 +28,20 @@ from dsvl2_app.runtime import Runner
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.tokens import Prompt
 
-Content = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: digest of its pixels, tile grid
+FeatureKey = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: its content_hash, its tile grid
+
+
+class Features(NamedTuple):
+    """Of one image."""
+
+    embeds: Tensor  # [tokens of the image, D]
+    twins: Tensor  # [N] tile -> the distinct one that was encoded for it
+
+
+class Embedded(NamedTuple):
+    embeds: Tensor  # [1, T, D] of text and images
+    timings: Timings
+    features: list[Features]  # of the images that were not reused
 
 
 class Pictures:
@@ -45,20 +58,17 @@ class Pictures:
         self.forget()
 
     def forget(self) -> None:
-        self.kept: Recent[Content, Tensor] = Recent(self._limit)
+        self.kept: Recent[FeatureKey, Features] = Recent(self._limit)
 
-    def embed(
-        self, prompt: Prompt, digests: Sequence[bytes], reused: int
-    ) -> Generator[Event | Future[Any], Any, tuple[Tensor, Timings]]:
-        """Embeds [1, T - reused, D] of text and images after the first `reused` tokens."""
-        images = list(zip(digests, prompt.images, prompt.layouts, prompt.starts, strict=True))
-        wanted = {
-            (content, layout.grid): (image, layout)
-            for content, image, layout, start in images
+    def embed(self, prompt: Prompt, reused: int) -> Generator[Event | Future[Any], Any, Embedded]:
+        """Embeds of text and images after the first `reused` tokens. Only images without features are opened."""
+        wanted = [
+            (start, (image.content_hash, layout.grid), image, layout)
+            for image, layout, start in zip(prompt.images, prompt.layouts, prompt.starts, strict=True)
             if start + layout.num_tokens > reused
-        }
-        features = {key: feature for key in wanted if (feature := self.kept.get(key)) is not None}
-        missing = {key: image for key, image in wanted.items() if key not in features}
+        ]
+        features = {key: found for _, key, _, _ in wanted if (found := self.kept.get(key)) is not None}
+        missing = {key: (image, layout) for _, key, image, layout in wanted if key not in features}
         tiles = sum(layout.num_tiles for layout in prompt.layouts)
         timings = Timings(
             tiles=tiles,
@@ -70,27 +80,26 @@ class Pictures:
             fresh, timings = yield from self._encode_images(missing, timings)
             features.update(fresh)
         embeds = self._model.embed(torch.tensor([prompt.input_ids[reused:]], device=self._model.device))
-        for content, _, layout, start in images:
-            if start + layout.num_tokens > reused:
-                known = max(0, reused - start)  # its first tokens may be cached already
-                place = slice(start + known - reused, start + layout.num_tokens - reused)
-                embeds[0, place] = features[content, layout.grid][known:]
-        return embeds, timings
+        for start, key, _, layout in wanted:
+            known = max(0, reused - start)  # its first tokens may be cached already
+            place = slice(start + known - reused, start + layout.num_tokens - reused)
+            embeds[0, place] = features[key].embeds[known:]
+        return Embedded(embeds, timings, [features[key] for _, key, _, _ in wanted])
 
     def _encode_images(
-        self, images: dict[Content, tuple[Image.Image, TileLayout]], timings: Timings
-    ) -> Generator[Event | Future[Any], Any, tuple[dict[Content, Tensor], Timings]]:
-        """Each image's embeds; a step after each batch of tiles. While one is encoded the next ones are read."""
+        self, images: dict[FeatureKey, tuple[ImageRef, TileLayout]], timings: Timings
+    ) -> Generator[Event | Future[Any], Any, tuple[dict[FeatureKey, Features], Timings]]:
+        """Features of each image; a step after each batch of tiles. While one is encoded the next ones are read."""
         started, done = time.perf_counter(), 0
         total = sum(layout.num_tiles for _, layout in images.values())
-        reads = {content: self._threads.submit(self._read, *image) for content, image in images.items()}
-        features: dict[Content, Tensor] = {}
+        reads = {key: self._threads.submit(self._read, *image) for key, image in images.items()}
+        features: dict[FeatureKey, Features] = {}
         try:
             yield Event("vision", done=0, total=total, timings=timings)
-            for content, read in reads.items():
+            for key, read in reads.items():
                 tiles = yield from wait_for(read)
                 if self._runner.cuts_on_device:  # on this thread: another may not use the GPU while a graph is recorded
-                    tiles = cut_pixels(tiles.to(self._model.device), images[content][1])
+                    tiles = cut_pixels(tiles.to(self._model.device), images[key][1])
                 distinct, twins = merge_identical(tiles)
                 tokens: list[Tensor] = []
                 for batch in distinct.split(self._runner.tile_batch):
@@ -100,15 +109,15 @@ class Pictures:
                     covered = int((twins < sum(map(len, tokens))).sum())
                     yield Event("vision", done=done + covered, total=total, timings=timings)
                 done += len(twins)
-                features[content] = self._model.adaptor.arrange(
-                    torch.cat(tokens)[twins.to(self._model.device)], content[1]
-                )
-                self.kept.put(content, features[content], features[content].nbytes)
+                embeds = self._model.adaptor.arrange(torch.cat(tokens)[twins.to(self._model.device)], key[1])
+                features[key] = Features(embeds, twins)
+                self.kept.put(key, features[key], embeds.nbytes)
         finally:
             for read in reads.values():  # if the reader has gone
                 read.cancel()
         return features, timings
 
-    def _read(self, image: Image.Image, layout: TileLayout) -> Tensor:
+    def _read(self, image: ImageRef, layout: TileLayout) -> Tensor:
         """The image's tiles [N, side, side, 3] uint8, or its pixels where the device cuts them."""
-        return torch.as_tensor(np.array(image) if self._runner.cuts_on_device else cut_tiles(image, layout))
+        pixels = image.open()
+        return torch.as_tensor(np.array(pixels) if self._runner.cuts_on_device else cut_tiles(pixels, layout))

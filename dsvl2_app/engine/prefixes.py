@@ -1,7 +1,7 @@
 """Keys and values of earlier conversations, so that a follow-up question prefills its own turn only.
 
 A conversation is known by one number per token: the token's id, or for a token of a picture a hash of the picture's
-pixels, its tile grid and the place in it. An owner finds what the same owner left; without a name nothing is found. Of
+content, its tile grid and the place in it. An owner finds what the same owner left; without a name nothing is found. Of
 anybody's conversation the shareable prefix is found: the pictures that no words come before. If words were found too,
 the time to the first token would tell whether somebody else has asked the same; of pictures their features tell that.
 """
@@ -9,7 +9,6 @@ the time to the first token would tell whether somebody else has asked the same;
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -78,11 +77,11 @@ def count_shared(first: Key, second: Key) -> int:
     return int(different.argmax()) if different.any() else length
 
 
-def identify(prompt: Prompt, digests: Sequence[bytes]) -> Key:
-    """The prompt's key; `digests` are those of its images' pixels."""
+def identify(prompt: Prompt) -> Key:
+    """The prompt's key."""
     key = np.array(prompt.input_ids, np.int64)
-    for start, layout, digest in zip(prompt.starts, prompt.layouts, digests, strict=True):
-        seed = hashlib.blake2b(digest + repr(layout.grid).encode(), digest_size=7).digest()
+    for start, layout, image in zip(prompt.starts, prompt.layouts, prompt.images, strict=True):
+        seed = hashlib.blake2b(image.content_hash + repr(layout.grid).encode(), digest_size=7).digest()
         numbers = int.from_bytes(seed, "big") + np.arange(layout.num_tokens)
         key[start : start + layout.num_tokens] = -1 - numbers  # below every id
     return key

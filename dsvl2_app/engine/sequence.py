@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsvl2_app.engine.prefixes import Key, identify
+from dsvl2_app.engine.prefixes import Key
 from dsvl2_app.engine.task import DecodeRequest, Steps, wait_for
 from dsvl2_app.errors import ContextError, SettingsError
 from dsvl2_app.model.cache import KVCache
@@ -45,15 +45,14 @@ class Sequence:
     def steps(self) -> Steps:
         """All of it. Raises PromptError where the conversation is malformed, ContextError where it is too long."""
         engine, owner = self.engine, self.request.owner
-        self.prompt, digests = yield from wait_for(engine.start_preparing(self.request))
+        self.prompt, key = yield from wait_for(engine.start_preparing(self.request))
         tokens = len(self.prompt.input_ids)
         limit = min(self.request.sampling.max_new_tokens, engine.card.context - tokens)
         if limit < 1:
             raise explain_length(self.prompt, engine.card)
-        key = identify(self.prompt, digests)
         self.cache = engine.prefixes.fork(owner, key, tokens + limit, self.prompt.shareable_prefix)
         try:
-            embeds, self.timings = yield from engine.pictures.embed(self.prompt, digests, self.cache.get_seq_length())
+            embeds, self.timings, _ = yield from engine.pictures.embed(self.prompt, self.cache.get_seq_length())
             logits = yield from self._prefill(embeds)
             yield from self._decode(logits, limit)
         finally:

@@ -20,7 +20,7 @@ from transformers import BatchFeature
 from dsvl2_app.errors import AppError, PromptError, SettingsError
 from dsvl2_app.finetune.layouts import read_example
 from dsvl2_app.image.load import load_image
-from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
+from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.text.messages import ROLES, Message
 from dsvl2_app.text.processor import DeepseekVL2Processor
 
@@ -162,7 +162,7 @@ def _load(part: dict[str, Any]) -> dict[str, Any]:
 def label_answers(processor: DeepseekVL2Processor, messages: list[Message]) -> list[int]:
     """The conversation's ids where the assistant speaks, its end tokens included, IGNORED elsewhere."""
     whole = processor.build(messages, add_generation_prompt=False)
-    tiling = len(whole.images) <= MOST_TILED_IMAGES  # of the whole conversation, in its beginnings too
+    tiling = are_tiled(len(whole.images))  # of the whole conversation, in its beginnings too
     labels = [IGNORED] * len(whole.input_ids)
     for number, message in enumerate(messages):
         if ROLES[message["role"]] == "assistant":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.load import load_image
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.boxes import LARGEST
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _read_boxes(objects: dict[str, Any], turns: list[Turn]) -> list[list[int]]:
             edges, number = [float(edge) for edge in box], int(numbers[place])
             if number < 0:
                 raise IndexError
-            width, height = (1, 1) if kind == "norm1" else load_image(sources[number]).size
+            width, height = (1, 1) if kind == "norm1" else ImageRef.of(sources[number]).size
         except (IndexError, TypeError, ValueError):
             raise PromptError(f"'bbox' number {place + 1} is {str(box)[:60]}; give it numbers and a picture.") from None
         if len(edges) != 4:

@@ -8,17 +8,17 @@ model, its boxes and the drawings share one orientation.
 from __future__ import annotations
 
 import codecs
-import hashlib
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import TypeGuard
 
-import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from dsvl2_app.errors import ImageError
+from dsvl2_app.image.colour import to_rgb
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
 # Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
@@ -35,8 +35,9 @@ UPRIGHT = {  # EXIF orientation -> what undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 ORIENTATION_TAG = 0x0112
-HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
+TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # keywords of a PNG's texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,16 @@ class Limits:
     max_pixels: int = 40_000_000
 
 
-def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = Limits()) -> Image.Image:
+USUAL = Limits()
+
+
+def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = USUAL) -> Image.Image:
     """The picture at `source` (its first frame) in RGB, or an `ImageError` that says what to do."""
     if isinstance(source, Image.Image):
-        return _decode(source, "The picture", limits)
-    if isinstance(source, bytes):
-        _check_bytes(len(source), "The picture", limits)
-        return _decode(_open(source, "The picture"), "The picture", limits)
-    if isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no checker
-        name = repr(Path(source).name or str(source))
-        return _decode(_open(_read(Path(source), name, limits), name), name, limits)
-    raise ImageError("A picture must be a file, bytes or a PIL image, not {kind}.", kind=type(source).__name__)
+        _check_size(source, "The picture", limits)
+        return decode(source, "The picture")
+    data, name = read_source(source, limits), name_source(source)
+    return decode(read_header(data, name, limits), name)
 
 
 def is_loaded(source: object) -> TypeGuard[Image.Image]:
@@ -65,17 +65,19 @@ def is_loaded(source: object) -> TypeGuard[Image.Image]:
     return type(source) is Image.Image and source.mode == "RGB" and not source.info
 
 
-def content_hash(image: Image.Image) -> bytes:
-    """A key that two pictures share exactly when their mode, size and pixels are the same; nobody can make a second
-    picture with the key of another's."""
-    width, height = image.size
-    digest, rows = hashlib.blake2b(f"{image.mode} {width}x{height} ".encode(), digest_size=16), max(1, HASHED // width)
-    for top in range(0, height, rows):
-        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
-    return digest.digest()
+def name_source(source: bytes | str | Path) -> str:
+    """What error sentences call it; never a whole path."""
+    return "The picture" if isinstance(source, bytes) else repr(Path(source).name or str(source))
 
 
-def _read(path: Path, name: str, limits: Limits) -> bytes:
+def read_source(source: bytes | str | Path, limits: Limits) -> bytes:
+    """The bytes of a file, which are checked for their number before they are read."""
+    if isinstance(source, bytes):
+        _check_bytes(len(source), name_source(source), limits)
+        return source
+    if not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no checker
+        raise ImageError("A picture must be a file, bytes or a PIL image, not {kind}.", kind=type(source).__name__)
+    path, name = Path(source), name_source(source)
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -105,8 +107,25 @@ def _check_bytes(size: int, name: str, limits: Limits) -> None:
         )
 
 
+def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image.Image:
+    """The picture within limits, none of its pixels decoded yet; but those of an animation's frames before `frame`,
+    which Pillow draws one over the other."""
+    image = _open(data, name)
+    _check_size(image, name, limits)
+    if frame:
+        try:
+            image.seek(frame)
+        except EOFError:
+            raise ImageError(
+                "{name} has no page {number}; choose an earlier one.", name=name, number=frame + 1
+            ) from None
+        except Exception:  # whatever a decoder makes of hostile bytes
+            raise _explain_damage(name) from None
+        _check_size(image, name, limits)
+    return image
+
+
 def _open(data: bytes, name: str) -> Image.Image:
-    """The header only; no pixel is decoded yet."""
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -138,7 +157,7 @@ def _explain(data: bytes, name: str) -> ImageError:
     start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")
     brand = start[8:12] if start[4:8] == b"ftyp" else None
     if start.startswith(PICTURE_STARTS) or brand in (b"avif", *HEIF_BRANDS):
-        return ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
+        return _explain_damage(name)
     if start.startswith(b"%PDF"):
         return ImageError("{name} is a PDF document; save the page as PNG or JPEG first.", name=name)
     if b"<svg" in start.lower():
@@ -154,6 +173,10 @@ def _explain(data: bytes, name: str) -> ImageError:
     )
 
 
+def _explain_damage(name: str) -> ImageError:
+    return ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
+
+
 def _is_text(start: bytes) -> bool:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)  # a character may be cut in two at the end
@@ -162,7 +185,8 @@ def _is_text(start: bytes) -> bool:
     return True
 
 
-def _decode(image: Image.Image, name: str, limits: Limits) -> Image.Image:
+def _check_size(image: Image.Image, name: str, limits: Limits) -> None:
+    """Refuse a picture without pixels, or with more than the limits allow."""
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(
@@ -186,81 +210,45 @@ def _decode(image: Image.Image, name: str, limits: Limits) -> Image.Image:
             megapixels=width * height / 1e6,
             most=limits.max_pixels / 1e6,
         )
+
+
+def decode(image: Image.Image, name: str) -> Image.Image:
+    """The pixels of a picture of which the header is read: upright, opaque, in RGB."""
     try:
         image.load()
         orientation = _orientation(image)
-        rgb = _to_rgb(image)
+        rgb = to_rgb(image)
     except Exception:  # whatever a decoder makes of hostile bytes; truncated files end here, too
-        raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name) from None
+        raise _explain_damage(name) from None
     upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
     upright.info = {}
     return upright
 
 
+def upright_size(image: Image.Image, data: bytes) -> tuple[int, int]:
+    """Width and height in px that `decode` will give a picture of which the header is read; `data` is its file."""
+    if ORIENTATION_TAG in getattr(image, "tag_v2", ()):  # of a TIFF, which Pillow has turned already
+        return image.size
+    if image.format == "PNG" and _ends_with_metadata(data):
+        with suppress(Exception):  # what is wrong with the pixels is said when they are wanted
+            image.load()
+    width, height = image.size
+    return (height, width) if _orientation(image) in TURNED else (width, height)
+
+
+def _ends_with_metadata(data: bytes) -> bool:
+    """Whether a PNG may say behind its pixels, where Pillow looks only after decoding them, how it is turned."""
+    place, behind = 8, False
+    while (kind := data[place + 4 : place + 8]) and kind != b"IEND":
+        behind = behind or kind == b"IDAT"
+        if behind and (kind == b"eXIf" or data.startswith(TURNING_TEXTS, place + 8)):
+            return True
+        place += int.from_bytes(data[place : place + 4], "big") + 12
+    return False
+
+
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(ORIENTATION_TAG, 1)
+        return Image.Image.getexif(image).get(ORIENTATION_TAG, 1)  # a PNG's own would decode it first
     except Exception:  # a picture with broken metadata is still a picture
         return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of its own, never the one given."""
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray(_scale_16_bit(np.asarray(image)))
-    elif image.mode in ("I", "F"):
-        image = Image.fromarray(_scale_range(np.asarray(image)))
-    elif image.has_transparency_data:
-        image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-    elif image.mode == "LAB":
-        profile = ImageCms.ImageCmsProfile(_make_profile("LAB")).tobytes()
-    elif image.mode not in ("RGB", "L", "CMYK"):
-        image = image.convert("RGB")
-    if profile:
-        image = _to_srgb(image, profile)
-    if image.mode == "RGBA":
-        opaque = Image.new("RGB", image.size, "white")
-        opaque.paste(image, mask=image)
-        return opaque
-    return image.convert("RGB")
-
-
-def _make_profile(space: Literal["LAB", "sRGB"]) -> Any:
-    return ImageCms.createProfile(space)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Through the picture's ICC profile; a profile that is broken or of other channels is ignored."""
-    try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image
-        mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(image, source, _make_profile("sRGB"), outputMode=mode)
-    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-        return image
-    return image if converted is None else converted
-
-
-def _scale_16_bit(values: np.ndarray) -> np.ndarray:
-    """0..65535 -> 0..255, rounded; 65535 / 257 is 255."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _scale_range(values: np.ndarray) -> np.ndarray:
-    """32-bit integers or floats -> 0..255. Such files do not say what is white, so the values do: 1, 255 or
-    65535 where none is larger (nor negative), else the smallest value is black and the largest white."""
-    values = values.astype(np.float32)
-    finite = np.isfinite(values)
-    low = float(values.min(where=finite, initial=np.inf))
-    high = float(values.max(where=finite, initial=-np.inf))
-    if low > high:  # nothing finite
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 65535:
-        low, high = 0.0, next(white for white in (1.0, 255.0, 65535.0) if high <= white)
-    np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
-    with np.errstate(over="ignore"):  # a range beyond float32 saturates
-        values -= low
-    values *= 255 / max(high - low, 1e-30)
-    return np.rint(values).clip(0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Whatever names or holds a picture, as transformers accepts it -> a picture.
+"""Whatever names or holds a picture, as transformers accepts it -> a reference: the one entrance of pictures.
 
 Names are opened here: a path, an http(s) or data URL, letters of base64. Whoever takes them from strangers must not
 come here (see `PromptBuilder.build`).
@@ -19,33 +19,35 @@ from PIL import Image
 from torch import Tensor
 
 from dsvl2_app.errors import ImageError
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import USUAL, Limits
+from dsvl2_app.image.reference import ImageRef
 
 CHANNELS = (1, 3, 4)
-USUAL = Limits()
 PATIENCE = 30.0  # seconds that a server may keep silent
 
 
-def open_picture(source: Any, limits: Limits = USUAL, domains: Sequence[str] | None = None) -> Image.Image:
-    """As `load_image`, from a path, an http(s) or data URL, base64, bytes, an array or a tensor too. With `domains`
+def refer_to(source: Any, limits: Limits = USUAL, domains: Sequence[str] | None = None) -> ImageRef:
+    """As `ImageRef.of`, from a reference, an http(s) or data URL, base64, an array or a tensor too. With `domains`
     nothing is fetched from others, though these may lead there.
 
     Arrays are [H, W], [H, W, C] or [C, H, W] of 1, 3 or 4 channels, whole numbers up to 255 or floats up to 1, read
     as transformers reads them: where both ends could be the channels, the first one is.
     """
+    if isinstance(source, ImageRef):
+        return source
     if isinstance(source, Tensor):
         source = source.detach().cpu()
         source = (source.float() if source.is_floating_point() else source).numpy()
     if isinstance(source, np.ndarray):
-        return load_image(_from_array(source), limits=limits)  # pyright: ignore[reportUnknownArgumentType]
+        return ImageRef.of(_from_array(source), limits=limits)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(source, str):
         if source.startswith(("http://", "https://")):
-            return load_image(_fetch(source, limits, domains), limits=limits)
+            return ImageRef.of(_fetch(source, limits, domains), limits=limits)
         if source.startswith("data:"):
-            return load_image(_decode(source.partition(",")[2]), limits=limits)
+            return ImageRef.of(_decode(source.partition(",")[2]), limits=limits)
         if not _is_file(source) and (data := _decode_unnamed(source)):
-            return load_image(data, limits=limits)
-    return load_image(source, limits=limits)
+            return ImageRef.of(data, limits=limits)
+    return ImageRef.of(source, limits=limits)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -81,7 +83,7 @@ def _fetch(address: str, limits: Limits, domains: Sequence[str] | None) -> bytes
             data = bytearray()
             for chunk in response.iter_bytes():
                 data += chunk
-                if len(data) > limits.max_bytes:  # which load_image says
+                if len(data) > limits.max_bytes:  # which is said of the bytes
                     break
             return bytes(data)
     except (httpx.HTTPError, httpx.InvalidURL):

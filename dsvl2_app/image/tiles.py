@@ -10,7 +10,7 @@ wins, and the picture is placed as `PIL.ImageOps.pad` places it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -24,6 +24,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 PixelBox = tuple[int, int, int, int]
 Pixels = TypeVar("Pixels", bound=Any)  # an array, or a tensor on any device
 
+MOST_TILED_IMAGES = 2
 PADDING = 127  # the official int(0.5 * 255), in all three colours
 
 # All (width, height) of at most nine 384 px tiles, in the order of the released base checkpoint.
@@ -131,11 +132,28 @@ def lay_out(
     tiling: bool = True,
     max_tiles: int | None = None,
 ) -> TileLayout:
-    """Everything that follows from a picture's size. `tiling=False` forces one local tile, as the official
-    code does when a conversation has more than two images; `max_tiles` leaves larger candidates out."""
+    """Everything that follows from a picture's size. `tiling=False` forces one local tile; `max_tiles` leaves larger
+    candidates out."""
     if max_tiles is not None:
         geometry = geometry.limited_to(max_tiles)
     return TileLayout((width, height), geometry, choose_grid(width, height, geometry, tiling=tiling))
+
+
+def are_tiled(pictures: int) -> bool:
+    """The official rule: with more than two pictures in the conversation, every one is a single local tile."""
+    return pictures <= MOST_TILED_IMAGES
+
+
+def lay_out_all(
+    sizes: Sequence[tuple[int, int]],
+    geometry: TileGeometry = TileGeometry(),
+    tiling: bool | None = None,
+    max_tiles: int | None = None,
+) -> list[TileLayout]:
+    """The layouts of all pictures of a conversation, of sizes (width, height) in px. `tiling` None is the official
+    rule; see `lay_out` for the rest."""
+    tiling = are_tiled(len(sizes)) if tiling is None else tiling
+    return [lay_out(*size, geometry, tiling=tiling, max_tiles=max_tiles) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsvl2_app.errors import AppError, PromptError
-from dsvl2_app.image.load import load_image
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.terminal.answer import answer, open_backend, summarise
 from dsvl2_app.text.grounding import ALLOWED
@@ -26,7 +26,7 @@ def run(flags: argparse.Namespace) -> None:
         max_new_tokens=flags.max_new_tokens,
         seed=flags.seed,
     )
-    images = [load_image(file) for file in flags.image]
+    images = [ImageRef.of(file).opened() for file in flags.image]
     messages: list[dict[str, Any]] = [{"role": "system", "content": flags.system}] if flags.system else []
     with open_backend(flags) as backend:
         for question in _read_questions(flags.question):

@@ -8,14 +8,13 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from PIL import Image
 from rich import box as borders
 from rich.console import Console
 from rich.table import Table
 
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.image.load import load_image
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, answer, open_backend, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
@@ -25,7 +24,7 @@ from dsvl2_app.text.prompt import Message
 
 
 def run(flags: argparse.Namespace) -> None:
-    image = load_image(flags.image)
+    image = ImageRef.of(flags.image).opened()
     request = Request(
         _compose(flags, image),
         Sampling(max_new_tokens=flags.max_new_tokens),
@@ -47,7 +46,7 @@ def run(flags: argparse.Namespace) -> None:
         _write(name, image, found)
 
 
-def _compose(flags: argparse.Namespace, image: Image.Image) -> list[Message]:
+def _compose(flags: argparse.Namespace, image: ImageRef) -> list[Message]:
     if flags.mode != "in_context":
         if flags.mode != "describe" and not flags.phrase.strip():
             raise PromptError("There is nothing to look for; write a phrase after the flags, in quotes.")
@@ -62,7 +61,7 @@ def _compose(flags: argparse.Namespace, image: Image.Image) -> list[Message]:
         raise SettingsError(
             f"--rectangle is {flags.rectangle!r}, but must be left,top,right,bottom in pixels, as in 10,20,110,220."
         ) from None
-    return ask_for_marked(draw_mark(load_image(flags.example), (left, top, right, bottom)), image)
+    return ask_for_marked(draw_mark(ImageRef.of(flags.example).open(), (left, top, right, bottom)), image)
 
 
 def _print(parsed: Parsed, size: tuple[int, int], text: str) -> None:
@@ -82,7 +81,7 @@ def _print(parsed: Parsed, size: tuple[int, int], text: str) -> None:
     Console(**OUTPUT).print(table)
 
 
-def _write(name: str, image: Image.Image, found: Annotation) -> None:
+def _write(name: str, image: ImageRef, found: Annotation) -> None:
     """Write boxes in the format of the name's suffix, the longest one that fits (-coco.json before .json); else the
     picture with its boxes."""
     formats = [each for each in FORMATS.values() if name.endswith(each.suffix)]
@@ -90,10 +89,10 @@ def _write(name: str, image: Image.Image, found: Annotation) -> None:
         if formats:
             format = max(formats, key=lambda each: len(each.suffix))
             if format is FORMATS["Label Studio"]:
-                found = replace(found, address=data_url(image))
+                found = replace(found, address=data_url(image.open()))
             Path(name).write_text(format.write(found), encoding="utf-8")
         else:
             drawn = [OverlayBox(box.label, *found.pixels(box)) for box in found.boxes]
-            draw_boxes(image, drawn).save(name)
+            draw_boxes(image.open(), drawn).save(name)
     except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture's
         raise SettingsError(f"--out {name} cannot be written ({error}); try boxes.png.") from error

@@ -13,20 +13,16 @@ from rich.table import Table
 
 from dsvl2_app.hub import TEXT_FILES, find_folder, read_config
 from dsvl2_app.image.description import describe_layout, token_parts
-from dsvl2_app.image.load import load_image
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.tiles import MOST_TILED_IMAGES, TileGeometry, TileLayout, are_tiled, lay_out_all
 from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
 from dsvl2_app.settings import Settings
 from dsvl2_app.terminal.answer import OUTPUT
-from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 
 
 def run(flags: argparse.Namespace) -> None:
     geometry = _read_geometry(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}).model)
-    tiling = len(flags.image) <= MOST_TILED_IMAGES
-    layouts = [
-        lay_out(*load_image(file).size, geometry, tiling=tiling, max_tiles=flags.max_tiles) for file in flags.image
-    ]
+    layouts = lay_out_all([ImageRef.of(file).size for file in flags.image], geometry, max_tiles=flags.max_tiles)
     pairs = list(zip(flags.image, layouts, strict=True))
     if flags.json:
         print(json.dumps([{"file": file, **describe_layout(layout)} for file, layout in pairs]))
@@ -34,7 +30,7 @@ def run(flags: argparse.Namespace) -> None:
     console = Console(**OUTPUT)
     for file, layout in pairs:
         _print(console, file, layout)
-    if not tiling:
+    if not are_tiled(len(layouts)):
         print(f"With more than {MOST_TILED_IMAGES} pictures in a conversation, each has a single local tile.")
 
 

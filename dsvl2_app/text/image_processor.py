@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from dsvl2_app.image.load import is_loaded
-from dsvl2_app.image.source import open_picture
-from dsvl2_app.image.tiles import TileLayout, cut_tiles, lay_out
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.source import refer_to
+from dsvl2_app.image.tiles import TileLayout, cut_tiles, lay_out_all
 from dsvl2_app.text.configuration import ProcessorConfig
-
-MOST_TILED_IMAGES = 2  # with more images in the conversation, every one is a single tile
 
 
 class DeepseekVL2ImageProcessor:
@@ -33,16 +30,15 @@ class DeepseekVL2ImageProcessor:
 
     def lay_out(
         self, sources: Sequence[Any], tiling: bool | None = None, max_tiles: int | None = None
-    ) -> tuple[list[Image.Image], list[TileLayout]]:
-        """The pictures of one conversation, opened, and their tiles (see `PromptBuilder.build` for the choices)."""
-        images = [source if is_loaded(source) else open_picture(source) for source in sources]
-        tiled = len(images) <= MOST_TILED_IMAGES if tiling is None else tiling
-        return images, [lay_out(*image.size, self.geometry, tiling=tiled, max_tiles=max_tiles) for image in images]
+    ) -> tuple[list[ImageRef], list[TileLayout]]:
+        """The pictures of one conversation, measured, and their tiles (see `PromptBuilder.build` for the choices)."""
+        images = [refer_to(source) for source in sources]
+        return images, lay_out_all([image.size for image in images], self.geometry, tiling, max_tiles)
 
-    def cut(self, images: Sequence[Image.Image], layouts: Sequence[TileLayout]) -> np.ndarray:
+    def cut(self, images: Sequence[ImageRef], layouts: Sequence[TileLayout]) -> np.ndarray:
         """All tiles [N, side, side, 3] uint8, image after image."""
         side = self.geometry.tile
-        tiles = [cut_tiles(image, layout) for image, layout in zip(images, layouts, strict=True)]
+        tiles = [cut_tiles(image.open(), layout) for image, layout in zip(images, layouts, strict=True)]
         return np.concatenate(tiles) if tiles else np.zeros((0, side, side, 3), np.uint8)
 
     def normalise(self, tiles: np.ndarray | Tensor) -> Tensor:

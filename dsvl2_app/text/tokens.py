@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from dsvl2_app.errors import ContextError, PromptError
 from dsvl2_app.image.load import is_loaded
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
 from dsvl2_app.text import prompt
 from dsvl2_app.text.image_processor import DeepseekVL2ImageProcessor
@@ -30,10 +30,10 @@ from dsvl2_app.text.prompt import Begin, End, ImageSlot
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A tokenised conversation: T ids, and for each image its pixels' source, its tiles and its place in the ids."""
+    """A tokenised conversation: T ids, and for each image its tiles and its place in the ids."""
 
     input_ids: list[int]
-    images: list[Image.Image]
+    images: list[ImageRef]
     layouts: list[TileLayout]
     starts: list[int]  # index of each image's first token
     shareable_prefix: int = 0  # tokens up to the end of the last image that nobody's words come before
@@ -96,7 +96,7 @@ class PromptBuilder:
         earlier answers keep only grounding tokens, and nothing is opened by its name; without it, all of that is
         trusted. `tiling` None is the official rule: on for at most two images in the whole conversation; `max_tiles`
         bounds each grid. Text and pictures that cannot fit into `context` tokens are refused before they are
-        tokenised and decoded: that takes long. `images` are the pictures of the places that hold none.
+        tokenised and measured: that takes long. `images` are the pictures of the places that hold none.
         """
         pieces, sources = prompt.compose(
             messages,
@@ -116,7 +116,7 @@ class PromptBuilder:
                     characters=characters,
                     context=context,
                 )
-            if not all(map(is_loaded, sources)):
+            if not all(isinstance(source, ImageRef) or is_loaded(source) for source in sources):
                 check_count(len(sources), self.images.geometry, context)
         return self._join(pieces, *self.images.lay_out(sources, tiling, max_tiles), allow)
 
@@ -133,7 +133,7 @@ class PromptBuilder:
         where there is none."""
         strings = (text.removeprefix(cast("str", self.tokenizer.bos_token)) if begin else text).split(IMAGE_TOKEN)
         sources = fill_places([OPEN] * (len(strings) - 1), images)
-        loaded, layouts = self.images.lay_out(sources, tiling, max_tiles)
+        measured, layouts = self.images.lay_out(sources, tiling, max_tiles)
         ids = [cast("int", self.tokenizer.bos_token_id)] if begin else []
         starts: list[int] = []
         for number, string in enumerate(strings):
@@ -143,7 +143,7 @@ class PromptBuilder:
             # an answer is tokenised by itself, so nothing merges across the colon before it
             for piece in re.split(f"(?<={re.escape(prompt.ASSISTANT)}:)", string):
                 ids += self.tokenizer.encode(piece, add_special_tokens=False)
-        return Prompt(ids, loaded, layouts, starts)
+        return Prompt(ids, measured, layouts, starts)
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool, continue_final_message: bool) -> str:
         """A conversation as text, `<image>` standing for images, which may be missing still."""
@@ -158,7 +158,7 @@ class PromptBuilder:
     def _join(
         self,
         pieces: Sequence[prompt.Piece],
-        images: list[Image.Image],
+        images: list[ImageRef],
         layouts: list[TileLayout],
         allow: frozenset[str] | None,
     ) -> Prompt:

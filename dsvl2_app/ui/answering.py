@@ -16,12 +16,12 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.chat_page import ChatPage, put_back, show_box
 from dsvl2_app.ui.choices import Choices
-from dsvl2_app.ui.conversation import Asked, Conversation, Picture, Turn
+from dsvl2_app.ui.conversation import Asked, Attachment, Conversation, Turn
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import REFRESH
 from dsvl2_app.ui.transcript import show_transcript
 from dsvl2_app.ui.translations import say
-from dsvl2_app.ui.uploads import name_owner, read_message
+from dsvl2_app.ui.uploads import measure, name_owner, read_message
 
 
 class Answering:
@@ -37,7 +37,7 @@ class Answering:
         try:
             chosen = Choices.read(*choices)
             text, paths = read_message(message)
-            turn = Turn(text, tuple(Picture.open(path, self.limits) for path in paths))
+            turn = Turn(text, tuple(Attachment.of(measure(path, self.limits)) for path in paths))
         except Exception as error:
             return {self.page.notice: wording.show_notice(error)}
         return self.begin(conversation, turn, chosen)
@@ -70,7 +70,7 @@ class Answering:
             return
         failure = None
         try:
-            wanted = await to_thread(self.compose, conversation, asked.choices, name_owner(request))
+            wanted = self.compose(conversation, asked.choices, name_owner(request))
             with self.backend.submit(wanted) as stream:
                 conversation.stream = stream
                 if conversation.stopping:
@@ -98,7 +98,7 @@ class Answering:
 
     def compose(self, conversation: Conversation, choices: Choices, owner: str) -> Request:
         return Request(
-            conversation.messages(self.limits, choices.system),
+            conversation.messages(choices.system),
             choices.sampling,
             allow=ALLOWED,
             tiling=choices.tiling,

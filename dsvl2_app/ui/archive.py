@@ -10,8 +10,8 @@ from typing import Any
 from dsvl2_app.errors import AppError, ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.boxes import parse_boxes
-from dsvl2_app.ui.conversation import Conversation, Picture, Turn
-from dsvl2_app.ui.uploads import save_upload
+from dsvl2_app.ui.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.uploads import measure, save_upload
 
 FORMAT = "dsvl2-conversation-1"
 INDEX = "conversation.json"
@@ -28,8 +28,8 @@ def write_archive(conversation: Conversation, path: Path) -> Path:
             names = []
             for picture in turn.pictures:
                 number += 1
-                names.append(f"pictures/{number}{Path(picture.path).suffix.lower()}")
-                archive.write(picture.path, names[-1])
+                names.append(f"pictures/{number}{picture.image.path.suffix.lower()}")
+                archive.write(picture.image.path, names[-1])
             turns.append({"question": turn.question, "pictures": names, "answer": turn.answer, "dropped": turn.dropped})
         archive.writestr(INDEX, json.dumps({"format": FORMAT, "turns": turns}, indent=2, ensure_ascii=False))
     return path
@@ -64,7 +64,7 @@ def _read_turn(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) 
     pictures = []
     for name in entry["pictures"]:
         data = _read(archive, name, LARGEST_PICTURE)
-        pictures.append(Picture.open(save_upload(data, Path(name).name), limits))
+        pictures.append(Attachment.of(measure(save_upload(data, Path(name).name), limits)))
     return Turn(question, tuple(pictures), answer, finish="eos", dropped=dropped)
 
 
@@ -85,7 +85,7 @@ def write_markdown(conversation: Conversation) -> str:
         names = []
         for picture in turn.pictures:
             number += 1
-            names.append(f"*Picture {number}, {picture.size[0]} × {picture.size[1]} px*")
+            names.append(f"*Picture {number}, {picture.image.size[0]} × {picture.image.size[1]} px*")
         quoted = "\n".join(f"> {line}" for line in turn.question.split("\n"))
         blocks += ["**Question**", *names, quoted, "**Answer**", turn.answer]
         boxes = parse_boxes(turn.answer).boxes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.image.tiles import TileLayout
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.translations import say
 
@@ -30,11 +30,6 @@ RELEASED = (
     Released("small", 15_552, 138_240, 671.8e9),
     Released("base", 17_280, 307_200, 673.6e9),
 )
-
-
-def lay_out_released(sizes: Sequence[tuple[int, int]], *, tiling: bool, max_tiles: int) -> list[TileLayout]:
-    """As the released models lay pictures of these sizes out, whatever model is loaded."""
-    return [lay_out(*size, TileGeometry(), tiling=tiling, max_tiles=max_tiles) for size in sizes]
 
 
 def show_budget(layouts: Sequence[TileLayout]) -> str:

@@ -113,4 +113,6 @@ def show_box(*, busy: bool, **content: Any) -> Any:
 
 def put_back(turn: Turn) -> Any:
     """The message box with the question of a turn, pictures and all."""
-    return show_box(busy=False, value={"text": turn.question, "files": [picture.path for picture in turn.pictures]})
+    return show_box(
+        busy=False, value={"text": turn.question, "files": [str(picture.image.path) for picture in turn.pictures]}
+    )

@@ -100,6 +100,8 @@ CHINESE_ERRORS = {
     "The picture is {width}x{height} px; both sides need at least 1 px.": (
         "图片为 {width}x{height} 像素；两边都至少需要 1 像素。"
     ),
+    "{name} has no page {number}; choose an earlier one.": "{name} 没有第 {number} 页；请选择前面的页。",
+    "{name} has changed since it was chosen; choose it again.": "{name} 在选择之后已被更改；请重新选择。",
     "{name} is damaged or incomplete; save or send it again.": "{name} 已损坏或不完整；请重新保存或发送。",
     "{name} is a HEIC picture, which needs one more package: "
     "run `pip install pillow-heif`, or save the picture as JPEG or PNG.": (

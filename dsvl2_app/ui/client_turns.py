@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import Limits
 from dsvl2_app.text.messages import PICTURE_KINDS, Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.gradio_quirks import is_upload
-from dsvl2_app.ui.uploads import BESIDE, list_beside, uploaded_path
+from dsvl2_app.ui.uploads import BESIDE, list_beside, measure, uploaded_path
 
 KEYS = ("image", "image_url", "url", "base64", "file", "file_data", "value")
 KINDS = (*PICTURE_KINDS, "file", "input_file", "component")
@@ -49,10 +49,10 @@ def pictures_of(messages: list[Message]) -> Iterator[dict[str, Any]]:
             yield from (part for part in message["content"] if isinstance(part, dict) and part.get("type") == "image")
 
 
-def open_pictures(messages: list[Message], limits: Limits) -> list[Message]:
-    """The same messages, the pictures' files decoded."""
+def measure_pictures(messages: list[Message], limits: Limits) -> list[Message]:
+    """The same messages, with references in place of the pictures' files."""
     for part in pictures_of(messages):
-        part["image"] = load_image(part["image"], limits=limits)
+        part["image"] = measure(part["image"], limits)
     return messages
 
 

@@ -5,37 +5,36 @@ The Chatbot only shows it (see transcript.py), because its value comes from the 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
 
 from dsvl2_app.backend import Stream
-from dsvl2_app.image.load import Limits, load_image
-from dsvl2_app.image.overlay import OverlayBox, draw_boxes
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Finish, Timings
 from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.choices import Choices
-from dsvl2_app.ui.uploads import save_preview, shrink
+from dsvl2_app.ui.locate import draw
+from dsvl2_app.ui.uploads import preview, save_preview
 
 _ORDINAL = re.compile(r"\b(first|second|third|fourth)\b", re.IGNORECASE)
 _ORDINALS = ("first", "second", "third", "fourth")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    path: str  # the upload
-    preview: str  # what the page shows of it
-    size: tuple[int, int]  # px, upright
+class Attachment:
+    """A picture of a question."""
+
+    image: ImageRef  # the upload
+    preview: str  # the file that the page shows of it
 
     @classmethod
-    def open(cls, path: str, limits: Limits) -> Picture:
-        image = load_image(path, limits=limits)
-        return cls(path, save_preview(image), image.size)
+    def of(cls, image: ImageRef) -> Attachment:
+        """Decodes the picture, so that whatever is wrong with it is said before it is asked about."""
+        return cls(image, save_preview(image))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Turn:
     """A question and as much of its answer as there is."""
 
     question: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Attachment, ...]
     answer: str = ""
     progress: str = ""  # in words, while there is no answer yet
     finish: Finish | None = None
@@ -99,7 +98,7 @@ class Conversation:
         return [turn for turn in self.shown if not turn.dropped]
 
     @property
-    def pictures(self) -> list[Picture]:
+    def pictures(self) -> list[Attachment]:
         return [picture for turn in self.turns for picture in turn.pictures]
 
     @property
@@ -108,11 +107,11 @@ class Conversation:
         number = count(1)
         return [None if turn.dropped else next(number) for turn in self.shown for _ in turn.pictures]
 
-    def messages(self, limits: Limits, system: str = "") -> list[dict[str, Any]]:
-        """For the backend: transformers messages, the last turn waiting for its answer."""
+    def messages(self, system: str = "", asking: Turn | None = None) -> list[Message]:
+        """For the backend: transformers messages, the last turn, or else `asking`, waiting for its answer."""
         messages: list[Message] = [{"role": "system", "content": system}] if system.strip() else []
-        for turn in self.kept:
-            images = [load_image(picture.path, limits=limits) for picture in turn.pictures]
+        for turn in [*self.kept, asking] if asking else self.kept:
+            images = [picture.image for picture in turn.pictures]
             messages.append({"role": "user", "content": place_images(turn.question, images)})
             messages.append({"role": "assistant", "content": turn.answer})
         return messages[:-1]
@@ -137,10 +136,7 @@ class Conversation:
             return
         if place is None:
             place = _choose_picture(turn.question, self.numbers)
-        picture = self.pictures[place]
-        image = load_image(picture.path, limits=Limits(max_pixels=math.prod(picture.size)))  # it was let in already
-        labelled = [OverlayBox(box.label, *box.pixels(*shrink(image).size)) for box in boxes]
-        drawing = save_preview(draw_boxes(shrink(image), labelled))
+        drawing = save_preview(draw(preview(self.pictures[place].image), boxes))
         self.turns[-1] = replace(turn, marked=place, drawing=drawing)
 
     def stop(self) -> None:

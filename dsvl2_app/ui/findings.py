@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
@@ -27,18 +27,18 @@ FILES = ("PNG", *FORMATS)
 
 @dataclass
 class Finding:
-    path: str = ""  # of the picture that was searched
+    image: ImageRef | None = None  # that was searched
     name: str = ""  # that the visitor knows it by
     annotation: Annotation | None = None
     labels: tuple[str, ...] = ()  # of the pictures before, so that a class has one number in all of them
 
-    def open(self, path: str, name: str) -> None:
+    def open(self, image: ImageRef, name: str) -> None:
         """Another picture is searched."""
         self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
-        self.path, self.name, self.annotation = path, name, None
+        self.image, self.name, self.annotation = image, name, None
 
 
-def build_downloads(finding: gr.State, limits: Limits) -> gr.Row:
+def build_downloads(finding: gr.State) -> gr.Row:
     """A row of buttons, hidden until there are boxes."""
     with gr.Row(visible=False, elem_id="grounding-exports") as row:
         buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
@@ -48,23 +48,22 @@ def build_downloads(finding: gr.State, limits: Limits) -> gr.Row:
     for name, button in zip(FILES, buttons, strict=True):
 
         def write(found: Finding, name: str = name) -> Any:
-            return save_file(found, name, limits) or gr.skip()
+            return save_file(found, name) or gr.skip()
 
         button.click(write, finding, file, **private).success(None, None, None, js=fetch)
     return row
 
 
-def save_file(finding: Finding, name: str, limits: Limits) -> str | None:
+def save_file(finding: Finding, name: str) -> str | None:
     found = finding.annotation
-    if found is None:
+    if found is None or finding.image is None:
         return None
     stem = Path(found.picture).stem
     if name == "PNG":
-        image = load_image(finding.path, limits=limits)
-        return save_picture(draw(image, found.boxes), f"{stem}-boxes.png")
+        return save_picture(draw(finding.image.open(), found.boxes), f"{stem}-boxes.png")
     format = FORMATS[name]
     if name == "Label Studio":
-        found = replace(found, address=data_url(load_image(finding.path, limits=limits)))
+        found = replace(found, address=data_url(finding.image.open()))
     return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 

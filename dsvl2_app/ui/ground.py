@@ -13,12 +13,13 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.grounding import MODES, Mode, ask_for, ask_for_marked
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.locate import draw, read_answer, submit
 from dsvl2_app.ui.marking import read_rectangle
-from dsvl2_app.ui.uploads import name_owner, open_upload
+from dsvl2_app.ui.uploads import measure, name_owner, uploaded_path
 
 
 class Ground:
@@ -71,7 +72,7 @@ class Ground:
             [left, top, right, bottom], "notes"}], "problems": [{"place", "what", "excerpt"}]}; the model's text.
         """
         with wording.errors_for_clients():
-            picture = await to_thread(open_upload, image, self.limits)
+            picture = await to_thread(lambda: measure(uploaded_path(image), self.limits).opened())
             if mode == "in_context":
                 messages = await to_thread(self.compose_in_context, picture, example, rectangle)
             else:
@@ -81,11 +82,11 @@ class Ground:
                 *_, (text, parsed, _) = [part async for part in read_answer(stream)]
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
             problems = [problem.describe() for problem in parsed.problems]
-            drawn = await to_thread(draw, picture, parsed.boxes)
+            drawn = await to_thread(draw, picture.open(), parsed.boxes)
             return drawn, {"boxes": boxes, "problems": problems}, text
 
-    def compose_in_context(self, picture: Image.Image, example: Any, rectangle: Any) -> list[Message]:
+    def compose_in_context(self, picture: ImageRef, example: Any, rectangle: Any) -> list[Message]:
         if example is None or rectangle is None:
             raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
-        marked = open_upload(example, self.limits)
-        return ask_for_marked(draw_mark(marked, read_rectangle(rectangle, marked.size)), picture)
+        marked = measure(uploaded_path(example), self.limits)
+        return ask_for_marked(draw_mark(marked.open(), read_rectangle(rectangle, marked.size)), picture)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.bundled import ASSETS
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.boxes import Box
 from dsvl2_app.text.exports import Annotation
 from dsvl2_app.text.grounding import Mode, ask_for, ask_for_marked
@@ -26,7 +26,7 @@ from dsvl2_app.ui.linked import show_boxes
 from dsvl2_app.ui.locate import read_answer, submit
 from dsvl2_app.ui.marking import build_marking, offer, read_rectangle
 from dsvl2_app.ui.translations import label, say
-from dsvl2_app.ui.uploads import name_owner, open_upload, save_preview, save_upload, uploaded_name, uploaded_path
+from dsvl2_app.ui.uploads import measure, name_owner, save_preview, save_upload, uploaded_name, uploaded_path
 
 MODES: list[tuple[str, Mode]] = [
     ("Find a phrase", "find"),
@@ -95,7 +95,7 @@ class Grounding:
                     apply_default_css=False,
                     elem_id="grounding-boxes",
                 )
-                self.exports = build_downloads(self.finding, self.limits)
+                self.exports = build_downloads(self.finding)
                 self.raw = gr.Textbox(
                     label=label("The answer as the model wrote it"),
                     lines=2,
@@ -155,21 +155,22 @@ class Grounding:
     ) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer; whenever there is another box it joins the picture and the table."""
         try:
-            image = await to_thread(open_upload, picture, self.limits)
+            image = await to_thread(lambda: measure(uploaded_path(picture), self.limits))
+            opened = await to_thread(image.opened)
             messages = (
-                await to_thread(self.compose_in_context, image, example, marking)
+                await to_thread(self.compose_in_context, opened, example, marking)
                 if mode == "in_context"
-                else ask_for(image, phrase, mode)
+                else ask_for(opened, phrase, mode)
             )
             stream = submit(self.backend, messages, well_formed=well_formed, owner=name_owner(visitor))
         except Exception as error:
             finding.annotation = None
             yield {**self.clear(), self.notice: wording.show_notice(error)}
             return
-        finding.open(uploaded_path(picture), uploaded_name(picture))
+        finding.open(image, uploaded_name(picture))
         text, boxes = "", tuple[Box, ...]()
         with stream:
-            preview = await to_thread(save_preview, image)
+            preview = await to_thread(save_preview, opened)
             yield {
                 **self.show_answer(text, boxes, preview, image.size),
                 self.status: show_status(say("Starting"), running=True),
@@ -213,10 +214,10 @@ class Grounding:
             self.raw: gr.Textbox("", visible=False),
         }
 
-    def compose_in_context(self, image: Image.Image, example: Any, marking: Any) -> list[Message]:
-        marked = open_upload(example, self.limits)
+    def compose_in_context(self, image: ImageRef, example: Any, marking: Any) -> list[Message]:
+        marked = measure(uploaded_path(example), self.limits)
         box = marking.get("box") if isinstance(marking, dict) else None
-        return ask_for_marked(draw_mark(marked, read_rectangle(box, marked.size)), image)
+        return ask_for_marked(draw_mark(marked.open(), read_rectangle(box, marked.size)), image)
 
     def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
         return {self.start: gr.Button(visible=not busy), self.halt: gr.Button(visible=busy)}
@@ -231,7 +232,7 @@ class Grounding:
         picture = _save(chosen.pictures[0])
         if chosen.mode != "in_context":
             return [picture, chosen.text, chosen.mode, gr.skip(), gr.skip()]
-        marking = offer(load_image(chosen.marked)) | {"box": list(chosen.box)}
+        marking = offer(ImageRef.of(chosen.marked)) | {"box": list(chosen.box)}
         return [picture, "", chosen.mode, _save(chosen.marked), marking]
 
     # -- the example ----------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ class Grounding:
     def open_example(self, example: Any) -> dict[Any, Any]:
         """The upload gives way (in page.css) to the same picture with a rectangle to drag."""
         try:
-            offered = offer(open_upload(example, self.limits))
+            offered = offer(measure(uploaded_path(example), self.limits))
         except Exception as error:
             return {self.notice: wording.show_notice(error)}
         return {self.marking: offered, self.notice: wording.show_notice()}

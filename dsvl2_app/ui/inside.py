@@ -16,10 +16,11 @@ from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.bundled import ASSETS
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.heat import draw_heat, spread_tokens
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.request import Inspection, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
-from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.findings import show_status
@@ -34,7 +35,7 @@ from dsvl2_app.ui.inside_figures import (
 )
 from dsvl2_app.ui.locate import REFRESH
 from dsvl2_app.ui.translations import label, say
-from dsvl2_app.ui.uploads import gallery_paths, name_owner, shrink
+from dsvl2_app.ui.uploads import gallery_paths, measure, name_owner, preview
 
 MOST_TOKENS = 256
 HOUR = 3600  # seconds, after which what was seen is forgotten
@@ -50,7 +51,7 @@ class Look:
     """One visitor's last question here, its answer, and what was seen inside."""
 
     request: Request | None = None
-    paths: list[str] = field(default_factory=list)
+    images: list[ImageRef] = field(default_factory=list)
     answer: list[int] = field(default_factory=list)  # token ids
     seen: Inspection | None = None
     token: int = 0  # chosen one of the answer
@@ -132,12 +133,12 @@ class Inside:
                 raise PromptError("There is no picture to ask about; add one above first.")
             if not question.strip():
                 raise PromptError("There is no question yet; type one.")
-            images = [await to_thread(load_image, path, limits=self.limits) for path in paths]
+            images = [await to_thread(measure, path, self.limits) for path in paths]
             request = Request(
                 [{"role": "user", "content": place_images(question, images)}],
                 Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context)),
                 allow=ALLOWED,
-                tiling=count <= MOST_TILED_IMAGES,
+                tiling=are_tiled(count),
                 max_tiles=int(limit),
                 owner=name_owner(visitor),
             )
@@ -145,7 +146,7 @@ class Inside:
         except Exception as error:
             yield {self.notice: wording.show_notice(error)}
             return
-        look.request, look.paths, look.answer, look.seen, look.token = request, paths, [], None, 0
+        look.request, look.images, look.answer, look.seen, look.token = request, images, [], None, 0
         text = ""
         with stream:
             stays = {self.notice: wording.show_notice(), self.result: gr.Column(visible=False)}
@@ -239,7 +240,7 @@ class Inside:
         if seen is None or not 0 <= look.token < len(seen.tokens):
             return {self.notice: wording.show_notice()}
         try:
-            image = shrink(load_image(look.paths[which], limits=self.limits))
+            image = preview(look.images[which])
         except Exception as error:
             return {self.notice: wording.show_notice(error)}
         layout, number = seen.layouts[which], None if layer < 0 else layer

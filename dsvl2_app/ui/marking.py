@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from dsvl2_app.bundled import ASSETS
 from dsvl2_app.errors import PromptError
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.translations import say
@@ -37,7 +37,7 @@ def build_marking() -> gr.HTML:
     )
 
 
-def offer(image: Image.Image) -> dict[str, Any]:
+def offer(image: ImageRef) -> dict[str, Any]:
     """What the component shows for a picture that has no rectangle yet."""
     width, height = image.size
     words = {

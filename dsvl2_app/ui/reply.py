@@ -18,7 +18,7 @@ from dsvl2_app.text.prompt import place_images
 from dsvl2_app.text.tokens import check_count
 from dsvl2_app.ui import wording
 from dsvl2_app.ui.choices import read_sampling
-from dsvl2_app.ui.client_turns import open_pictures, pictures_of, read_history, read_turn
+from dsvl2_app.ui.client_turns import measure_pictures, pictures_of, read_history, read_turn
 from dsvl2_app.ui.uploads import name_owner, read_message
 
 
@@ -79,7 +79,7 @@ class Reply:
             messages = [*read_history(history or []), self.read_message(message)]
             card = self.backend.card
             check_count(len([*pictures_of(messages)]), card.geometry, card.context)
-            await to_thread(open_pictures, messages, self.limits)
+            await to_thread(measure_pictures, messages, self.limits)
             answer = ""
             grammar = self.backend.capabilities.grammar
             asked = Request(messages, sampling, ALLOWED, grammar=grammar, owner=name_owner(request))
@@ -91,8 +91,8 @@ class Reply:
             yield answer
 
     def read_history(self, history: Any) -> list[Message]:
-        """Messages as clients write them (see `client_turns`) -> messages with pictures in place of files."""
-        return open_pictures(read_history(history), self.limits)
+        """Messages as clients write them (see `client_turns`) -> messages with references in place of files."""
+        return measure_pictures(read_history(history), self.limits)
 
     def read_message(self, message: Any) -> Message:
         """What is asked now, in the form of a gr.MultimodalTextbox or of a turn of the history."""

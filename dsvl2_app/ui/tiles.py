@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import gradio as gr
 
 from dsvl2_app.backend import Backend
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_grid, tile_images
-from dsvl2_app.image.tiles import TileGeometry, cut_tiles, lay_out
-from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
+from dsvl2_app.image.tiles import TileGeometry, are_tiled, cut_tiles, lay_out_all
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.budget import lay_out_released, show_budget
+from dsvl2_app.ui.budget import show_budget
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.gradio_quirks import gallery_changes
 from dsvl2_app.ui.inside import Inside, Look
 from dsvl2_app.ui.layout_figures import ALL_GRIDS, HEADERS, explain_choice, name_table, show_summary, tabulate
 from dsvl2_app.ui.token_map import name_tile, show_tokens
 from dsvl2_app.ui.translations import label, say
-from dsvl2_app.ui.uploads import gallery_paths, save_preview
+from dsvl2_app.ui.uploads import gallery_paths, measure, save_preview
 
 LONGEST_SIDE = 4000  # px, that a picture can be stretched to
 HOW_TO = (
@@ -64,8 +62,7 @@ class Tiles:
                     elem_id="tiles-count",
                 )
                 with gr.Accordion(label("What if"), open=False, elem_id="tiles-what-if"):
-                    most = max(width * height for width, height in self.card.geometry.candidates)
-                    most //= self.card.geometry.tile**2
+                    most = self.card.geometry.most_tiles
                     limit = gr.Slider(1, most, value=most, step=1, label=label("Tiles at most"), elem_id="tiles-limit")
                     side: dict[str, Any] = {"minimum": 0, "maximum": LONGEST_SIDE, "value": 0, "step": 10}
                     width = gr.Slider(
@@ -172,15 +169,14 @@ class Tiles:
             if not paths:
                 return {self.notice: wording.show_notice(), self.how: gr.HTML(visible=True), **empty}
             place = (which or 1) - 1
-            image = load_image(paths[place], limits=self.limits)
+            images = [measure(path, self.limits) for path in paths]
+            image = images[place].open()
             if width or height:
                 image = image.resize((int(width) or image.width, int(height) or image.height))
-            sizes = [_measure(path, self.limits) for path in paths]
-            sizes[place] = image.size
+            sizes = [image.size if number == place else each.size for number, each in enumerate(images)]
             geometry = TileGeometry() if released else self.card.geometry
-            tiling = count <= MOST_TILED_IMAGES
-            options: dict[str, Any] = {"tiling": tiling, "max_tiles": int(limit)}
-            layouts = [lay_out(*size, geometry, **options) for size in sizes]
+            tiling, most = are_tiled(count), int(limit)
+            layouts = lay_out_all(sizes, geometry, tiling, most)
             layout = layouts[place]
             tiles = tile_images(cut_tiles(image, layout))
             return {
@@ -188,7 +184,7 @@ class Tiles:
                 self.how: gr.HTML(visible=False),
                 self.summary: show_summary(layouts, place, self.card) + explain_choice(layout, tiling=tiling),
                 self.grid: gr.Image(draw_grid(image, layout), visible=True),
-                self.budget: show_budget(lay_out_released(sizes, **options)),
+                self.budget: show_budget(lay_out_all(sizes, TileGeometry(), tiling, most)),
                 self.tokens: show_tokens(layout, save_preview(image)),
                 self.tiles: gr.Gallery(
                     [(tile, name_tile(number)) for number, tile in enumerate(tiles)],
@@ -202,9 +198,3 @@ class Tiles:
             }
         except Exception as error:
             return {self.notice: wording.show_notice(error), self.how: gr.HTML(visible=False), **empty}
-
-
-@lru_cache(maxsize=256)
-def _measure(path: str, limits: Limits) -> tuple[int, int]:
-    """Uploads never change."""
-    return load_image(path, limits=limits).size

@@ -8,12 +8,11 @@ import gradio as gr
 
 from dsvl2_app.errors import ImageError, SettingsError
 from dsvl2_app.image.description import describe_layout
-from dsvl2_app.image.load import Limits, load_image
-from dsvl2_app.image.tiles import lay_out
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.tiles import are_tiled, lay_out_all
 from dsvl2_app.request import ModelCard
-from dsvl2_app.text.image_processor import MOST_TILED_IMAGES
 from dsvl2_app.ui import wording
-from dsvl2_app.ui.uploads import uploaded_path
+from dsvl2_app.ui.uploads import measure, uploaded_path
 
 
 class Tiling:
@@ -59,9 +58,8 @@ class Tiling:
                     name="pictures_in_conversation",
                     value=count,
                 )
-            sizes = [load_image(uploaded_path(file), limits=self.limits).size for file in files]
-            tiling = count <= MOST_TILED_IMAGES
-            layouts = [lay_out(*size, self.card.geometry, tiling=tiling) for size in sizes]
+            sizes = [measure(uploaded_path(file), self.limits).size for file in files]
+            layouts = lay_out_all(sizes, self.card.geometry, are_tiled(count))
             return {
                 "tokens": sum(layout.num_tokens for layout in layouts),
                 "context": self.card.context,

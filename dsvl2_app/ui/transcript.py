@@ -37,7 +37,7 @@ def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
     links = ""
     for picture, number in zip(turn.pictures, numbers, strict=True):
         source = file_address(picture.preview)
-        size = f"{picture.size[0]:,} × {picture.size[1]:,} px"
+        size = "{:,} × {:,} px".format(*picture.image.size)
         words = say("Picture {number}", number=number) + f", {size}" if number else size
         links += f'<a class="picture" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
     return f'<div class="pictures">{links}</div>\n\n'

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,8 @@ import gradio as gr
 from PIL import Image
 
 from dsvl2_app.errors import ImageError, PromptError
-from dsvl2_app.image.load import Limits, load_image
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, upload_path
 
@@ -75,8 +77,10 @@ def fetch(address: str) -> str:
     raise ImageError("A picture must be an uploaded file, or an address that begins with https:// or data:image/.")
 
 
-def open_upload(file: Any, limits: Limits) -> Image.Image:
-    return load_image(uploaded_path(file), limits=limits)
+@lru_cache(maxsize=256)
+def measure(path: str, limits: Limits) -> ImageRef:
+    """The picture in an upload's file. Those lie in folders named after what is in them, so they never change."""
+    return ImageRef.of(path, limits=limits)
 
 
 def gallery_paths(gallery: Any) -> list[str]:
@@ -124,9 +128,16 @@ def shrink(image: Image.Image) -> Image.Image:
     return preview
 
 
-def save_preview(image: Image.Image) -> str:
+@lru_cache(maxsize=8)  # of at most 5 MB each
+def preview(image: ImageRef) -> Image.Image:
+    """The picture, shrunk; kept for a while, because boxes and heat are drawn on it. Nobody may draw on this one."""
+    return shrink(image.open())
+
+
+def save_preview(image: Image.Image | ImageRef) -> str:
     """A file in Gradio's cache that every browser can show, whatever format was uploaded."""
-    return save_upload(encode_picture(shrink(image), "webp"), "picture.webp")
+    small = preview(image) if isinstance(image, ImageRef) else shrink(image)
+    return save_upload(encode_picture(small, "webp"), "picture.webp")
 
 
 def save_picture(image: Image.Image, name: str) -> str:

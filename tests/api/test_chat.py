@@ -121,7 +121,7 @@ def test_messages_reach_the_backend_as_they_were_meant(scripted, triangle, as_ad
     kinds = [part["type"] for part in shown["content"]]
     assert kinds == ["image", "image", "text"] and shown["content"][2]["text"] == "Is <image> in the other?"
     assert [part["image"].size for part in shown["content"][:2]] == [(300, 200), (200, 300)]
-    assert shown["content"][0]["image"].tobytes() == triangle.tobytes()
+    assert shown["content"][0]["image"].open().tobytes() == triangle.tobytes()
     assert (reply["role"], last["content"]) == ("assistant", "Sure?")
     assert request.sampling == Sampling(0.5, 0.7, 1.1, max_new_tokens=99, min_new_tokens=4, seed=3)
     assert (request.tiling, request.max_tiles, request.grammar, request.allow) == (False, 2, True, ALLOWED)

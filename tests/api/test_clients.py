@@ -41,7 +41,7 @@ def test_langchain_sends_history_and_pictures(scripted, as_address) -> None:
     )
     (request,) = scripted.backend.requests
     assert [message["role"] for message in request.messages] == ["system", "user", "assistant", "user"]
-    assert request.messages[1]["content"][1]["image"].getpixel((0, 0)) == (255, 0, 0)
+    assert request.messages[1]["content"][1]["image"].open().getpixel((0, 0)) == (255, 0, 0)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from dsvl2_app.backend.remote import RemoteBackend
 from dsvl2_app.backend.wire import write_picture
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError, SettingsError
-from dsvl2_app.image.source import open_picture
+from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
@@ -165,14 +165,14 @@ def test_pictures_are_sent_to_the_pixel(fake, remote) -> None:
     parts = [{"type": "image", "image": picture}, {"type": "text", "text": "What?"}]
     list(remote(fake.url).submit(Request([{"role": "user", "content": parts}])))
     sent, text = fake.bodies[0]["messages"][0]["content"]
-    assert open_picture(sent["image_url"]["url"]).tobytes() == picture.tobytes() and text == parts[1]
+    assert refer_to(sent["image_url"]["url"]).open().tobytes() == picture.tobytes() and text == parts[1]
 
 
 @pytest.mark.parametrize("near", [False, True])
 def test_packed_or_not_a_picture_keeps_its_pixels(near) -> None:
     picture = Image.effect_noise((41, 30), 90).convert("RGB")
     address = write_picture(picture, near=near)
-    assert open_picture(address).tobytes() == picture.tobytes()
+    assert refer_to(address).open().tobytes() == picture.tobytes()
     assert address.startswith("data:image/bmp" if near else "data:image/png")
 
 

@@ -501,7 +501,7 @@ def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: 
         monkeypatch.setattr(engine.runner, "cuts_on_device", on_gpu)
         engine.forget()
         list(engine.answer(request))
-        features += [engine.pictures.kept.get(key) for key in engine.pictures.kept]
+        features += [engine.pictures.kept.get(key).embeds for key in engine.pictures.kept]
     assert len(features) == 2
     assert torch.equal(*features)
 

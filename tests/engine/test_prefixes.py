@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsvl2_app.engine.prefixes import Key, PrefixCache, count_shared, identify
-from dsvl2_app.image.load import content_hash
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DeepseekVL2Config
@@ -125,10 +125,10 @@ def test_count_shared(first: list[int], second: list[int]) -> None:
 
 def test_pictures_differ_by_pixels_grid_and_place() -> None:
     def describe(colour: str, size: tuple[int, int], start: int, *, tiling: bool = True) -> Key:
-        image = Image.new("RGB", size, colour)
+        image = ImageRef.of(Image.new("RGB", size, colour))
         layout = lay_out(*size, tiling=tiling)
         prompt = Prompt([5] * start + [9] * layout.num_tokens + [6], [image], [layout], [start])
-        return identify(prompt, [content_hash(image)])
+        return identify(prompt)
 
     red = describe("red", (60, 40), 2)
     assert (red[:2] == 5).all() and red[-1] == 6 and (red[2:-1] < 0).all()

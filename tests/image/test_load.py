@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
 from dsvl2_app.errors import ImageError
-from dsvl2_app.image.load import UPRIGHT, Limits, content_hash, is_loaded, load_image
+from dsvl2_app.image.load import UPRIGHT, Limits, is_loaded, load_image
 
 RNG = np.random.default_rng(0)
 NOISE = Image.fromarray(RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
@@ -518,15 +518,3 @@ def test_damaged_files_are_a_picture_or_an_image_error(kind: str, data: st.DataO
         damaged[data.draw(st.integers(0, min(len(damaged), 400) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ImageError):
         assert load_image(bytes(damaged)).mode == "RGB"
-
-
-# --- content_hash -----------------------------------------------------------------------------------------
-
-
-def test_content_hash_tells_pictures_apart() -> None:
-    other = NOISE.copy()
-    other.putpixel((0, 0), tuple(value ^ 1 for value in NOISE.getpixel((0, 0))))
-    reshaped = Image.frombytes("RGB", (40, 60), NOISE.tobytes())
-    hashes = {content_hash(image) for image in (NOISE, other, reshaped)}
-    assert len(hashes) == 3
-    assert content_hash(load_image(encode(NOISE, "PNG"))) == content_hash(load_image(encode(NOISE, "TIFF")))

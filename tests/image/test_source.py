@@ -17,7 +17,7 @@ from transformers.image_transforms import to_pil_image
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import Limits
-from dsvl2_app.image.source import open_picture
+from dsvl2_app.image.source import refer_to
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_names_of_a_picture(picture: Image.Image, file: Path, server: str) -> No
         f"{server}/one.png",
         f"{server}/moved",
     ):
-        assert same(open_picture(source), picture)
+        assert same(refer_to(source).open(), picture)
 
 
 @pytest.mark.parametrize("channels_first", [False, True])
@@ -92,7 +92,7 @@ def test_arrays_are_read_as_transformers_does(
     array = np.asarray(picture).astype(kind)
     array = array / 255 if kind.startswith("float") else array
     array = np.ascontiguousarray(array.transpose(2, 0, 1)) if channels_first else array
-    read = open_picture(torch.from_numpy(array) if as_tensor else array)
+    read = refer_to(torch.from_numpy(array) if as_tensor else array).open()
     assert same(read, to_pil_image(array.astype(np.float32) if as_tensor and kind == "float64" else array))
     assert np.abs(np.asarray(read).astype(int) - np.asarray(picture)).max() <= (1 if kind.startswith("float") else 0)
 
@@ -100,17 +100,17 @@ def test_arrays_are_read_as_transformers_does(
 def test_arrays_of_other_channels(picture: Image.Image) -> None:
     grey = picture.convert("L")
     for array in (np.asarray(grey), np.asarray(grey)[..., None], np.asarray(grey)[None]):
-        assert same(open_picture(array), grey.convert("RGB"))
+        assert same(refer_to(array).open(), grey.convert("RGB"))
     clear = np.dstack([np.asarray(picture), np.zeros((27, 41), np.uint8)])
-    assert same(open_picture(clear), Image.new("RGB", picture.size, "white"))
+    assert same(refer_to(clear).open(), Image.new("RGB", picture.size, "white"))
     assert same(
-        open_picture(torch.full((3, 27, 41), 0.5, dtype=torch.bfloat16)), Image.new("RGB", (41, 27), (127,) * 3)
+        refer_to(torch.full((3, 27, 41), 0.5, dtype=torch.bfloat16)).open(), Image.new("RGB", (41, 27), (127,) * 3)
     )
 
 
 def test_where_both_ends_could_be_channels_the_first_is() -> None:
     array = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
-    assert open_picture(array).size == (3, 5)
+    assert refer_to(array).size == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_where_both_ends_could_be_channels_the_first_is() -> None:
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_arrays_that_are_no_pictures(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match="is no picture; give"):
-        open_picture(array)
+        refer_to(array)
 
 
 def test_what_cannot_be_opened_is_not_shown(server: str, file: Path) -> None:
@@ -148,10 +148,10 @@ def test_what_cannot_be_opened_is_not_shown(server: str, file: Path) -> None:
         (None, "not NoneType"),
     ):
         with pytest.raises(ImageError, match=sentence) as refusal:
-            open_picture(source)
+            refer_to(source)
         assert len(str(refusal.value)) < 300 and str(file.parent) not in str(refusal.value)
 
 
 def test_a_download_ends_at_the_limit(server: str) -> None:
     with pytest.raises(ImageError, match="the limit is 1 MB"):
-        open_picture(f"{server}/endless", Limits(max_bytes=1_000_000))
+        refer_to(f"{server}/endless", Limits(max_bytes=1_000_000))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsvl2_app.ui.budget import RELEASED, Released, lay_out_released, show_budget
+from dsvl2_app.image.tiles import lay_out_all
+from dsvl2_app.ui.budget import RELEASED, Released, show_budget
 
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda released: released.name)
@@ -21,7 +22,7 @@ def test_constants_follow_from_the_configuration(released: Released):
 
 
 def test_several_pictures_are_added_up():
-    layouts = lay_out_released([(1000, 400), (384, 384)], tiling=True, max_tiles=9)
+    layouts = lay_out_all([(1000, 400), (384, 384)], tiling=True, max_tiles=9)
     assert [layout.num_tokens for layout in layouts] == [1415, 421]
     shown = show_budget(layouts)
     assert "these 2 pictures cost the released models together" in shown
@@ -31,5 +32,5 @@ def test_several_pictures_are_added_up():
 
 
 def test_more_than_the_context_holds_is_said():
-    layouts = lay_out_released([(384, 3456)] * 2, tiling=True, max_tiles=9)
+    layouts = lay_out_all([(384, 3456)] * 2, tiling=True, max_tiles=9)
     assert "107 tokens too many" in show_budget(layouts)

@@ -51,7 +51,7 @@ def show(messages: list[dict[str, Any]]) -> str:
     pieces, images = compose(messages, answer_next=False, trusted=False)
     shown = ["".join(text.content for text in piece) if isinstance(piece, list) else "" for piece in pieces[1:]]
     for image in images:
-        shown[shown.index("")] = f"[{image.width}]"
+        shown[shown.index("")] = f"[{image.size[0]}]"
     return "".join(shown).removeprefix("<|User|>: ").strip()
 
 
@@ -163,9 +163,9 @@ def test_chat_takes_the_forms_of_clients(scripted, pictures):
     assert sizes == [[(400, 1000)], [], [(300, 500)], [], [(1000, 400)]]
 
 
-def test_too_many_pictures_are_refused_before_one_is_decoded(scripted, pictures, monkeypatch):
+def test_too_many_pictures_are_refused_before_one_is_measured(scripted, pictures, monkeypatch):
     each = 421  # tokens of a single tile
-    monkeypatch.setattr(client_turns, "load_image", None)
+    monkeypatch.setattr(client_turns, "measure", None)
     files = [handle_file(pictures["wide"])] * (CARD.context // each + 1)
     with pytest.raises(AppError, match=f"{len(files)} pictures of at least {each} tokens each"):
         scripted.client().predict({"text": "Hi", "files": files}, api_name="/chat")

@@ -12,11 +12,12 @@ import pytest
 
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import Limits
-from dsvl2_app.request import Sampling, Timings
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import PromptPlan, Sampling, Timings
 from dsvl2_app.ui.archive import read_archive, write_archive, write_markdown
 from dsvl2_app.ui.choices import Choices
-from dsvl2_app.ui.conversation import Conversation, Picture, Turn
-from dsvl2_app.ui.meter import Reading, measure, show_reading
+from dsvl2_app.ui.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.meter import count, show_plan
 from dsvl2_app.ui.transcript import show_transcript
 from dsvl2_app.ui.wording import describe_timings
 
@@ -29,7 +30,7 @@ def choose(**choices: Any) -> Choices:
 
 @pytest.fixture
 def conversation(pictures: dict[str, Path]) -> Conversation:
-    wide, turned = (Picture.open(str(pictures[name]), Limits()) for name in ("wide", "turned"))
+    wide, turned = (Attachment.of(ImageRef.of(pictures[name])) for name in ("wide", "turned"))
     return Conversation(
         [
             Turn("What is <image>?\nThis.", (wide,), "A disc.", finish="eos"),
@@ -44,7 +45,7 @@ def test_an_archive_is_read_back(conversation, tmp_path):
     assert [(turn.question, turn.answer, turn.dropped) for turn in read.turns] == [
         (turn.question, turn.answer, turn.dropped) for turn in conversation.turns
     ]
-    assert [picture.size for picture in read.pictures] == [(1000, 400), (400, 1000)]
+    assert [picture.image.size for picture in read.pictures] == [(1000, 400), (400, 1000)]
     assert read.turns[-1].marked == 1  # "the first picture" of those that are left
 
 
@@ -98,29 +99,29 @@ def test_markdown_names_pictures_and_tabulates_boxes(conversation):
 
 def test_what_is_measured_is_what_the_model_is_given(nano_backend, conversation):
     conversation.turns.append(Turn("Now?", ()))
-    reading = measure(
-        nano_backend, Conversation(conversation.turns[:2]), conversation.turns[2], choose(system="Be brief.")
-    )
-    plan = nano_backend.plan(conversation.messages(Limits(), "Be brief."))
-    assert reading.tokens == plan.tokens
-    assert [layout.grid for layout in reading.layouts] == [layout.grid for layout in plan.layouts]
+    before = Conversation(conversation.turns[:2])
+    counted, _ = count(nano_backend, before, conversation.turns[2], choose(system="Be brief."))
+    plan = nano_backend.plan(conversation.messages("Be brief."))
+    assert counted.tokens == plan.tokens
+    assert [layout.grid for layout in counted.layouts] == [layout.grid for layout in plan.layouts]
+    assert counted.tokens == counted.text_tokens + sum(layout.num_tokens for layout in counted.layouts)
 
 
 def test_a_third_picture_is_warned_of(nano_backend, conversation):
     third = Turn("Three", conversation.turns[0].pictures)
-    assert measure(nano_backend, conversation, third, choose()).shrinks
-    assert not measure(nano_backend, conversation, third, choose(tiling=True)).shrinks
+    assert count(nano_backend, conversation, third, choose())[1]
+    assert not count(nano_backend, conversation, third, choose(tiling=True))[1]
     conversation.drop_oldest()
-    assert not measure(nano_backend, conversation, third, choose()).shrinks
+    assert not count(nano_backend, conversation, third, choose())[1]
 
 
 def test_fewer_tiles_cost_less(nano_backend, conversation):
     turn = conversation.turns.pop()
     for most in (1, 4):
-        reading = measure(nano_backend, conversation, turn, choose(max_tiles=most))
-        plan = nano_backend.plan(Conversation([*conversation.turns, turn]).messages(Limits()), max_tiles=most)
-        assert reading.tokens == plan.tokens
-        assert all(layout.grid[0] * layout.grid[1] <= most for layout in reading.layouts)
+        counted, _ = count(nano_backend, conversation, turn, choose(max_tiles=most))
+        plan = nano_backend.plan(Conversation([*conversation.turns, turn]).messages(), max_tiles=most)
+        assert counted.tokens == plan.tokens
+        assert all(layout.grid[0] * layout.grid[1] <= most for layout in counted.layouts)
 
 
 def test_pictures_are_numbered_as_the_model_gets_them(conversation):
@@ -167,5 +168,5 @@ def test_an_interrupted_answer_is_one_that_was_stopped(conversation):
 
 
 def test_what_does_not_fit_is_said():
-    assert "81 too many" in show_reading(Reading(4176, (), 4096, False))
-    assert "1 left for the answer" in show_reading(Reading(4095, (), 4096, False))
+    assert "81 too many" in show_plan(PromptPlan(4176, (), 4096))
+    assert "1 left for the answer" in show_plan(PromptPlan(4095, (), 4096))

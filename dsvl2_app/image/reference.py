@@ -1,0 +1,107 @@
+"""A picture by reference: its size and what identifies it are known, its pixels are decoded when somebody wants them.
+
+Conversations, plans and caches hold `ImageRef`s. So a question about pictures that were shown before decodes none of
+them, and what pictures would cost is known from their headers alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+from dsvl2_app.errors import ImageError
+from dsvl2_app.image.load import (
+    USUAL,
+    Limits,
+    decode,
+    is_loaded,
+    load_image,
+    name_source,
+    read_header,
+    read_source,
+    upright_size,
+)
+
+HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRef:
+    """A picture: immutable, cheap to copy, usable from several threads. `ImageRef.of` makes one.
+
+    Two are equal when their `content_hash` is. Of a file it covers the bytes and the frame, so that the same picture in
+    two files, or in a file and in memory, counts as two; of a picture without a file, its pixels.
+    """
+
+    size: tuple[int, int]  # px, upright
+    source: Path | bytes | Image.Image = field(repr=False)  # the last is RGB; nobody may draw on it
+    frame: int = 0  # or page, from 0
+    limits: Limits = field(default=USUAL, repr=False)
+    file_hash: bytes = field(default=b"", repr=False)  # b"" where there was no file
+
+    @classmethod
+    def of(cls, source: bytes | str | Path | Image.Image, *, frame: int = 0, limits: Limits = USUAL) -> ImageRef:
+        """Measure a file, its bytes, or a PIL image, whose pixels are held from then on. Raises an ImageError for what
+        is no picture, is beyond the limits, or has no such frame; of a file no pixel is decoded."""
+        if isinstance(source, Image.Image):
+            if frame:
+                raise ValueError(f"frame {frame} of a PIL image; seek to it, or give the file")
+            image = source if is_loaded(source) else load_image(source, limits=limits)
+            return cls(image.size, image)
+        data = read_source(source, limits)
+        size = upright_size(read_header(data, name_source(source), limits, frame), data)
+        kept = source if isinstance(source, bytes) else Path(source)
+        return cls(size, kept, frame, limits, _hash_file(data, frame))
+
+    @cached_property
+    def content_hash(self) -> bytes:
+        """16 bytes; nobody can make another picture with the same ones."""
+        return self.file_hash or _hash_pixels(self.open())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImageRef) and self.content_hash == other.content_hash
+
+    def __hash__(self) -> int:
+        return hash(self.content_hash)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is. Raises TypeError where there is none."""
+        if not isinstance(self.source, Path):
+            raise TypeError("a picture in memory has no path")
+        return self.source
+
+    def open(self) -> Image.Image:
+        """The pixels, RGB, decoded anew each time unless they are held; nobody may draw on them. Raises an ImageError
+        where the file is damaged, or another one by now."""
+        if isinstance(self.source, Image.Image):
+            return self.source
+        name, data = name_source(self.source), read_source(self.source, self.limits)
+        if isinstance(self.source, Path) and _hash_file(data, self.frame) != self.file_hash:
+            raise ImageError("{name} has changed since it was chosen; choose it again.", name=name)
+        image = decode(read_header(data, name, self.limits, self.frame), name)
+        if image.size != self.size:
+            raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
+        return image
+
+    def opened(self) -> ImageRef:
+        """The same picture with its pixels held, for whoever wants them more than once."""
+        return replace(self, source=self.open())
+
+
+def _hash_file(data: bytes, frame: int) -> bytes:
+    digest = hashlib.blake2b(f"file {frame} ".encode(), digest_size=16)
+    digest.update(data)
+    return digest.digest()
+
+
+def _hash_pixels(image: Image.Image) -> bytes:
+    width, height = image.size
+    digest, rows = hashlib.blake2b(f"{image.mode} {width}x{height} ".encode(), digest_size=16), max(1, HASHED // width)
+    for top in range(0, height, rows):
+        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
+    return digest.digest()
