@@ -20,7 +20,8 @@ from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.runtime.cuda.graphs import record
-from dsvl2_app.runtime.cuda.step import FusedStep, has_triton
+from dsvl2_app.runtime.cuda.launcher import has_triton
+from dsvl2_app.runtime.cuda.step import FusedStep
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from triton.compiler import ASTSource
 
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.runtime.cuda import fused
+from dsvl2_app.runtime.cuda import triton as kernels
 from dsvl2_app.runtime.cuda.step import FusedStep
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -59,15 +59,14 @@ def compile_step(preset: str, rows: int, quantize: str) -> None:
     config = DeepseekVL2Config.preset(preset)
     decoder = config.language_config
     decoder.num_hidden_layers = LAYERS
-    model = DeepseekVL2ForConditionalGeneration._on_meta(config, "bfloat16", quantize)
+    model = DeepseekVL2ForConditionalGeneration.on_meta(config, "bfloat16", quantize)
     heads, widths = decoder.num_key_value_heads, [decoder.head_dim] * 2
     if decoder.use_mla:
         heads, widths = 1, [decoder.kv_lora_rank, decoder.qk_rope_head_dim]
     pair = tuple(torch.empty(rows, heads, CONTEXT, width, dtype=torch.bfloat16, device="meta") for width in widths)
     run = FusedStep(model.decoder, model.lm_head, [pair] * LAYERS, LENGTH)
-    run.overlap = True
-    names = [name for name, value in vars(fused).items() if isinstance(value, triton.JITFunction)]
-    run.kernels = SimpleNamespace(**{name: Compiled(getattr(fused, name)) for name in names})
+    run.launcher.overlap = True
+    run.launcher.kernels = SimpleNamespace(**{name: Compiled(getattr(kernels, name)) for name in kernels.__all__})
     with torch.inference_mode():
         run(*torch.zeros(2, rows, dtype=torch.long, device="meta"))
 

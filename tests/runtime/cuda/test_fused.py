@@ -16,7 +16,7 @@ pytest.importorskip("triton")
 from dsvl2_app.model.attention import RMSNorm
 from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.experts import Router
-from dsvl2_app.runtime.cuda import fused
+from dsvl2_app.runtime.cuda import triton as kernels
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_the_last_program_chooses_for_all(scoring: str, method: str, normalise: 
     experts, arrivals = torch.empty(3, dtype=torch.int32, device=device), logits.new_zeros(1, dtype=torch.int32)
     for _ in range(3):  # with what the launch before left
         row = torch.randn(1, 48, device=device)
-        fused.route[(5,)](
+        kernels.route[(5,)](
             *(row, norm.weight, router.weight, logits if router.bias is None else router.bias),
             *(logits, experts, weights, arrivals, norm.eps, router.scaling),
             D=48, E=10, K=3, E_WIDE=16, SIGMOID=router.sigmoid, BIASED=router.bias is not None,

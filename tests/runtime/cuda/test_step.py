@@ -12,7 +12,7 @@ pytest.importorskip("triton")
 
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.runtime.cuda import step
+from dsvl2_app.runtime.cuda import experts
 from dsvl2_app.runtime.cuda.step import FusedStep
 
 Model = DeepseekVL2ForConditionalGeneration
@@ -38,7 +38,7 @@ def model(load_on_device: Callable[[str], Model], variant: str, request: pytest.
 @torch.inference_mode()
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "INNER", 64)  # so that the dense layer is cut
+    monkeypatch.setattr(experts, "INNER", 64)  # so that the dense layer is cut
     caches = [prefill(model, ids) for ids in PROMPTS[:rows]]
     layers = [[cache.buffers[layer] for cache in caches] for layer in range(len(model.decoder.layers))]
     pool = [tuple(torch.cat(parts).clone() for parts in zip(*each, strict=True)) for each in layers]
@@ -52,7 +52,7 @@ def test_a_step_is_that_of_the_layers(model: Model, rows: int, monkeypatch: pyte
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
     again = run(tokens, positions)  # with nothing left over, as when a graph is replayed
     assert torch.equal(again, found)
-    assert not run.arrivals.any()
+    assert not run.attend.arrivals.any()
     for each, own in zip(pool, layers, strict=True):
         for part, whole in enumerate(each):
             for row, cache in enumerate(caches):
