@@ -140,6 +140,7 @@ class Reader:
             cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
             self.timings = replace(
                 self.timings,
+                waited=self.timings.waited or seconds,  # of an answer without a word
                 prompt_tokens=usage.get("prompt_tokens", 0),
                 new_tokens=usage.get("completion_tokens", self.timings.new_tokens),
                 reused_tokens=cached,
