@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from dsvl2_app.model.configuration import DecoderConfig, DeepseekVL2Config
+from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.model.sections import DecoderConfig
 
 
 def tile_flops(config: DeepseekVL2Config) -> int:

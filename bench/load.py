@@ -17,8 +17,9 @@ from bench import table
 from bench.memory import PeakAnonymous, peak_memory
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.hub import find_folder
-from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
+from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.settings import Settings
 
 T = TypeVar("T")

@@ -16,9 +16,10 @@ from bench.decode import race
 from bench.roofs import RoofMeter
 from dsvl2_app.model import weights
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.configuration import DecoderConfig, DeepseekVL2Config
+from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.operations import use
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.runtime.cpu.decode import CompiledStep
 from dsvl2_app.runtime.cpu.library import Library, find_compiler
 from dsvl2_app.runtime.cpu.operations import CpuOperations

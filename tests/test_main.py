@@ -10,7 +10,7 @@ import pytest
 from bench.suite import PLANS
 from dsvl2_app.__main__ import main
 from dsvl2_app.commands import BENCH_SUITES, COMMANDS, EVAL_SUITES
-from dsvl2_app.model.configuration import PRESETS
+from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.settings import RELEASED
 
 ROOT = Path(__file__).parents[1]

@@ -11,10 +11,11 @@ from dsvl2_app.bundled import NANO
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.hub import TEXT_FILES, find_base, find_folder, is_adapter, read_config
 from dsvl2_app.model import adapters
-from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
+from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.linear import turn_int8
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.model.weights import has_weights
 from dsvl2_app.request import ModelCard
 from dsvl2_app.runtime.devices import choose_device, choose_device_map, choose_dtype

@@ -14,7 +14,7 @@ import numpy as np
 
 from dsvl2_app.engine.recent import Recent
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.text.tokens import Prompt
 
 Key = np.ndarray  # [T] int64

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsvl2_app.model.configuration import AdaptorConfig
+from dsvl2_app.model.sections import AdaptorConfig
 
 
 class Adaptor(nn.Module):

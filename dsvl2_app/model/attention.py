@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsvl2_app.model.cache import KVCache, update_each
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.linear import Linear, is_bare
 from dsvl2_app.model.operations import Operated, repeat_groups
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
+from dsvl2_app.model.sections import DecoderConfig
 
 
 class Cache(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dsvl2_app.model.configuration import DecoderConfig
+from dsvl2_app.model.sections import DecoderConfig
 
 
 class KVCache:

@@ -14,9 +14,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from dsvl2_app.model.attention import Cache, MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
 from dsvl2_app.model.cache import KVCache, capacity, count_each
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.experts import MLP, MixtureOfExperts
 from dsvl2_app.model.rotary import Rotary, rotary_angles
+from dsvl2_app.model.sections import DecoderConfig
 
 
 class DecoderLayer(GradientCheckpointingLayer):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.operations import Operated, swiglu
+from dsvl2_app.model.sections import DecoderConfig
 
 
 class MLP(nn.Module):

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from dsvl2_app.model.configuration import VisionConfig
 from dsvl2_app.model.linear import is_bare
 from dsvl2_app.model.operations import Operated
+from dsvl2_app.model.sections import VisionConfig
 
 LAYER_NORM_EPS = 1e-6
 SAMPLED = 997  # of so many bytes one says whether two tiles may be alike

@@ -15,9 +15,10 @@ from bench.roofs import RoofMeter
 from dsvl2_app.__main__ import main
 from dsvl2_app.commands import add_bench_flags
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.model.configuration import DecoderConfig, DeepseekVL2Config
+from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.request import Timings
 
 CHECKPOINT = Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint"

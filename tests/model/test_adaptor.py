@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from dsvl2_app.image.tiles import RELEASED_CANDIDATES, lay_out
 from dsvl2_app.model.adaptor import Adaptor, shuffle
-from dsvl2_app.model.configuration import AdaptorConfig
+from dsvl2_app.model.sections import AdaptorConfig
 
 SIDE = 14
 GRIDS = sorted({(width // 384, height // 384) for width, height in RELEASED_CANDIDATES})

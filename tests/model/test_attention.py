@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.operations import PLAIN
 from dsvl2_app.model.rotary import rotary_angles
+from dsvl2_app.model.sections import DecoderConfig
 
 LATENT = dict(
     hidden_size=32,

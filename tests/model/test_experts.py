@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router
 from dsvl2_app.model.operations import FEW_TOKENS, Operations, swiglu
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.runtime.cpu.operations import CpuOperations
 
 WIDTH, EXPERTS, ACTIVE = 16, 6, 2

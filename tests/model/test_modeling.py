@@ -24,9 +24,9 @@ from transformers import (
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.configuration import PRESETS
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.modeling import DeepseekVL2Model
+from dsvl2_app.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from tests.conftest import Reference

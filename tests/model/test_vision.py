@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.configuration import VisionConfig
+from dsvl2_app.model.sections import VisionConfig
 from dsvl2_app.model.vision import VisionEncoder, merge_identical
 
 if TYPE_CHECKING:

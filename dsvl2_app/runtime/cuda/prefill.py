@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.decoder import Decoder
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.runtime.cuda.graphs import Recorded
 
 BUCKET = 128  # lengths are multiples of it

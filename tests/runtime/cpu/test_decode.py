@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.model.cache import KVCache
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.linear import turn_int8
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.runtime.cpu import decode
 from dsvl2_app.runtime.cpu.decode import CompiledStep

@@ -14,8 +14,8 @@ import torch
 pytest.importorskip("triton")
 
 from dsvl2_app.model.attention import RMSNorm
-from dsvl2_app.model.configuration import DecoderConfig
 from dsvl2_app.model.experts import Router
+from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.runtime.cuda import triton as kernels
 
 
