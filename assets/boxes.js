@@ -1,4 +1,4 @@
-// Boxes over a picture and rows of a table that point at each other (see dsvl2_app/ui/linked.py).
+// Boxes over a picture and rows of a table that point at each other (see dsvl2_app/ui/tabs/grounding/linked.py).
 const all = (selector) => [...element.querySelectorAll(selector)];
 let chosen = null; // index of the box that stays marked
 let pointed = null; // index of the one under the pointer or with the focus

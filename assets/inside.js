@@ -1,4 +1,4 @@
-// The answer's tokens (see dsvl2_app/ui/inside.py): one is chosen by a click, or with the arrow keys.
+// The answer's tokens (see dsvl2_app/ui/tabs/tiles/inside.py): one is chosen by a click, or with the arrow keys.
 const choose = (token) => {
   for (const each of element.querySelectorAll(".piece")) {
     each.setAttribute("aria-pressed", each === token);

@@ -1,5 +1,5 @@
-// A rectangle is dragged over a picture, or typed as four numbers (see dsvl2_app/ui/marking.py). The value of the
-// component is {source, width, height, box}, the box in px of the picture.
+// A rectangle is dragged over a picture, or typed as four numbers (see dsvl2_app/ui/tabs/grounding/marking.py). The
+// value of the component is {source, width, height, box}, the box in px of the picture.
 const inputs = () => [...element.querySelectorAll("input")]; // left, top, right, bottom
 let start = null;
 

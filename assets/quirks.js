@@ -3,8 +3,9 @@
 () => {
   // -- what copy buttons copy: there is no hook for it, so navigator.clipboard.writeText is replaced
 
-  // Messages reach the Chatbot with character references in place of signs (dsvl2_app/ui/markup.py), with pictures
-  // above the text and timings below. Its copy buttons would copy what it was given; here that becomes the text alone.
+  // Messages reach the Chatbot with character references in place of signs (dsvl2_app/ui/tabs/chat/markup.py), with
+  // pictures above the text and timings below. Its copy buttons would copy what it was given; here that becomes the
+  // text alone.
   const clipboard = navigator.clipboard;
   if (clipboard) {
     const write = clipboard.writeText.bind(clipboard);
@@ -23,8 +24,8 @@
   // -- an edit and an undo button at every question: Gradio offers them for the last one, and for text, alone
 
   // The Chatbot's own pencil edits text only, and its undo knows only the last question. A hidden textbox tells the
-  // server "edit 2 1" or "undo 2 1" instead (dsvl2_app/ui/revising.py); the last number counts, so that doing the same
-  // again is a change too.
+  // server "edit 2 1" or "undo 2 1" instead (dsvl2_app/ui/tabs/chat/revising.py); the last number counts, so that
+  // doing the same again is a change too.
   const BUTTONS = "#conversation .user-row + .message-buttons";
   const pencils = () => [...document.querySelectorAll(BUTTONS)]
     .map((buttons) => [...buttons.querySelectorAll("button:not(.undo)")].at(-1));

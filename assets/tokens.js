@@ -1,4 +1,5 @@
-// Links the strip of tokens to the picture (see dsvl2_app/ui/token_map.py): a token's place, a tile's tokens.
+// Links the strip of tokens to the picture (see dsvl2_app/ui/tabs/tiles/token_map.py): a token's place, a
+// tile's tokens.
 () => {
   const read = (tokens) => JSON.parse(tokens.dataset.places); // [what, box in px or null, tile or null] for each token
   const fillIn = (words, ...values) => words.replace(/\*/g, () => values.shift());

@@ -12,7 +12,7 @@ from bench import table
 from bench.answer import draw_noise
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.text.boxes import LARGEST, Box
-from dsvl2_app.ui.linked import show_boxes
+from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 
 SIZE = (4000, 3000)  # px
 BOXES = 100

@@ -21,7 +21,7 @@ def serve(settings: Settings) -> None:
     from dsvl2_app.api.access import read_keys
     from dsvl2_app.api.routes import build_routes
     from dsvl2_app.backend import load
-    from dsvl2_app.ui.layout import build, launch
+    from dsvl2_app.ui.page import build, launch
     from dsvl2_app.ui.uploads import image_limits, own_folder
 
     with own_folder(), closing(load(settings)) as backend:

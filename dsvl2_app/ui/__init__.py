@@ -1,2 +1,2 @@
-"""What people see: the page (`layout`) with its tabs (`chat`, `grounding`, `tiles`) and the endpoints of the same
-names. The only place that imports gradio; it never imports torch."""
+"""What people see: the page (`page`) with its `tabs`, and the `endpoints` that scripts call. The only place that
+imports gradio; it never imports torch."""

@@ -21,8 +21,8 @@ from dsvl2_app.image.overlay import draw_mark
 from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.gradio_quirks import file_address
-from dsvl2_app.ui.translations import say
 from dsvl2_app.ui.uploads import save_preview
+from dsvl2_app.ui.words.translations import say
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from dsvl2_app.api.routes import build_routes
 from dsvl2_app.backend import Backend, load
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
-from dsvl2_app.ui.layout import build, launch
+from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
 
 KEYS = ("first key", "second key")

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from dsvl2_app.backend import load
 from dsvl2_app.bundled import ASSETS, EXAMPLES
 from dsvl2_app.settings import Settings
-from dsvl2_app.ui.layout import build, launch
+from dsvl2_app.ui.page import build, launch
 from tests.conftest import CHROMIUM_NAMES
 from tests.ui.steps import ask, attach, bot, open_settings
 

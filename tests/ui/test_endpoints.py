@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from dsvl2_app.errors import PromptError
-from dsvl2_app.ui.wording import UNEXPECTED
+from dsvl2_app.ui.words.wording import UNEXPECTED
 
 TWO_BOXES = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500], [9, 9]]<|/det|>"
 

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from dsvl2_app.text.grounding import MODES
-from dsvl2_app.ui.chinese import CHINESE
 from dsvl2_app.ui.examples import MORE, Example, read_examples
+from dsvl2_app.ui.words.chinese import CHINESE
 from tests.ui.steps import bot
 
 

@@ -15,10 +15,11 @@ from playwright.sync_api import Page, expect
 import dsvl2_app
 from dsvl2_app.engine.loading import RANDOM_NOTICE
 from dsvl2_app.request import Sampling
-from dsvl2_app.ui.chinese import CHINESE
-from dsvl2_app.ui.layout import SCOPE, show_header
-from dsvl2_app.ui.translations import SAID
-from dsvl2_app.ui.wording import UNEXPECTED
+from dsvl2_app.ui.page import SCOPE, show_header
+from dsvl2_app.ui.tabs import TABS
+from dsvl2_app.ui.words.chinese import CHINESE
+from dsvl2_app.ui.words.translations import SAID
+from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.conftest import CARD
 from tests.ui.steps import ask, attach, bot, open_settings
 
@@ -159,9 +160,9 @@ VISITED = (
     *(f"text/{name}.py" for name in ("messages", "prompt", "tokens", "grounding")),
     "engine/*.py",
     *(f"backend/{name}.py" for name in ("local", "remote", "servers", "wire")),
-    "ui/*.py",
+    "ui/**/*.py",
 )
-STARTING = ("loading.py", "layout.py")
+STARTING = ("loading.py", "page.py")
 CAUSED = ("ImageError", "PromptError", "ContextError", "ServerError", "SettingsError", "BusyError")
 
 
@@ -179,12 +180,13 @@ def find_errors() -> list[tuple[str, ast.Call]]:
 
 def find_words() -> Iterator[tuple[str, str]]:
     """What the code hands to `label` and `say`, by file."""
-    for file, call in find_calls(("label", "say"), "ui/*.py"):
+    for file, call in find_calls(("label", "say"), "ui/**/*.py"):
         if isinstance(call.args[0], ast.Constant):
             yield file, call.args[0].value
 
 
 def test_everything_that_is_said_has_a_translation():
+    assert {tab.title for tab in TABS} <= CHINESE.keys()
     assert [(file, words) for file, words in find_words() if words not in CHINESE] == []
     assert {UNEXPECTED, RANDOM_NOTICE, SCOPE, "random weights", "clipped", "corners swapped"} <= SAID.keys()
 

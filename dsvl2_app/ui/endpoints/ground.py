@@ -1,0 +1,92 @@
+"""The /ground endpoint: a picture and a phrase, or an example -> the picture with boxes, the boxes, the text."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from dsvl2_app.backend import Backend
+from dsvl2_app.errors import PromptError
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.overlay import draw_mark
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.text.grounding import MODES, Mode, ask_for, ask_for_marked
+from dsvl2_app.text.prompt import Message
+from dsvl2_app.ui.locate import draw, read_answer, submit
+from dsvl2_app.ui.tabs.grounding.marking import read_rectangle
+from dsvl2_app.ui.uploads import measure, name_owner, uploaded_path
+from dsvl2_app.ui.words import wording
+
+
+class GroundEndpoint:
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
+        self.limits = limits
+
+    def build(self) -> None:
+        gr.Button().click(
+            self.ground,
+            [
+                gr.Image(label="image", type="filepath"),
+                gr.Textbox(value="", label="phrase"),
+                gr.Radio(MODES, value="find", label="mode"),
+                gr.Image(label="example", type="filepath"),
+                gr.JSON(label="rectangle"),
+                gr.Checkbox(value=self.backend.capabilities.grammar, label="well_formed"),
+            ],
+            [gr.Image(label="annotated"), gr.JSON(label="boxes"), gr.Textbox(label="text")],
+            api_name="ground",
+            preprocess=False,
+            concurrency_id="model",
+            concurrency_limit=None,
+        )
+
+    async def ground(
+        self,
+        image: Any,
+        phrase: str = "",
+        mode: Mode = "find",
+        example: Any = None,
+        rectangle: list[float] | None = None,
+        well_formed: bool = True,
+        visitor: gr.Request | None = None,
+    ) -> tuple[Image.Image, dict[str, Any], str]:
+        """Find something in a picture.
+
+        Args:
+            image: handle_file(path or URL).
+            phrase: What to find ("the dog on the left"), or in mode "describe" a question ("Describe this picture."
+                unless given); unused "in_context".
+            mode: "find" a phrase, "find_all" that it fits, "describe" with boxes for what the answer mentions, or
+                "in_context": find what is marked in the example.
+            example: In mode "in_context" another picture, handle_file(path or URL), that shows such a thing.
+            rectangle: [left, top, right, bottom] around the thing in the example, in pixels of the upright picture.
+            well_formed: The model can write nothing but whole boxes; with False it writes what it would.
+
+        Returns:
+            The picture with boxes drawn on it; {"boxes": [{"label", "x1", "y1", "x2", "y2" in 0..999, "pixels":
+            [left, top, right, bottom], "notes"}], "problems": [{"place", "what", "excerpt"}]}; the model's text.
+        """
+        with wording.errors_for_clients():
+            picture = await to_thread(lambda: measure(uploaded_path(image), self.limits).opened())
+            if mode == "in_context":
+                messages = await to_thread(self.compose_in_context, picture, example, rectangle)
+            else:
+                messages = ask_for(picture, phrase, mode)
+            owner = name_owner(visitor) if visitor else ""
+            with submit(self.backend, messages, well_formed=well_formed, owner=owner) as stream:
+                *_, (text, parsed, _) = [part async for part in read_answer(stream)]
+            boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
+            problems = [problem.describe() for problem in parsed.problems]
+            drawn = await to_thread(draw, picture.open(), parsed.boxes)
+            return drawn, {"boxes": boxes, "problems": problems}, text
+
+    def compose_in_context(self, picture: ImageRef, example: Any, rectangle: Any) -> list[Message]:
+        if example is None or rectangle is None:
+            raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
+        marked = measure(uploaded_path(example), self.limits)
+        return ask_for_marked(draw_mark(marked.open(), read_rectangle(rectangle, marked.size)), picture)

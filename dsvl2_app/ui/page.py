@@ -1,0 +1,85 @@
+"""The page: a header that says which model answers, and the tabs. `launch` serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+from starlette.routing import BaseRoute
+
+from dsvl2_app.backend import Backend
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.request import ModelCard
+from dsvl2_app.settings import Settings
+from dsvl2_app.ui.endpoints import ENDPOINTS
+from dsvl2_app.ui.gradio_quirks import spell_out_schemas
+from dsvl2_app.ui.tabs import TABS
+from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
+from dsvl2_app.ui.uploads import image_limits
+from dsvl2_app.ui.words import wording
+from dsvl2_app.ui.words.translations import WORDS, label, say
+
+HOUR, DAY = 3600, 86400  # seconds
+SCOPE = "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language."
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+
+def build(backend: Backend, settings: Settings) -> gr.Blocks:
+    limits = image_limits(settings)
+    with gr.Blocks(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
+        header = gr.HTML(show_header(backend.card), elem_id="header")
+        demo.load(lambda: show_header(backend.card), None, header, **QUIET)  # in the visitor's language
+        with gr.Tabs():
+            for tab in TABS:
+                with gr.Tab(label(tab.title), id=tab.id):
+                    tab(backend, limits).build(demo)
+        with gr.Column(visible=False):  # what scripts call
+            for endpoint in ENDPOINTS:
+                endpoint(backend, limits).build()
+    spell_out_schemas(demo)
+    return demo.queue(max_size=settings.max_queue)
+
+
+def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = (), *, wait: bool = True) -> str:
+    """Serve until interrupted, or with `wait=False` in the background; `routes` go before the page's own. Returns the
+    local URL."""
+    try:
+        _, url, _ = demo.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            prevent_thread_lock=not wait,
+            max_file_size=image_limits(settings).max_bytes,
+            show_error=True,
+            enable_monitoring=False,
+            run_history=False,
+            mcp_server=settings.mcp,
+            footer_links=["api", "settings"],
+            theme=build_theme(),
+            css_paths=STYLE_SHEET,
+            js=read_script(),
+            i18n=WORDS,
+            app_kwargs={"routes": list(routes)},
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot serve on {settings.host}, port {settings.port}; it may be taken, so choose another --port."
+        ) from error
+    return url
+
+
+def show_header(card: ModelCard) -> str:
+    facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
+    notice = f'<p class="banner" role="note">{escape(say(card.notice))}</p>' if card.notice else ""
+    scope = f'<p class="scope" role="note">{say(SCOPE)}</p>' if card.bundled else ""
+    return f"""
+      <header>
+        <h1>DeepSeek-VL2</h1>
+        <ul class="card" aria-label="{say("Loaded model")}">
+          <li><strong>{escape(card.name)}</strong> {escape(say("from {source}", source=say(card.source)))}</li>{facts}
+        </ul>
+      </header>
+      {notice}{scope}
+    """

@@ -1,0 +1,1 @@
+"""The Chat tab: a conversation about pictures, its settings, its cost, and its export."""

@@ -1,0 +1,120 @@
+"""A message of the Chat tab -> its answer, streamed onto the page."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.backend import Backend
+from dsvl2_app.image.load import Limits
+from dsvl2_app.request import Event, Request
+from dsvl2_app.text.grounding import ALLOWED
+from dsvl2_app.ui.gradio_quirks import last_update
+from dsvl2_app.ui.locate import REFRESH
+from dsvl2_app.ui.tabs.chat.choices import Choices
+from dsvl2_app.ui.tabs.chat.conversation import Asked, Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box
+from dsvl2_app.ui.tabs.chat.transcript import show_transcript
+from dsvl2_app.ui.uploads import measure, name_owner, read_message
+from dsvl2_app.ui.words import wording
+from dsvl2_app.ui.words.translations import say
+
+
+class Answering:
+    """Two events for one answer: what the first one sets on the page is not lost when the second one streams (see
+    gradio_quirks.last_update)."""
+
+    def __init__(self, backend: Backend, limits: Limits, page: ChatPage) -> None:
+        self.backend = backend
+        self.limits = limits
+        self.page = page
+
+    def send(self, message: Any, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
+        try:
+            chosen = Choices.read(*choices)
+            text, paths = read_message(message)
+            turn = Turn(text, tuple(Attachment.of(measure(path, self.limits)) for path in paths))
+        except Exception as error:
+            return {self.page.notice: wording.show_notice(error)}
+        return self.begin(conversation, turn, chosen)
+
+    def retry(self, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
+        try:
+            chosen = Choices.read(*choices)
+        except Exception as error:
+            return {self.page.notice: wording.show_notice(error)}
+        if not conversation.turns:
+            return {self.page.notice: ""}
+        conversation.editing = len(conversation.turns) - 1
+        last = conversation.turns[-1]
+        return self.begin(conversation, Turn(last.question, last.pictures), chosen)
+
+    def begin(self, conversation: Conversation, turn: Turn, choices: Choices) -> dict[Any, Any]:
+        conversation.stopping = False
+        conversation.interrupt()
+        conversation.asked = Asked(turn, choices, conversation.turns, conversation.editing)
+        conversation.turns = [*conversation.turns[: conversation.editing], replace(turn, progress=say("Starting"))]
+        conversation.editing = None
+        return self.page.show_running(conversation)
+
+    async def answer(self, request: gr.Request, conversation: Conversation) -> AsyncIterator[dict[Any, Any]]:
+        """Stream the answer to what was asked. A question that gets none goes back to where it was typed."""
+        page, asked, turns = self.page, conversation.asked, conversation.turns
+        conversation.asked = None
+        if asked is None:  # it was refused
+            yield {page.notice: gr.skip()}
+            return
+        failure = None
+        try:
+            wanted = self.compose(conversation, asked.choices, name_owner(request))
+            with self.backend.submit(wanted) as stream:
+                conversation.stream = stream
+                if conversation.stopping:
+                    stream.cancel()
+                async for events in stream.throttled(REFRESH):
+                    write(turns, events)
+                    yield {page.chatbot: await to_thread(show_transcript, conversation)}
+            if conversation.turns is turns:
+                await to_thread(conversation.mark)
+        except Exception as error:
+            failure = error
+        if conversation.abandoned:  # what comes last stays on the page
+            yield page.show_empty()
+            return
+        if conversation.turns is not turns:  # asked anew or undone in the meantime
+            return
+        last = turns[-1]
+        box = show_box(busy=False)
+        if not last.is_answered:
+            conversation.turns, conversation.editing = asked.before, asked.editing
+            box = put_back(asked.turn)
+        elif failure:
+            turns[-1] = replace(last, finish="cancelled")
+        yield last_update(page.show(conversation), {page.box: box, page.notice: wording.show_notice(failure)})
+
+    def compose(self, conversation: Conversation, choices: Choices, owner: str) -> Request:
+        return Request(
+            conversation.messages(choices.system),
+            choices.sampling,
+            allow=ALLOWED,
+            tiling=choices.tiling,
+            max_tiles=choices.max_tiles,
+            grammar=self.backend.capabilities.grammar,
+            owner=owner,
+        )
+
+
+def write(turns: list[Turn], events: Sequence[Event]) -> None:
+    """Let the last of `turns` go on by what came."""
+    last = events[-1]
+    turns[-1] = replace(
+        turns[-1],
+        answer=turns[-1].answer + "".join(event.text for event in events),
+        progress=wording.describe_progress(last),
+        finish=last.finish,
+        timings=last.timings,
+    )

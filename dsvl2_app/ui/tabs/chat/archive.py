@@ -1,0 +1,98 @@
+"""A conversation <-> one .zip of JSON and pictures; a conversation -> Markdown."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from dsvl2_app.errors import AppError, ImageError, PromptError
+from dsvl2_app.image.load import Limits
+from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.uploads import measure, save_upload
+
+FORMAT = "dsvl2-conversation-1"
+INDEX = "conversation.json"
+MOST_TURNS, MOST_PICTURES = 500, 100
+MOST_DRAWN = 20  # answers, the last ones; a drawing takes a second with the largest pictures
+LARGEST_INDEX, LARGEST_PICTURE = 10_000_000, 100_000_000  # bytes, as unpacked
+
+
+def write_archive(conversation: Conversation, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        turns: list[dict[str, Any]] = []
+        number = 0
+        for turn in conversation.turns:
+            names = []
+            for picture in turn.pictures:
+                number += 1
+                names.append(f"pictures/{number}{picture.image.path.suffix.lower()}")
+                archive.write(picture.image.path, names[-1])
+            turns.append({"question": turn.question, "pictures": names, "answer": turn.answer, "dropped": turn.dropped})
+        archive.writestr(INDEX, json.dumps({"format": FORMAT, "turns": turns}, indent=2, ensure_ascii=False))
+    return path
+
+
+def read_archive(path: str, limits: Limits) -> Conversation:
+    """Any bytes may come: nothing is unpacked but what the index names, into files that we name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = json.loads(_read(archive, INDEX, LARGEST_INDEX))
+            if index["format"] != FORMAT or len(index["turns"]) > MOST_TURNS:
+                raise ValueError
+            if sum(len(entry["pictures"]) for entry in index["turns"]) > MOST_PICTURES:
+                raise ValueError
+            turns = [_read_turn(archive, entry, limits) for entry in index["turns"]]
+    except AppError:
+        raise
+    except Exception:  # whatever hostile bytes make of zip and JSON
+        raise PromptError("This file is no conversation of this page; choose a .zip that it exported.") from None
+    conversation = Conversation()
+    for left, turn in zip(range(len(turns), 0, -1), turns, strict=True):
+        conversation.turns.append(turn)
+        if left <= MOST_DRAWN:
+            conversation.mark()
+    return conversation
+
+
+def _read_turn(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) -> Turn:
+    question, answer, dropped = entry["question"], entry["answer"], entry["dropped"]
+    if not (isinstance(question, str) and isinstance(answer, str) and isinstance(dropped, bool)):
+        raise ValueError
+    pictures = []
+    for name in entry["pictures"]:
+        data = _read(archive, name, LARGEST_PICTURE)
+        pictures.append(Attachment.of(measure(save_upload(data, Path(name).name), limits)))
+    return Turn(question, tuple(pictures), answer, finish="eos", dropped=dropped)
+
+
+def _read(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    with archive.open(name) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ImageError(
+            "{name} in the .zip is larger than {most} MB; import a smaller one.", name=name, most=most // 1_000_000
+        )
+    return data
+
+
+def write_markdown(conversation: Conversation) -> str:
+    """To be pasted where the pictures are not: they are named, boxes are a table."""
+    blocks, number = [], 0
+    for turn in conversation.turns:
+        names = []
+        for picture in turn.pictures:
+            number += 1
+            names.append(f"*Picture {number}, {picture.image.size[0]} × {picture.image.size[1]} px*")
+        quoted = "\n".join(f"> {line}" for line in turn.question.split("\n"))
+        blocks += ["**Question**", *names, quoted, "**Answer**", turn.answer]
+        boxes = parse_boxes(turn.answer).boxes
+        if boxes:
+            rows = [
+                f"| {box.label.replace('|', chr(92) + '|')} | {box.x1} | {box.y1} | {box.x2} | {box.y2} |"
+                for box in boxes
+            ]
+            blocks.append("\n".join(["| label | x1 | y1 | x2 | y2 |", "|---|---|---|---|---|", *rows]))
+    return "\n\n".join(blocks) + "\n"

@@ -1,0 +1,164 @@
+"""One visitor's conversation, as the server keeps it (in a gr.State).
+
+The Chatbot only shows it (see transcript.py), because its value comes from the browser and could say anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from dsvl2_app.backend import Stream
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Finish, Timings
+from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.messages import Message
+from dsvl2_app.text.prompt import place_images
+from dsvl2_app.ui.locate import draw
+from dsvl2_app.ui.tabs.chat.choices import Choices
+from dsvl2_app.ui.uploads import preview, save_preview
+
+_ORDINAL = re.compile(r"\b(first|second|third|fourth)\b", re.IGNORECASE)
+_ORDINALS = ("first", "second", "third", "fourth")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture of a question."""
+
+    image: ImageRef  # the upload
+    preview: str  # the file that the page shows of it
+
+    @classmethod
+    def of(cls, image: ImageRef) -> Attachment:
+        """Decodes the picture, so that whatever is wrong with it is said before it is asked about."""
+        return cls(image, save_preview(image))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and as much of its answer as there is."""
+
+    question: str
+    pictures: tuple[Attachment, ...]
+    answer: str = ""
+    progress: str = ""  # in words, while there is no answer yet
+    finish: Finish | None = None
+    timings: Timings = field(default_factory=Timings)
+    dropped: bool = False  # shown, but no longer sent to the model
+    marked: int | None = None  # place among the conversation's pictures of the one that its boxes are drawn on
+    drawing: str = ""  # that picture with the boxes
+
+    @property
+    def is_answered(self) -> bool:
+        """An answer may be empty; one that was interrupted before its first word is none."""
+        return bool(self.answer) or self.finish in ("eos", "length")
+
+    @property
+    def is_running(self) -> bool:
+        return self.finish is None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that is about to be answered, and what to go back to when it cannot be."""
+
+    turn: Turn
+    choices: Choices
+    before: list[Turn]
+    editing: int | None
+
+
+class Conversation:
+    """The turns and, while an answer is being written, its stream."""
+
+    def __init__(self, turns: Sequence[Turn] = ()) -> None:
+        self.turns = list(turns)
+        self.raw = False
+        self.editing: int | None = None  # the turn that the next question replaces, and with it all after it
+        self.asked: Asked | None = None
+        self.stream: Stream | None = None
+        self.stopping = False
+        self.abandoned = False
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.turns) and self.turns[-1].is_running
+
+    @property
+    def shown(self) -> list[Turn]:
+        """All turns; those that the edited question will replace count as dropped."""
+        stays = len(self.turns) if self.editing is None else self.editing
+        return [*self.turns[:stays], *(replace(turn, dropped=True) for turn in self.turns[stays:])]
+
+    @property
+    def kept(self) -> list[Turn]:
+        return [turn for turn in self.shown if not turn.dropped]
+
+    @property
+    def pictures(self) -> list[Attachment]:
+        return [picture for turn in self.turns for picture in turn.pictures]
+
+    @property
+    def numbers(self) -> list[int | None]:
+        """For each of the pictures its number, counting from 1 those that the model gets; None for the others."""
+        number = count(1)
+        return [None if turn.dropped else next(number) for turn in self.shown for _ in turn.pictures]
+
+    def messages(self, system: str = "", asking: Turn | None = None) -> list[Message]:
+        """For the backend: transformers messages, the last turn, or else `asking`, waiting for its answer."""
+        messages: list[Message] = [{"role": "system", "content": system}] if system.strip() else []
+        for turn in [*self.kept, asking] if asking else self.kept:
+            images = [picture.image for picture in turn.pictures]
+            messages.append({"role": "user", "content": place_images(turn.question, images)})
+            messages.append({"role": "assistant", "content": turn.answer})
+        return messages[:-1]
+
+    def undo(self, number: int) -> Turn:
+        """The turn of that number goes, and all after it."""
+        turn = self.turns[number]
+        self.turns, self.editing = self.turns[:number], None
+        return turn
+
+    def drop_oldest(self) -> None:
+        """The oldest turn that is still sent is sent no more."""
+        place = next((place for place, turn in enumerate(self.turns) if not turn.dropped), None)
+        if place is not None:
+            self.turns[place] = replace(self.turns[place], dropped=True)
+
+    def mark(self, place: int | None = None) -> None:
+        """Draw the boxes of the last answer on a picture: the one given, else the one that was spoken of."""
+        turn = self.turns[-1]
+        boxes = parse_boxes(turn.answer, complete=not turn.is_running).boxes
+        if not boxes or not self.pictures:
+            return
+        if place is None:
+            place = _choose_picture(turn.question, self.numbers)
+        drawing = save_preview(draw(preview(self.pictures[place].image), boxes))
+        self.turns[-1] = replace(turn, marked=place, drawing=drawing)
+
+    def stop(self) -> None:
+        self.stopping = True
+        if self.stream:
+            self.stream.cancel()
+
+    def interrupt(self) -> None:
+        """What there is of a running answer stays, as one that was stopped; who writes it keeps the list of its own."""
+        if self.stream:
+            self.stream.cancel()
+        if self.is_running:
+            self.turns = [*self.turns[:-1], replace(self.turns[-1], finish="cancelled")]
+
+    def abandon(self) -> None:
+        """The visitor has begun another one, or gone."""
+        self.abandoned = True
+        self.stop()
+
+
+def _choose_picture(question: str, numbers: Sequence[int | None]) -> int:
+    """The place of the only one that the question names by its number, else of the last."""
+    named = {1 + _ORDINALS.index(word.lower()) for word in _ORDINAL.findall(question)}
+    number = named.pop() if len(named) == 1 else None
+    return numbers.index(number) if number and number in numbers else len(numbers) - 1

@@ -1,0 +1,118 @@
+"""The parts of the Chat tab that change while people use it, and what they show of a conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.ui.examples import Example
+from dsvl2_app.ui.tabs.chat.conversation import Conversation, Turn
+from dsvl2_app.ui.tabs.chat.transcript import show_transcript
+from dsvl2_app.ui.uploads import KINDS
+from dsvl2_app.ui.words.translations import label, say, text_label
+
+DAY = 86400  # seconds
+EMPTY: dict[str, Any] = {"text": "", "files": []}
+FORMULAS = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+WELCOME = (
+    '<div class="welcome"><h2>Ask about your pictures</h2>'
+    "<p>Drop, paste or attach one or more, then type a question.<br>"
+    "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes.</p></div>"
+)
+
+
+class ChatPage:
+    """Made within the tab's Blocks. Handlers return what these parts become, by part."""
+
+    def __init__(self, examples: list[Example]) -> None:
+        self.conversation = gr.State(Conversation(), time_to_live=DAY, delete_callback=Conversation.abandon)
+        self.chatbot = gr.Chatbot(
+            label=label("Conversation"),
+            show_label=False,
+            height="max(22rem, calc(100dvh - 24.5rem))",
+            editable="user",
+            buttons=["copy", "copy_all"],
+            feedback_options=None,
+            latex_delimiters=FORMULAS,
+            placeholder=text_label(WELCOME),
+            examples=[
+                {"text": example.text, "display_text": example.caption, "files": list(example.pictures)}
+                for example in examples
+            ]
+            or None,
+            elem_id="conversation",
+        )
+        self.marked = gr.Radio(label=label("Boxes are drawn on picture"), visible=False, elem_id="chat-marked")
+        self.notice = gr.HTML(elem_id="chat-notice")
+        self.box = gr.MultimodalTextbox(
+            value=EMPTY,
+            label=label("Message"),
+            show_label=False,
+            placeholder=text_label("Ask about your pictures"),
+            file_count="multiple",
+            file_types=KINDS,
+            max_plain_text_length=20_000,
+            max_lines=8,
+            autofocus=True,
+            elem_id="message",
+        )
+        with gr.Row(elem_id="chat-cost"):
+            self.meter = gr.HTML(elem_id="chat-meter")
+            self.keep = gr.Button(label("Cancel editing"), size="sm", visible=False, elem_id="chat-keep")
+            self.drop = gr.Button(label("Drop the oldest turn"), size="sm", visible=False, elem_id="chat-drop")
+
+        # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
+        self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
+
+    @property
+    def parts(self) -> list[gr.Component]:
+        """What `show` and its kin set."""
+        return [self.box, self.chatbot, self.notice, self.marked, self.keep]
+
+    def show(self, conversation: Conversation) -> dict[Any, Any]:
+        """The transcript, and the choice of the picture to draw on where there is one."""
+        numbers = conversation.numbers
+        marked = conversation.turns[-1].marked if conversation.turns and len(numbers) > 1 else None
+        choices = [(f"{number}", place) for place, number in enumerate(numbers) if number]
+        return {
+            self.chatbot: show_transcript(conversation),
+            self.marked: gr.Radio(choices, value=marked, visible=marked is not None),
+            self.keep: gr.Button(visible=conversation.editing is not None),
+        }
+
+    def caption_examples(self) -> Any:
+        """In the visitor's language: the browser translates no part of an example."""
+        examples = self.chatbot.examples or []
+        return gr.update(
+            examples=[{**each, "display_text": say(each.get("display_text", ""))} for each in examples] or None
+        )
+
+    def show_running(self, conversation: Conversation) -> dict[Any, Any]:
+        """An answer has begun: the message is sent, and can be stopped."""
+        return {
+            self.box: show_box(busy=True, value=EMPTY),
+            self.chatbot: show_transcript(conversation),
+            self.notice: "",
+            self.marked: gr.Radio(visible=False),
+            self.keep: gr.Button(visible=False),
+        }
+
+    def show_empty(self) -> dict[Any, Any]:
+        return {**self.show(Conversation()), self.box: show_box(busy=False, value=EMPTY), self.notice: ""}
+
+
+def show_box(*, busy: bool, **content: Any) -> Any:
+    """The message box with its one button: stop while an answer is written, else send."""
+    return gr.MultimodalTextbox(submit_btn=not busy, stop_btn=busy, **content)
+
+
+def put_back(turn: Turn) -> Any:
+    """The message box with the question of a turn, pictures and all."""
+    return show_box(
+        busy=False, value={"text": turn.question, "files": [str(picture.image.path) for picture in turn.pictures]}
+    )

@@ -1,0 +1,57 @@
+"""What visitors do to their conversation in the Chat tab, besides asking."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.ui.tabs.chat.conversation import Conversation
+from dsvl2_app.ui.tabs.chat.parts import EMPTY, ChatPage, put_back, show_box
+from dsvl2_app.ui.tabs.chat.transcript import show_transcript
+
+_REVISION = re.compile(r"(edit|undo) (\d{1,6}) \d+", re.ASCII)
+
+
+class Revising:
+    def __init__(self, page: ChatPage) -> None:
+        self.page = page
+
+    def stop(self, conversation: Conversation) -> None:
+        conversation.stop()
+
+    def clear(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.abandon()
+        return {self.page.conversation: Conversation(), **self.page.show_empty()}
+
+    def revise(self, revision: str, conversation: Conversation) -> dict[Any, Any]:
+        """ "edit 2 1" or "undo 2 1": question 2 goes back to where it was typed, pictures and all. Edited, it stays in
+        its place until it is sent, and all after it until then; undone, they are gone. The last number only makes this
+        differ from what was asked for before, since nothing sets it back while the visitor may ask for more."""
+        match = _REVISION.fullmatch(revision)
+        if not match or int(match[2]) >= len(conversation.turns) or conversation.is_running:
+            return {self.page.notice: gr.skip()}
+        number = int(match[2])
+        turn = conversation.turns[number]
+        if match[1] == "undo":
+            conversation.undo(number)
+        else:
+            conversation.editing = number
+        return {**self.page.show(conversation), self.page.box: put_back(turn)}
+
+    def keep_all(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.editing = None
+        return {**self.page.show(conversation), self.page.box: show_box(busy=False, value=EMPTY)}
+
+    def drop_oldest(self, conversation: Conversation) -> dict[Any, Any]:
+        conversation.drop_oldest()
+        return self.page.show(conversation)
+
+    def show_raw(self, conversation: Conversation, raw: bool) -> list[dict[str, Any]]:
+        conversation.raw = raw
+        return show_transcript(conversation)
+
+    def mark(self, conversation: Conversation, place: int) -> list[dict[str, Any]]:
+        conversation.mark(place)
+        return show_transcript(conversation)

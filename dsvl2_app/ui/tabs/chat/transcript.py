@@ -1,0 +1,82 @@
+"""A conversation -> what the Chatbot shows: Markdown in which both sides' text is only text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from dsvl2_app.request import Timings
+from dsvl2_app.ui.gradio_quirks import file_address
+from dsvl2_app.ui.tabs.chat.conversation import Conversation, Turn
+from dsvl2_app.ui.tabs.chat.markup import show_answer, show_question
+from dsvl2_app.ui.words import wording
+from dsvl2_app.ui.words.translations import say
+
+
+def show_transcript(conversation: Conversation) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    numbers = conversation.numbers
+    place = 0
+    for turn in conversation.shown:
+        own = numbers[place : place + len(turn.pictures)]
+        place += len(turn.pictures)
+        marked = None if turn.marked is None else numbers[turn.marked]
+        for role, text in (
+            ("user", _show_pictures(turn, own) + show_question(turn.question)),
+            ("assistant", _show_answer(turn, conversation.raw) + _show_drawing(turn, marked) + _show_timings(turn)),
+        ):
+            messages.append({"role": role, "content": [{"type": "text", "text": _strike(turn, text)}]})
+    return messages
+
+
+def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
+    """Small, side by side and numbered (by the style sheet, as those in the message box); a click opens one."""
+    if not turn.pictures:
+        return ""
+    links = ""
+    for picture, number in zip(turn.pictures, numbers, strict=True):
+        source = file_address(picture.preview)
+        size = "{:,} × {:,} px".format(*picture.image.size)
+        words = say("Picture {number}", number=number) + f", {size}" if number else size
+        links += f'<a class="picture" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
+    return f'<div class="pictures">{links}</div>\n\n'
+
+
+def _show_answer(turn: Turn, raw: bool) -> str:
+    if turn.answer:
+        return show_answer(turn.answer, raw=raw)
+    if turn.finish:
+        words = "The model had nothing to say." if turn.is_answered else "Stopped before its first word."
+        return f'<span class="progress">{say(words)}</span>'
+    return f'<span class="progress running">{escape(turn.progress)}</span>'
+
+
+def _show_drawing(turn: Turn, number: int | None) -> str:
+    """Within the text, because Gradio copies no message that has a file."""
+    if not turn.drawing:
+        return ""
+    words = say("Boxes on picture {number}", number=number) if number else say("Boxes")
+    return f'\n\n<img class="drawing" alt="{words}" src="{file_address(turn.drawing)}">'
+
+
+def _show_timings(turn: Turn) -> str:
+    """On one line, which is one block of HTML to Markdown. An imported answer has none."""
+    if not turn.finish or turn.timings == Timings():
+        return ""
+    rows = "".join(
+        f"<tr><th>{stage}</th>"
+        + (
+            f"<td>{what}</td><td>{speed}</td><td>{seconds}</td></tr>"
+            if seconds
+            else f'<td colspan="3">{what}</td></tr>'
+        )
+        for stage, what, speed, seconds in wording.describe_timings(turn.timings)
+    )
+    summary = wording.describe_ending(turn.timings, turn.finish)
+    return f'\n\n<details class="timings"><summary>{summary}</summary><table><tbody>{rows}</tbody></table></details>'
+
+
+def _strike(turn: Turn, text: str) -> str:
+    """The style sheet strikes out what follows the mark."""
+    return f'<span class="dropped" title="{say("No longer sent to the model")}"></span>{text}' if turn.dropped else text

@@ -1,0 +1,44 @@
+"""A conversation of the Chat tab to and from the visitor's disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from dsvl2_app.image.load import Limits
+from dsvl2_app.ui.gradio_quirks import upload_folder
+from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive, write_markdown
+from dsvl2_app.ui.tabs.chat.conversation import Conversation
+from dsvl2_app.ui.tabs.chat.parts import ChatPage
+from dsvl2_app.ui.uploads import uploaded_path
+from dsvl2_app.ui.words import wording
+
+
+class Transfer:
+    def __init__(self, limits: Limits, page: ChatPage) -> None:
+        self.limits = limits
+        self.page = page
+
+    def export(self, conversation: Conversation) -> str:
+        with wording.errors_for_clients():
+            return str(write_archive(conversation, _new_folder() / "conversation.zip"))
+
+    def write_markdown(self, conversation: Conversation) -> str:
+        path = _new_folder() / "conversation.md"
+        path.write_text(write_markdown(conversation), encoding="utf-8")
+        return str(path)
+
+    def receive(self, file: Any, conversation: Conversation) -> dict[Any, Any]:
+        try:
+            imported = read_archive(uploaded_path(file), self.limits)
+        except Exception as error:
+            return {self.page.notice: wording.show_notice(error)}
+        conversation.abandon()
+        return {self.page.conversation: imported, **self.page.show_empty(), **self.page.show(imported)}
+
+
+def _new_folder() -> Path:
+    uploads = upload_folder()
+    uploads.mkdir(parents=True, exist_ok=True)
+    return Path(mkdtemp(dir=uploads))

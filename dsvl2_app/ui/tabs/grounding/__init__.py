@@ -1,0 +1,1 @@
+"""The Grounding tab: a picture and what to look for -> boxes."""

@@ -1,0 +1,96 @@
+"""One visitor's last answer in the Grounding tab, and the files that it is downloaded as."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Event
+from dsvl2_app.text.boxes import Parsed
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url
+from dsvl2_app.ui.gradio_quirks import download_script
+from dsvl2_app.ui.locate import draw
+from dsvl2_app.ui.uploads import save_picture, save_upload
+from dsvl2_app.ui.words import wording
+from dsvl2_app.ui.words.translations import say, text_label
+
+MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
+_SPECIAL = re.compile(r"<\|/?\w+\|>")
+FILES = ("PNG", *FORMATS)
+
+
+@dataclass
+class Finding:
+    image: ImageRef | None = None  # that was searched
+    name: str = ""  # that the visitor knows it by
+    annotation: Annotation | None = None
+    labels: tuple[str, ...] = ()  # of the pictures before, so that a class has one number in all of them
+
+    def open(self, image: ImageRef, name: str) -> None:
+        """Another picture is searched."""
+        self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
+        self.image, self.name, self.annotation = image, name, None
+
+
+def build_downloads(finding: gr.State) -> gr.Row:
+    """A row of buttons, hidden until there are boxes."""
+    with gr.Row(visible=False, elem_id="grounding-exports") as row:
+        buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
+    file = gr.DownloadButton(text_label("Download"), visible="hidden", elem_id="grounding-download")
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    fetch = download_script("grounding-download")
+    for name, button in zip(FILES, buttons, strict=True):
+
+        def write(found: Finding, name: str = name) -> Any:
+            return save_file(found, name) or gr.skip()
+
+        button.click(write, finding, file, **private).success(None, None, None, js=fetch)
+    return row
+
+
+def save_file(finding: Finding, name: str) -> str | None:
+    found = finding.annotation
+    if found is None or finding.image is None:
+        return None
+    stem = Path(found.picture).stem
+    if name == "PNG":
+        return save_picture(draw(finding.image.open(), found.boxes), f"{stem}-boxes.png")
+    format = FORMATS[name]
+    if name == "Label Studio":
+        found = replace(found, address=data_url(finding.image.open()))
+    return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
+
+
+def describe_event(event: Event, parsed: Parsed, text: str) -> str:
+    """How far the answer is, or what it came to."""
+    if event.finish is None:
+        return wording.show_status(wording.describe_progress(event), running=True)
+    found = wording.count(len(parsed.boxes), "box", "boxes") if parsed.boxes else say("Nothing found")
+    status = wording.show_status(f"{found} · {wording.describe_ending(event.timings, event.finish)}") + show_problems(
+        parsed
+    )
+    if parsed.boxes or parsed.problems:
+        return status
+    return f'{status}<p class="said">{escape(_SPECIAL.sub("", text).strip())}</p>'
+
+
+def show_problems(parsed: Parsed) -> str:
+    """What in the answer is malformed, and where."""
+    if not parsed.problems:
+        return ""
+    items = "".join(
+        f"<li>{say('At character {place:,}', place=problem.place)}: {escape(say(problem.sentence, **problem.values))} "
+        f"<code>{escape(problem.excerpt)}</code></li>"
+        for problem in parsed.problems[:MOST_PROBLEMS]
+    )
+    more = len(parsed.problems) - MOST_PROBLEMS
+    if more > 0:
+        items += f"<li>{say('and {more:,} more', more=more)}</li>"
+    heading = say("Parts of the answer are not well-formed boxes:")
+    return f'<div class="problems"><p>{heading}</p><ul>{items}</ul></div>'

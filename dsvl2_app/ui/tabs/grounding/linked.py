@@ -1,0 +1,80 @@
+"""Boxes as HTML: over the picture and as rows of a table, each pointing at the other (assets/boxes.js).
+
+Positions are shares of the picture, so that boxes keep their places at any size and on any screen, and an answer that
+streams sends a few bytes for each new box in place of another picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from dsvl2_app.image.overlay import contrasting, label_colours
+from dsvl2_app.text.boxes import LARGEST, Box
+from dsvl2_app.ui.gradio_quirks import file_address
+from dsvl2_app.ui.words.translations import say
+
+HEADERS = ("Label", "x1", "y1", "x2", "y2", "Pixels", "Notes")
+_ENLARGE = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M6 2H2v4M10 2h4v4M6 14H2v-4M10 14h4v-4"/></svg>'
+
+
+def show_boxes(source: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
+    """The picture in the file `source` with its boxes, and their table. `size` is that of the original picture."""
+    labels = [box.label.strip() for box in boxes]
+    colours = label_colours(labels)
+    styles = {
+        label: f"--colour:rgb{colour};--ink:rgb{contrasting(colour)}".replace(" ", "")
+        for label, colour in colours.items()
+    }
+    # small ones last, on top, where the pointer can reach them
+    order = sorted(range(len(boxes)), key=lambda index: -_area(boxes[index]))
+    drawn = "".join(_show_box(index, boxes[index], size, styles[labels[index]]) for index in order)
+    width, height = size
+    return (
+        f'<div class="boxes"><div class="stage"><div class="canvas" style="--width:{width};--height:{height}" '
+        f'role="group" aria-label="{say("Boxes on the picture")}"><img src="{file_address(source)}" '
+        f'alt="{say("The picture that was searched")}">'
+        f"{drawn}</div>"
+        f'<button type="button" class="enlarge" aria-label="{say("Full screen")}">{_ENLARGE}</button></div>'
+        f"{_show_table(boxes, size, [styles[label] for label in labels])}</div>"
+    )
+
+
+def _show_box(index: int, box: Box, size: tuple[int, int], style: str) -> str:
+    left, top, width, height = (
+        f"{100 * share / LARGEST:.2f}%" for share in (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)
+    )
+    name = escape(box.label.strip())
+    described = f"{say('Box {number}', number=index + 1)}, {name or say('unnamed')}: {_describe_pixels(box, size)} px"
+    label = f'<span class="label" dir="auto">{name}</span>' if name else ""
+    return (
+        f'<button type="button" class="box" data-index="{index}" tabindex="{-1 if index else 0}" aria-pressed="false" '
+        f'aria-label="{described}" style="left:{left};top:{top};width:{width};height:{height};{style}">{label}</button>'
+    )
+
+
+def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[str]) -> str:
+    if not boxes:
+        return ""
+    rows = "".join(
+        f'<tr data-index="{index}"><td><button type="button" class="row" data-index="{index}" aria-pressed="false" '
+        f'tabindex="{-1 if index else 0}" style="{style}">'
+        f"<bdi>{escape(box.label.strip()) or say('unnamed')}</bdi></button></td>"
+        + "".join(f"<td>{number}</td>" for number in (box.x1, box.y1, box.x2, box.y2))
+        + f"<td>{_describe_pixels(box, size)}</td><td>{escape(', '.join(say(note) for note in box.notes))}</td></tr>"
+        for index, (box, style) in enumerate(zip(boxes, styles, strict=True))
+    )
+    heads = "".join(f'<th scope="col">{say(head)}</th>' for head in HEADERS)
+    how = say("Corners in 0..999, and in pixels as left, top, right, bottom. Point at a row or a box to see the other.")
+    return (
+        f'<p>{how}</p><div class="scroll" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _describe_pixels(box: Box, size: tuple[int, int]) -> str:
+    return ", ".join(f"{edge:.0f}" for edge in box.pixels(*size))
+
+
+def _area(box: Box) -> int:
+    return (box.x2 - box.x1) * (box.y2 - box.y1)

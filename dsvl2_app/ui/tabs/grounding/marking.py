@@ -1,0 +1,72 @@
+"""A rectangle around a thing in a picture: dragged with mouse, pen or finger, or typed (assets/mark.js)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.bundled import ASSETS
+from dsvl2_app.errors import PromptError
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.tiles import PixelBox
+from dsvl2_app.ui.gradio_quirks import file_address
+from dsvl2_app.ui.uploads import save_preview
+from dsvl2_app.ui.words.translations import say
+
+EDGES = ("Left", "Top", "Right", "Bottom")
+# Handlebars, which escapes what it puts in.
+_TEMPLATE = """{{#if value}}<div class="marking"><p>{{value.words.how}}</p>
+<div class="canvas" style="--width:{{value.width}};--height:{{value.height}}">
+<img src="{{value.source}}" alt="{{value.words.alt}}" draggable="false"><div class="rectangle" hidden></div></div>
+<div class="edges">
+{{#each value.words.edges}}<label>{{this}} <input type="number" min="0" step="1" inputmode="numeric"></label>{{/each}}
+<button type="button" class="another">{{value.words.another}}</button></div></div>{{/if}}"""
+
+
+def build_marking() -> gr.HTML:
+    """A component whose value is None or `offer`'s, with the box once there is one; its event `another` asks for
+    another picture."""
+    return gr.HTML(
+        None,
+        html_template=_TEMPLATE,
+        js_on_load=(ASSETS / "mark.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="grounding-marking",
+    )
+
+
+def offer(image: ImageRef) -> dict[str, Any]:
+    """What the component shows for a picture that has no rectangle yet."""
+    width, height = image.size
+    words = {
+        "how": say("Drag a rectangle around the thing, or type its edges in pixels."),
+        "alt": say("The example picture"),
+        "another": say("Another picture"),
+        "edges": [say(edge) for edge in EDGES],
+    }
+    return {"source": file_address(save_preview(image)), "width": width, "height": height, "box": None, "words": words}
+
+
+def read_rectangle(box: Any, size: tuple[int, int]) -> PixelBox:
+    """What a browser or a client sent, as left, top, right, bottom in px of the picture."""
+    if box is None:
+        raise PromptError("Nothing is marked yet; drag a rectangle around the thing in the example picture.")
+    width, height = size
+    numbers = box if isinstance(box, list | tuple) else ()
+    if len(numbers) != 4 or not all(isinstance(each, int | float) and math.isfinite(each) for each in numbers):
+        raise PromptError(
+            "The rectangle is {box}; give four numbers, left, top, right, bottom in pixels.", box=str(box)[:80]
+        )
+    left, top, right, bottom = (round(number) for number in numbers)
+    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    if left >= right or top >= bottom:
+        raise PromptError(
+            "The rectangle {box} holds nothing of the {width} x {height} px picture; "
+            "left must be less than right, and top less than bottom.",
+            box=[round(number) for number in numbers],
+            width=width,
+            height=height,
+        )
+    return left, top, right, bottom

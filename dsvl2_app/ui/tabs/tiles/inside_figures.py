@@ -1,0 +1,150 @@
+"""An inspection -> HTML for the Inside view: the answer's pieces, where attention went, experts, twins, the cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from dsvl2_app.request import Inspection
+from dsvl2_app.ui.tabs.tiles.token_map import name_tile
+from dsvl2_app.ui.words.translations import say
+
+READABLE = 16  # experts whose shares can be read in the table's cells
+INVISIBLE = {"\n": "↵", " ": "␣", "\t": "⇥", "": "…"}
+
+
+def show_answer(text: str) -> str:
+    """While it is being written."""
+    return f'<p class="written">{escape(text)}</p>' if text else ""
+
+
+def show_pieces(pieces: Sequence[str], chosen: int) -> str:
+    """The answer as buttons, one for each token. Only one is reached by Tab, the others by arrow keys."""
+    buttons = "".join(
+        f'<button type="button" class="piece" data-index="{index}" tabindex="{0 if index == chosen else -1}" '
+        f'aria-pressed="{str(index == chosen).lower()}">{escape(_make_visible(piece))}</button>'
+        for index, piece in enumerate(pieces)
+    )
+    return f'<div class="pieces" role="group" aria-label="{say("Answer, token by token")}">{buttons}</div>'
+
+
+def _make_visible(piece: str) -> str:
+    return INVISIBLE.get(piece, piece.replace("\n", "↵"))
+
+
+def show_shares(seen: Inspection, token: int, layer: int | None, image: int) -> str:
+    """What a token attended to, as a bar and in words; `image` is the one whose heat is shown below."""
+    begin, text, answer = (
+        float(share) for share in (seen.elsewhere[:, token].mean(0) if layer is None else seen.elsewhere[layer, token])
+    )
+    attention = [seen.image_attention(place, layer)[token] for place in range(len(seen.layouts))]
+    pictures = [float(weights.sum()) for weights in attention]
+    placed = [place.box is not None for place in seen.layouts[image].tokens()]
+    on_picture = float(attention[image][placed].sum())
+    shares = [
+        ("begin", say("Begin token"), begin),
+        ("text", say("Text of the prompt"), text),
+        ("answer", say("Answer so far"), answer),
+    ]
+    for place, share in enumerate(pictures):
+        name = say("Picture {number}", number=place + 1) if len(pictures) > 1 else say("Picture")
+        shares.insert(place, (f"picture{' shown' if place == image else ''}", name, share))
+    bar = "".join(f'<span class="{kind}" style="flex-grow:{share:.4f}"></span>' for kind, _, share in shares)
+    legend = "".join(
+        f'<li class="{kind}"><strong>{_percent(share)}</strong> {name}</li>' for kind, name, share in shares
+    )
+    piece = escape(_make_visible(seen.tokens[token]))
+    how = say(
+        "{share} went to places in the picture below, brightness being the square root of the weight; what else went "
+        "to the picture is on its newlines, its separator and padding.",
+        share=_percent(on_picture),
+    )
+    return (
+        f'<section class="shares"><h3>{say("Where the model looked when it chose")} <q>{piece}</q></h3>'
+        f'<div class="strip" aria-hidden="true">{bar}</div><ul>{legend}</ul><p>{how}</p></section>'
+    )
+
+
+def show_experts(seen: Inspection) -> str:
+    """A heat table for tokens of pictures and one for those of text: a row for each layer, a column for each expert."""
+    if not seen.expert_layers:
+        return ""
+    most = float(seen.experts.max()) or 1.0
+    tables = "".join(
+        _show_heat_table(title, [layer + 1 for layer in seen.expert_layers], shares, most)
+        for title, shares in zip(
+            (say("Tokens of pictures"), say("Tokens of text")), seen.experts.swapaxes(0, 1), strict=True
+        )
+    )
+    how = say(
+        "Of 100 choices of a layer's router, how many fell on each expert. If all were chosen alike it would be "
+        "{even}, and the most is {most}.",
+        even=_percent(1 / seen.experts.shape[-1]),
+        most=_percent(most),
+    )
+    return (
+        f'<section class="experts"><h3>{say("Which experts were chosen, layer by layer")}</h3><p>{how}</p>'
+        f'<div class="pair">{tables}</div></section>'
+    )
+
+
+def _show_heat_table(title: str, layers: Sequence[int], shares: np.ndarray, most: float) -> str:
+    experts = shares.shape[1]
+    heads = "".join(f'<th scope="col">{expert + 1}</th>' for expert in range(experts))
+    rows = "".join(
+        f'<tr><th scope="row">{layer}</th>'
+        + "".join(f'<td style="--level:{share / most:.2f}">{100 * share:.0f}</td>' for share in row.tolist())
+        + "</tr>"
+        for layer, row in zip(layers, shares, strict=True)
+    )
+    kind = "" if experts <= READABLE else " dense"
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="heat{kind}">'
+        f'<caption>{title}</caption><thead><tr><th scope="col">{say("Layer")}</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def show_twins(seen: Inspection) -> str:
+    """Which tiles were the same pixels."""
+    names = []
+    for number, layout in enumerate(seen.layouts, start=1):
+        tiles = map(name_tile, range(layout.num_tiles))
+        several = len(seen.layouts) > 1
+        names += [say("Picture {number}: {tile}", number=number, tile=tile) if several else tile for tile in tiles]
+    groups: dict[int, list[str]] = defaultdict(list)
+    for name, twin in zip(names, seen.twins, strict=True):
+        groups[twin].append(name)
+    alike = [" = ".join(group) for group in groups.values() if len(group) > 1]
+    if not alike:
+        found = say("All {tiles:,} tiles differ, so each was encoded.", tiles=len(names))
+    else:
+        found = say(
+            "{encoded:,} of {tiles:,} tiles were encoded; the same pixels need it only once.",
+            encoded=len(groups),
+            tiles=len(names),
+        )
+    items = "".join(f"<li>{group}</li>" for group in alike)
+    return (
+        f'<section class="twins"><h3>{say("Tiles encoded once")}</h3><p>{found}</p>'
+        + (f"<ul>{items}</ul>" if items else "")
+        + "</section>"
+    )
+
+
+def show_cost(seen: Inspection) -> str:
+    words = say(
+        "Collecting this took {seconds:.2f} s and {megabytes:,.1f} MB: one more pass over {tokens:,} tokens, whose "
+        "attention weights and router choices were kept. An answer that is not looked into costs nothing extra.",
+        seconds=seen.seconds,
+        megabytes=seen.memory / 1e6,
+        tokens=seen.prompt_tokens + len(seen.tokens) - 1,
+    )
+    return f'<p class="cost">{words}</p>'
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"

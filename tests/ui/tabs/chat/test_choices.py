@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from dsvl2_app.errors import SettingsError
+from dsvl2_app.ui.tabs.chat.choices import Choices, keep_valid
+
+USUAL = [0.2, 0.9, 1, 512, "", "", "Automatic", 9]
+STORED = [0.8, 0.95, 1.1, 100, "7", "Be brief.", "Never", 4]
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"), [(0, "warm"), (1, 3), (2, None), (3, "many"), (4, "abc"), (6, "Perhaps"), (7, 0)]
+)
+def test_a_wrong_setting_takes_no_other_with_it(place: int, wrong: Any):
+    stored = [*STORED[:place], wrong, *STORED[place + 1 :]]
+    assert keep_valid(stored, USUAL) == [*STORED[:place], gr.skip(), *STORED[place + 1 :]]
+
+
+@pytest.mark.parametrize("stored", [None, "settings", [], STORED[:-1], [[], {}] * 4])
+def test_what_is_no_settings_changes_nothing(stored: Any):
+    assert keep_valid(stored, USUAL)[:5] == [gr.skip()] * 5
+
+
+def test_a_wrong_setting_is_named_in_a_sentence():
+    with pytest.raises(SettingsError, match=r"^The seed is 'abc'; choose a whole number"):
+        Choices.read(*USUAL[:4], "abc", *USUAL[5:])

@@ -1,0 +1,172 @@
+"""Transcripts, their cost, and the files they are kept in."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsvl2_app.errors import AppError, PromptError
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import PromptPlan, Sampling, Timings
+from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive, write_markdown
+from dsvl2_app.ui.tabs.chat.choices import Choices
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.meter import count, show_plan
+from dsvl2_app.ui.tabs.chat.transcript import show_transcript
+from dsvl2_app.ui.words.wording import describe_timings
+
+ANSWER = "<|ref|>a|b<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
+
+
+def choose(**choices: Any) -> Choices:
+    return Choices(Sampling(), **choices)
+
+
+@pytest.fixture
+def conversation(pictures: dict[str, Path]) -> Conversation:
+    wide, turned = (Attachment.of(ImageRef.of(pictures[name])) for name in ("wide", "turned"))
+    return Conversation(
+        [
+            Turn("What is <image>?\nThis.", (wide,), "A disc.", finish="eos"),
+            Turn("And in the first picture?", (turned,), ANSWER, finish="eos"),
+        ]
+    )
+
+
+def test_an_archive_is_read_back(conversation, tmp_path):
+    conversation.drop_oldest()
+    read = read_archive(str(write_archive(conversation, tmp_path / "a.zip")), Limits())
+    assert [(turn.question, turn.answer, turn.dropped) for turn in read.turns] == [
+        (turn.question, turn.answer, turn.dropped) for turn in conversation.turns
+    ]
+    assert [picture.image.size for picture in read.pictures] == [(1000, 400), (400, 1000)]
+    assert read.turns[-1].marked == 1  # "the first picture" of those that are left
+
+
+def test_every_answer_with_boxes_is_drawn_again(conversation, tmp_path):
+    conversation.turns[0] = replace(conversation.turns[0], answer=ANSWER)
+    read = read_archive(str(write_archive(conversation, tmp_path / "a.zip")), Limits())
+    assert [turn.marked for turn in read.turns] == [0, 0]
+    assert all("drawing" in message["content"][0]["text"] for message in show_transcript(read)[1::2])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        b"no JSON",
+        b"[]",
+        b'{"format": "another", "turns": []}',
+        b'{"format": "dsvl2-conversation-1", "turns": [{"question": 1}]}',
+        json.dumps(
+            {
+                "format": "dsvl2-conversation-1",
+                "turns": [{"question": "", "answer": "", "dropped": False, "pictures": ["../../etc/passwd"]}],
+            }
+        ).encode(),
+        None,
+    ],
+)
+def test_other_files_are_refused_in_one_sentence(index, tmp_path):
+    path = tmp_path / "a.zip"
+    if index is None:
+        path.write_bytes(b"PK no zip")
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("conversation.json", index)
+    with pytest.raises(PromptError, match=r"no conversation of this page"):
+        read_archive(str(path), Limits())
+
+
+def test_a_picture_that_unpacks_to_too_much_is_not_read(conversation, tmp_path, monkeypatch):
+    path = write_archive(conversation, tmp_path / "a.zip")
+    monkeypatch.setattr("dsvl2_app.ui.tabs.chat.archive.LARGEST_PICTURE", 100)
+    with pytest.raises(AppError, match="is larger than"):
+        read_archive(str(path), Limits())
+
+
+def test_markdown_names_pictures_and_tabulates_boxes(conversation):
+    text = write_markdown(conversation)
+    assert "*Picture 2, 400 × 1000 px*" in text
+    assert "> What is <image>?\n> This." in text
+    assert "| a\\|b | 1 | 2 | 3 | 4 |" in text
+
+
+def test_what_is_measured_is_what_the_model_is_given(nano_backend, conversation):
+    conversation.turns.append(Turn("Now?", ()))
+    before = Conversation(conversation.turns[:2])
+    counted, _ = count(nano_backend, before, conversation.turns[2], choose(system="Be brief."))
+    plan = nano_backend.plan(conversation.messages("Be brief."))
+    assert counted.tokens == plan.tokens
+    assert [layout.grid for layout in counted.layouts] == [layout.grid for layout in plan.layouts]
+    assert counted.tokens == counted.text_tokens + sum(layout.num_tokens for layout in counted.layouts)
+
+
+def test_a_third_picture_is_warned_of(nano_backend, conversation):
+    third = Turn("Three", conversation.turns[0].pictures)
+    assert count(nano_backend, conversation, third, choose())[1]
+    assert not count(nano_backend, conversation, third, choose(tiling=True))[1]
+    conversation.drop_oldest()
+    assert not count(nano_backend, conversation, third, choose())[1]
+
+
+def test_fewer_tiles_cost_less(nano_backend, conversation):
+    turn = conversation.turns.pop()
+    for most in (1, 4):
+        counted, _ = count(nano_backend, conversation, turn, choose(max_tiles=most))
+        plan = nano_backend.plan(Conversation([*conversation.turns, turn]).messages(), max_tiles=most)
+        assert counted.tokens == plan.tokens
+        assert all(layout.grid[0] * layout.grid[1] <= most for layout in counted.layouts)
+
+
+def test_pictures_are_numbered_as_the_model_gets_them(conversation):
+    shown = conversation.turns
+    assert conversation.numbers == [1, 2]
+    conversation.editing = 1
+    assert conversation.numbers == [1, None]
+    conversation.editing = None
+    conversation.drop_oldest()
+    assert conversation.numbers == [None, 1]
+    conversation.mark()
+    assert conversation.turns[-1].marked == 1  # "the first picture", of those that are left
+    assert 'alt="Boxes on picture 1"' in show_transcript(conversation)[-1]["content"][0]["text"]
+    assert conversation.undo(0) == replace(shown[0], dropped=True)
+    assert conversation.turns == []
+
+
+def test_what_was_reused_is_told_apart_from_what_was_done():
+    rows = describe_timings(Timings(prefill=1.0, prompt_tokens=900, new_tokens=3, decode=0.001))
+    assert [row[0] for row in rows] == ["Prompt", "Answer"]
+    assert [row[2] for row in rows] == ["900 tokens/s", "3,000 tokens/s"]
+    spared = Timings(vision=0.5, prefill=1.0, tiles=9, encoded_tiles=5, reused_tiles=3, cache_bytes=1_230_000)
+    assert describe_timings(replace(spared, prompt_tokens=900, reused_tokens=800)) == [
+        ("Pictures", "5 tiles, 1 more alike", "", "0.50 s"),
+        ("Prompt", "100 tokens", "100 tokens/s", "1.00 s"),
+        ("Answer", "0 tokens", "", "0.00 s"),
+        ("From the cache", "800 tokens, 3 tiles", "", ""),
+        ("KV cache", "1.23 MB", "", ""),
+    ]
+
+
+def test_an_interrupted_answer_is_one_that_was_stopped(conversation):
+    first = conversation.turns[0]
+    conversation.interrupt()
+    assert first in conversation.turns  # it had ended
+    for answer, words in (("A di", "A di"), ("", "Stopped before its first word.")):
+        turns = [replace(first, answer=answer, finish=None, progress="Answering", timings=Timings(new_tokens=1))]
+        interrupted = Conversation(turns)
+        interrupted.interrupt()
+        shown = show_transcript(interrupted)[-1]["content"][0]["text"]
+        assert words in shown
+        assert "stopped</summary>" in shown
+        assert turns[0].is_running  # for the one who writes it
+
+
+def test_what_does_not_fit_is_said():
+    assert "81 too many" in show_plan(PromptPlan(4176, (), 4096))
+    assert "1 left for the answer" in show_plan(PromptPlan(4095, (), 4096))

@@ -1,0 +1,94 @@
+"""Text -> Markdown that shows it. What a browser makes of it is tested in test_chat.py."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally, show_markdown
+
+OURS = re.compile(r'<code class="inline">|</code>')
+texts = st.one_of(st.text(), st.text("<>&`~!\\[]()*_#\n abc/=\"'", max_size=80))
+
+
+def without_fences(markdown: str) -> str:
+    """What Markdown does not see as fenced code; `show_markdown` puts fences at the margin and closes them."""
+    prose, fence = [], ""
+    for line in markdown.split("\n"):
+        if not fence:
+            ticks = re.match(r"`{3,}", line)
+            fence = ticks.group() if ticks else ""
+            prose += [] if fence else [line]
+        elif line == fence:
+            fence = ""
+    assert not fence
+    return "\n".join(prose)
+
+
+@given(texts)
+def test_typed_text_has_no_markup_and_reads_the_same(text):
+    shown = show_literally(text)
+    assert not re.search(r"[<>`*_#\[\]!|~$\\\n]", re.sub(r"&#\d{4};", "", shown))
+    assert unescape(re.sub(r"&#(\d{4});", lambda match: f"&#{int(match[1])};", shown)) == unescape(
+        re.sub(r"[\x00-\x7f]", lambda match: f"&#{ord(match[0])};", text)
+    )
+
+
+@given(texts)
+def test_an_answer_has_no_html_of_its_own_outside_code(text):
+    prose = OURS.sub("", without_fences(show_markdown(text)))
+    assert "<" not in prose
+    assert "![" not in prose
+    assert re.sub(r"&#\d{4};", "", prose).count("&") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**bold** and [link](https://example.com)", "**bold** and [link](https://example.com)"),
+        ("a < b & c", "a &#0060; b &#0038; c"),
+        (r"a \< b \\< c", r"a &#0060; b \\&#0060; c"),
+        ("![x](http://a/b.png)", "!&#0091;x](http://a/b.png)"),
+        ("`<b>` and ``a`b``", '<code class="inline">&#0060;b&#0062;</code> and <code class="inline">a&#0096;b</code>'),
+        ("one ` tick < two", "one &#0096; tick &#0060; two"),
+        ("`a\n\nb` <", "&#0096;a\n\nb&#0096; &#0060;"),
+        ("```html\n<b>\n```\n<b>", "\n```html\n<b>\n```\n&#0060;b>"),
+        ("~~~\n```\n<b>\n~~~", "\n````\n```\n<b>\n````\n"),
+        ("- item\n  ```py\n  a < b\n  ```", "- item\n```py\na < b\n```\n"),
+        ("```js\nstill <open", "\n```js\nstill <open\n```"),
+    ],
+)
+def test_answers(text, shown):
+    assert show_markdown(text) == shown
+
+
+def test_chips_keep_the_text_that_they_stand_for():
+    shown = show_answer('a <|ref|>x "y"<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|> <|grounding|> b')
+    assert [unescape(title) for title in re.findall(r'title="([^"]*)"', shown)] == [
+        '<|ref|>x "y"<|/ref|>',
+        "<|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>",
+        "<|grounding|>",
+    ]
+    assert [unescape(words) for words in re.findall(r"<span[^>]*>(.*?)</span>", shown)] == [
+        'x "y"',
+        "1, 2, 3, 4 · 5, 6, 7, 8",
+        "grounding",
+    ]
+
+
+pieces = st.sampled_from(["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<b>", "\ue000", "0", "\ue001", "`"])
+
+
+@given(st.text() | st.lists(pieces).map("".join))
+def test_chips_leave_no_way_for_tags(text):
+    chip = re.compile(r'<span class="chip \w+" title="[^"<>]*">[^<>]*</span>')
+    assert "<" not in OURS.sub("", chip.sub("", without_fences(show_answer(text))))
+
+
+def test_raw_is_to_the_letter():
+    text = "<|ref|>x<|/ref|> **b**"
+    assert unescape(show_answer(text, raw=True)) == text
