@@ -41,7 +41,7 @@ class DecoderFields(ctypes.Structure):
 
 class LayerFields(ctypes.Structure):
     _fields_ = (
-        *((name, pointer) for name in ("attention_norm", "feed_norm", "query_norm", "latent_norm", "bias")),
+        *((name, pointer) for name in ("attention_norm", "mlp_norm", "query_norm", "latent_norm", "bias")),
         *((name, Matrix) for name in ("query", "key", "value", "out", "query_down", "latent", "expand")),
         *((name, Matrix) for name in ("router", "gate_up", "down", "shared_gate_up", "shared_down")),
     )
@@ -164,7 +164,7 @@ def describe_decoder(decoder: Decoder, frequencies: Tensor) -> DecoderFields:
 def describe_layer(layer: DecoderLayer) -> LayerFields:
     return LayerFields(
         attention_norm=layer.input_layernorm.weight.data_ptr(),
-        feed_norm=layer.post_attention_layernorm.weight.data_ptr(),
+        mlp_norm=layer.post_attention_layernorm.weight.data_ptr(),
         **dict(_describe_attention(layer.self_attn)),
         **dict(_describe_feed_forward(layer.mlp)),
     )

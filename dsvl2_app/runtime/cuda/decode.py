@@ -48,8 +48,8 @@ class GraphDecoder:
             rows = int(min(rows, free * POOL_SHARE // (bytes_per_token * context)))
         self.rows: list[KVCache | None] = [None] * rows
         self.buffers: list[tuple[Tensor, Tensor]] = []  # per layer, [rows, heads, context, ...]
-        # What a step reads, tokens and their positions, in one copy while that of the step before may be on its way
-        # still; nobody need have read what came of that step, so that the CPU may be many steps ahead.
+        # Tokens and positions that a step reads are copied to the GPU at once, from one of two buffers: the copy of the
+        # step before may still be under way. Its result need not have been read: the CPU may be many steps ahead.
         pinned = self.device.type == "cuda"
         self._hosts = [torch.zeros(2, max(rows, 1), dtype=torch.long, pin_memory=pinned) for _ in range(2)]
         self._copied = [torch.cuda.Event() for _ in self._hosts] if pinned else []
@@ -61,12 +61,12 @@ class GraphDecoder:
         return len(self.rows)
 
     def forward(self, tokens: Sequence[int | Tensor], caches: Sequence[KVCache]) -> Tensor:
-        """Feed one token to each conversation -> logits [B, vocabulary], valid until the next step. A token on the
-        device is not waited for."""
+        """One token of each of B conversations -> logits [B, vocabulary], valid until the next step. A token that is on
+        the device is not waited for."""
         self._seat(caches)
         seated = self.rows[: self._used]
         order = [caches.index(cache) if cache in caches else None for cache in seated]
-        # Who is not in the step writes where its next token will, over nothing.
+        # Idle rows write to their next free position, which the real token overwrites.
         positions = [cache.get_seq_length() if cache else 0 for cache in seated]
         self._write([0 if number is None else tokens[number] for number in order], positions)
         batch = BATCHES[bisect_left(BATCHES, self._used)]
@@ -79,7 +79,7 @@ class GraphDecoder:
         return logits[: len(caches)] if places == [*range(len(caches))] else logits[places]
 
     def release(self, cache: KVCache) -> None:
-        """Give a conversation that has ended its own memory, and its row to others."""
+        """Give a conversation's row to others. What it holds is copied out, because the next one will write there."""
         if cache in self.rows:
             row = self.rows.index(cache)
             try:
@@ -109,7 +109,8 @@ class GraphDecoder:
                 self._inputs[0, row].copy_(token)
 
     def _seat(self, caches: Sequence[KVCache]) -> None:
-        """Move conversations that have none into rows, the first free ones."""
+        """Move conversations that have no row into the first free ones. That copies what they hold: while its prompt is
+        prefilled a conversation has no row, since every row that is taken costs time in the steps of the others."""
         for cache in caches:
             if cache not in self.rows:
                 if not self.buffers:

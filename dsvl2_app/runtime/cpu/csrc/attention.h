@@ -19,9 +19,9 @@ INLINE Floats exponential(Floats x) {
     return (sum * rest + 1.0f) * (Floats)((n + 127) << 23);
 }
 
-/* scores[i][at] += query i x key `at`; the queries are rows from `first` on, a row of scores is `room` long. */
+/* scores[i][at] += query i x key `at`; queries are rows from `first` on, a row of scores is `scores_stride` long. */
 static void add_scores(const struct Matrix *keys, struct Rows queries, long first, int count, float *scores,
-                       long room) {
+                       long scores_stride) {
     long order[MOST];
     for (int i = 0; i < count; i++)
         order[i] = first + i;
@@ -30,11 +30,11 @@ static void add_scores(const struct Matrix *keys, struct Rows queries, long firs
         const int height = multiply_block(keys, 0, at, queries, order, 1, count, sums);
         for (int i = 0; i < count; i++)
             for (int key = 0; key < height; key++)
-                scores[i * room + at + key] += sums[i][key];
+                scores[i * scores_stride + at + key] += sums[i][key];
     }
 }
 
-/* Scores of `length` keys -> shares that sum to 1. */
+/* Scores of `length` keys -> weights that sum to 1. */
 static void share_out(float *scores, long length, float scale) {
     const long padded = (length + LANES - 1) / LANES * LANES;
     float most = -FLT_MAX;
@@ -44,9 +44,9 @@ static void share_out(float *scores, long length, float scale) {
     for (long at = length; at < padded; at++)
         scores[at] = -FLT_MAX;
     for (long at = 0; at < padded; at += LANES) {
-        const Floats shares = exponential((load(scores + at) - most) * scale);
-        memcpy(scores + at, &shares, sizeof shares);
-        totals += shares;
+        const Floats weights = exponential((load(scores + at) - most) * scale);
+        memcpy(scores + at, &weights, sizeof weights);
+        totals += weights;
     }
     const float total = sum(totals);
     for (long at = 0; at < length; at++)
@@ -54,7 +54,7 @@ static void share_out(float *scores, long length, float scale) {
 }
 
 /* `lanes` times LANES columns; constants where this is inlined. */
-INLINE void add_columns(const float *const *shares, int count, const char *values, enum Kind kind, long length,
+INLINE void add_columns(const float *const *weights, int count, const char *values, enum Kind kind, long length,
                         long width, int lanes, float *const *out) {
     Floats sums[MOST][8] = {};
     for (long at = 0; at < length; at++)
@@ -63,15 +63,15 @@ INLINE void add_columns(const float *const *shares, int count, const char *value
             const Floats wide = widen(values + (at * width + lane * LANES) * SIZES[kind], kind);
 #pragma GCC unroll 6
             for (int i = 0; i < count; i++)
-                sums[i][lane] += shares[i][at] * wide;
+                sums[i][lane] += weights[i][at] * wide;
         }
 #pragma GCC unroll 6
     for (int i = 0; i < count; i++)
         memcpy(out[i], sums[i], lanes * sizeof(Floats));
 }
 
-/* out[i] = sum of shares[i][at] x values[at], values [length, width]. */
-INLINE void add_values(const float *const *shares, int count, const char *values, enum Kind kind, long length,
+/* out[i] = sum of weights[i][at] x values[at], values [length, width]. */
+INLINE void add_values(const float *const *weights, int count, const char *values, enum Kind kind, long length,
                        long width, float *const *out) {
     for (int done = 0, some; done < count; done += some) {
         some = count - done >= 4 ? 4 : 1; /* 8 or 16 sums, in registers */
@@ -83,15 +83,15 @@ INLINE void add_values(const float *const *shares, int count, const char *values
                 to[i] = out[done + i] + column;
             const int lanes = column + 8 * LANES <= width ? (some == 1 ? 8 : 4) : column + LANES <= width;
             switch (8 * some + lanes) {
-                case 8 + 8: add_columns(shares + done, 1, from, kind, length, width, 8, to); break;
-                case 8 + 1: add_columns(shares + done, 1, from, kind, length, width, 1, to); break;
-                case 32 + 4: add_columns(shares + done, 4, from, kind, length, width, 4, to); break;
-                case 32 + 1: add_columns(shares + done, 4, from, kind, length, width, 1, to); break;
+                case 8 + 8: add_columns(weights + done, 1, from, kind, length, width, 8, to); break;
+                case 8 + 1: add_columns(weights + done, 1, from, kind, length, width, 1, to); break;
+                case 32 + 4: add_columns(weights + done, 4, from, kind, length, width, 4, to); break;
+                case 32 + 1: add_columns(weights + done, 4, from, kind, length, width, 1, to); break;
                 default:
                     for (int i = 0; i < some; i++) {
                         float total = 0;
                         for (long at = 0; at < length; at++)
-                            total += shares[done + i][at] * widen_one(from + at * width * SIZES[kind], kind);
+                            total += weights[done + i][at] * widen_one(from + at * width * SIZES[kind], kind);
                         *to[i] = total;
                     }
             }
@@ -100,12 +100,12 @@ INLINE void add_values(const float *const *shares, int count, const char *values
     }
 }
 
-/* out[i] = sum of shares[i][at] x row `at` of `values`. */
-static void sum_values(const float *const *shares, int count, const struct Matrix *values, float *const *out) {
+/* out[i] = sum of weights[i][at] x row `at` of `values`. */
+static void sum_values(const float *const *weights, int count, const struct Matrix *values, float *const *out) {
     if (values->kind == FLOAT32)
-        add_values(shares, count, values->weights, FLOAT32, values->outputs, values->inputs, out);
+        add_values(weights, count, values->weights, FLOAT32, values->outputs, values->inputs, out);
     else
-        add_values(shares, count, values->weights, BFLOAT16, values->outputs, values->inputs, out);
+        add_values(weights, count, values->weights, BFLOAT16, values->outputs, values->inputs, out);
 }
 
 /* Number i of a rotated vector, whose halves lie `apart`, and the members of a half `each`. */
@@ -116,22 +116,22 @@ INLINE float rotate(const struct Step *step, long row, const float *from, long i
     return i < half ? first * cos - second * sin : second * cos + first * sin;
 }
 
-/* own->found [count, width] = attention of queries `first` and following. */
-static void attend(const struct Step *step, struct Own *own, const struct Matrix *keys, struct Rows queries,
+/* scratch->found [count, width] = attention of queries `first` and following. */
+static void attend(const struct Step *step, struct Scratch *scratch, const struct Matrix *keys, struct Rows queries,
                    const struct Matrix *ropes, struct Rows turned, long first, int count,
                    const struct Matrix *values) {
-    const float *shares[MOST];
+    const float *weights[MOST];
     float *out[MOST];
-    memset(own->scores, 0, count * step->room * sizeof(float));
-    add_scores(keys, queries, first, count, own->scores, step->room);
+    memset(scratch->scores, 0, count * step->scores_stride * sizeof(float));
+    add_scores(keys, queries, first, count, scratch->scores, step->scores_stride);
     if (ropes)
-        add_scores(ropes, turned, first, count, own->scores, step->room);
+        add_scores(ropes, turned, first, count, scratch->scores, step->scores_stride);
     for (int i = 0; i < count; i++) {
-        shares[i] = own->scores + i * step->room;
-        out[i] = own->found + i * values->inputs;
-        share_out(own->scores + i * step->room, keys->outputs, step->decoder->scale);
+        weights[i] = scratch->scores + i * step->scores_stride;
+        out[i] = scratch->found + i * values->inputs;
+        share_out(scratch->scores + i * step->scores_stride, keys->outputs, step->decoder->scale);
     }
-    sum_values(shares, count, values, out);
+    sum_values(weights, count, values, out);
 }
 
 /* A cache's tokens of one group as a matrix, the new one included. */
@@ -146,14 +146,14 @@ INLINE char *last_of(const struct Matrix *tokens) {
     return (char *)tokens->weights + (tokens->outputs - 1) * tokens->inputs * SIZES[tokens->kind];
 }
 
-static void attend_heads(struct Step *step, struct Own *own, char *const *buffers) {
+static void attend_heads(struct Step *step, struct Scratch *scratch, char *const *buffers) {
     const struct Decoder *decoder = step->decoder;
-    const struct Layer *layer = own->layer;
+    const struct Layer *layer = scratch->layer;
     const enum Kind kind = decoder->kind;
     const long width = decoder->rope, groups = decoder->groups, heads = decoder->heads / groups;
-    project(step, own, own->rows, (const struct Matrix *[]){&layer->query, &layer->key, &layer->value}, 3,
+    project(step, scratch, scratch->rows, (const struct Matrix *[]){&layer->query, &layer->key, &layer->value}, 3,
             step->projected, step->stride, 0);
-    for (struct Piece piece = {}; take(&step->team, own->thread, step->batch * groups, 1, &piece);) {
+    for (struct Piece piece = {}; take(&step->team, scratch->thread, step->batch * groups, 1, &piece);) {
         const long row = piece.first / groups, group = piece.first % groups;
         const struct Matrix keys = see(step, buffers, row, group, width);
         const struct Matrix values = see(step, buffers + step->batch, row, group, width);
@@ -165,22 +165,23 @@ static void attend_heads(struct Step *step, struct Own *own, char *const *buffer
             store(last_of(&values) + i * SIZES[kind], kind, value[i]);
         }
         for (long i = 0; i < heads * width; i++)
-            put(own->queries, kind, i, rotate(step, row, query + i / width * width, i % width, width / 2, 1));
+            put(scratch->queries, kind, i, rotate(step, row, query + i / width * width, i % width, width / 2, 1));
         for (long head = 0; head < heads; head += MOST) {
             const int count = heads - head < MOST ? (int)(heads - head) : MOST;
-            attend(step, own, &keys, own->queries, NULL, own->queries, head, count, &values);
+            attend(step, scratch, &keys, scratch->queries, NULL, scratch->queries, head, count, &values);
             for (long i = 0; i < count * width; i++)
-                put(step->context, kind, row * step->context.width + (group * heads + head) * width + i, own->found[i]);
+                put(step->context, kind, row * step->context.width + (group * heads + head) * width + i,
+                    scratch->found[i]);
         }
     }
-    finish_stage(&step->team);
+    barrier(&step->team);
 }
 
 /* A head's queries move into latent space, where every token is one latent for all heads. */
-static void absorb(struct Step *step, struct Own *own, long head, const float *queries, long stride) {
+static void absorb(struct Step *step, struct Scratch *scratch, long head, const float *queries, long stride) {
     const struct Decoder *decoder = step->decoder;
     const long nope = decoder->nope, rope = decoder->rope, rank = decoder->rank;
-    const struct Matrix *expand = &own->layer->expand;
+    const struct Matrix *expand = &scratch->layer->expand;
     const struct Matrix keys = {expand->weights + head * (nope + decoder->value) * rank * SIZES[expand->kind], 0, 0,
                                 nope, rank, expand->kind};
     for (long row = 0; row < step->batch; row++) {
@@ -189,73 +190,76 @@ static void absorb(struct Step *step, struct Own *own, long head, const float *q
         float narrowed[nope];
         for (long i = 0; i < nope; i++)
             narrowed[i] = round_to(decoder->kind, query[i]);
-        sum_values((const float *[]){narrowed}, 1, &keys, (float *[]){own->found});
+        sum_values((const float *[]){narrowed}, 1, &keys, (float *[]){scratch->found});
         for (long i = 0; i < rank; i++)
-            put(step->moved, decoder->kind, place * rank + i, own->found[i]);
+            put(step->moved, decoder->kind, place * rank + i, scratch->found[i]);
         for (long i = 0; i < rope; i++)
             put(step->turned, decoder->kind, place * rope + i, rotate(step, row, query + nope, i, 1, 2));
     }
 }
 
 /* The new token's normalised latent and rotated rope key. */
-static void append_latent(const struct Step *step, const struct Own *own, long row, const float *latent, char *const *buffers) {
+static void append_latent(const struct Step *step, const struct Scratch *scratch, long row, const float *latent,
+                          char *const *buffers) {
     const struct Decoder *decoder = step->decoder;
     const enum Kind kind = decoder->kind;
     const struct Matrix latents = see(step, buffers, row, 0, decoder->rank);
     const struct Matrix ropes = see(step, buffers + step->batch, row, 0, decoder->rope);
     const float factor = find_norm(latent, decoder->rank, decoder->eps);
     for (long i = 0; i < decoder->rank; i++)
-        store(last_of(&latents) + i * SIZES[kind], kind, latent[i] * factor * widen_one(own->layer->latent_norm + i * SIZES[kind], kind));
+        store(last_of(&latents) + i * SIZES[kind], kind,
+              latent[i] * factor * widen_one(scratch->layer->latent_norm + i * SIZES[kind], kind));
     for (long i = 0; i < decoder->rope; i++)
         store(last_of(&ropes) + i * SIZES[kind], kind, rotate(step, row, latent + decoder->rank, i, 1, 2));
 }
 
-static void attend_latents(struct Step *step, struct Own *own, char *const *buffers) {
+static void attend_latents(struct Step *step, struct Scratch *scratch, char *const *buffers) {
     const struct Decoder *decoder = step->decoder;
-    const struct Layer *layer = own->layer;
+    const struct Layer *layer = scratch->layer;
     const long heads = decoder->heads, rank = decoder->rank, batch = step->batch;
     const struct Matrix *query = layer->query_down.weights ? &layer->query_down : &layer->query;
     const float *queries = step->projected;
     long stride = step->stride;
-    project(step, own, own->rows, (const struct Matrix *[]){query, &layer->latent}, 2, step->projected, stride, 0);
+    project(step, scratch, scratch->rows, (const struct Matrix *[]){query, &layer->latent}, 2, step->projected, stride,
+            0);
     if (query == &layer->query_down) {
-        normalise(step, step->projected, stride, layer->query_norm, query->outputs, &own->rows);
+        normalise(step, step->projected, stride, layer->query_norm, query->outputs, &scratch->rows);
         queries = step->queries;
         stride = layer->query.outputs;
-        project(step, own, own->rows, (const struct Matrix *[]){&layer->query}, 1, step->queries, stride, 0);
+        project(step, scratch, scratch->rows, (const struct Matrix *[]){&layer->query}, 1, step->queries, stride, 0);
     }
-    for (struct Piece piece = {}; take(&step->team, own->thread, heads + batch, 1, &piece);)
+    for (struct Piece piece = {}; take(&step->team, scratch->thread, heads + batch, 1, &piece);)
         if (piece.first < heads)
-            absorb(step, own, piece.first, queries, stride);
+            absorb(step, scratch, piece.first, queries, stride);
         else {
             const long row = piece.first - heads;
-            append_latent(step, own, row, step->projected + row * step->stride + query->outputs, buffers);
+            append_latent(step, scratch, row, step->projected + row * step->stride + query->outputs, buffers);
         }
-    finish_stage(&step->team);
+    barrier(&step->team);
     const long together = 4, parts = (heads + together - 1) / together;
-    for (struct Piece piece = {}; take(&step->team, own->thread, batch * parts, 1, &piece);) {
+    for (struct Piece piece = {}; take(&step->team, scratch->thread, batch * parts, 1, &piece);) {
         const long row = piece.first / parts, head = piece.first % parts * together;
         const int count = heads - head < together ? (int)(heads - head) : (int)together;
         const struct Matrix latents = see(step, buffers, row, 0, rank);
         const struct Matrix ropes = see(step, buffers + batch, row, 0, decoder->rope);
-        attend(step, own, &latents, step->moved, &ropes, step->turned, row * heads + head, count, &latents);
+        attend(step, scratch, &latents, step->moved, &ropes, step->turned, row * heads + head, count, &latents);
         for (long i = 0; i < count * rank; i++)
-            put(step->found, decoder->kind, (row * heads + head) * rank + i, own->found[i]);
+            put(step->found, decoder->kind, (row * heads + head) * rank + i, scratch->found[i]);
     }
-    finish_stage(&step->team);
+    barrier(&step->team);
     const long blocks = count_blocks(decoder->value);
-    for (struct Piece piece = {}; take(&step->team, own->thread, heads * blocks, blocks, &piece);)
+    for (struct Piece piece = {}; take(&step->team, scratch->thread, heads * blocks, blocks, &piece);)
         for (long block = piece.first; block < piece.end; block++) {
             const long head = block / blocks, first = block % blocks * BLOCK;
             const long height = decoder->value - first < BLOCK ? decoder->value - first : BLOCK;
             for (long row = 0; row < batch; row++)
-                own->order[row] = row * heads + head;
+                scratch->order[row] = row * heads + head;
             multiply_block(&layer->expand, 0, head * (decoder->nope + decoder->value) + decoder->nope + first,
-                           step->found, own->order, 1, batch, own->sums);
+                           step->found, scratch->order, 1, batch, scratch->sums);
             for (long row = 0; row < batch; row++)
                 for (long i = 0; i < height; i++)
                     put(step->context, decoder->kind, row * step->context.width + head * decoder->value + first + i,
-                        own->sums[row][i]);
+                        scratch->sums[row][i]);
         }
-    finish_stage(&step->team);
+    barrier(&step->team);
 }

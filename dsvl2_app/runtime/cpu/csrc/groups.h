@@ -22,13 +22,13 @@ struct Group {
 
 /* What a thread holds for it: panels of tokens and, between the two matrices, of numbers inside the expert, and TALL
  * rows of int8 weights as bfloat16. */
-struct Bench {
+struct Workspace {
     Pair *tokens, *inner;
     uint16_t *rows;
 };
 
-/* TALL rows of an expert's matrix as bfloat16, half of them from `first` and half from `second` on, and in `ahead` those
- * that come after each half. */
+/* TALL rows of an expert's matrix as bfloat16, half of them from `first` and half from `second` on, and in `ahead`
+ * those that come after each half. */
 INLINE void find_rows(const struct Matrix *matrix, long expert, long first, long second, uint16_t *wide,
                       const char **rows, struct Ahead *ahead) {
     const long size = SIZES[matrix->kind], bytes = matrix->inputs * size, half = TALL / 2;
@@ -59,14 +59,14 @@ INLINE Floats silu(Floats x) {
 }
 
 /* SwiGLU of `group` by gate and up -> panels of numbers inside the expert, TALL / 2 of them at a time. */
-static void enter_group(const struct Matrix *gate_up, const struct Group *group, const struct Bench *bench) {
+static void enter_group(const struct Matrix *gate_up, const struct Group *group, const struct Workspace *workspace) {
     const long pairs = gate_up->inputs / 2, inner = gate_up->outputs / 2;
     for (long first = 0; first < inner; first += TALL / 2) {
         const char *rows[TALL];
         struct Ahead ahead;
-        find_rows(gate_up, group->expert, first, inner + first, bench->rows, rows, &ahead);
-        const Pair *tokens = bench->tokens;
-        Pair *to = bench->inner;
+        find_rows(gate_up, group->expert, first, inner + first, workspace->rows, rows, &ahead);
+        const Pair *tokens = workspace->tokens;
+        Pair *to = workspace->inner;
         for (long at = 0, vectors; at < group->count; at += vectors * LANES) {
             Sums sums;
             vectors = panel_vectors(group->count - at);
@@ -108,17 +108,17 @@ INLINE void leave_rows(const Sums sums, long lane, const float *scales, uint16_t
 }
 
 /* Numbers inside the expert -> its outputs [pairs, D]. */
-static void leave_group(const struct Matrix *down, const struct Group *group, const struct Bench *bench,
+static void leave_group(const struct Matrix *down, const struct Group *group, const struct Workspace *workspace,
                         uint16_t *outputs) {
     const long pairs = down->inputs / 2;
     for (long first = 0; first < down->outputs; first += TALL) {
         const char *rows[TALL];
         struct Ahead ahead;
         float scales[TALL];
-        find_rows(down, group->expert, first, first + TALL / 2, bench->rows, rows, &ahead);
+        find_rows(down, group->expert, first, first + TALL / 2, workspace->rows, rows, &ahead);
         for (long row = 0; row < TALL; row++)
             scales[row] = scale_of(down, group->expert, first + row);
-        const Pair *inner = bench->inner;
+        const Pair *inner = workspace->inner;
         for (long at = 0, vectors; at < group->count; at += vectors * LANES) {
             Sums sums;
             vectors = panel_vectors(group->count - at);
@@ -157,20 +157,20 @@ void run_experts(const struct Tokens *tokens, const struct Matrix *gate_up, cons
         }
 #pragma omp parallel num_threads(threads)
     {
-        struct Bench bench = {
+        struct Workspace workspace = {
             .tokens = aligned_alloc(LINE, most * width / 2 * sizeof(Pair)),
             .inner = aligned_alloc(LINE, most * down->inputs / 2 * sizeof(Pair)),
             .rows = aligned_alloc(LINE, count_padded(TALL * (width > down->inputs ? width : down->inputs)) * 2),
         };
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < count; i++) {
-            lay_tokens(tokens, groups + i, bench.tokens);
-            enter_group(gate_up, groups + i, &bench);
-            leave_group(down, groups + i, &bench, outputs);
+            lay_tokens(tokens, groups + i, workspace.tokens);
+            enter_group(gate_up, groups + i, &workspace);
+            leave_group(down, groups + i, &workspace, outputs);
         }
-        free(bench.tokens);
-        free(bench.inner);
-        free(bench.rows);
+        free(workspace.tokens);
+        free(workspace.inner);
+        free(workspace.rows);
 #pragma omp for
         for (long token = 0; token < tokens->count; token++)
             for (long at = 0; at < width; at += LANES) {

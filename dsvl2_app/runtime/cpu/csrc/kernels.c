@@ -5,15 +5,15 @@
 #include "groups.h"
 #include "queries.h"
 
-/* Pair p multiplies row p / share of `rows` with matrix experts[p] -> out [P, F]; without `experts` every row meets
- * matrix 0. */
+/* Pair p multiplies row p / pairs_per_row of `rows` with matrix experts[p] -> out [P, F]; without `experts` every row
+ * meets matrix 0. */
 void multiply_rows(const struct Matrix *matrix, long matrices, float *wide, uint16_t *halves, const int64_t *experts,
-                   long pairs, long share, float *out, int threads) {
-    const struct Rows rows = {wide, HAS_PAIRS && pairs / share >= PAIRS_FROM ? halves : NULL, matrix->inputs};
+                   long pairs, long pairs_per_row, float *out, int threads) {
+    const struct Rows rows = {wide, HAS_PAIRS && pairs / pairs_per_row >= PAIRS_FROM ? halves : NULL, matrix->inputs};
     long *starts = malloc((matrices + 1 + pairs) * sizeof *starts), *order = starts + matrices + 1;
     sort_pairs(experts, pairs, matrices, starts, order);
     const long blocks = count_blocks(matrix->outputs), size = piece_size(matrix);
-    struct Team team = {.shares = calloc(threads, sizeof(struct Share))};
+    struct Team team = {.chunks = calloc(threads, sizeof(struct Chunk))};
 #pragma omp parallel num_threads(threads)
     {
         const int thread = join(&team);
@@ -24,24 +24,24 @@ void multiply_rows(const struct Matrix *matrix, long matrices, float *wide, uint
                 const long count = starts[which + 1] - starts[which];
                 if (!count)
                     continue;
-                const int height = multiply_block(matrix, which, first, rows, group, share, count, sums);
+                const int height = multiply_block(matrix, which, first, rows, group, pairs_per_row, count, sums);
                 for (long i = 0; i < count; i++)
                     memcpy(out + group[i] * matrix->outputs + first, sums[i], height * sizeof(float));
             }
         free(sums);
     }
-    free(team.shares);
+    free(team.chunks);
     free(starts);
 }
 
-static void run_layer(struct Step *step, struct Own *own, const struct Layer *layer, char *const *buffers) {
+static void run_layer(struct Step *step, struct Scratch *scratch, const struct Layer *layer, char *const *buffers) {
     const struct Decoder *decoder = step->decoder;
-    own->layer = layer;
-    normalise(step, step->hidden, decoder->width, layer->attention_norm, decoder->width, &own->rows);
-    (decoder->rank ? attend_latents : attend_heads)(step, own, buffers);
-    project(step, own, step->context, (const struct Matrix *[]){&layer->out}, 1, step->hidden, decoder->width, 1);
-    normalise(step, step->hidden, decoder->width, layer->feed_norm, decoder->width, &own->rows);
-    feed_forward(step, own);
+    scratch->layer = layer;
+    normalise(step, step->hidden, decoder->width, layer->attention_norm, decoder->width, &scratch->rows);
+    (decoder->rank ? attend_latents : attend_heads)(step, scratch, buffers);
+    project(step, scratch, step->context, (const struct Matrix *[]){&layer->out}, 1, step->hidden, decoder->width, 1);
+    normalise(step, step->hidden, decoder->width, layer->mlp_norm, decoder->width, &scratch->rows);
+    feed_forward(step, scratch);
 }
 
 /* One token of each of `batch` conversations: embeds [B, D] -> normalised hidden states [B, D]; its keys and values go
@@ -51,10 +51,10 @@ void decode(const struct Decoder *decoder, const struct Layer *layers, long batc
     const enum Kind kind = decoder->kind;
     const long width = decoder->width, half = decoder->rope / 2;
     struct Step step = {decoder, layers, batch, .positions = positions, .capacities = capacities};
-    struct Own owns[threads];
-    char *memory = malloc(lay_out(&step, owns, threads, NULL));
-    lay_out(&step, owns, threads, memory);
-    step.team.shares = calloc(threads, sizeof(struct Share));
+    struct Scratch scratches[threads];
+    char *memory = malloc(lay_out(&step, scratches, threads, NULL));
+    lay_out(&step, scratches, threads, memory);
+    step.team.chunks = calloc(threads, sizeof(struct Chunk));
     for (long row = 0; row < batch; row++)
         for (long i = 0; i < half; i++) {
             const float angle = positions[row] * decoder->frequencies[i];
@@ -66,16 +66,16 @@ void decode(const struct Decoder *decoder, const struct Layer *layers, long batc
 #pragma omp parallel num_threads(threads)
     {
         const int thread = join(&step.team);
-        struct Own *own = owns + thread;
-        own->thread = thread;
+        struct Scratch *scratch = scratches + thread;
+        scratch->thread = thread;
         for (long row = 0; row < batch; row++)
-            own->all[row] = row;
+            scratch->all[row] = row;
         for (long layer = 0; layer < decoder->layers; layer++)
-            run_layer(&step, own, layers + layer, buffers + layer * 2 * batch);
+            run_layer(&step, scratch, layers + layer, buffers + layer * 2 * batch);
     }
-    normalise(&step, step.hidden, width, decoder->norm, width, &owns->rows);
+    normalise(&step, step.hidden, width, decoder->norm, width, &scratches->rows);
     for (long i = 0; i < batch * width; i++)
-        store(out + i * SIZES[kind], kind, owns->rows.wide[i]);
-    free(step.team.shares);
+        store(out + i * SIZES[kind], kind, scratches->rows.wide[i]);
+    free(step.team.chunks);
     free(memory);
 }

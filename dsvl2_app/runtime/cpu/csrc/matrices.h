@@ -187,10 +187,10 @@ INLINE long count_blocks(long rows) {
     return (rows + BLOCK - 1) / BLOCK;
 }
 
-/* sums[i] = up to BLOCK rows of matrix `which`, from `first` on, times row order[i] / share of `rows`. Returns how
- * many rows. */
+/* sums[i] = up to BLOCK rows of matrix `which`, from `first` on, times row order[i] / pairs_per_row of `rows`. Returns
+ * how many rows. */
 static int multiply_block(const struct Matrix *matrix, long which, long first, struct Rows rows, const long *order,
-                          long share, long count, float (*sums)[BLOCK]) {
+                          long pairs_per_row, long count, float (*sums)[BLOCK]) {
     const int height = first + BLOCK <= matrix->outputs ? BLOCK : (int)(matrix->outputs - first);
     const enum Kind kind = matrix->kind + (rows.halves && matrix->kind != FLOAT32 ? TO_PAIRS : 0);
     const char *weights = matrix->weights + (which * matrix->stride + first * matrix->inputs) * SIZES[kind];
@@ -204,7 +204,7 @@ static int multiply_block(const struct Matrix *matrix, long which, long first, s
         const float *inputs[MOST];
         const uint16_t *halves[MOST];
         for (int i = 0; i < some; i++) {
-            const long place = order[done + i] / share * rows.width;
+            const long place = order[done + i] / pairs_per_row * rows.width;
             inputs[i] = rows.wide + place;
             halves[i] = rows.halves ? rows.halves + place : 0;
         }

@@ -2,7 +2,7 @@
  *
  * The left side is read where it lies, a pair of neighbouring inputs of a row at a time. The right side is a panel: for
  * each of those pairs one to MOST_VECTORS vectors, a column to a lane. A weight is thus never reordered; what becomes a
- * panel is tokens, or keys and values of a head.
+ * panel is tokens, or keys and values of a head. In terms of BLIS it is a packed panel of B, and TALL x WIDEST is MR x NR.
  */
 #pragma once
 #include "matrices.h"

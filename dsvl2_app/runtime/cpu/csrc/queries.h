@@ -13,12 +13,12 @@ struct Heads {
 #if HAS_PANELS
 #define QUERIES (2 * TALL) /* at once, for which the panels of a head are read */
 
-/* What a thread holds of a head: panels of all `total` tokens, and scores and shares of QUERIES. */
+/* What a thread holds of a head: panels of all `total` tokens, and scores and weights of QUERIES. */
 struct Head {
     Pair *keys, *values;
     float *scores;
-    uint16_t *shares;
-    long total, room; /* in a row of scores and shares */
+    uint16_t *weights;
+    long total, scores_stride; /* in a row of scores and weights */
 };
 
 static const uint16_t *find(const struct Heads *heads, long batch, long head, long token) {
@@ -36,7 +36,7 @@ static void lay_keys(const struct Heads *keys, long batch, long group, long tota
     }
 }
 
-/* Values meet shares over tokens, so a pair is two tokens of the same column. */
+/* Values meet weights over tokens, so a pair is two tokens of the same column. */
 static void lay_values(const struct Heads *values, long batch, long group, long total, Pair *panels) {
     const long pairs = (total + 1) / 2;
     for (long column = 0, vectors; column < values->width; column += vectors * LANES) {
@@ -53,8 +53,8 @@ static void lay_values(const struct Heads *values, long batch, long group, long 
     }
 }
 
-/* Scores of the first `seen` tokens -> shares of them, up to a common factor; 0 up to `end`. Returns their sum. */
-static float weigh(float *scores, long seen, long end, float scale, uint16_t *shares) {
+/* Scores of the first `seen` tokens -> weights of them, up to a common factor; 0 up to `end`. Returns their sum. */
+static float weigh(float *scores, long seen, long end, float scale, uint16_t *weights) {
     for (long at = seen; at < count_padded(seen); at++)
         scores[at] = -INFINITY;
     __m512 peaks = _mm512_set1_ps(-INFINITY);
@@ -65,10 +65,10 @@ static float weigh(float *scores, long seen, long end, float scale, uint16_t *sh
     for (long at = 0; at < seen; at += LANES) {
         const __m512 each = power((__m512)(load(scores + at) * factor - most));
         totals += (Floats)each;
-        _mm256_storeu_si256((__m256i *)(shares + at), (__m256i)_mm512_cvtneps_pbh(each));
+        _mm256_storeu_si256((__m256i *)(weights + at), (__m256i)_mm512_cvtneps_pbh(each));
     }
     for (long at = count_padded(seen); at < end; at++)
-        shares[at] = 0;
+        weights[at] = 0;
     return sum(totals);
 }
 
@@ -87,11 +87,12 @@ static void attend_block(const struct Heads *queries, const struct Heads *values
                 rows[row] = (const char *)find(queries, batch, head, first + (group + row < count ? group + row : 0));
             multiply_panel(rows, own->keys + at * pairs, pairs, &near, MOST_VECTORS, sums);
             for (long row = 0; row < TALL; row++)
-                memcpy(own->scores + (group + row) * own->room + at, sums[row], sizeof sums[row]);
+                memcpy(own->scores + (group + row) * own->scores_stride + at, sums[row], sizeof sums[row]);
         }
     for (long row = 0; row < count; row++) {
         const long seen = causal ? past + first + row + 1 : past;
-        totals[row] = weigh(own->scores + row * own->room, seen, 2 * half, scale, own->shares + row * own->room);
+        totals[row] = weigh(own->scores + row * own->scores_stride, seen, 2 * half, scale,
+                            own->weights + row * own->scores_stride);
     }
     const Pair *panel = own->values;
     for (long column = 0, vectors; column < values->width; column += vectors * LANES) {
@@ -100,7 +101,7 @@ static void attend_block(const struct Heads *queries, const struct Heads *values
         for (long group = 0; group < count; group += TALL) {
             const char *rows[TALL];
             for (long row = 0; row < TALL; row++)
-                rows[row] = (const char *)(own->shares + (group + row < count ? group + row : 0) * own->room);
+                rows[row] = (const char *)(own->weights + (group + row < count ? group + row : 0) * own->scores_stride);
             multiply_panel(rows, panel, half, &near, vectors, sums);
             for (long row = 0; row < TALL && group + row < count; row++)
                 for (long i = 0; i < wide; i++)
@@ -127,14 +128,14 @@ static void attend_head(const struct Heads *queries, const struct Heads *keys, c
 void attend_queries(const struct Heads *queries, const struct Heads *keys, const struct Heads *values, long batches,
                     long heads, long groups, long new, long total, int causal, float scale, uint16_t *out,
                     int threads) {
-    const long room = (total + WIDEST - 1) / WIDEST * WIDEST, width = count_padded(values->width);
+    const long scores_stride = (total + WIDEST - 1) / WIDEST * WIDEST, width = count_padded(values->width);
 #pragma omp parallel num_threads(threads)
     {
-        struct Head own = {.total = total, .room = room};
-        own.keys = aligned_alloc(LINE, room * keys->width / 2 * sizeof(Pair));
-        own.values = aligned_alloc(LINE, room / 2 * width * sizeof(Pair));
-        own.scores = aligned_alloc(LINE, QUERIES * room * sizeof(float));
-        own.shares = aligned_alloc(LINE, QUERIES * room * sizeof(uint16_t));
+        struct Head own = {.total = total, .scores_stride = scores_stride};
+        own.keys = aligned_alloc(LINE, scores_stride * keys->width / 2 * sizeof(Pair));
+        own.values = aligned_alloc(LINE, scores_stride / 2 * width * sizeof(Pair));
+        own.scores = aligned_alloc(LINE, QUERIES * scores_stride * sizeof(float));
+        own.weights = aligned_alloc(LINE, QUERIES * scores_stride * sizeof(uint16_t));
 #pragma omp for schedule(dynamic)
         for (long unit = 0; unit < batches * heads; unit++) {
             const long batch = unit / heads, head = unit % heads;
@@ -144,7 +145,7 @@ void attend_queries(const struct Heads *queries, const struct Heads *keys, const
         free(own.keys);
         free(own.values);
         free(own.scores);
-        free(own.shares);
+        free(own.weights);
     }
 }
 #endif

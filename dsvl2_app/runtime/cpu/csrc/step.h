@@ -4,7 +4,7 @@
  * What belongs together is one stage, as in the Triton kernels for GPUs: a norm with the projections behind it,
  * rotation and cache with attention, the choice of experts with their products, every sum with the residual stream.
  * What is small, every thread does for itself: norms, and the choice of experts. Sums are float32; what a matrix is
- * multiplied with is rounded to the model's format first, as it is in the layers' own forward.
+ * multiplied with is rounded to the model's format first, as it is in the layers' scratch forward.
  */
 #pragma once
 #include <math.h>
@@ -24,7 +24,7 @@ struct Decoder {
 
 /* Without latents `query_down` to `expand` hold nothing, in a dense layer `router`, `gate_up` and `down`. */
 struct Layer {
-    const char *attention_norm, *feed_norm, *query_norm, *latent_norm;
+    const char *attention_norm, *mlp_norm, *query_norm, *latent_norm;
     const float *bias;
     struct Matrix query, key, value, out, query_down, latent, expand;
     struct Matrix router, gate_up, down, shared_gate_up, shared_down;
@@ -33,7 +33,7 @@ struct Layer {
 struct Step {
     const struct Decoder *decoder;
     const struct Layer *layers;
-    long batch, stride, room; /* numbers in a row of `projected`; tokens of the longest cache */
+    long batch, stride, scores_stride; /* numbers in a row of `projected`; tokens of the longest cache */
     const int64_t *positions, *capacities;
     float *cos, *sin;         /* [B, rope / 2] */
     float *hidden;            /* [B, D], the residual stream */
@@ -47,11 +47,11 @@ struct Step {
 };
 
 /* Of one thread. */
-struct Own {
+struct Scratch {
     int thread;
     const struct Layer *layer;
     struct Rows rows, queries;
-    float *scores, *found; /* [MOST, room], [MOST, value or rank] */
+    float *scores, *found; /* [MOST, scores_stride], [MOST, value or rank] */
     float *weights;        /* [B, K] */
     int64_t *experts;
     long *used, *starts, *order, *all; /* `all` counts from 0 */
@@ -82,7 +82,7 @@ static struct Rows cut_rows(uintptr_t *from, long rows, long width, int halves) 
 }
 
 /* Everything of the step, and of each of its threads, in `memory`; returns how much that is. */
-static long lay_out(struct Step *step, struct Own *owns, int threads, char *memory) {
+static long lay_out(struct Step *step, struct Scratch *scratches, int threads, char *memory) {
     const struct Decoder *decoder = step->decoder;
     const long batch = step->batch, heads = decoder->heads, rank = decoder->rank, rope = decoder->rope;
     const int narrow = HAS_PAIRS && decoder->kind == BFLOAT16, pairs = narrow && batch >= PAIRS_FROM;
@@ -98,7 +98,7 @@ static long lay_out(struct Step *step, struct Own *owns, int threads, char *memo
     }
     for (long row = 0; row < batch; row++)
         length = larger(length, step->positions[row] + 1);
-    step->room = (length + LANES) / LANES * LANES;
+    step->scores_stride = (length + LANES) / LANES * LANES;
     uintptr_t at = (uintptr_t)memory;
     step->cos = cut(&at, batch * rope * sizeof(float));
     step->sin = cut(&at, batch * rope * sizeof(float));
@@ -112,20 +112,20 @@ static long lay_out(struct Step *step, struct Own *owns, int threads, char *memo
     step->moved = cut_rows(&at, batch * heads, rank, narrow);
     step->turned = cut_rows(&at, batch * heads, rope, narrow);
     step->found = cut_rows(&at, batch * heads, rank, pairs);
-    for (struct Own *own = owns; own < owns + threads; own++) {
+    for (struct Scratch *scratch = scratches; scratch < scratches + threads; scratch++) {
         const long chosen = batch * decoder->active;
-        own->rows = cut_rows(&at, batch, widest, pairs);
-        own->queries = cut_rows(&at, heads, rope, 0);
-        own->scores = cut(&at, MOST * step->room * sizeof(float));
-        own->found = cut(&at, MOST * larger(rank, decoder->value) * sizeof(float));
-        own->weights = cut(&at, chosen * sizeof(float));
-        own->experts = cut(&at, chosen * sizeof(int64_t));
-        own->used = cut(&at, experts * sizeof(long));
-        own->starts = cut(&at, (experts + 1) * sizeof(long));
-        own->order = cut(&at, larger(chosen, batch) * sizeof(long));
-        own->all = cut(&at, batch * sizeof(long));
-        own->sums = cut(&at, larger(chosen, larger(batch, MOST)) * BLOCK * sizeof(float));
-        own->more = cut(&at, larger(chosen, larger(batch, MOST)) * BLOCK * sizeof(float));
+        scratch->rows = cut_rows(&at, batch, widest, pairs);
+        scratch->queries = cut_rows(&at, heads, rope, 0);
+        scratch->scores = cut(&at, MOST * step->scores_stride * sizeof(float));
+        scratch->found = cut(&at, MOST * larger(rank, decoder->value) * sizeof(float));
+        scratch->weights = cut(&at, chosen * sizeof(float));
+        scratch->experts = cut(&at, chosen * sizeof(int64_t));
+        scratch->used = cut(&at, experts * sizeof(long));
+        scratch->starts = cut(&at, (experts + 1) * sizeof(long));
+        scratch->order = cut(&at, larger(chosen, batch) * sizeof(long));
+        scratch->all = cut(&at, batch * sizeof(long));
+        scratch->sums = cut(&at, larger(chosen, larger(batch, MOST)) * BLOCK * sizeof(float));
+        scratch->more = cut(&at, larger(chosen, larger(batch, MOST)) * BLOCK * sizeof(float));
     }
     return at - (uintptr_t)memory;
 }
@@ -156,12 +156,12 @@ INLINE long piece_size(const struct Matrix *matrix) {
 }
 
 /* out [B, stride] = rows through up to three matrices, their outputs in a row, or that much more. */
-static void project(struct Step *step, struct Own *own, struct Rows rows, const struct Matrix *const *matrices,
+static void project(struct Step *step, struct Scratch *scratch, struct Rows rows, const struct Matrix *const *matrices,
                     int count, float *out, long stride, int add) {
     long blocks = 0;
     for (int i = 0; i < count; i++)
         blocks += count_blocks(matrices[i]->outputs);
-    for (struct Piece piece = {}; take(&step->team, own->thread, blocks, piece_size(matrices[0]), &piece);)
+    for (struct Piece piece = {}; take(&step->team, scratch->thread, blocks, piece_size(matrices[0]), &piece);)
         for (long block = piece.first; block < piece.end; block++) {
             const struct Matrix *const *matrix = matrices;
             long rest = block, column = 0;
@@ -170,12 +170,13 @@ static void project(struct Step *step, struct Own *own, struct Rows rows, const 
                 column += (*matrix)->outputs;
             }
             column += rest * BLOCK;
-            const int height = multiply_block(*matrix, 0, rest * BLOCK, rows, own->all, 1, step->batch, own->sums);
+            const int height = multiply_block(*matrix, 0, rest * BLOCK, rows, scratch->all, 1, step->batch,
+                                              scratch->sums);
             for (long row = 0; row < step->batch; row++)
                 for (int i = 0; i < height; i++) {
                     float *target = out + row * stride + column + i;
-                    *target = own->sums[row][i] + (add ? *target : 0);
+                    *target = scratch->sums[row][i] + (add ? *target : 0);
                 }
         }
-    finish_stage(&step->team);
+    barrier(&step->team);
 }

@@ -1,6 +1,6 @@
 /* Threads that work through the stages of a step together, inside one parallel region.
  *
- * A stage is cut into pieces. Each thread works through its own share of them, neighbours in memory, and then helps
+ * A stage is cut into pieces. Each thread works through its own chunk of them, neighbours in memory, and then helps
  * those that are late, so that a core which others use too delays nobody for long. Between two stages threads spin;
  * they sleep only after a while.
  */
@@ -11,20 +11,20 @@
 
 #define SPINS 4000
 
-struct Share {
+struct Chunk {
     long done;
     char apart[56]; /* each in a cache line of its own */
 };
 
 struct Team {
-    struct Share *shares;
+    struct Chunk *chunks;
     int threads;
     long arrived, stage;
 };
 
 struct Piece {
     long first, end;
-    int helped; /* shares that are finished, from the thread's own on; 0 at first */
+    int helped; /* chunks that are finished, from the thread's own on; 0 at first */
 };
 
 /* The number of this thread, first of all. Nobody waits for the others here. */
@@ -43,7 +43,7 @@ static int take(struct Team *team, int thread, long total, long size, struct Pie
     for (; piece->helped < threads; piece->helped++) {
         const int owner = (thread + piece->helped) % threads;
         const long begin = total * owner / threads, end = total * (owner + 1) / threads;
-        piece->first = begin + __atomic_fetch_add(&team->shares[owner].done, size, __ATOMIC_RELAXED);
+        piece->first = begin + __atomic_fetch_add(&team->chunks[owner].done, size, __ATOMIC_RELAXED);
         piece->end = piece->first + size < end ? piece->first + size : end;
         if (piece->first < end)
             return 1;
@@ -52,12 +52,12 @@ static int take(struct Team *team, int thread, long total, long size, struct Pie
 }
 
 /* Until all threads have arrived here. */
-static void finish_stage(struct Team *team) {
+static void barrier(struct Team *team) {
     const long stage = __atomic_load_n(&team->stage, __ATOMIC_RELAXED);
     const int threads = count_threads(team);
     if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
         for (int thread = 0; thread < threads; thread++)
-            team->shares[thread].done = 0;
+            team->chunks[thread].done = 0;
         team->arrived = 0;
         __atomic_store_n(&team->stage, stage + 1, __ATOMIC_RELEASE);
         return;
