@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import httpx
 from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.file_download import http_get, repo_folder_name
@@ -29,10 +30,11 @@ from dsvl2_app.errors import CheckpointError
 from dsvl2_app.hub import ALL_FILES, PINNED
 from dsvl2_app.progress import Progress, Stage, find_listener
 
-try:
-    from httpx2 import TransportError  # what huggingface_hub asks with, from 2.0 on
-except ImportError:
-    from httpx import TransportError
+TRANSPORT_ERRORS = (httpx.TransportError,)
+with suppress(ImportError):
+    import httpx2  # what huggingface_hub asks with from 2.0 on; other libraries may have installed it before
+
+    TRANSPORT_ERRORS += (httpx2.TransportError,)
 
 AT_ONCE = 4  # files
 PIECE = 2**22  # bytes that are hashed at once
@@ -130,7 +132,7 @@ def explained(repo: str, revision: str | None) -> Iterator[None]:
         raise CheckpointError(
             f"The hub has no repository {repo} that you may read; check the name, or log in with `hf auth login`."
         ) from error
-    except (OSError, TransportError) as error:
+    except (OSError, *TRANSPORT_ERRORS) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
             f"{repo} could not be fetched ({type(error).__name__}: {reason}); once that is mended, run the same "

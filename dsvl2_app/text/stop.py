@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 
 class StopStrings:
-    """Hands text on up to the first of `strings`, none of which is empty. A string may come in pieces, so the end of
-    the text is held back while it could be the beginning of one."""
+    """Hands text on up to the first of `strings` that is complete, none of which is empty. A string may come in pieces,
+    so the end of the text is held back while it could be the beginning of one."""
 
     def __init__(self, strings: Sequence[str]) -> None:
         self.strings = tuple(strings)
@@ -19,10 +19,10 @@ class StopStrings:
         if self.found:
             return ""
         text, self._held = self._held + text, ""
-        places = [place for string in self.strings if (place := text.find(string)) >= 0]
+        places = [(place + len(string), place) for string in self.strings if (place := text.find(string)) >= 0]
         if places:
             self.found = True
-            return text[: min(places)]
+            return text[: min(places)[1]]
         held = max((_count_begun(text, string) for string in self.strings), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]

@@ -18,6 +18,8 @@ from dsvl2_app.text.stop import StopStrings
         (["a", "ab", "c"], ["abc"], "a"),
         (["ends in tw"], ["two"], "ends in tw"),
         (["bbb aaa"], ["aaa", "bb"], ""),
+        (["abb"], ["abb", "b"], "a"),  # the second is complete one letter sooner, whatever the pieces
+        (["a", "b", "b"], ["abb", "b"], "a"),
         (["anything"], [], "anything"),
     ],
 )
