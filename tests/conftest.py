@@ -193,6 +193,22 @@ def open_reference(load_processor: Callable[[str], DeepseekVL2Processor]) -> Cal
 
 
 @pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The formats of the files whose pixels are decoded in this process, in any of its threads, one by one."""
+    from PIL import ImageFile
+
+    seen: list[str | None] = []
+    prepare = ImageFile.ImageFile.load_prepare
+
+    def note(image: ImageFile.ImageFile) -> None:
+        seen.append(image.format)
+        prepare(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", note)
+    return seen
+
+
+@pytest.fixture
 def checkpoint(variant: str) -> Path:
     return _checkpoint(variant)
 

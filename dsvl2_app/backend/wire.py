@@ -11,6 +11,7 @@ from typing import Any
 
 from dsvl2_app.backend.servers import Server, pass_on
 from dsvl2_app.errors import BusyError, PromptError, ServerError
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import Event, Finish, Request, Timings
 
@@ -25,7 +26,7 @@ def write_body(request: Request, server: Server, model: str) -> bytes:
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": model,
-        "messages": [write_message(message, near=server.is_near) for message in request.messages],
+        "messages": [write_message(message, server) for message in request.messages],
         "stream": True,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -42,23 +43,26 @@ def write_body(request: Request, server: Server, model: str) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def write_message(message: dict[str, Any], *, near: bool = False) -> dict[str, Any]:
+def write_message(message: dict[str, Any], server: Server) -> dict[str, Any]:
     content = message["content"]
     if not isinstance(content, str):
-        content = [write_part(part, near=near) for part in content]
+        content = [write_part(part, server) for part in content]
     return {"role": message["role"], "content": content}
 
 
-def write_part(part: dict[str, Any], *, near: bool) -> dict[str, Any]:
+def write_part(part: dict[str, Any], server: Server) -> dict[str, Any]:
     if part["type"] == "text":
         return part
-    return {"type": "image_url", "image_url": {"url": write_picture(part["image"], near=near)}}
+    return {"type": "image_url", "image_url": {"url": write_picture(refer_to(part["image"]), server)}}
 
 
-def write_picture(image: Any, *, near: bool) -> str:
-    """A data URL of the very pixels that this process would have shown the model; packed unless the server is near."""
-    file, kind = io.BytesIO(), "bmp" if near else "png"
-    refer_to(image).open().save(file, kind, **({} if near else {"compress_level": COMPRESSION}))
+def write_picture(image: ImageRef, server: Server) -> str:
+    """A data URL of the very pixels that this process would have shown the model: of the file as it is for a server
+    that reads it alike, or else packed unless the server is near."""
+    if server.is_ours and not image.frame and (data := image.read()):
+        return f"data:image/*;base64,{base64.b64encode(data).decode()}"
+    file, kind = io.BytesIO(), "bmp" if server.is_near else "png"
+    image.open().save(file, kind, **({} if server.is_near else {"compress_level": COMPRESSION}))
     return f"data:image/{kind};base64,{base64.b64encode(file.getbuffer()).decode()}"
 
 

@@ -38,10 +38,11 @@ class ImageRef:
     """
 
     size: tuple[int, int]  # px, upright
-    source: Path | bytes | Image.Image = field(repr=False)  # the last is RGB; nobody may draw on it
-    frame: int = 0  # or page, from 0
+    source: Path | bytes | None = field(repr=False)  # the file; None of a picture that only its pixels are known of
+    frame: int = 0  # or page of the file, from 0
     limits: Limits = field(default=USUAL, repr=False)
-    file_hash: bytes = field(default=b"", repr=False)  # b"" where there was no file
+    file_hash: bytes = field(default=b"", repr=False)
+    pixels: Image.Image | None = field(default=None, repr=False)  # RGB, where they are held; nobody may draw on them
 
     @classmethod
     def of(cls, source: bytes | str | Path | Image.Image, *, frame: int = 0, limits: Limits = USUAL) -> ImageRef:
@@ -51,7 +52,7 @@ class ImageRef:
             if frame:
                 raise ValueError(f"frame {frame} of a PIL image; seek to it, or give the file")
             image = source if is_loaded(source) else load_image(source, limits=limits)
-            return cls(image.size, image)
+            return cls(image.size, None, pixels=image)
         data = read_source(source, limits)
         size = upright_size(read_header(data, name_source(source), limits, frame), data)
         kept = source if isinstance(source, bytes) else Path(source)
@@ -78,11 +79,9 @@ class ImageRef:
     def open(self) -> Image.Image:
         """The pixels, RGB, decoded anew each time unless they are held; nobody may draw on them. Raises an ImageError
         where the file is damaged, or another one by now."""
-        if isinstance(self.source, Image.Image):
-            return self.source
-        name, data = name_source(self.source), read_source(self.source, self.limits)
-        if isinstance(self.source, Path) and _hash_file(data, self.frame) != self.file_hash:
-            raise ImageError("{name} has changed since it was chosen; choose it again.", name=name)
+        if self.pixels is not None:
+            return self.pixels
+        data, name = self.read(), name_source(self.source or b"")
         image = decode(read_header(data, name, self.limits, self.frame), name)
         if image.size != self.size:
             raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
@@ -90,7 +89,14 @@ class ImageRef:
 
     def opened(self) -> ImageRef:
         """The same picture with its pixels held, for whoever wants them more than once."""
-        return replace(self, source=self.open())
+        return replace(self, pixels=self.open())
+
+    def read(self) -> bytes:
+        """The file's bytes; none where there is no file. Raises an ImageError where it is another one by now."""
+        data = b"" if self.source is None else read_source(self.source, self.limits)
+        if isinstance(self.source, Path) and _hash_file(data, self.frame) != self.file_hash:
+            raise ImageError("{name} has changed since it was chosen; choose it again.", name=name_source(self.source))
+        return data
 
 
 def _hash_file(data: bytes, frame: int) -> bytes:

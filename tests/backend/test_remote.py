@@ -16,9 +16,11 @@ from PIL import Image
 
 from dsvl2_app.backend import load, servers
 from dsvl2_app.backend.remote import RemoteBackend
+from dsvl2_app.backend.servers import Server
 from dsvl2_app.backend.wire import write_picture
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError, SettingsError
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
@@ -171,9 +173,21 @@ def test_pictures_are_sent_to_the_pixel(fake, remote) -> None:
 @pytest.mark.parametrize("near", [False, True])
 def test_packed_or_not_a_picture_keeps_its_pixels(near) -> None:
     picture = Image.effect_noise((41, 30), 90).convert("RGB")
-    address = write_picture(picture, near=near)
+    server = Server("http://localhost:1/v1" if near else "http://elsewhere/v1")
+    address = write_picture(ImageRef.of(picture), server)
     assert refer_to(address).open().tobytes() == picture.tobytes()
     assert address.startswith("data:image/bmp" if near else "data:image/png")
+
+
+def test_another_copy_of_this_app_gets_the_file_as_it_is(decodes, tmp_path) -> None:
+    ours = Server("http://elsewhere/v1", model={"owned_by": "dsvl2"})
+    frames = [Image.new("RGB", (41, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "scan.tif", save_all=True, append_images=frames[1:])
+    first, second = (ImageRef.of(tmp_path / "scan.tif", frame=number) for number in (0, 1))
+    assert refer_to(write_picture(first, ours)) == first and decodes == []
+    assert refer_to(write_picture(first, Server("http://elsewhere/v1"))) != first
+    for ref in (second, second.opened(), ImageRef.of(frames[1])):
+        assert refer_to(write_picture(ref, ours)).open().tobytes() == frames[1].tobytes()
 
 
 def test_the_meter_needs_no_server(remote, processor) -> None:

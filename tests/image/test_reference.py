@@ -8,7 +8,6 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, features
+from PIL import Image, features
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import Limits, load_image
@@ -45,15 +44,6 @@ def pages(kind: str, colours: tuple[str, ...] = ("red", "lime", "blue")) -> byte
     frames = [Image.new("RGB", (20, 10), colour) for colour in colours]
     options = {"lossless": True} if kind == "WEBP" else {}
     return encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-
-
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The formats of the pictures that were decoded."""
-    seen: list[str] = []
-    prepare = ImageFile.ImageFile.load_prepare
-    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", lambda image: seen.append(image.format) or prepare(image))
-    yield seen
 
 
 # --- size ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
+from dsvl2_app.backend import servers
 from dsvl2_app.backend.remote import RemoteBackend
 from dsvl2_app.backend.wire import write_message
 from dsvl2_app.bundled import ASSETS
@@ -120,7 +121,7 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 def test_prompt_ids_are_ours(server: Server, name: str) -> None:
     messages = CONVERSATIONS[name]
     body = {"model": "vl2", "max_tokens": 1, "temperature": 0, "return_token_ids": True}
-    body["messages"] = [write_message(message) for message in messages]
+    body["messages"] = [write_message(message, servers.Server("http://elsewhere/v1")) for message in messages]
     answer = httpx.post(f"{server.url}/chat/completions", json=body, timeout=300)
     assert answer.is_success, answer.text
     assert answer.json()["prompt_token_ids"] == server.processor.build(messages).input_ids

@@ -1,0 +1,51 @@
+"""What was decoded once is not decoded again: neither for a follow-up question nor for the meter."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from gradio_client import handle_file
+from playwright.sync_api import expect
+
+from tests.ui.steps import ask, attach, bot
+
+
+def test_a_follow_up_decodes_nothing(nano, pictures, decodes):
+    """The picture is sent again, in another file, and found by what is in it."""
+    client, told = nano.client(), {"max_new_tokens": 3, "temperature": 0, "api_name": "/chat"}
+    shown = [handle_file(pictures[name]) for name in ("turned", "tall")]
+    client.predict({"text": "What is it?", "files": shown}, **told)
+    assert sorted(map(str, decodes)) == ["JPEG", "PNG"]
+    decodes.clear()
+    history = [
+        {"role": "user", "content": "What is it?", "files": shown},
+        {"role": "assistant", "content": "Something."},
+    ]
+    client.predict({"text": "And now?", "files": []}, history=history, **told)
+    assert decodes == []
+
+
+def test_tiles_of_the_endpoint_need_no_pixels(nano, pictures, decodes):
+    found = nano.client().predict([handle_file(pictures["turned"])], api_name="/tiles")
+    assert found["images"][0]["size"] == [400, 1000] and decodes == []
+
+
+@pytest.mark.slow
+def test_neither_the_meter_nor_a_follow_up_on_the_page_decodes(trained, pictures, open_page, decodes):
+    page = open_page(trained)
+    attach(page, pictures["turned"])
+    page.locator("#message textarea").fill("What is it?")
+    meter = page.locator("#chat-meter")
+    expect(meter).to_contain_text("Picture 1")
+    assert "JPEG" not in decodes  # the page opens its examples, which are PNG
+    ask(page, "What is it?")
+    expect(bot(page).locator("summary")).to_be_visible(timeout=60_000)
+    assert "JPEG" in decodes  # for the preview, and to be encoded
+    decodes.clear()
+    before = meter.inner_text()
+    ask(page, "Find all <|ref|>shapes<|/ref|>.")
+    expect(page.locator("#conversation summary")).to_have_count(2, timeout=60_000)
+    expect(meter).not_to_have_text(before)
+    expect(meter).to_have_text(re.compile(r"Picture 1"))
+    assert decodes == []  # not even where its boxes are drawn
