@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.settings import RELEASED, add_backend_flags, add_model_flags, add_page_flags
+from dsvl2_app.settings import RELEASED, add_backend_flags, add_model_flags, add_page_flags, add_settings
 from dsvl2_app.text.exports import FORMATS
 from dsvl2_app.text.grounding import MODES
 
@@ -124,6 +124,19 @@ def add_inspect_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(parser)
 
 
+def add_plan_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="nano, tiny, small, base, owner/name or a folder, as --model")
+    parser.add_argument("--gpus", metavar="NxSIZE", help="such as 2x24GB: for these, in place of this machine")
+    parser.add_argument("--ram", metavar="SIZE", help="such as 64GB: the memory beside those GPUs (default: none used)")
+    parser.add_argument("--context", type=int, metavar="N", help="tokens of a conversation (default: the model's most)")
+    parser.add_argument("--chats", type=int, default=1, metavar="N", help="conversations at once (default: 1)")
+    parser.add_argument(
+        "--bandwidth", type=float, metavar="GB/S", help="at which memory is read (default: this machine's is measured)"
+    )
+    add_settings(parser, "device", "dtype", "quantize", "cache_mb", "threads")
+    add_json_flag(parser)
+
+
 def add_bench_flags(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{name}: {text}" for name, text in BENCH_PARTS.items())
     parser.add_argument(
@@ -212,6 +225,11 @@ COMMANDS = {
         "dsvl2_app.terminal.inspect",
         "List the parameters of a checkpoint by part, here or on the hub, without its weights; say whether they fit.",
         add_inspect_flags,
+    ),
+    "plan": Command(
+        "dsvl2_app.terminal.plan",
+        "Work out what a model needs on this machine or on other GPUs, and how fast it would be, without loading it.",
+        add_plan_flags,
     ),
     "bench": Command(
         "bench",

@@ -215,14 +215,17 @@ def add_version(parser: argparse.ArgumentParser) -> None:
 
 
 def add_flags(parser: argparse.ArgumentParser, group: str) -> None:
-    section = parser.add_argument_group(group)
-    for f in fields(Settings):
-        if f.metadata["group"] == group:
-            kind: Kind = f.metadata["kind"]
-            default = {None: "automatic", False: "off", (): "none", "": "none"}.get(f.default, f.default)
-            alone: dict[str, Any] = {"nargs": "?", "const": "on"} if kind is SWITCH else {}
-            help = f"{f.metadata['help']} (default: {default})"
-            section.add_argument(flag_name(f), metavar=kind.metavar, help=help, **alone)
+    add_settings(parser.add_argument_group(group), *(f.name for f in fields(Settings) if f.metadata["group"] == group))
+
+
+def add_settings(section: argparse._ActionsContainer, *names: str) -> None:
+    """Add the flags of these fields."""
+    for f in (f for f in fields(Settings) if f.name in names):
+        kind: Kind = f.metadata["kind"]
+        default = {None: "automatic", False: "off", (): "none", "": "none"}.get(f.default, f.default)
+        alone: dict[str, Any] = {"nargs": "?", "const": "on"} if kind is SWITCH else {}
+        help = f"{f.metadata['help']} (default: {default})"
+        section.add_argument(flag_name(f), metavar=kind.metavar, help=help, **alone)
 
 
 def flag_name(f: Field[Any]) -> str:

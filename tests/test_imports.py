@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "request": {"errors"},
     "text": {"registration", "errors", "hub", "image", "request"},
     "model": {"registration", "errors", "hub", "image"},
-    "checkpoints": {"errors", "hub", "progress", "model"},
+    "checkpoints": {"errors", "hub", "progress", "model", "runtime", "engine"},
     "runtime": {"errors", "model"},
     "engine": BASE | {"text", "model", "runtime"},
     "backend": {"errors", "settings", "request", "text.prompt"},  # the protocol knows no engine
@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"errors", "settings", "image", "request", "text", "backend"},
     "commands": {"errors", "settings", "text"},
     "serve": {"settings", "backend", "api", "ui"},
-    "terminal": BASE | {"text", "backend", "model", "checkpoints", "progress"},
+    "terminal": BASE | {"text", "backend", "model", "runtime", "checkpoints", "progress"},
     "finetune": BASE | {"text", "model", "runtime"},
     "evaluation": BASE | {"text", "backend", "commands"},
     # The two folders of a clone that no part of the package imports.

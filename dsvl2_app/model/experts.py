@@ -42,7 +42,7 @@ class Router(Operated):
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden [T, D] -> weights [T, K] float32 and experts [T, K]. The bias steers the choice, never a weight."""
-        if torch.is_autocast_enabled(hidden.device.type):
+        if not hidden.is_meta and torch.is_autocast_enabled(hidden.device.type):  # which knows no meta device
             with torch.autocast(hidden.device.type, enabled=False):
                 return self(hidden)
         logits = self.operations.linear(hidden.float(), self.weight)

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
-from accelerate import dispatch_model, infer_auto_device_map
-from accelerate.utils import get_balanced_memory
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from dsvl2_app.errors import CheckpointError, SettingsError
@@ -23,6 +21,7 @@ from dsvl2_app.model.adapter_names import take_official_layers
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.linear import hold_int8
+from dsvl2_app.model.placing import allocate, choose_places, dispatch
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -118,7 +117,8 @@ class OfficialLayoutModel(PreTrainedModel):
             raise SettingsError("from_pretrained without a folder needs config and state_dict; pass both, or a folder.")
         config = _find_config(config, folder, overrides, attn_implementation)
         model = cls.on_meta(config, dtype, quantize)
-        device_map = _place(model, device_map, max_memory)
+        places = choose_places(model, device_map, max_memory)
+        allocate(model, places)
         if state_dict is not None:
             weights.copy_in(model, state_dict)
         elif folder is not None:
@@ -128,9 +128,7 @@ class OfficialLayoutModel(PreTrainedModel):
             model.generation_config = generation_config or _read_generation(model.generation_config, folder)
         if adapter is not None:
             adapters.load(model, adapter)
-        if len(set(map(str, device_map.values()))) > 1:
-            # loaded whole: decode reads kv_b_proj as a matrix, which is faster than to call it
-            dispatch_model(model, device_map, preload_module_classes=["MultiHeadLatentAttention"])
+        dispatch(model, places)
         if not output_loading_info:
             return model
         return model, {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
@@ -143,11 +141,15 @@ class OfficialLayoutModel(PreTrainedModel):
         device: Any = None,
         seed: int = 0,
         quantize: str = "none",
+        max_memory: dict[Any, Any] | None = None,
     ) -> Self:
-        """The right shapes with random weights: its answers are noise, its costs are real."""
+        """The right shapes with random weights: its answers are noise, its costs are real. `device` may be all that
+        `device_map` of `from_pretrained` may be."""
         model = cls.on_meta(config, dtype, quantize)
-        _place(model, device, None)
+        places = choose_places(model, device, max_memory)
+        allocate(model, places)
         weights.fill_random(model, seed, std=config.language_config.initializer_range)
+        dispatch(model, places)
         return model
 
     @classmethod
@@ -262,27 +264,6 @@ def _choose_dtype(dtype: str | torch.dtype | None, config: DeepseekVL2Config) ->
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise SettingsError(f"dtype {dtype} is not one that the model runs in; choose float32, bfloat16 or float16.")
     return dtype
-
-
-def _place(model: OfficialLayoutModel, device_map: Any, max_memory: Any) -> dict[str, Any]:
-    """Give parameters of the meta device memory, on one device or spread by accelerate; returns who is where."""
-    if device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
-        options = {"no_split_module_classes": list(model._no_split_modules or ()), "max_memory": max_memory}
-        if device_map != "sequential":
-            options["max_memory"] = get_balanced_memory(model, low_zero=device_map == "balanced_low_0", **options)
-        device_map = infer_auto_device_map(model, **options)
-    if not isinstance(device_map, dict):
-        device_map = {"": device_map if device_map is not None else "cpu"}
-    if "disk" in device_map.values():
-        raise SettingsError("The model does not fit into the memory given; choose a smaller one or allow more.")
-    for name, parameter in model.named_parameters():
-        places = [part for part in device_map if f"{name}.".startswith(f"{part}.") or not part]
-        if not places:
-            raise SettingsError(f'device_map has no place for {name}; name its module, or add "" for the rest.')
-        owner, _, leaf = name.rpartition(".")
-        memory = torch.empty_like(parameter, device=device_map[max(places, key=len)])
-        setattr(model.get_submodule(owner), leaf, nn.Parameter(memory, parameter.requires_grad))
-    return device_map
 
 
 def _count_bytes(size: int | str) -> int:

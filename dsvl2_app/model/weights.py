@@ -57,7 +57,7 @@ def name_officially(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not name.startswith(OURS):
             views[name] = tensor
         elif not name.endswith(SCALE):
-            views.update(_pieces(_official_name(name), tensor))
+            views.update(_pieces(official_name(name), tensor))
     return views
 
 
@@ -66,11 +66,11 @@ def scale_views(model: nn.Module) -> dict[str, Tensor]:
     views: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         if name.endswith(SCALE):
-            views.update(_pieces(_official_name(name.removesuffix(SCALE)), parameter.detach()))
+            views.update(_pieces(official_name(name.removesuffix(SCALE)), parameter.detach()))
     return views
 
 
-def _official_name(name: str) -> str:
+def official_name(name: str) -> str:
     ours, official = next(pair for pair in PREFIXES if name.startswith(pair[0]))
     name = official + name.removeprefix(ours)
     if name.startswith(POOL):
@@ -165,7 +165,7 @@ def take_official_keys(
     for name, parameter in list(model.named_parameters()):
         if name.endswith(SCALE) or prefix + name in state_dict or not name.startswith(OURS):
             continue
-        official, (module, _, leaf) = prefix + _official_name(name), name.rpartition(".")
+        official, (module, _, leaf) = prefix + official_name(name), name.rpartition(".")
         scale = getattr(model.get_submodule(module), leaf + SCALE, None)
         whole = parameter.detach().clone() if scale is None else parameter.detach() * scale[..., None]
         pieces = dict(_pieces(official, whole))
