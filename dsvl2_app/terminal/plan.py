@@ -16,8 +16,9 @@ from dsvl2_app.checkpoints.machine import Place, find_places, measure_read, read
 from dsvl2_app.checkpoints.plan import Load, Plan, plan
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.hub import TEXT_FILES, find_base, find_folder, is_adapter, read_config
-from dsvl2_app.model.configuration import PRESETS, DeepseekVL2Config
+from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.runtime.devices import choose_device, choose_dtype
 from dsvl2_app.settings import Settings
 from dsvl2_app.terminal.answer import OUTPUT
