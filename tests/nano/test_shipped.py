@@ -24,7 +24,7 @@ LISTED = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    backend = load(Settings.parse(["--threads", "1"], {}))
+    backend = load(Settings.parse(["--threads", "1", "--compile", "on"], {}))
     yield backend
     backend.close()
 
