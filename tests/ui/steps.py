@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+
+from dsvl2_app.image.reference import ImageRef
+
+
+def see(picture: Image.Image | ImageRef) -> Image.Image:
+    """What a backend was given, decoded: to a server it goes as bytes."""
+    return picture if isinstance(picture, Image.Image) else picture.open()
 
 
 def attach(page: Page, *pictures: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.words.wording import UNEXPECTED
+from tests.ui.steps import see
 
 TWO_BOXES = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500], [9, 9]]<|/det|>"
 
@@ -174,8 +175,7 @@ def test_ground_finds_what_an_example_marks(scripted, pictures):
     (request,) = scripted.script.requests
     marked, searched = (part["image"] for part in request.messages[-1]["content"] if part["type"] == "image")
     assert (marked.size, searched.size) == ((400, 1000), (300, 500))
-    drawn = marked if isinstance(marked, Image.Image) else marked.open()  # which comes to a server as bytes
-    assert drawn.getpixel((10, 500)) == drawn.getpixel((399, 500)) == (255, 0, 0)
+    assert see(marked).getpixel((10, 500)) == see(marked).getpixel((399, 500)) == (255, 0, 0)
     assert "within the red rectangle" in text_of(request)
     assert not request.grammar
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Download, Locator, Page, expect
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.examples import read_examples
+from tests.ui.steps import see
 
 pytestmark = pytest.mark.slow
 
@@ -293,7 +294,7 @@ def test_what_is_marked_in_one_picture_is_found_in_another(scripted, pictures, o
     start.click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
     parts = scripted.script.requests[-1].messages[-1]["content"]
-    marked, searched = (part["image"] for part in parts if part["type"] == "image")
+    marked, searched = (see(part["image"]) for part in parts if part["type"] == "image")
     assert (marked.size, searched.size) == ((1000, 400), (300, 500))
     assert marked.getpixel((dragged[0], 200))[0] > 250 > 60 > marked.getpixel((dragged[0], 200))[1]
     assert parts[-1]["text"].startswith("\n<|grounding|>In the first image, an object within the red rectangle")
@@ -312,7 +313,7 @@ def test_a_rectangle_can_be_typed_and_the_example_be_another(scripted, pictures,
     expect(rectangle).to_be_visible()
     page.locator("#grounding-start").click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
-    image = scripted.script.requests[-1].messages[-1]["content"][0]["image"]
+    image = see(scripted.script.requests[-1].messages[-1]["content"][0]["image"])
     assert image.getpixel((399, 100)) == (255, 0, 0)
     page.get_by_role("button", name="Another picture").click()
     expect(page.locator("#grounding-marking .canvas")).to_have_count(0)
