@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures
@@ -93,7 +92,6 @@ class Engine:
         pieces keep nobody waiting. Its `advance` raises as `answer` does."""
         return Task(Answering(self, request, is_alone).steps())
 
-    @torch.inference_mode()
     def decode(self, requests: Sequence[DecodeRequest]) -> Tensor:
         """One token of each of B answers -> logits [B, vocabulary], valid until the next step."""
         return self.runner.decode([each.token for each in requests], [each.cache for each in requests])

@@ -91,7 +91,7 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        return sum(buffer.nbytes for pair in self.pairs for buffer in pair)
+        return sum(first.nbytes + second.nbytes for first, second in self.pairs)
 
     @property
     def used_bytes(self) -> int:

@@ -29,7 +29,7 @@ class EagerRunner:
 
     def __init__(self, model: DeepseekVL2ForConditionalGeneration) -> None:
         """The layers of `model` call this runner's operations from now on."""
-        self.model = model
+        self.model, self.device = model, model.device
         self.operations = self.operations_type()
         use(model, self.operations)
 
@@ -49,7 +49,7 @@ class EagerRunner:
 
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int | Tensor], caches: Sequence[KVCache]) -> Tensor:
-        ids = torch.tensor([[int(token)] for token in tokens], device=self.model.device)
+        ids = torch.tensor([[int(token)] for token in tokens], device=self.device)
         hidden = self.step(self.model.decoder.embed_tokens(ids), caches)
         return self.model.lm_head(hidden[:, 0])
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import contains, getitem, is_
 from typing import Any
 
 import torch
@@ -56,17 +58,22 @@ class DecoderTable:
     frequencies: Tensor
     weights: list[nn.Parameter]
     places: list[int]
-    modules: list[nn.Module]
-    parts: list[tuple[dict[str, Any], str, Any]]  # each module and weight: a module's table, its name there, itself
+    tables: list[dict[str, Any]]  # for each module and weight in another module: where it is registered,
+    names: list[str]  # by which name,
+    parts: list[Any]  # and itself
+    hooks: list[dict[int, Any]]  # all that the modules have
+    attributes: list[dict[str, Any]]  # of each module
     stage_bytes: int  # read between two points where threads meet, at the least
 
     @property
     def holds(self) -> bool:
-        """Whether the same weights lie where they lay, and nothing came between the modules since."""
+        """Whether the same weights lie where they lay, and nothing came between the modules since. It is asked at every
+        token, so what loops here are functions in C."""
         return (
-            [weight.data_ptr() for weight in self.weights] == self.places
-            and all(table[name] is part for table, name, part in self.parts)
-            and not any(map(_is_hooked, self.modules))
+            list(map(Tensor.data_ptr, self.weights)) == self.places
+            and all(map(is_, map(getitem, self.tables, self.names), self.parts))
+            and not any(self.hooks)
+            and not any(map(contains, self.attributes, repeat("forward")))
         )
 
 
@@ -122,15 +129,21 @@ def make_table(decoder: Decoder) -> DecoderTable:
     frequencies = rotary_frequencies(decoder.rotary_width, decoder.rotary_theta, torch.device("cpu"))
     layers = (LayerFields * len(decoder.layers))(*map(describe_layer, decoder.layers))
     weights, modules = list(decoder.parameters()), list(decoder.modules())
-    tables = [table for module in modules for table in (module._modules, module._parameters)]
+    registered = [
+        (table, name, part)
+        for module in modules
+        for table in (module._modules, module._parameters)
+        for name, part in table.items()
+    ]
     return DecoderTable(
         describe_decoder(decoder, frequencies),
         layers,
         frequencies,
         weights,
         [weight.data_ptr() for weight in weights],
-        modules,
-        [(table, name, part) for table in tables for name, part in table.items()],
+        *(list(each) for each in zip(*registered, strict=True)),
+        [hooks for module in modules for hooks in (module._forward_hooks, module._forward_pre_hooks)],
+        [vars(module) for module in modules],
         min(layer.self_attn.o_proj.weight.nbytes for layer in decoder.layers),
     )
 
