@@ -5,6 +5,7 @@ Every package may import this one; it imports nothing of ours but errors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -191,6 +192,21 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """How far a model is that is not there yet, in bytes of one stage; 0 of 0 where that is not known."""
+
+    stage: Literal["download", "check", "read"]
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0  # since the stage began
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the stage, at the pace so far; None while there is none."""
+        return self.seconds * (self.total - self.done) / self.done if self.done and self.seconds else None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How a backend is, for whoever watches over the app."""
 
@@ -198,3 +214,6 @@ class Health:
     running: int = 0  # answers that are being written
     waiting: int = 0
     seconds: float = 0.0  # since the model last finished a piece of work, while there is some; else 0
+    accepting: bool = True  # another request would not be turned away because too many wait
+    loading: Loading | None = None  # the weights are not there yet; requests wait for them
+    memory: Mapping[str, int] = field(default_factory=dict[str, int])  # bytes that are held, by what for

@@ -17,7 +17,12 @@ def run(flags: argparse.Namespace) -> None:
 def serve(settings: Settings) -> None:
     """Load the model and serve until Ctrl-C or SIGTERM, which stops a container."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if settings.log_format == "json":
+        from dsvl2_app.health.logs import write_json
 
+        write_json()
+
+    from dsvl2_app import health
     from dsvl2_app.api.access import read_keys
     from dsvl2_app.api.routes import build_routes
     from dsvl2_app.backend import load
@@ -25,5 +30,6 @@ def serve(settings: Settings) -> None:
     from dsvl2_app.ui.uploads import image_limits, own_folder
 
     with own_folder(), closing(load(settings)) as backend:
-        routes = build_routes(backend, settings, image_limits(settings), read_keys(os.environ))
-        launch(build(backend, settings), settings, routes)
+        watched, watching = health.watch(backend, settings)
+        routes = build_routes(watched, settings, image_limits(settings), read_keys(os.environ))
+        launch(build(watched, settings), settings, [*routes, *watching])

@@ -95,6 +95,7 @@ LOAD_FORMAT = one_of("auto", "dummy")
 DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
 DTYPE = one_of("auto", "float32", "bfloat16", "float16")
 QUANTIZE = one_of("none", "int8")
+LOG_FORMAT = one_of("text", "json")
 COMPILE = one_of("auto", "on", "off")
 HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
 ADDRESSES = Kind("URL,...", "addresses that begin with http:// or https://, separated by commas", read_addresses)
@@ -142,6 +143,8 @@ class Settings:
     port: int = flag("page", 7860, whole_number(1, 65535), "port to serve on", "GRADIO_SERVER_PORT")
     share: bool = flag("page", False, SWITCH, "public gradio.live link")
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
+    metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")
+    log_format: str = flag("page", "text", LOG_FORMAT, "json: one object a line, also for every request")
     max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
     max_queue: int = flag("page", 32, whole_number(1), "most requests that wait; others are turned away")
     max_per_owner: int = flag(
@@ -154,6 +157,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.mcp and find_spec("mcp") is None:
             raise SettingsError('--mcp needs a package that is not installed; run: pip install "gradio[mcp]".')
+        if self.metrics and find_spec("prometheus_client") is None:
+            raise SettingsError("--metrics needs a package that is not installed; run: pip install prometheus_client.")
 
     @property
     def checkpoint(self) -> str:

@@ -29,6 +29,8 @@ EXAMPLES = [
     ("port", "8080", 8080, "65536"),
     ("share", "on", True, "maybe"),
     ("mcp", "on", True, "maybe"),
+    ("metrics", "on", True, "maybe"),
+    ("log_format", "json", "json", "xml"),
     ("max_megapixels", "100", 100, "-1"),
     ("max_queue", "8", 8, "1.5"),
     ("max_per_owner", "2", 2, "0"),

@@ -80,7 +80,9 @@ class LocalBackend:
         with self._changed:
             running, waiting = len(self._scheduler.running), len(self._scheduler.waiting)
             seconds = time.monotonic() - self._progressed if running or waiting else 0.0
-            return Health(self._thread.is_alive() and self._refuse is None, running, waiting, seconds)
+            alive = self._thread.is_alive() and self._refuse is None
+            accepting = alive and waiting < self._scheduler.max_waiting
+            return Health(alive, running, waiting, seconds, accepting, memory=self._engine.count_memory())
 
     def close(self) -> None:
         """Finish nothing more: running and waiting answers end as cancelled."""

@@ -6,6 +6,7 @@ There is one writer and one reader. A reader in an event loop holds no thread: i
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -16,6 +17,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from dsvl2_app.request import Event
+
+logger = logging.getLogger(__name__)
+
+# An event, or None at the end with what went wrong, if anything did.
+Observer = Callable[[Event | None, BaseException | None], None]
 
 
 class Stream:
@@ -33,6 +39,7 @@ class Stream:
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._wake: Callable[[], None] = lambda: None  # the reader, where it waits in a loop
+        self._observers: list[Observer] = []
         self._cancelled = threading.Event()
 
     # -- for the reader -----------------------------------------------------------------------------------------
@@ -67,6 +74,16 @@ class Stream:
     ) -> None:
         self.cancel()
 
+    def observe(self, observer: Observer) -> None:
+        """Before anything is read: let `observer` see every event, those that are there already first, and then the
+        end. It is called in the writer's thread, which it must not keep waiting."""
+        with self._changed:
+            for event in self._events:
+                observer(event, None)
+            if self._ended:
+                observer(None, self._error)
+            self._observers.append(observer)
+
     # -- for the writer -----------------------------------------------------------------------------------------
 
     @property
@@ -85,6 +102,11 @@ class Stream:
         with self._changed:
             if self._ended:
                 return
+            for observe in self._observers:
+                try:
+                    observe(event, error)
+                except Exception:  # who only looks on stops nobody's answer
+                    logger.exception("an observer of a stream failed")
             if event is None:
                 self._ended, self._error = True, error
             else:

@@ -36,7 +36,7 @@ class Engine:
     | method | may be called from |
     |---|---|
     | `serve`, `answer`, `decode`, `forget`, and every `advance` of a task | one thread, always the same |
-    | `plan`, `prepare` | any thread, at any time; the tokenizer is locked |
+    | `plan`, `prepare`, `count_memory` | any thread, at any time; the tokenizer is locked |
     | `start_preparing` | any thread; `prepare` then runs on a thread of the engine's own pool, as reading tiles does |
     """
 
@@ -74,6 +74,16 @@ class Engine:
     def max_batch(self) -> int | None:
         """How many answers may decode together; None: any number."""
         return self.runner.max_batch
+
+    @cached_property
+    def _weights(self) -> int:
+        return sum(parameter.nbytes for parameter in self.model.parameters())
+
+    def count_memory(self) -> dict[str, int]:
+        """Bytes of weights and of what is kept, and of all that PyTorch holds on a GPU."""
+        held = {"weights": self._weights, "pictures": self.pictures.kept.nbytes, "prefixes": self.prefixes.nbytes}
+        device = self.model.device
+        return held | ({"gpu": torch.cuda.memory_allocated(device)} if device.type == "cuda" else {})
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         """Tokens and tile layouts of a conversation, without running the model."""
