@@ -47,6 +47,9 @@ class ScriptedEngine:
     def serve(self, request: Request, is_alone: Callable[[], bool]) -> Task:
         return Task(self._write(request))
 
+    def count_memory(self) -> dict[str, int]:
+        return {"weights": 7}
+
     def _write(self, request: Request) -> Steps:
         name = str(request.messages[0]["content"])
         try:
