@@ -14,7 +14,8 @@ import numpy as np
 from dsvl2_app.errors import SettingsError
 
 if TYPE_CHECKING:
-    from dsvl2_app.image.tiles import TileGeometry, TileLayout
+    from dsvl2_app.image.geometry import TileGeometry
+    from dsvl2_app.image.tiles import TileLayout
 
 Stage = Literal["queued", "vision", "prefill", "decode", "done"]
 Finish = Literal["eos", "length", "cancelled"]

@@ -12,7 +12,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
-from dsvl2_app.image.tiles import cut_tiles, lay_out_all
+from dsvl2_app.image.cut import cut_tiles
+from dsvl2_app.image.tiles import lay_out_all
 from dsvl2_app.text.messages import IMAGE_TOKEN
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from nano.coordinates import NUMBERS

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsvl2_app.image.tiles import order_tokens
 from dsvl2_app.text.prompt import ASSISTANT, USER
 from nano.tasks.turn import Turn
 
 PREFIX = -1  # the "dialogue" of a sample's images
 PADDING = -1  # the "sample" of unused tokens
-NEWLINE, SEPARATOR = -1, -2  # image tokens that come from no tile
 DECISIVE_WEIGHT = 4.0  # of an answer's one decisive token, such as a count; a box has four decisive ones
 
 
@@ -44,7 +44,7 @@ class Encoded:
     weights: np.ndarray  # [T] float32
     corners: np.ndarray  # [T] bool, numbers inside <|det|>: places, not digits
     image_mask: np.ndarray  # [T] bool
-    image_source: np.ndarray  # [M] int64, which token of `tiles` (tile * s * s + token), or NEWLINE, SEPARATOR
+    image_source: np.ndarray  # [M] int64, which token of `tiles` or negative: see `order_tokens`
     tiles: np.ndarray  # [N, side, side, 3] uint8
     looks: dict[str, np.ndarray]  # what patches and tokens show, PatchTargets' fields, for all tiles
 
@@ -83,15 +83,6 @@ class Batch:
         own = self.dialogues[:, :, None] == self.dialogues[:, None, :]
         shared = (self.dialogues == PREFIX)[:, None, :]
         return (same_sample & (own | shared) & (row[:, None] >= row))[:, None]
-
-
-@lru_cache(maxsize=64)
-def image_sources(side: int, columns: int, rows: int) -> np.ndarray:
-    """For each token of an image, which token of its tiles it is, or NEWLINE or SEPARATOR."""
-    views = np.arange((1 + columns * rows) * side * side).reshape(-1, side, side)
-    local = views[1:].reshape(rows, columns, side, side).swapaxes(1, 2).reshape(rows * side, columns * side)
-    close = [np.pad(grid, ((0, 0), (0, 1)), constant_values=NEWLINE).ravel() for grid in (views[0], local)]
-    return np.concatenate((close[0], [SEPARATOR], close[1]))
 
 
 class Encoder:
@@ -149,7 +140,7 @@ class Encoder:
         first_tile = 0
         for number, (columns, rows) in enumerate(grids):
             line = self.encode("\n") if number else []
-            source = image_sources(self.side, columns, rows)
+            source = order_tokens(self.side, columns, rows)
             sources.append(np.where(source >= 0, source + first_tile * self.side**2, source))
             first_tile += 1 + columns * rows
             ids += [*line, *[self.special.image] * len(source)]

@@ -20,7 +20,8 @@ from PIL import Image
 from dsvl2_app.commands import EVAL_CASES
 from dsvl2_app.evaluation.report import Answer, Messages, Score
 from dsvl2_app.evaluation.scoring import read_number, read_quotation, says_any, score_boxes
-from dsvl2_app.image.tiles import RELEASED_CANDIDATES, TileGeometry, choose_grid
+from dsvl2_app.image.geometry import RELEASED_CANDIDATES, TileGeometry
+from dsvl2_app.image.tiles import choose_grid
 from dsvl2_app.text.prompt import place_images
 from nano import scenes, tasks
 from nano.samples import EVALUATION_SEEDS

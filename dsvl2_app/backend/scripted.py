@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dsvl2_app.backend.stream import Stream
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out_all
+from dsvl2_app.image.geometry import RELEASED_GEOMETRY
+from dsvl2_app.image.tiles import TileLayout, lay_out_all
 from dsvl2_app.request import Capabilities, Event, Health, Inspection, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
@@ -26,7 +27,7 @@ CARD = ModelCard(
     dtype="float32",
     device="cpu",
     context=4096,
-    geometry=TileGeometry(),
+    geometry=RELEASED_GEOMETRY,
 )
 
 

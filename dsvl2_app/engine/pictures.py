@@ -19,9 +19,10 @@ from torch import Tensor
 
 from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.task import wait_for
+from dsvl2_app.image.cut import cut_tiles
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.resample import cut_pixels
-from dsvl2_app.image.tiles import TileLayout, cut_tiles
+from dsvl2_app.image.tiles import TileLayout
 from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.request import Event, Timings
 from dsvl2_app.runtime import Runner

@@ -43,7 +43,7 @@ SOURCES = ("image", "path", "url", "image_url", "base64", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PictureSource:
     """Where an image's pixels are: a file that is there, or what is in one."""
 
     source: Path | bytes
@@ -53,7 +53,7 @@ class Place:
     """Where an image goes that is named elsewhere."""
 
 
-Part = str | Picture | Place
+Part = str | PictureSource | Place
 
 
 @dataclass(slots=True)
@@ -70,10 +70,10 @@ class Turn:
         return "".join(part for part in self.parts if isinstance(part, str))
 
     @property
-    def pictures(self) -> list[Picture]:
-        return [part for part in self.parts if isinstance(part, Picture)]
+    def pictures(self) -> list[PictureSource]:
+        return [part for part in self.parts if isinstance(part, PictureSource)]
 
-    def fill(self, pictures: Iterator[Picture]) -> None:
+    def fill(self, pictures: Iterator[PictureSource]) -> None:
         self.parts = [next(pictures) if isinstance(part, Place) else part for part in self.parts]
 
 
@@ -188,7 +188,7 @@ def _read_part(part: Any, number: int, folder: Path) -> list[Part]:
         return _split(part["text"])
     if kind in ("image", "image_url"):
         sources = {name: part[name] for name in SOURCES if name in part}
-        return [Picture(find_picture(sources, folder)) if sources else Place()]
+        return [PictureSource(find_picture(sources, folder)) if sources else Place()]
     raise PromptError(
         f"Message {number} has a part that is neither text nor an image: {str(part)[:80]!r}; "
         'write {"type": "text", "text": ...} or {"type": "image", "path": ...}.'
@@ -198,11 +198,11 @@ def _read_part(part: Any, number: int, folder: Path) -> list[Part]:
 # ---- pictures ----------------------------------------------------------------------------------------------
 
 
-def _find_pictures(columns: dict[str, Any], folder: Path) -> list[Picture]:
+def _find_pictures(columns: dict[str, Any], folder: Path) -> list[PictureSource]:
     if "images" in columns and "image" in columns:
         raise PromptError("'images' and 'image' both hold pictures; keep one of them.")
     named = columns.get("images", columns.get("image", []))
-    return [Picture(find_picture(each, folder)) for each in (named if isinstance(named, list) else [named])]
+    return [PictureSource(find_picture(each, folder)) for each in (named if isinstance(named, list) else [named])]
 
 
 def find_picture(named: Any, folder: Path) -> Path | bytes:
@@ -232,12 +232,12 @@ def _decode(text: Any) -> bytes:
         raise ImageError("a picture is no base64; write it again.") from None
 
 
-def _place_pictures(turns: list[Turn], pictures: list[Picture]) -> None:
+def _place_pictures(turns: list[Turn], pictures: list[PictureSource]) -> None:
     if pictures or any(turn.places for turn in turns):
         _fill(turns, pictures, "the conversation")
 
 
-def _fill(turns: list[Turn], pictures: list[Picture], where: str) -> None:
+def _fill(turns: list[Turn], pictures: list[PictureSource], where: str) -> None:
     """Put each picture into its place, or all of them first where there are no places."""
     places = sum(turn.places for turn in turns)
     if not places:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dsvl2_app.image.tiles import PADDING, PixelBox, TileLayout
+from dsvl2_app.image.cut import PADDING
+from dsvl2_app.image.tiles import PixelBox, TileLayout
 
 Colour = tuple[int, int, int]
 

@@ -1,4 +1,4 @@
-"""Pixels on any device -> tiles, to the bit those of `tiles.cut_tiles`.
+"""Pixels on any device -> tiles, to the bit those of `cut.cut_tiles`.
 
 Pillow resizes 8-bit pixels in integers, so a GPU can repeat it exactly, in a fraction of the time. What each pixel
 weighs is not computed here a second time: Pillow itself is asked.
@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dsvl2_app.image.tiles import PADDING, PixelBox, TileLayout, cut_views, shrinks_vertically_first
+from dsvl2_app.image.cut import PADDING, cut_views, shrinks_vertically_first
+from dsvl2_app.image.tiles import PixelBox, TileLayout
 
 BITS = 22  # of the fraction of Pillow's weights, PRECISION_BITS in its Resample.c
 REACH = 2  # px on each side that bicubic looks at, in those of the smaller picture

@@ -1,99 +1,36 @@
-"""Picture size -> tile grid, pixels -> tiles, token index -> place in the picture.
+"""Picture size -> tile grid; token index -> place in the picture.
 
-The model sees a picture as one global view and `columns x rows` local tiles. Which grid is used, where the
-picture lies in it and what each of the resulting tokens looks at are all fixed by the size of the picture,
-so `lay_out` needs no pixels; `cut_tiles` is the only function here that touches them.
+The model sees a picture as one global view and `columns x rows` local tiles. Which grid is used, where the picture lies
+in it and what each of the resulting tokens looks at are all fixed by the size of the picture, so nothing here needs
+pixels; `cut.cut_tiles` does.
 
-Both follow the official processing code to the bit: `int(width * scale)` truncates, the first best candidate
-wins, and the picture is placed as `PIL.ImageOps.pad` places it.
+All follows the official processing code to the bit: `int(width * scale)` truncates, the first best candidate wins, and
+the picture is placed as `PIL.ImageOps.pad` places it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
-from dsvl2_app.errors import CheckpointError, ImageError, SettingsError
+from dsvl2_app.errors import ImageError
+from dsvl2_app.image.geometry import RELEASED_GEOMETRY, TileGeometry
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 PixelBox = tuple[int, int, int, int]
-Pixels = TypeVar("Pixels", bound=Any)  # an array, or a tensor on any device
+IntArray = npt.NDArray[np.int64]
 
 MOST_TILED_IMAGES = 2
-PADDING = 127  # the official int(0.5 * 255), in all three colours
-
-# All (width, height) of at most nine 384 px tiles, in the order of the released base checkpoint.
-RELEASED_CANDIDATES: tuple[tuple[int, int], ...] = (
-    (384, 384), (384, 768), (768, 384), (384, 1152), (1152, 384), (384, 1536), (1536, 384), (768, 768),
-    (384, 1920), (1920, 384), (384, 2304), (2304, 384), (768, 1152), (1152, 768), (384, 2688), (2688, 384),
-    (384, 3072), (3072, 384), (768, 1536), (1536, 768), (384, 3456), (3456, 384), (1152, 1152),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class TileGeometry:
-    """What a checkpoint fixes about tiling. `candidates` are (width, height) px; their order breaks ties."""
-
-    tile: int = 384
-    patch: int = 14
-    downsample: int = 2
-    candidates: tuple[tuple[int, int], ...] = RELEASED_CANDIDATES
-
-    def __post_init__(self) -> None:
-        if min(self.patch, self.downsample) < 1 or self.tile < self.patch:
-            raise CheckpointError(
-                f"Tiles of {self.tile} px of {self.patch} px patches, down-sampled {self.downsample}-fold, "
-                "are not possible; correct the vision settings in the checkpoint's config.json."
-            )
-        if not self.candidates:
-            raise CheckpointError("The checkpoint's candidate_resolutions are empty; list at least one size.")
-        for width, height in self.candidates:
-            if min(width, height) < 1 or width % self.tile or height % self.tile:
-                raise CheckpointError(
-                    f"The checkpoint's candidate_resolutions hold {width}x{height}, which is not a whole "
-                    f"number of {self.tile} px tiles; correct it in config.json."
-                )
-
-    @property
-    def most_tiles(self) -> int:
-        """Local tiles of the largest grid."""
-        return max(width * height for width, height in self.candidates) // self.tile**2
-
-    @property
-    def patches(self) -> int:
-        """Patches along a side of a tile; pixels beyond `patches * patch` are never seen."""
-        return self.tile // self.patch
-
-    @property
-    def tokens_per_side(self) -> int:
-        """Tokens along a side of a tile; the adaptor pads the patches up to a multiple of `downsample`."""
-        return -(-self.patches // self.downsample)
-
-    @property
-    def tokens_per_tile(self) -> int:
-        return self.tokens_per_side**2
-
-    def count_tokens(self, columns: int, rows: int) -> int:
-        """Tokens of a picture whose local tiles are so many across and down."""
-        side = self.tokens_per_side
-        return side * (side + 1) + 1 + rows * side * (columns * side + 1)
-
-    def limited_to(self, max_tiles: int) -> TileGeometry:
-        """The same geometry without the candidates of more than `max_tiles` local tiles."""
-        most = max_tiles * self.tile**2
-        fitting = tuple((width, height) for width, height in self.candidates if width * height <= most)
-        if not fitting:
-            raise SettingsError("No tile grid of this model has at most {most} tiles; allow more.", most=max_tiles)
-        return replace(self, candidates=fitting)
+NEWLINE, SEPARATOR = -1, -2  # tokens of an image that come from no tile
 
 
 def choose_grid(
-    width: int, height: int, geometry: TileGeometry = TileGeometry(), *, tiling: bool = True
+    width: int, height: int, geometry: TileGeometry = RELEASED_GEOMETRY, *, tiling: bool = True
 ) -> tuple[int, int]:
     """(columns, rows) of the candidate that keeps most of the picture and then wastes least."""
     if width < 1 or height < 1:
@@ -127,7 +64,7 @@ def _fit(width: int, height: int, into_width: int, into_height: int) -> tuple[fl
 def lay_out(
     width: int,
     height: int,
-    geometry: TileGeometry = TileGeometry(),
+    geometry: TileGeometry = RELEASED_GEOMETRY,
     *,
     tiling: bool = True,
     max_tiles: int | None = None,
@@ -146,7 +83,7 @@ def are_tiled(pictures: int) -> bool:
 
 def lay_out_all(
     sizes: Sequence[tuple[int, int]],
-    geometry: TileGeometry = TileGeometry(),
+    geometry: TileGeometry = RELEASED_GEOMETRY,
     tiling: bool | None = None,
     max_tiles: int | None = None,
 ) -> list[TileLayout]:
@@ -272,15 +209,8 @@ class TileLayout:
     def token_range(self, tile: int) -> tuple[int, ...]:
         """The indices of a tile's tokens, row by row. A tile's rows are apart: each local row of tokens runs
         through all tiles of the grid's row."""
-        left, top, _, _ = self.tile_box(tile)
         side = self.geometry.tokens_per_side
-        start, columns = (0, 1) if tile == 0 else (side * (side + 1) + 1, self.grid[0])
-        row, column = top // self.geometry.tile * side, left // self.geometry.tile * side
-        return tuple(
-            start + (row + down) * (columns * side + 1) + column + across
-            for down in range(side)
-            for across in range(side)
-        )
+        return tuple(np.flatnonzero(order_tokens(side, *self.grid) // side**2 == tile).tolist())
 
     def tile_box(self, tile: int) -> PixelBox:
         """The px of a local tile on the canvas; tile 0, the global view, is a canvas of its own."""
@@ -309,21 +239,21 @@ class TileLayout:
         return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
-def cut_tiles(image: Image.Image, layout: TileLayout) -> np.ndarray:
-    """RGB picture -> uint8 [1 + columns * rows, tile, tile, 3]: global view, then local tiles row by row."""
-    if image.mode != "RGB" or image.size != layout.image_size:
-        raise ValueError(f"{image.mode} {image.size} does not match a layout for RGB {layout.image_size}")
-    return np.concatenate(cut_views(layout, lambda size, content: _pad(image, size, content)))
+@lru_cache(maxsize=64)
+def order_tokens(side: int, columns: int, rows: int) -> IntArray:
+    """[T], read-only: for each token of an image which token of its tiles it is, tile * side^2 + place in the tile, or
+    NEWLINE or SEPARATOR. `Adaptor.arrange` puts embeds in the same order."""
+    views = _number_rows(0, side, 1, 1), np.array([SEPARATOR]), _number_rows(1, side, columns, rows)
+    order = np.concatenate(views)
+    order.flags.writeable = False
+    return order
 
 
-def cut_views(layout: TileLayout, pad: Callable[[tuple[int, int], PixelBox], Pixels]) -> tuple[Pixels, Pixels]:
-    """The global view and the local tiles, each [tiles, tile, tile, 3]; `pad` gives a canvas of a size with the picture
-    in a content box, [height, width, 3]."""
-    tile = layout.geometry.tile
-    columns, rows = layout.grid
-    global_view = pad((tile, tile), layout.global_content)
-    canvas = global_view if layout.grid == (1, 1) else pad(layout.canvas, layout.content)
-    return global_view[None], canvas.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2).reshape(-1, tile, tile, 3)
+def _number_rows(first: int, side: int, columns: int, rows: int) -> IntArray:
+    """Of one view, whose first tile has that number; each row is closed by a newline."""
+    down, across = np.arange(rows * side)[:, None], np.arange(columns * side)
+    tiles, places = first + down // side * columns + across // side, down % side * side + across % side
+    return np.column_stack((tiles * side**2 + places, np.full(rows * side, NEWLINE))).ravel()
 
 
 def _place(image_size: tuple[int, int], canvas: tuple[int, int]) -> PixelBox:
@@ -336,25 +266,3 @@ def _place(image_size: tuple[int, int], canvas: tuple[int, int]) -> PixelBox:
         canvas_width = max(1, round(width / height * canvas_height))
     left, top = round((canvas[0] - canvas_width) * 0.5), round((canvas[1] - canvas_height) * 0.5)
     return left, top, left + canvas_width, top + canvas_height
-
-
-def _pad(image: Image.Image, size: tuple[int, int], content: PixelBox) -> np.ndarray:
-    """The picture resized into its content box on a grey canvas, as uint8 [height, width, 3]."""
-    left, top, right, bottom = content
-    canvas = np.full((size[1], size[0], 3), PADDING, np.uint8)
-    canvas[top:bottom, left:right] = np.asarray(_resize(image, right - left, bottom - top))
-    return canvas
-
-
-def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Bicubic, to the bit the same on every Pillow, each pass by itself."""
-    vertical_first = shrinks_vertically_first(image.size, (width, height))
-    between = (image.width, height) if vertical_first else (width, image.height)
-    return image.resize(between, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def shrinks_vertically_first(source: tuple[int, int], target: tuple[int, int]) -> bool:
-    """Each pass of a resize rounds to 8 bits, so their order matters: Pillow 13 takes the vertical one first when the
-    height shrinks more than twice as much as the width."""
-    across, down = source[0] - target[0], source[1] - target[1]
-    return down > 0 and down > 2 * across

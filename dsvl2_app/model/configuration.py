@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from transformers import AutoConfig, PreTrainedConfig
 
 from dsvl2_app.errors import CheckpointError
-from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.model.sections import AdaptorConfig, DecoderConfig, VisionConfig
 

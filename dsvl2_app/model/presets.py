@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsvl2_app.image.tiles import RELEASED_CANDIDATES
+from dsvl2_app.image.geometry import RELEASED_CANDIDATES
 
 
 def _released(**language: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from dsvl2_app.hub import TEXT_FILES, find_folder, read_config
 from dsvl2_app.image.description import describe_layout, token_parts
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.image.tiles import MOST_TILED_IMAGES, TileGeometry, TileLayout, are_tiled, lay_out_all
+from dsvl2_app.image.tiles import MOST_TILED_IMAGES, TileLayout, are_tiled, lay_out_all
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsvl2_app.errors import CheckpointError, SettingsError
-from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.image.geometry import RELEASED_GEOMETRY, TileGeometry
 from dsvl2_app.text.prompt import IMAGE_TOKEN
 
 FILE_NAME = "processor_config.json"
@@ -21,7 +21,7 @@ BOOKKEEPING = ("processor_class", "auto_map", "transformers_version", "tokenizer
 class ProcessorConfig:
     """The official fields with the released values. Sizes are (width, height) px."""
 
-    candidate_resolutions: Sequence[Sequence[int]] = TileGeometry().candidates
+    candidate_resolutions: Sequence[Sequence[int]] = RELEASED_GEOMETRY.candidates
     patch_size: int = 14
     downsample_ratio: int = 2
     image_mean: Sequence[float] = (0.5, 0.5, 0.5)

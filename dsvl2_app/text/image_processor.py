@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsvl2_app.image.cut import cut_tiles
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
-from dsvl2_app.image.tiles import TileLayout, cut_tiles, lay_out_all
+from dsvl2_app.image.tiles import TileLayout, lay_out_all
 from dsvl2_app.text.configuration import ProcessorConfig
 
 

@@ -18,7 +18,7 @@ from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
 from dsvl2_app.errors import CheckpointError, PromptError, SettingsError
 from dsvl2_app.hub import HUB_OPTIONS, TEXT_FILES, find_base, find_folder, is_adapter
-from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.registration import register_processor
 from dsvl2_app.text import tokenizer as files
 from dsvl2_app.text.batch import collate, cut_to_length

@@ -19,9 +19,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from dsvl2_app.errors import ContextError, PromptError
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.image.load import is_loaded
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.image.tiles import TileLayout, lay_out
 from dsvl2_app.text import prompt
 from dsvl2_app.text.image_processor import DeepseekVL2ImageProcessor
 from dsvl2_app.text.messages import IMAGE_TOKEN, OPEN, Message, fill_places

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsvl2_app.image.tiles import TileGeometry, TileLayout
+from dsvl2_app.image.geometry import TileGeometry
+from dsvl2_app.image.tiles import TileLayout
 from nano.scenes.fonts import CHARACTERS
 from nano.scenes.scene import COLOUR_CODE, KIND_CODE, KINDS, Scene
 

@@ -20,7 +20,7 @@ from dsvl2_app.engine.inspection import inspect
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.task import Steps, Task
 from dsvl2_app.errors import BusyError, EngineDeadError, ImageError, PromptError
-from dsvl2_app.image.tiles import TileGeometry
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Sampling, Timings
 from dsvl2_app.settings import Settings
 

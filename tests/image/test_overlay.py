@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from dsvl2_app.image import overlay
+from dsvl2_app.image.cut import PADDING, cut_tiles
 from dsvl2_app.image.overlay import (
     GRID_COLOUR,
     MARK,
@@ -18,7 +19,7 @@ from dsvl2_app.image.overlay import (
     label_colours,
     tile_images,
 )
-from dsvl2_app.image.tiles import PADDING, cut_tiles, lay_out
+from dsvl2_app.image.tiles import lay_out
 
 WHITE = Image.new("RGB", (400, 300), "white")
 EDGES = st.floats(-1e4, 1e4) | st.sampled_from([float("nan"), float("inf"), float("-inf"), 0.0, 1e300])

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from dsvl2_app.image.cut import cut_tiles
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.image.resample import BITS, cut_pixels, weigh
-from dsvl2_app.image.tiles import TileGeometry, cut_tiles, lay_out
+from dsvl2_app.image.tiles import lay_out
 
 RELEASED = TileGeometry()
 ODD = TileGeometry(tile=50, patch=8, downsample=3, candidates=((50, 50), (150, 100), (100, 150)))

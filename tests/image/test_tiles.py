@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from dsvl2_app.errors import CheckpointError, ImageError, SettingsError
-from dsvl2_app.image.tiles import RELEASED_CANDIDATES, TileGeometry, choose_grid, cut_tiles, lay_out
+from dsvl2_app.image.cut import cut_tiles
+from dsvl2_app.image.geometry import RELEASED_CANDIDATES, TileGeometry
+from dsvl2_app.image.tiles import choose_grid, lay_out
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CASES = sorted(REFERENCE.glob("*/cases/*.json"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from dsvl2_app.image.tiles import RELEASED_CANDIDATES, lay_out
+from dsvl2_app.image import tiles
+from dsvl2_app.image.geometry import RELEASED_CANDIDATES
+from dsvl2_app.image.tiles import lay_out, order_tokens
 from dsvl2_app.model.adaptor import Adaptor, shuffle
 from dsvl2_app.model.sections import AdaptorConfig
 
@@ -44,6 +47,10 @@ def test_arrangement_is_the_one_of_the_tile_layout(grid: tuple[int, int]) -> Non
         return float((place.tile * SIDE + place.row % SIDE) * SIDE + place.column % SIDE)
 
     assert embeds[:, 0].tolist() == [expect(index) for index in range(layout.num_tokens)]
+    order = order_tokens(SIDE, *grid)
+    assert [expect(index) for index in np.flatnonzero(order >= 0)] == order[order >= 0].tolist()
+    assert {expect(index) for index in np.flatnonzero(order == tiles.NEWLINE)} == {NEWLINE}
+    assert {expect(index) for index in np.flatnonzero(order == tiles.SEPARATOR)} == {SEPARATOR}
 
 
 def test_mlp_uses_the_exact_gelu_between_its_layers() -> None:

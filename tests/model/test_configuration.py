@@ -12,7 +12,7 @@ from transformers import AutoConfig
 
 from dsvl2_app import DeepseekVL2Config
 from dsvl2_app.errors import CheckpointError
-from dsvl2_app.image.tiles import RELEASED_CANDIDATES
+from dsvl2_app.image.geometry import RELEASED_CANDIDATES
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.model.sections import DecoderConfig
 

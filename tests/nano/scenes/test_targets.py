@@ -5,7 +5,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from dsvl2_app.image.tiles import RELEASED_CANDIDATES, TileGeometry, lay_out
+from dsvl2_app.image.geometry import RELEASED_CANDIDATES, TileGeometry
+from dsvl2_app.image.tiles import lay_out
 from nano import scenes
 from nano.scenes.canvas import Canvas
 from nano.scenes.fonts import CHARACTERS, find_faces, load_font

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from dsvl2_app.backend import Backend
+from dsvl2_app.image.cut import cut_tiles
+from dsvl2_app.image.geometry import RELEASED_GEOMETRY
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_grid, tile_images
-from dsvl2_app.image.tiles import TileGeometry, are_tiled, cut_tiles, lay_out_all
+from dsvl2_app.image.tiles import are_tiled, lay_out_all
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.gradio_quirks import gallery_changes
 from dsvl2_app.ui.tabs.tiles.budget import show_budget
@@ -83,7 +85,7 @@ class Tiles:
                     )
                     released = gr.Checkbox(
                         label=label("Released models' tiles of 384 px"),
-                        visible=self.card.geometry != TileGeometry(),
+                        visible=self.card.geometry != RELEASED_GEOMETRY,
                         elem_id="tiles-released",
                     )
                 self.what_if = [limit, width, height, released]
@@ -184,7 +186,7 @@ class Tiles:
             if width or height:
                 image = image.resize((int(width) or image.width, int(height) or image.height))
             sizes = [image.size if number == place else each.size for number, each in enumerate(images)]
-            geometry = TileGeometry() if released else self.card.geometry
+            geometry = RELEASED_GEOMETRY if released else self.card.geometry
             tiling, most = are_tiled(count), int(limit)
             layouts = lay_out_all(sizes, geometry, tiling, most)
             layout = layouts[place]
@@ -194,7 +196,7 @@ class Tiles:
                 self.how: gr.HTML(visible=False),
                 self.summary: show_summary(layouts, place, self.card) + explain_choice(layout, tiling=tiling),
                 self.grid: gr.Image(draw_grid(image, layout), visible=True),
-                self.budget: show_budget(lay_out_all(sizes, TileGeometry(), tiling, most)),
+                self.budget: show_budget(lay_out_all(sizes, RELEASED_GEOMETRY, tiling, most)),
                 self.tokens: show_tokens(layout, save_preview(image)),
                 self.tiles: gr.Gallery(
                     [(tile, name_tile(number)) for number, tile in enumerate(tiles)],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsvl2_app.image.tiles import TileGeometry, TileLayout, lay_out
+from dsvl2_app.image.geometry import TileGeometry
+from dsvl2_app.image.tiles import TileLayout, lay_out
 from dsvl2_app.ui.tabs.tiles.layout_figures import explain_choice, name_table, tabulate
 
 
