@@ -22,6 +22,7 @@ from dsvl2_app.engine.sequence import Sequence as Answering
 from dsvl2_app.engine.task import DecodeRequest, Task
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request
 from dsvl2_app.runtime import Runner
+from dsvl2_app.runtime.devices import gpu_memory
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
@@ -83,8 +84,8 @@ class Engine:
     def count_memory(self) -> dict[str, int]:
         """Bytes of weights and of what is kept, and of all that PyTorch holds on a GPU."""
         held = {"weights": self._weights, "pictures": self.pictures.kept.nbytes, "prefixes": self.prefixes.nbytes}
-        device = self.model.device
-        return held | ({"gpu": torch.cuda.memory_allocated(device)} if device.type == "cuda" else {})
+        on_gpu = gpu_memory(self.model.device)
+        return held if on_gpu is None else held | {"gpu": on_gpu}
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         """Tokens and tile layouts of a conversation, without running the model."""

@@ -32,3 +32,8 @@ def choose_dtype(name: str, config: DeepseekVL2Config, device: torch.device) -> 
         return name
     narrow = config.language_config.hidden_size < NARROW
     return "float32" if device.type == "cpu" and narrow else None
+
+
+def gpu_memory(device: torch.device) -> int | None:
+    """Bytes that PyTorch has given out there; None where that is no GPU of its allocator."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else None
