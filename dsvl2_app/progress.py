@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,6 +38,27 @@ def listening(listener: Listener) -> Iterator[None]:
 def find_listener() -> Listener:
     """Whom to tell, for work that is spread over threads."""
     return _listener.get() or _ignore
+
+
+class Meter:
+    """Adds up bytes that several threads tell, and passes the sum on. Stopped, it raises in each of them."""
+
+    def __init__(self, stage: Stage, total: int, done: int = 0) -> None:
+        self.done = done
+        self._stage: Stage = stage
+        self._total, self._tell, self._lock = total, find_listener(), threading.Lock()
+        self._stopped = False
+        self.add(0)
+
+    def add(self, number: int) -> None:
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError("the work was stopped")
+            self.done += number
+            self._tell(Progress(self._stage, self.done, self._total))
+
+    def stop(self) -> None:
+        self._stopped = True
 
 
 def _ignore(_: Progress) -> None:

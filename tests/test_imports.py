@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "image": {"errors"},
     "request": {"errors"},
     "text": {"registration", "errors", "hub", "image", "request"},
-    "model": {"registration", "errors", "hub", "image"},
+    "model": {"registration", "errors", "hub", "image", "progress"},
     "checkpoints": {"errors", "hub", "progress", "model", "runtime", "engine"},
     "runtime": {"errors", "model"},
     "engine": BASE | {"text", "model", "runtime"},
@@ -33,6 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.scripted": {"settings", "image", "request", "text.prompt", "backend"},
     "backend.answer": {"errors", "request", "engine", "backend"},
     "backend.local": {"errors", "settings", "request", "text.prompt", "engine", "backend"},
+    "backend.loading": {"errors", "settings", "hub", "request", "text.prompt", "engine", "backend", "checkpoints"}
+    | {"progress"},
     "backend.servers": {"errors"},
     "backend.wire": {"errors", "image", "request", "backend.servers"},
     "backend.remote": BASE | {"text", "backend", "backend.servers", "backend.wire"},

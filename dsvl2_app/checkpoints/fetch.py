@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -28,7 +27,7 @@ from huggingface_hub.utils import tqdm as HubBar
 
 from dsvl2_app.errors import CheckpointError
 from dsvl2_app.hub import ALL_FILES, PINNED
-from dsvl2_app.progress import Progress, Stage, find_listener
+from dsvl2_app.progress import Meter
 
 TRANSPORT_ERRORS = (httpx.TransportError,)
 with suppress(ImportError):
@@ -149,28 +148,7 @@ class _Silent(HubBar):
         super().__init__(*args, **{**options, "disable": True})
 
 
-class _Meter:
-    """Adds up bytes that several threads tell, and passes the sum on. Stopped, it raises in each of them."""
-
-    def __init__(self, stage: Stage, total: int, done: int = 0) -> None:
-        self.done = done
-        self._stage: Stage = stage
-        self._total, self._tell, self._lock = total, find_listener(), threading.Lock()
-        self._stopped = False
-        self.add(0)
-
-    def add(self, number: int) -> None:
-        with self._lock:
-            if self._stopped:
-                raise InterruptedError("the download was stopped")
-            self.done += number
-            self._tell(Progress(self._stage, self.done, self._total))
-
-    def stop(self) -> None:
-        self._stopped = True
-
-
-def _run_each(meter: _Meter, job: Callable[[File, Path], Any], places: Mapping[File, Path]) -> list[Any]:
+def _run_each(meter: Meter, job: Callable[[File, Path], Any], places: Mapping[File, Path]) -> list[Any]:
     """What `job` gives for each file, several at once; the first that fails, or an interrupt, stops the others."""
     with ThreadPoolExecutor(AT_ONCE, "fetch") as pool:
         jobs = [pool.submit(job, file, place) for file, place in places.items()]
@@ -183,7 +161,7 @@ def _run_each(meter: _Meter, job: Callable[[File, Path], Any], places: Mapping[F
 
 
 def _find_wrong(places: Mapping[File, Path]) -> list[Path]:
-    meter = _Meter("check", sum(file.size for file in places))
+    meter = Meter("check", sum(file.size for file in places))
     right = _run_each(meter, lambda file, place: file.is_right(place, meter.add), places)
     return [place for place, is_right in zip(places.values(), right, strict=True) if not is_right]
 
@@ -191,7 +169,7 @@ def _find_wrong(places: Mapping[File, Path]) -> list[Path]:
 def _download(listing: Listing, places: Mapping[File, Path]) -> int:
     """Bytes that came."""
     known = sum(_count_known(place) for place in places.values())
-    meter = _Meter("download", sum(file.size for file in places), known)
+    meter = Meter("download", sum(file.size for file in places), known)
     headers = build_hf_headers()
 
     class Bar(_Silent):  # how huggingface_hub tells of bytes that came

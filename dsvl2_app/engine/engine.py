@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures

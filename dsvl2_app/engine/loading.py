@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,35 +26,61 @@ from dsvl2_app.text.processor import DeepseekVL2Processor
 RANDOM_NOTICE = "These weights are random: everything works and costs what it should, but the words are noise."
 MEBIBYTE = 2**20
 
-Loaded = tuple[DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor, ModelCard]
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What is known of a model before its weights are there. `source` is a folder or a repository; without one the
+    weights are random."""
+
+    config: DeepseekVL2Config
+    processor: DeepseekVL2Processor
+    card: ModelCard
+    device: torch.device
+    source: str | Path | None
 
 
-def load_engine(settings: Settings) -> Engine:
-    """Raises CheckpointError where the model cannot be had and SettingsError where a setting cannot be met."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+def look_ahead(settings: Settings) -> Prospect:
+    """From configuration and tokenizer, which are fetched where they are elsewhere. Raises CheckpointError where these
+    cannot be had, and SettingsError where the device is not there."""
     device = choose_device(settings.device)
-    library = runtime.prepare(settings.compile, device)
-    is_random = settings.load_format == "dummy" or (settings.model == "nano" and not has_weights(NANO))
-    model, processor, card = (_load_random if is_random else _load)(settings, device)
-    runner = runtime.choose(model, settings.compile, card.context, library)
-    vocabulary = len(processor.tokenizer) if is_random else None
-    return Engine(runner, processor, card, vocabulary=vocabulary, cache_bytes=settings.cache_mb * MEBIBYTE)
-
-
-def _load(settings: Settings, device: torch.device) -> Loaded:
-    """A checkpoint, or an adapter merged into the one that it adapts."""
+    if settings.load_format == "dummy" or (settings.model == "nano" and not has_weights(NANO)):
+        return _look_at_random(settings, device)
     source = NANO if settings.model == "nano" else settings.checkpoint
-    given = find_folder(source)
-    folder = find_base(given) if is_adapter(given) else given
+    given = find_folder(source, TEXT_FILES)
+    folder = find_base(given, TEXT_FILES) if is_adapter(given) else given
     config = DeepseekVL2Config(**read_config(folder))
     config.check_supported(str(folder / "config.json"))
     processor = DeepseekVL2Processor.from_pretrained(given)
+    bundled = given.resolve() == NANO.resolve()
+    name, called = ("nano", "assets/nano") if bundled else (Path(source).name, str(source))
+    card = _describe(config, processor, settings, device, name=name, source=called, bundled=bundled)
+    return Prospect(config, processor, card, device, source)
+
+
+def load_engine(settings: Settings, prospect: Prospect | None = None) -> Engine:
+    """`prospect` is what `look_ahead` gave, if it was asked. Raises CheckpointError where the model cannot be had and
+    SettingsError where a setting cannot be met."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    prospect = prospect or look_ahead(settings)
+    processor, card = prospect.processor, prospect.card
+    library = runtime.prepare(settings.compile, prospect.device)
+    model = (_load_random if prospect.source is None else _load)(settings, prospect)
+    runner = runtime.choose(model, settings.compile, card.context, library)
+    vocabulary = len(processor.tokenizer) if prospect.source is None else None
+    return Engine(runner, processor, card, vocabulary=vocabulary, cache_bytes=settings.cache_mb * MEBIBYTE)
+
+
+def _load(settings: Settings, prospect: Prospect) -> DeepseekVL2ForConditionalGeneration:
+    """A checkpoint, or an adapter merged into the one that it adapts."""
+    assert prospect.source is not None
+    given = find_folder(prospect.source)
+    folder = find_base(given) if is_adapter(given) else given
     model = DeepseekVL2ForConditionalGeneration.from_pretrained(
         folder,
-        config=config,
-        dtype=choose_dtype(settings.dtype, config, device),
-        device_map=choose_device_map(settings.device, device),
+        config=prospect.config,
+        dtype=choose_dtype(settings.dtype, prospect.config, prospect.device),
+        device_map=choose_device_map(settings.device, prospect.device),
         quantize=settings.quantize if folder == given else "none",
     )
     if folder != given:
@@ -61,48 +88,52 @@ def _load(settings: Settings, device: torch.device) -> Loaded:
         adapters.merge(model)
         if settings.quantize == "int8":
             turn_int8(model)
-    bundled = given.resolve() == NANO.resolve()
-    name, source = ("nano", "assets/nano") if bundled else (Path(source).name, str(source))
-    return model, processor, _describe(model, processor, name, source, bundled=bundled)
+    return model
 
 
-def _load_random(settings: Settings, device: torch.device) -> Loaded:
+def _look_at_random(settings: Settings, device: torch.device) -> Prospect:
     """A preset's shapes, or those of a folder's config.json, with random weights and nano's tokenizer."""
     if settings.model in PRESETS:
         config = DeepseekVL2Config.preset(settings.model)
     else:
         config = DeepseekVL2Config(**read_config(find_folder(settings.model, TEXT_FILES)))
-    tokenizer = DeepseekVL2Processor.from_pretrained(NANO).tokenizer
-    vision = config.vision_config
     processor = DeepseekVL2Processor(
-        tokenizer,
+        DeepseekVL2Processor.from_pretrained(NANO).tokenizer,
         candidate_resolutions=config.candidate_resolutions,
-        patch_size=vision.patch_size,
+        patch_size=config.vision_config.patch_size,
         downsample_ratio=config.projector_config.downsample_ratio,
     )
-    model = DeepseekVL2ForConditionalGeneration.from_random(
-        config, choose_dtype(settings.dtype, config, device), device, quantize=settings.quantize
-    )
+    name = settings.model if settings.model in PRESETS else Path(settings.model).name
+    card = _describe(config, processor, settings, device, name=name, source="random weights", notice=RANDOM_NOTICE)
+    return Prospect(config, processor, card, device, None)
+
+
+def _load_random(settings: Settings, prospect: Prospect) -> DeepseekVL2ForConditionalGeneration:
+    config, tokenizer = prospect.config, prospect.processor.tokenizer
+    dtype = choose_dtype(settings.dtype, config, prospect.device)
+    model = DeepseekVL2ForConditionalGeneration.from_random(config, dtype, prospect.device, quantize=settings.quantize)
     model.generation_config.update(  # pyright: ignore[reportUnknownMemberType]
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    name = settings.model if settings.model in PRESETS else Path(settings.model).name
-    return model, processor, _describe(model, processor, name, "random weights", notice=RANDOM_NOTICE)
+    return model
 
 
 def _describe(
-    model: DeepseekVL2ForConditionalGeneration,
+    config: DeepseekVL2Config,
     processor: DeepseekVL2Processor,
+    settings: Settings,
+    device: torch.device,
+    *,
     name: str,
     source: str,
-    *,
     notice: str = "",
     bundled: bool = False,
 ) -> ModelCard:
-    decoder = model.config.language_config
-    quantized = model.lm_head.weight.dtype == torch.int8
+    """By a model that has no memory."""
+    dtype, decoder = choose_dtype(settings.dtype, config, device), config.language_config
+    model = DeepseekVL2ForConditionalGeneration.on_meta(config, dtype, settings.quantize)
     total = sum(parameter.numel() for parameter in model.parameters())
     idle = sum(
         parameter.numel() * (decoder.n_routed_experts - decoder.num_experts_per_tok) // decoder.n_routed_experts
@@ -110,14 +141,16 @@ def _describe(
         if isinstance(experts, Experts)
         for parameter in experts.parameters()
     )
+    place = torch.device("cuda:0") if str(device) == "cuda" else device
+    number = str(model.config.dtype).removeprefix("torch.")
     return ModelCard(
         name=name,
         source=source,
         notice=notice,
         parameters=total,
         active_parameters=total - idle,
-        dtype=str(model.config.dtype).removeprefix("torch.") + (" and int8" if quantized else ""),
-        device=str(model.device),
+        dtype=number + (" and int8" if settings.quantize == "int8" else ""),
+        device=str(place),
         context=decoder.max_position_embeddings,
         geometry=processor.geometry,
         bundled=bundled,

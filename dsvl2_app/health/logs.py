@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from datetime import datetime, timezone
@@ -42,6 +43,7 @@ def write_json() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("dsvl2_app").setLevel(logging.INFO)
     logging.captureWarnings(True)
+    os.environ["TQDM_DISABLE"] = "1"  # which is read when that package is imported
     for part in ("loggers", "handlers"):  # uvicorn, when it starts, gives its loggers handlers of their own
         LOGGING_CONFIG[part].clear()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from dsvl2_app.errors import CheckpointError, SettingsError
 from dsvl2_app.model.linear import SCALE, quantise
+from dsvl2_app.progress import Meter
 
 if TYPE_CHECKING:
     from dsvl2_app.model.pretrained import OfficialLayoutModel
@@ -105,10 +106,16 @@ def load(model: OfficialLayoutModel, folder: Path) -> None:
     check_keys(files.keys(), views.keys(), f"The checkpoint in {folder}")
     paths = sorted(set(files.values()))
     size = sum(path.stat().st_size for path in paths if path.exists())
+    meter = Meter("read", size)
     with tqdm(total=size, desc="Loading weights", unit="B", unit_scale=True, delay=0.5, leave=False) as bar:
+
+        def count(number: int) -> None:
+            bar.update(number)
+            meter.add(number)
+
         for path in paths:
             promised = {key for key, holder in files.items() if holder == path}
-            _load_file(path, views, scales, promised, unread, bar)
+            _load_file(path, views, scales, promised, unread, count)
 
 
 def check_whole(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -190,7 +197,7 @@ def _load_file(
     scales: dict[str, Tensor],
     promised: set[str],
     unread: frozenset[str],
-    bar: tqdm[Any],
+    count: Callable[[int], None],
 ) -> None:
     try:
         with safe_open(path, framework="pt") as file:
@@ -206,7 +213,7 @@ def _load_file(
                     key = keys.pop(0)
                     source = file.get_tensor(key)
                     read += source.nbytes
-                    bar.update(source.nbytes)
+                    count(source.nbytes)
                     _copy(key, source, views, scales, str(path))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or incomplete ({error}); download it again.") from error
@@ -290,7 +297,9 @@ def fill_random(model: nn.Module, seed: int = 0, std: float = 0.02) -> None:
     generator = torch.Generator().manual_seed(seed)
     block = torch.randn(2**20 + 7, generator=generator) * std  # odd length: rows of a matrix differ
     blocks: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+    meter = Meter("read", sum(parameter.nbytes for parameter in model.parameters()))
     for name, parameter in model.named_parameters():
+        meter.add(parameter.nbytes)
         if "norm" in name and name.endswith("weight"):
             parameter.fill_(1)
         elif name.endswith("bias"):

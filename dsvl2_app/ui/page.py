@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import gradio as gr
 from starlette.routing import BaseRoute
@@ -13,6 +12,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
+from dsvl2_app.ui.arrival import QUIET, Arrival
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.gradio_quirks import spell_out_schemas
 from dsvl2_app.ui.tabs import TABS
@@ -23,7 +23,6 @@ from dsvl2_app.ui.words.translations import WORDS, label, say
 
 HOUR, DAY = 3600, 86400  # seconds
 SCOPE = "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language."
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 def build(backend: Backend, settings: Settings) -> gr.Blocks:
@@ -31,6 +30,7 @@ def build(backend: Backend, settings: Settings) -> gr.Blocks:
     with gr.Blocks(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
         header = gr.HTML(show_header(backend.card), elem_id="header")
         demo.load(lambda: show_header(backend.card), None, header, **QUIET)  # in the visitor's language
+        Arrival(backend).build(demo)
         with gr.Tabs():
             for tab in TABS:
                 with gr.Tab(label(tab.title), id=tab.id):

@@ -30,6 +30,7 @@ class Hub:
 
     def __post_init__(self) -> None:
         self.paused = threading.Event()  # something has come up to where it pauses
+        self.resume = threading.Event()  # and goes on once this is set
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -114,7 +115,9 @@ class Hub:
             http.wfile.flush()
             if name in self.pauses:
                 self.paused.set()
-                threading.Event().wait(60)
+                self.resume.wait(60)
+                http.wfile.write(sent[most:])
+                most = len(sent)
             http.close_connection = most < len(sent)
 
     def _refuse(self, http: BaseHTTPRequestHandler, status: int, code: str) -> None:

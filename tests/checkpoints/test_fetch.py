@@ -7,9 +7,13 @@ import os
 import pty
 import random
 import signal
+import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from dsvl2_app.checkpoints.fetch import fetch, list_files
@@ -203,3 +207,55 @@ def read_terminal(reader: int) -> bytes:
         return os.read(reader, 65536)
     except OSError:  # how Linux tells that the other end is closed
         return b""
+
+
+def wait_for_status(url: str, seconds: float = 90) -> Iterator[dict[str, Any]]:
+    """What /readyz says, again and again, until it is ready."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            told = httpx.get(f"{url}/readyz", timeout=10).json()
+        except httpx.TransportError:
+            time.sleep(0.2)
+            continue
+        yield told
+        if told["status"] == "ready":
+            return
+        time.sleep(0.05)
+    raise AssertionError("it was never ready")
+
+
+@pytest.fixture
+def app_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_the_page_is_up_while_weights_are_downloaded(hub: Hub, start: Start, app_port: str, tmp_path: Path) -> None:
+    hub.pauses[WEIGHTS] = 0
+    flags = ["--model", hub.repo, "--port", app_port, "--compile", "off"]
+    app = start("serve", *flags, DSVL2_CACHE_MB="1")
+    url, seen = f"http://127.0.0.1:{app_port}", []
+    for told in wait_for_status(url):
+        seen.append(told)
+        if told["status"] == "loading" and told["loading"]["stage"] == "download" and hub.pauses:
+            assert "DeepSeek-VL2" in httpx.get(url, timeout=60).text
+            hub.pauses.clear()
+            hub.resume.set()
+    loading = [told["loading"] for told in seen if told["status"] == "loading"]
+    assert {each["total"] for each in loading if each["stage"] == "download"} == {len(hub.files[WEIGHTS])}
+    assert seen[-1]["status"] == "ready"
+    app.send_signal(signal.SIGTERM)
+    assert app.wait(30) in (0, 130)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["tiny"])
+def test_weights_that_are_damaged_end_the_app_in_a_sentence(checkpoint_copy: Path, start: Start, app_port: str) -> None:
+    weights = checkpoint_copy / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-8])
+    app = start("serve", "--model", str(checkpoint_copy), "--port", app_port, "--compile", "off")
+    _, err = app.communicate(timeout=90)
+    assert (app.returncode, len(err.splitlines())) == (2, 1)
+    assert "model.safetensors is damaged or incomplete" in err or "cannot be read" in err

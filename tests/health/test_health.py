@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from dsvl2_app.backend.loading import LoadingBackend
 from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.engine.engine import Engine
-from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.engine.loading import load_engine, look_ahead
 from dsvl2_app.errors import BusyError, EngineDeadError, PromptError, SettingsError
+from dsvl2_app.progress import Meter
 from dsvl2_app.request import Health, Request, Sampling
 from dsvl2_app.settings import Settings
 from tests.health.conftest import Serve, ask
@@ -90,6 +95,36 @@ def test_what_a_backend_says_decides(health: Health, alive: int, ready: int, sta
     backend.health = lambda: health  # type: ignore[method-assign]
     assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [alive, ready]
     assert client.get("/healthz").json()["status"] == status
+
+
+def test_weights_on_their_way_are_alive_and_not_ready(engine: Engine, serve: Serve) -> None:
+    arrive = threading.Event()
+
+    def load() -> LocalBackend:
+        meter = Meter("download", 4 * 10**9, done=10**9)
+        arrive.wait(60)
+        meter.add(3 * 10**9)
+        return LocalBackend(engine)
+
+    backend = LoadingBackend(look_ahead(Settings(compile="off")), load)
+    client = serve(backend, metrics=True)
+    told = client.get("/readyz")
+    assert told.status_code == 503 and client.get("/healthz").status_code == 200
+    assert told.json()["status"] == "loading"
+    far = told.json()["loading"]
+    assert (far["stage"], far["done"], far["total"]) == ("download", 10**9, 4 * 10**9)
+    assert far["seconds_left"] == pytest.approx(3 * far["seconds"])
+    figures = read_figures(client)
+    assert (figures["dsvl2_ready",], figures["dsvl2_loading_bytes",]) == (0, 1e9)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, client)  # it waits
+        while not backend.health().waiting:
+            time.sleep(0.01)
+        arrive.set()
+        assert answer.result()["usage"]["completion_tokens"] > 0
+    assert client.get("/readyz").json() == {"status": "ready", "running": 0, "waiting": 0}
+    figures = read_figures(client)
+    assert (figures["dsvl2_ready",], figures["dsvl2_loading_total_bytes",]) == (1, 0)
 
 
 def test_figures_count_what_was_answered(nano: LocalBackend, serve: Serve) -> None:

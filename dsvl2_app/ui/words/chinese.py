@@ -13,6 +13,15 @@ CHINESE = {
     "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language.": (
         "玩具模型：只懂彩色图形、印刷体英文、简单的图表和界面；不懂照片，也不懂其他语言。"
     ),
+    # While weights are on their way
+    "The model's weights are being downloaded.": "正在下载模型权重。",
+    "What was downloaded is being checked.": "正在校验下载的文件。",
+    "The model's weights are being read into memory.": "正在将模型权重读入内存。",
+    "{done:.2f} of {total:.2f} GB": "{done:.2f} / {total:.2f} GB",
+    ", about {seconds:.0f} s left.": "，约剩 {seconds:.0f} 秒。",
+    ", about {minutes:.0f} min left.": "，约剩 {minutes:.0f} 分钟。",
+    "You may ask already; answers begin once the model is there.": "现在即可提问；模型就绪后开始回答。",
+    "Loading": "加载中",
     "Chat": "对话",
     "Grounding": "定位",
     "Tiles": "切片",

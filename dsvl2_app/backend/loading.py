@@ -1,0 +1,225 @@
+"""A backend whose model is still on its way: it says which one that is and how far it has come, lets requests wait, and
+hands all of them over once the weights are there."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from dsvl2_app.backend.backend import Backend
+from dsvl2_app.backend.local import LocalBackend, refuse_late
+from dsvl2_app.backend.stream import Stream
+from dsvl2_app.checkpoints.fetch import fetch, list_files
+from dsvl2_app.engine.loading import Prospect, load_engine, look_ahead
+from dsvl2_app.engine.scheduler import Scheduler
+from dsvl2_app.errors import AppError, CheckpointError
+from dsvl2_app.hub import find_folder
+from dsvl2_app.progress import Progress, listening
+from dsvl2_app.request import Capabilities, Event, Health, Loading, ModelCard, PromptPlan, Request
+from dsvl2_app.settings import Settings
+from dsvl2_app.text.prompt import Message
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A request whose stream its reader has already."""
+
+    owner: str
+    submit: Callable[[Backend], Stream]
+    stream: Stream = field(init=False)
+    answer: Stream | None = None  # of the backend that writes it
+    began: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.stream = Stream(self._cancel)
+
+    def begin(self, backend: Backend) -> None:
+        """Ask `backend`; all that it writes goes into the stream that the reader has."""
+        waited = time.perf_counter() - self.began
+        try:
+            self.answer = self.submit(backend)
+        except AppError as error:
+            self.stream.end(error)
+            return
+        if self.stream.is_cancelled:
+            self.answer.cancel()
+
+        def hand_on(event: Event | None, error: BaseException | None) -> None:
+            if event is None:
+                self.stream.end(error)
+            else:
+                queued = event.timings.queued + waited
+                self.stream.put(replace(event, timings=replace(event.timings, queued=queued)))
+
+        self.answer.observe(hand_on)
+
+    def end(self) -> None:
+        """As cancelled, before anybody was asked."""
+        self.stream.put(Event("done", finish="cancelled"))
+        self.stream.end()
+
+    def _cancel(self) -> None:
+        if self.answer is not None:
+            self.answer.cancel()
+        else:
+            self.end()
+
+
+class LoadingBackend:
+    """Once `load` has given the backend that answers, it does what that one does."""
+
+    def __init__(
+        self,
+        prospect: Prospect,
+        load: Callable[[], Backend],
+        max_waiting: int = 32,
+        max_per_owner: int = 4,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`load` runs on a thread of its own. Where it fails, `failure` has the reason and `on_failure` is called, from
+        that thread; requests that wait are told the same."""
+        self.failure: BaseException | None = None
+        self._prospect, self._load, self._on_failure = prospect, load, on_failure
+        self._scheduler: Scheduler[Waiting] = Scheduler(0, max_waiting, max_per_owner)
+        self._changed = threading.Lock()  # guards all below, and who waits
+        self._backend: Backend | None = None
+        self._closed = False
+        self._progress = Progress("read")
+        self._stage_began = time.perf_counter()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+
+    # -- the protocol -------------------------------------------------------------------------------------------
+
+    @property
+    def card(self) -> ModelCard:
+        return self._backend.card if self._backend else self._prospect.card
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._backend.capabilities if self._backend else LocalBackend.capabilities
+
+    def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
+        if self._backend:
+            return self._backend.plan(messages, tiling, max_tiles)
+        context = self.card.context
+        with self._changed:
+            prompt = self._prospect.processor.build(
+                messages, allow=frozenset(), tiling=tiling, max_tiles=max_tiles, context=context
+            )
+        return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), context)
+
+    def submit(self, request: Request) -> Stream:
+        return self._begin(request.owner, lambda backend: backend.submit(request))
+
+    def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
+        return self._begin(request.owner, lambda backend: backend.inspect(request, answer_ids))
+
+    def health(self) -> Health:
+        with self._changed:
+            if self._backend:
+                return self._backend.health()
+            self._drop_cancelled()
+            waiting, told = len(self._scheduler.waiting), self._progress
+            seconds = time.perf_counter() - self._stage_began
+            loading = Loading(told.stage, told.done, told.total, seconds)
+            accepting = not self._closed and waiting < self._scheduler.max_waiting
+            return Health(self.failure is None, 0, waiting, 0.0, accepting, loading)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            waiting = [*self._scheduler.waiting]
+            self._scheduler.waiting.clear()
+        for each in waiting:
+            each.end()
+        if self._backend:
+            self._backend.close()
+
+    # -- until then ---------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether the model is there, after so long at most; what went wrong is raised."""
+        self._thread.join(seconds)
+        self.raise_failure()
+        return self._backend is not None
+
+    def raise_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _begin(self, owner: str, submit: Callable[[Backend], Stream]) -> Stream:
+        with self._changed:
+            if self._backend is None:
+                if self._closed or self.failure is not None:
+                    raise refuse_late()
+                self._drop_cancelled()
+                waiting = Waiting(owner, submit)
+                self._scheduler.enqueue(waiting)
+                place = len(self._scheduler.waiting)
+                waiting.stream.put(Event("queued", done=place, total=place))
+                return waiting.stream
+        return submit(self._backend)
+
+    def _drop_cancelled(self) -> None:
+        self._scheduler.take_out(lambda each: each.stream.is_cancelled)
+
+    def _hear(self, told: Progress) -> None:
+        with self._changed:
+            if told.stage != self._progress.stage or not self._progress.total:
+                self._stage_began = time.perf_counter()
+            self._progress = told
+
+    def _run(self) -> None:
+        try:
+            with listening(self._hear):
+                backend = self._load()
+        except BaseException as error:
+            self._fail(error)
+            return
+        with self._changed:
+            closed, waiting = self._closed, [*self._scheduler.waiting]
+            self._scheduler.waiting.clear()
+            if not closed:
+                for each in waiting:
+                    each.begin(backend)
+                self._backend = backend
+        if closed:
+            backend.close()
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, AppError):
+            logger.critical("the model could not be loaded", exc_info=error)
+        with self._changed:
+            self.failure = error
+            waiting = [*self._scheduler.waiting]
+            self._scheduler.waiting.clear()
+        for each in waiting:
+            each.stream.end(error if isinstance(error, AppError) else refuse_late())
+        self._on_failure()
+
+
+def load(settings: Settings, on_failure: Callable[[], None] = lambda: None) -> LoadingBackend:
+    """At once, with configuration and tokenizer alone. Raises CheckpointError or SettingsError for what is wrong with
+    these; whatever is wrong with the weights comes later."""
+    prospect = look_ahead(settings)
+    limits = settings.max_queue, settings.max_per_owner
+    return LoadingBackend(prospect, partial(_load_weights, settings, prospect), *limits, on_failure)
+
+
+def _load_weights(settings: Settings, prospect: Prospect) -> LocalBackend:
+    source = prospect.source
+    if isinstance(source, str) and not Path(source).exists():
+        try:
+            find_folder(source, local_files_only=True)
+        except CheckpointError:  # not all of it is here
+            fetch(list_files(source))
+    engine = load_engine(settings, prospect)
+    return LocalBackend(engine, max_waiting=settings.max_queue, max_per_owner=settings.max_per_owner)
