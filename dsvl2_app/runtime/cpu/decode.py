@@ -135,13 +135,16 @@ def make_table(decoder: Decoder) -> DecoderTable:
         for table in (module._modules, module._parameters)
         for name, part in table.items()
     ]
+    tables, names, parts = (list(each) for each in zip(*registered, strict=True))
     return DecoderTable(
         describe_decoder(decoder, frequencies),
         layers,
         frequencies,
         weights,
         [weight.data_ptr() for weight in weights],
-        *(list(each) for each in zip(*registered, strict=True)),
+        tables,
+        names,
+        parts,
         [hooks for module in modules for hooks in (module._forward_hooks, module._forward_pre_hooks)],
         [vars(module) for module in modules],
         min(layer.self_attn.o_proj.weight.nbytes for layer in decoder.layers),
