@@ -25,10 +25,10 @@ from dsvl2_app.runtime.cuda.runner import CudaRunner
 from dsvl2_app.runtime.devices import NARROW
 from dsvl2_app.runtime.eager import ALONE, EagerRunner
 
-# Share of the memory's read rate that a token's bytes reach, and seconds a layer of launches, as docs/performance.md
-# measures them: compiled kernels, CUDA graphs, and layer by layer where several devices share a model.
-SHARES = {"cpu": 0.85, "graphs": 0.6, "layers": 0.6}
-LAUNCHES = {"cpu": 0.0, "graphs": 0.0, "layers": 1.4e-3}
+# Share of the memory's read rate that a token's bytes reach, and seconds a layer besides, fitted to what
+# docs/performance.md measures: compiled kernels, CUDA graphs, and layer by layer where several devices share a model.
+SHARES = {"cpu": 0.85, "graphs": 0.78, "layers": 0.78}
+LAUNCHES = {"cpu": 0.0, "graphs": 13.5e-6, "layers": 1.3e-3}
 LINK = 12e9  # bytes/s over which weights that lie in RAM come to a GPU, from pages that are not pinned
 ASIDE = ("vision head, unused", "vision encoder", "adaptor", "token embeddings")  # what a token of text does not pass
 

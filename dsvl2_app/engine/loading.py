@@ -111,7 +111,8 @@ def _look_at_random(settings: Settings, device: torch.device) -> Prospect:
 def _load_random(settings: Settings, prospect: Prospect) -> DeepseekVL2ForConditionalGeneration:
     config, tokenizer = prospect.config, prospect.processor.tokenizer
     dtype = choose_dtype(settings.dtype, config, prospect.device)
-    model = DeepseekVL2ForConditionalGeneration.from_random(config, dtype, prospect.device, quantize=settings.quantize)
+    places = choose_device_map(settings.device, prospect.device)
+    model = DeepseekVL2ForConditionalGeneration.from_random(config, dtype, places, quantize=settings.quantize)
     model.generation_config.update(  # pyright: ignore[reportUnknownMemberType]
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -22,8 +22,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_device_map(name: str, device: torch.device) -> torch.device | str:
-    """Where the weights go: over all GPUs where there are several and none was named, else on `device`."""
-    return "auto" if torch.cuda.device_count() > 1 and name in ("auto", "cuda") else device
+    """Where the weights go: where no GPU was named, over all of them, and beyond what fits there into the machine's own
+    memory, from which they are brought for every token; else on `device`."""
+    return "auto" if device.type == "cuda" and name in ("auto", "cuda") else device
 
 
 def choose_dtype(name: str, config: DeepseekVL2Config, device: torch.device) -> str | None:

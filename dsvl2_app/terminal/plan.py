@@ -143,9 +143,7 @@ def _conclude(facts: dict[str, Any], found: Plan) -> list[str]:
         f"{found.picture / 1e6:.1f} MB. Besides, Python and its libraries take about 0.7 GB of RAM."
     ]
     if found.fits:
-        said.append(
-            f"It fits, for {found.most_chats} such conversation(s) at once. It runs on {RUNNERS[found.runner]}."
-        )
+        said.append(f"It fits, for {found.most_chats} such conversation(s) at once, and runs {RUNNERS[found.runner]}.")
     else:
         short = max(found.loads, key=lambda load: load.total - load.place.room)
         lacks = (short.total - short.place.room) / 1e9

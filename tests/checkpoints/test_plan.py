@@ -126,6 +126,13 @@ def test_a_token_reads_every_active_weight_and_its_conversation(name: str, quant
     assert found.seconds(50e9) > found.seconds(50e9, share=1)
 
 
+@pytest.mark.parametrize(("name", "measured"), [("tiny", 1856), ("small", 565), ("base", 360)])
+def test_tokens_per_second_are_those_that_a_gpu_reached(name: str, measured: float) -> None:
+    """One conversation of 1,000 tokens on an H200, whose memory is read at 4.43 TB/s (docs/performance.md)."""
+    found = plan_preset(name, [Place(0, 141 * GB)], context=1000)
+    assert 1 / found.seconds(4.43e12) == pytest.approx(measured, rel=0.06)
+
+
 def test_several_gpus_share_weights_and_conversations() -> None:
     alone = plan_preset("small", [Place(0, 80 * GB)])
     found = plan_preset("small", [Place(0, 24 * GB), Place(1, 24 * GB)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 @pytest.mark.parametrize("quantize", ["none", "int8"])
 @pytest.mark.parametrize("name", ["tiny", "small"])
 def test_a_gpu_takes_what_is_planned(name: str, quantize: str) -> None:
+    gc.collect()  # models of tests before
     torch.cuda.empty_cache()
     places = find_places(torch.device("cuda"), all_gpus=False)
     meta = DeepseekVL2ForConditionalGeneration.on_meta(DeepseekVL2Config.preset(name), None, quantize)
@@ -38,6 +41,7 @@ def test_a_gpu_takes_what_is_planned(name: str, quantize: str) -> None:
 def test_weights_that_are_brought_from_ram_leave_the_gpu_below_its_cap() -> None:
     """Base on a card of 24 GB."""
     cap = 24 * 10**9
+    gc.collect()  # models of tests before
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
     meta = DeepseekVL2ForConditionalGeneration.on_meta(DeepseekVL2Config.preset("base"), None)

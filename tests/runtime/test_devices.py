@@ -60,4 +60,4 @@ def test_format_is_the_checkpoints_except_for_narrow_models_on_a_cpu() -> None:
 def test_weights_are_spread_over_all_gpus_unless_one_is_named() -> None:
     assert choose_device_map("auto", torch.device("cuda")) == choose_device_map("cuda", torch.device("cuda")) == "auto"
     assert choose_device_map("cuda:1", torch.device("cuda:1")) == torch.device("cuda:1")
-    assert choose_device_map("cpu", CPU) == CPU
+    assert choose_device_map("cpu", CPU) == choose_device_map("auto", CPU) == CPU
