@@ -29,7 +29,7 @@ from dsvl2_app.runtime.eager import ALONE, EagerRunner
 # docs/performance.md measures: compiled kernels, CUDA graphs, and layer by layer where several devices share a model.
 SHARES = {"cpu": 0.85, "graphs": 0.78, "layers": 0.78}
 LAUNCHES = {"cpu": 0.0, "graphs": 13.5e-6, "layers": 1.3e-3}
-LINK = 12e9  # bytes/s over which weights that lie in RAM come to a GPU, from pages that are not pinned
+LINK = 6.9e9  # bytes/s at which weights come to a GPU from RAM, from pages that are not pinned (an H200's host)
 ASIDE = ("vision head, unused", "vision encoder", "adaptor", "token embeddings")  # what a token of text does not pass
 
 

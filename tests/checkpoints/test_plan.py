@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,7 @@ def test_weights_are_what_is_allocated(name: str, quantize: str) -> None:
     """Address space alone: nothing is written, so that pages take no memory."""
     planned = plan_preset(name, RAM, quantize=quantize, context=64).loads[0].weights
     model = DeepseekVL2ForConditionalGeneration.on_meta(DeepseekVL2Config.preset(name), None, quantize)
+    gc.collect()  # models of tests before
     before = psutil.Process().memory_info().vms
     allocate(model, {"": "cpu"})
     taken = psutil.Process().memory_info().vms - before
@@ -151,6 +153,7 @@ def test_what_does_not_fit_onto_a_gpu_is_brought_from_ram() -> None:
     assert found.fits and gpu.weights < 0.9 * 24 * GB
     assert gpu.brought == pytest.approx(ram.weights, rel=0.02)  # vision and embeddings may be among them
     assert (gpu.layers, ram.layers, ram.conversations) == (30, 0, 0)
+    assert found.seconds(4.43e12) == pytest.approx(5.4, rel=0.05)  # measured with 24 GB free of an H200
 
 
 def test_a_single_gpu_reserves_rows_for_conversations() -> None:
