@@ -136,9 +136,9 @@ def explain_status(status: int, body: bytes, server: Server, model: str) -> AppE
 
 
 def pass_on(kind: type[AppError], reason: str, server: Server) -> AppError:
-    """Another copy of this app speaks in sentences already."""
+    """Another copy of this app speaks in sentences already, which the page may have in the visitor's language."""
     if server.is_ours:
-        return kind("{reason}", reason=reason)
+        return kind(reason)
     return kind("The model's server says: {reason}", reason=reason)
 
 

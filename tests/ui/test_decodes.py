@@ -6,15 +6,19 @@ import re
 
 import pytest
 from gradio_client import handle_file
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.ui.steps import ask, attach, bot
 
 
-def test_a_follow_up_decodes_nothing(nano, pictures, decodes):
-    """The picture is sent again, in another file, and found by what is in it."""
+def test_a_follow_up_decodes_nothing(nano, tmp_path, decodes):
+    """The pictures are sent again, in other files, and found by what is in them. Nobody has shown them before."""
     client, told = nano.client(), {"max_new_tokens": 3, "temperature": 0, "api_name": "/chat"}
-    shown = [handle_file(pictures[name]) for name in ("turned", "tall")]
+    files = [tmp_path / name for name in ("one.jpg", "two.png")]
+    for file in files:
+        Image.effect_noise((300, 500), 60).convert("RGB").save(file)
+    shown = list(map(handle_file, files))
     client.predict({"text": "What is it?", "files": shown}, **told)
     assert sorted(map(str, decodes)) == ["JPEG", "PNG"]
     decodes.clear()

@@ -9,7 +9,6 @@ CHINESE_ERRORS = {
     ),
     "random weights": "随机权重",
     # A model's server elsewhere
-    "{reason}": "{reason}",
     "--backend openai needs --api-base, the address of a server such as http://localhost:8000/v1.": (
         "--backend openai 需要 --api-base，即服务器地址，例如 http://localhost:8000/v1。"
     ),

@@ -34,6 +34,7 @@ def test_the_numbers_are_those_of_the_layout(scripted, pictures, open_page):
     expect(summary).to_contain_text("1,415")
     expect(page.locator("#tiles-tokens")).to_contain_text("tokens 211 to 1,414: 28 rows of 42 and a newline")
     expect(page.locator("#tiles-cut .caption-label")).to_have_count(7)
+    page.wait_for_function("[...document.querySelectorAll('#tiles-cut img')].every(image => image.complete)")
     sizes = page.locator("#tiles-cut img").evaluate_all("images => images.map(image => image.naturalWidth)")
     assert sizes == [384] * 7
     page.get_by_label("number input for Pictures in the conversation").fill("3")
