@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,10 @@ from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.model.placing import allocate
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
-from tests.checkpoints.conftest import Run
+from tests.checkpoints.conftest import ROOT, Run
 
 RAM = [Place("cpu", 10**12)]
 NEW = 8  # tokens of an answer
@@ -96,15 +96,22 @@ def test_tiny_takes_what_is_planned(quantize: str) -> None:
     ("name", "quantize"), [("tiny", "none"), ("small", "none"), ("small", "int8"), ("base", "none")]
 )
 def test_weights_are_what_is_allocated(name: str, quantize: str) -> None:
-    """Address space alone: nothing is written, so that pages take no memory."""
+    """In a fresh process, and address space alone: nothing is written, so that pages take no memory."""
+    code = f"""
+import psutil
+from dsvl2_app.model.configuration import DeepseekVL2Config
+from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.placing import allocate
+model = DeepseekVL2ForConditionalGeneration.on_meta(DeepseekVL2Config.preset({name!r}), None, {quantize!r})
+before = psutil.Process().memory_info().vms
+allocate(model, {{"": "cpu"}})
+print(psutil.Process().memory_info().vms - before, sum(parameter.nbytes for parameter in model.parameters()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    taken, weights = map(int, done.stdout.split())
     planned = plan_preset(name, RAM, quantize=quantize, context=64).loads[0].weights
-    model = DeepseekVL2ForConditionalGeneration.on_meta(DeepseekVL2Config.preset(name), None, quantize)
-    gc.collect()  # models of tests before
-    before = psutil.Process().memory_info().vms
-    allocate(model, {"": "cpu"})
-    taken = psutil.Process().memory_info().vms - before
-    assert sum(parameter.nbytes for parameter in model.parameters()) == planned
-    assert taken == pytest.approx(planned, rel=0.05)
+    assert planned == weights == pytest.approx(taken, rel=0.05)
 
 
 def test_features_of_a_picture_are_counted(nano: Engine) -> None:
