@@ -185,6 +185,7 @@ class LoadingBackend:
             self._fail(error)
             return
         with self._changed:
+            self._drop_cancelled()
             closed, waiting = self._closed, [*self._scheduler.waiting]
             self._scheduler.waiting.clear()
             if not closed:

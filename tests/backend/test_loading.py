@@ -129,12 +129,19 @@ def test_too_many_that_wait_are_turned_away(backend: LoadingBackend) -> None:
     backend.submit(mine)
 
 
-def test_what_is_cancelled_before_is_never_asked(backend: LoadingBackend, arrive: threading.Event) -> None:
+def test_what_is_cancelled_before_is_never_asked(
+    backend: LoadingBackend, arrive: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+    submit = LocalBackend.submit
+    monkeypatch.setattr(LocalBackend, "submit", lambda local, each: asked.append(each) or submit(local, each))
     with backend.submit(QUESTION) as stream:
         pass
     assert list(stream)[-1].finish == "cancelled"
+    kept = backend.submit(replace(QUESTION, owner="me"))
     arrive.set()
-    assert backend.wait() and backend.health().running == backend.health().waiting == 0
+    assert backend.wait() and list(kept)[-1].finish == "length"
+    assert [each.owner for each in asked] == ["me"]
 
 
 def test_an_answer_that_began_is_cancelled_where_it_is_written(

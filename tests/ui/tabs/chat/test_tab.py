@@ -277,6 +277,14 @@ def watch_requests(page: Page) -> set[Request]:
     return waiting
 
 
+def rest(page: Page, waiting: set[Request]) -> None:
+    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer."""
+    quiet = 0
+    while quiet < 10:
+        page.wait_for_timeout(50)
+        quiet = 0 if waiting else quiet + 1
+
+
 @contextmanager
 def stored(page: Page) -> Iterator[None]:
     """What is done inside is in the browser's storage afterwards. It is encrypted, and with each change anew."""
@@ -299,8 +307,7 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     with stored(page):
         page.get_by_label("number input for Tiles at most").fill("4")
         page.keyboard.press("Tab")
-    while waiting:  # a page that is left before the server has answered reports an error
-        page.wait_for_timeout(50)
+    rest(page, waiting)  # a page that is left before the server has answered reports an error
     page.reload()
     open_settings(page)
     expect(page.get_by_label("Creative")).to_be_checked()
