@@ -20,15 +20,6 @@ EXCEPTIONS: set[str] = {
     "dsvl2_app/model/weights.py",
     "dsvl2_app/text/processor.py::apply_chat_template",
     "dsvl2_app/text/tokens.py::build",
-    "dsvl2_app/ui/endpoints/chat.py::chat",
-    "dsvl2_app/ui/tabs/chat/tab.py::build",
-    "dsvl2_app/ui/tabs/grounding/tab.py::build",
-    "dsvl2_app/ui/tabs/grounding/tab.py::find",
-    "dsvl2_app/ui/tabs/tiles/inside.py::answer",
-    "dsvl2_app/ui/tabs/tiles/inside.py::build",
-    "dsvl2_app/ui/tabs/tiles/layout_figures.py::show_summary",
-    "dsvl2_app/ui/tabs/tiles/tab.py::build",
-    "dsvl2_app/ui/tabs/tiles/tab.py::inspect",
 }
 
 

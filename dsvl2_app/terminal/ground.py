@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.image.overlay import OverlayBox, draw_boxes, draw_mark
+from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, answer, open_backend, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
-from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_for_marked
+from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_in_context
 from dsvl2_app.text.prompt import Message
 
 
@@ -61,7 +61,7 @@ def _compose(flags: argparse.Namespace, image: ImageRef) -> list[Message]:
         raise SettingsError(
             f"--rectangle is {flags.rectangle!r}, but must be left,top,right,bottom in pixels, as in 10,20,110,220."
         ) from None
-    return ask_for_marked(draw_mark(ImageRef.of(flags.example).open(), (left, top, right, bottom)), image)
+    return ask_in_context(image, ImageRef.of(flags.example), (left, top, right, bottom))
 
 
 def _print(parsed: Parsed, size: tuple[int, int], text: str) -> None:

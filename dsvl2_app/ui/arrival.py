@@ -8,10 +8,10 @@ import gradio as gr
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.request import Loading
+from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.words.translations import say
 
 EVERY = 1.0  # seconds
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 class Arrival:

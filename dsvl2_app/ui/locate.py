@@ -1,19 +1,31 @@
-"""A grounding message -> the model's answer as it grows, with the boxes in it."""
+"""What to look for in a picture -> the model's answer as it grows, with the boxes in it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from PIL import Image
 
 from dsvl2_app.backend import Backend, Stream
+from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
-from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS
+from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS, Mode, ask_for, ask_in_context
 from dsvl2_app.text.prompt import Message
+from dsvl2_app.ui.events import REFRESH
+from dsvl2_app.ui.rectangle import read_rectangle
+from dsvl2_app.ui.uploads import measure, uploaded_path
 
-REFRESH = 0.05  # seconds between two pictures of a fast answer
+
+def compose(image: ImageRef, phrase: str, mode: Mode, example: Any, rectangle: Any, limits: Limits) -> list[Message]:
+    """What to ask. The mode "in_context" takes an upload and a rectangle in it, the others take the phrase."""
+    if mode != "in_context":
+        return ask_for(image, phrase, mode)
+    marked = measure(uploaded_path(example), limits)
+    return ask_in_context(image, marked, read_rectangle(rectangle, marked.size))
 
 
 def submit(backend: Backend, messages: list[Message], *, well_formed: bool, owner: str) -> Stream:

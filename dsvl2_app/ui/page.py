@@ -12,8 +12,9 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
-from dsvl2_app.ui.arrival import QUIET, Arrival
+from dsvl2_app.ui.arrival import Arrival
 from dsvl2_app.ui.endpoints import ENDPOINTS
+from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.gradio_quirks import spell_out_schemas
 from dsvl2_app.ui.tabs import TABS
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script

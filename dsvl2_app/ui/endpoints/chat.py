@@ -17,12 +17,15 @@ from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.text.tokens import check_count
 from dsvl2_app.ui.endpoints.client_turns import measure_pictures, pictures_of, read_history, read_turn
+from dsvl2_app.ui.events import MODEL
 from dsvl2_app.ui.sampling import read_sampling
 from dsvl2_app.ui.uploads import name_owner, read_message
 from dsvl2_app.ui.words import wording
 
 
 class ChatEndpoint:
+    """Answers a message after the history that comes with it."""
+
     def __init__(self, backend: Backend, limits: Limits) -> None:
         self.backend = backend
         self.limits = limits
@@ -42,8 +45,7 @@ class ChatEndpoint:
             gr.Textbox(label="answer"),
             api_name="chat",
             preprocess=False,
-            concurrency_id="model",
-            concurrency_limit=None,
+            **MODEL,
         )
 
     async def chat(
@@ -76,19 +78,21 @@ class ChatEndpoint:
         """
         with wording.errors_for_clients():
             sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
-            messages = [*read_history(history or []), self.read_message(message)]
-            card = self.backend.card
-            check_count(len([*pictures_of(messages)]), card.geometry, card.context)
-            await to_thread(measure_pictures, messages, self.limits)
-            answer = ""
-            grammar = self.backend.capabilities.grammar
-            asked = Request(messages, sampling, ALLOWED, grammar=grammar, owner=name_owner(request))
-            with self.backend.submit(asked) as stream:
+            messages = await to_thread(self.compose, message, history or [])
+            grammar, owner, answer = self.backend.capabilities.grammar, name_owner(request), ""
+            with self.backend.submit(Request(messages, sampling, ALLOWED, grammar=grammar, owner=owner)) as stream:
                 async for event in stream:
                     if event.text:
                         answer += event.text
                         yield answer
             yield answer
+
+    def compose(self, message: Any, history: Any) -> list[Message]:
+        """Too many pictures are refused before one of them is measured."""
+        messages = [*read_history(history), self.read_message(message)]
+        card = self.backend.card
+        check_count(len([*pictures_of(messages)]), card.geometry, card.context)
+        return measure_pictures(messages, self.limits)
 
     def read_history(self, history: Any) -> list[Message]:
         """Messages as clients write them (see `client_turns`) -> messages with references in place of files."""

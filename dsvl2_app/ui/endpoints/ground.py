@@ -12,17 +12,16 @@ from PIL import Image
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
-from dsvl2_app.image.overlay import draw_mark
-from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.text.grounding import MODES, Mode, ask_for, ask_for_marked
-from dsvl2_app.text.prompt import Message
-from dsvl2_app.ui.locate import draw, read_answer, submit
-from dsvl2_app.ui.tabs.grounding.marking import read_rectangle
+from dsvl2_app.text.grounding import MODES, Mode
+from dsvl2_app.ui.events import MODEL
+from dsvl2_app.ui.locate import compose, draw, read_answer, submit
 from dsvl2_app.ui.uploads import measure, name_owner, uploaded_path
 from dsvl2_app.ui.words import wording
 
 
 class GroundEndpoint:
+    """Finds things in one picture."""
+
     def __init__(self, backend: Backend, limits: Limits) -> None:
         self.backend = backend
         self.limits = limits
@@ -41,8 +40,7 @@ class GroundEndpoint:
             [gr.Image(label="annotated"), gr.JSON(label="boxes"), gr.Textbox(label="text")],
             api_name="ground",
             preprocess=False,
-            concurrency_id="model",
-            concurrency_limit=None,
+            **MODEL,
         )
 
     async def ground(
@@ -73,10 +71,9 @@ class GroundEndpoint:
         """
         with wording.errors_for_clients():
             picture = await to_thread(lambda: measure(uploaded_path(image), self.limits).opened())
-            if mode == "in_context":
-                messages = await to_thread(self.compose_in_context, picture, example, rectangle)
-            else:
-                messages = ask_for(picture, phrase, mode)
+            if mode == "in_context" and (example is None or rectangle is None):
+                raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
+            messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
             owner = name_owner(visitor) if visitor else ""
             with submit(self.backend, messages, well_formed=well_formed, owner=owner) as stream:
                 *_, (text, parsed, _) = [part async for part in read_answer(stream)]
@@ -84,9 +81,3 @@ class GroundEndpoint:
             problems = [problem.describe() for problem in parsed.problems]
             drawn = await to_thread(draw, picture.open(), parsed.boxes)
             return drawn, {"boxes": boxes, "problems": problems}, text
-
-    def compose_in_context(self, picture: ImageRef, example: Any, rectangle: Any) -> list[Message]:
-        if example is None or rectangle is None:
-            raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
-        marked = measure(uploaded_path(example), self.limits)
-        return ask_for_marked(draw_mark(marked.open(), read_rectangle(rectangle, marked.size)), picture)

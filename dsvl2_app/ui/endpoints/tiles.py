@@ -11,11 +11,14 @@ from dsvl2_app.errors import ImageError, SettingsError
 from dsvl2_app.image.description import describe_layout
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
+from dsvl2_app.ui.events import TILING
 from dsvl2_app.ui.uploads import measure, uploaded_path
 from dsvl2_app.ui.words import wording
 
 
 class TilesEndpoint:
+    """Lays pictures out, as the Tiles tab does."""
+
     def __init__(self, backend: Backend, limits: Limits) -> None:
         self.card = backend.card
         self.limits = limits
@@ -30,8 +33,7 @@ class TilesEndpoint:
             gr.JSON(label="layouts"),
             api_name="tiles",
             preprocess=False,
-            concurrency_id="tiles",
-            concurrency_limit=4,
+            **TILING,
         )
 
     def describe_tiles(self, images: Any, pictures_in_conversation: int | None = None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.request import Event, Request
 from dsvl2_app.text.grounding import ALLOWED
+from dsvl2_app.ui.events import REFRESH
 from dsvl2_app.ui.gradio_quirks import last_update
-from dsvl2_app.ui.locate import REFRESH
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.conversation import Asked, Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box

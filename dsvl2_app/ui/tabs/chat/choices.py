@@ -10,6 +10,7 @@ import gradio as gr
 
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import ModelCard, Sampling
+from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.sampling import read_sampling, read_whole_number
 from dsvl2_app.ui.words.translations import label
 
@@ -73,24 +74,22 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
             elem_id="chat-max-tiles",
         )
     # In the browser, because answers of the server could overtake each other.
-    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     presets = json.dumps(PRESETS)
     set_both = f"name => ({presets})[name]"
     find = f"(...now) => Object.entries({presets}).find(([, values]) => `${{values}}` === `${{now}}`)?.[0] ?? null"
-    preset.input(None, preset, [temperature, top_p], js=set_both, **private)
-    gr.on([temperature.change, top_p.change], None, [temperature, top_p], preset, js=find, **private)
+    preset.input(None, preset, [temperature, top_p], js=set_both, **QUIET)
+    gr.on([temperature.change, top_p.change], None, [temperature, top_p], preset, js=find, **QUIET)
     return [temperature, top_p, *others, system, tiling, max_tiles]
 
 
 def remember(demo: gr.Blocks, controls: list[gr.Component]) -> None:
     """Keep the controls' values in the browser, and put them back when the page is opened again."""
     memory = gr.BrowserState(None, storage_key=MEMORY, secret="")
-    private: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     changes = [getattr(control, "change") for control in controls]  # noqa: B009
-    gr.on(changes, None, controls, memory, js="(...values) => [values]", **private)
+    gr.on(changes, None, controls, memory, js="(...values) => [values]", **QUIET)
 
     usual = [control.value for control in controls]
-    demo.load(lambda stored: keep_valid(stored, usual), memory, controls, **private)
+    demo.load(lambda stored: keep_valid(stored, usual), memory, controls, **QUIET)
 
 
 def keep_valid(stored: Any, usual: list[Any]) -> list[Any]:

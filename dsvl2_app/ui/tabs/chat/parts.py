@@ -1,12 +1,16 @@
-"""The parts of the Chat tab that change while people use it, and what they show of a conversation."""
+"""The parts of the Chat tab, and what they show of a conversation."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from dsvl2_app.request import ModelCard
+from dsvl2_app.ui.events import download_button
 from dsvl2_app.ui.examples import Example
+from dsvl2_app.ui.tabs.chat.choices import build_choices
 from dsvl2_app.ui.tabs.chat.conversation import Conversation, Turn
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import KINDS
@@ -27,7 +31,8 @@ WELCOME = (
 
 
 class ChatPage:
-    """Made within the tab's Blocks. Handlers return what these parts become, by part."""
+    """The parts that change while people use them, made within the tab's Blocks. Handlers return what these parts
+    become, by part."""
 
     def __init__(self, examples: list[Example]) -> None:
         self.conversation = gr.State(Conversation(), time_to_live=DAY, delete_callback=Conversation.abandon)
@@ -104,6 +109,31 @@ class ChatPage:
 
     def show_empty(self) -> dict[Any, Any]:
         return {**self.show(Conversation()), self.box: show_box(busy=False, value=EMPTY), self.notice: ""}
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What stands below the message box: the settings, and a row for files."""
+
+    choices: list[gr.Component]
+    raw: gr.Checkbox
+    export: gr.Button
+    share: gr.Button
+    upload: gr.UploadButton
+    file: gr.DownloadButton
+
+
+def build_controls(card: ModelCard) -> Controls:
+    """Made within the tab's Blocks, where they are to stand."""
+    with gr.Accordion(label("Settings"), open=False, elem_id="chat-settings"):
+        choices = build_choices(card)
+        raw = gr.Checkbox(label=label("Raw"), info=label("Show answers to the letter, special tokens and all"))
+    with gr.Row(elem_id="chat-files"):
+        export = gr.Button(label("Export"), size="sm", elem_id="chat-export")
+        share = gr.Button(label("Markdown"), size="sm", elem_id="chat-markdown")
+        upload = gr.UploadButton(text_label("Import"), size="sm", file_types=[".zip"], elem_id="chat-import")
+        file = download_button("chat-download")
+    return Controls(choices, raw, export, share, upload, file)
 
 
 def show_box(*, busy: bool, **content: Any) -> Any:

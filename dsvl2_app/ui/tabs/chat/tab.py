@@ -1,4 +1,4 @@
-"""The Chat tab: its parts, and which event of the page does what."""
+"""The Chat tab: which event of the page does what."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import gradio as gr
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
+from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, download
 from dsvl2_app.ui.examples import read_examples
-from dsvl2_app.ui.gradio_quirks import download_script
 from dsvl2_app.ui.tabs.chat.answering import Answering
-from dsvl2_app.ui.tabs.chat.choices import build_choices, remember
+from dsvl2_app.ui.tabs.chat.choices import remember
 from dsvl2_app.ui.tabs.chat.meter import Meter
-from dsvl2_app.ui.tabs.chat.parts import ChatPage
+from dsvl2_app.ui.tabs.chat.parts import ChatPage, Controls, build_controls
 from dsvl2_app.ui.tabs.chat.revising import Revising
 from dsvl2_app.ui.tabs.chat.transfer import Transfer
-from dsvl2_app.ui.words.translations import label, text_label
+
+ASKING: dict[str, Any] = {"concurrency_id": "asking", "concurrency_limit": None, "preprocess": False, **PRIVATE}
 
 
 class Chat:
+    """A conversation about pictures. The handlers are methods of Answering, Revising, Meter and Transfer."""
+
     title: ClassVar[str] = "Chat"
     id: ClassVar[str] = "chat"
 
@@ -30,61 +33,58 @@ class Chat:
 
     def build(self, demo: gr.Blocks) -> None:
         page = ChatPage(self.examples)
-        with gr.Accordion(label("Settings"), open=False, elem_id="chat-settings"):
-            choices = build_choices(self.backend.card)
-            raw = gr.Checkbox(label=label("Raw"), info=label("Show answers to the letter, special tokens and all"))
-        with gr.Row(elem_id="chat-files"):
-            export = gr.Button(label("Export"), size="sm", elem_id="chat-export")
-            share = gr.Button(label("Markdown"), size="sm", elem_id="chat-markdown")
-            imported = gr.UploadButton(text_label("Import"), size="sm", file_types=[".zip"], elem_id="chat-import")
-            file = gr.DownloadButton(text_label("Download"), visible="hidden", elem_id="chat-download")
-        remember(demo, choices)
+        controls = build_controls(self.backend.card)
+        remember(demo, controls.choices)
+        # A conversation exists from the start, so that it can be abandoned; one that has begun by then is kept.
+        demo.load(lambda begun: begun, page.conversation, page.conversation, **QUIET)
+        demo.load(page.caption_examples, None, page.chatbot, **QUIET)
+        self.wire_asking(page, controls)
+        self.wire_revising(page, controls)
+        self.wire_meter(page, controls)
+        self.wire_files(page, controls)
 
-        answering, revising = Answering(self.backend, self.limits, page), Revising(page)
-        meter, transfer = Meter(self.backend, self.limits, page), Transfer(self.limits, page)
-        conversation, parts = page.conversation, page.parts
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        now = {"queue": False, **private}
-
-        # So that a visitor who leaves early has a conversation to be abandoned; who is quick has begun one already.
-        demo.load(lambda begun: begun, conversation, conversation, **now)
-        demo.load(page.caption_examples, None, page.chatbot, **now)
-        asking = {"preprocess": False, "concurrency_id": "asking", "concurrency_limit": None, **private}
+    def wire_asking(self, page: ChatPage, controls: Controls) -> None:
+        answering = Answering(self.backend, self.limits, page)
+        conversation, parts, choices = page.conversation, page.parts, controls.choices
         asked = [
-            page.box.submit(answering.send, [page.box, conversation, *choices], parts, **asking),
-            page.chatbot.retry(answering.retry, [conversation, *choices], parts, **asking),
+            page.box.submit(answering.send, [page.box, conversation, *choices], parts, **ASKING),
+            page.chatbot.retry(answering.retry, [conversation, *choices], parts, **ASKING),
         ]
         if self.examples:
-            chosen = page.chatbot.example_select(self.choose, None, page.box, **private)
-            asked.append(chosen.then(answering.send, [page.box, conversation, *choices], parts, **asking))
+            chosen = page.chatbot.example_select(self.choose, None, page.box, **PRIVATE)
+            asked.append(chosen.then(answering.send, [page.box, conversation, *choices], parts, **ASKING))
         # A question may follow while the answer before it is still ending, so that there are two for a moment.
-        answering_it = {"concurrency_id": "model", "concurrency_limit": None, "trigger_mode": "multiple", **private}
         for event in asked:
-            event.then(answering.answer, conversation, parts, **answering_it)
+            event.then(answering.answer, conversation, parts, trigger_mode="multiple", **STREAMING)
 
-        page.box.stop(revising.stop, conversation, None, **now)
-        page.chatbot.clear(revising.clear, conversation, [conversation, *parts], **now)
-        page.revision.change(revising.revise, [page.revision, conversation], parts, **now)
-        page.keep.click(revising.keep_all, conversation, parts, **now)
-        page.drop.click(revising.drop_oldest, conversation, parts, **now)
-        raw.input(revising.show_raw, [conversation, raw], page.chatbot, **now)
-        page.marked.input(revising.mark, [conversation, page.marked], page.chatbot, **private)
+    def wire_revising(self, page: ChatPage, controls: Controls) -> None:
+        revising, conversation, parts = Revising(page), page.conversation, page.parts
+        page.box.stop(revising.stop, conversation, None, **QUIET)
+        page.chatbot.clear(revising.clear, conversation, [conversation, *parts], **QUIET)
+        page.revision.change(revising.revise, [page.revision, conversation], parts, **QUIET)
+        page.keep.click(revising.keep_all, conversation, parts, **QUIET)
+        page.drop.click(revising.drop_oldest, conversation, parts, **QUIET)
+        controls.raw.input(revising.show_raw, [conversation, controls.raw], page.chatbot, **QUIET)
+        page.marked.input(revising.mark, [conversation, page.marked], page.chatbot, **PRIVATE)
 
-        weighed = [page.box, page.chatbot, *choices[-3:]]  # what the number of tokens depends on
+    def wire_meter(self, page: ChatPage, controls: Controls) -> None:
+        weighed = [page.box, page.chatbot, *controls.choices[-3:]]  # what the number of tokens depends on
         gr.on(
             [getattr(part, "change") for part in weighed],  # noqa: B009
-            meter.weigh,
-            [page.box, conversation, *choices],
+            Meter(self.backend, self.limits, page).weigh,
+            [page.box, page.conversation, *controls.choices],
             [page.meter, page.drop],
             trigger_mode="always_last",
-            **{**asking, "concurrency_id": "meter"},
+            **{**ASKING, "concurrency_id": "meter"},
         )
 
-        fetch = download_script("chat-download")
-        for button, write in ((export, transfer.export), (share, transfer.write_markdown)):
-            button.click(write, conversation, file, **private).success(None, None, None, js=fetch)
-        waiting = {**private, "show_progress": "full", "show_progress_on": page.chatbot}
-        imported.upload(transfer.receive, [imported, conversation], [conversation, *parts], preprocess=False, **waiting)
+    def wire_files(self, page: ChatPage, controls: Controls) -> None:
+        transfer, conversation, upload = Transfer(self.limits, page), page.conversation, controls.upload
+        download(controls.export, transfer.export, conversation, controls.file)
+        download(controls.share, transfer.write_markdown, conversation, controls.file)
+        waiting = {**PRIVATE, "show_progress": "full", "show_progress_on": page.chatbot}
+        parts = [conversation, *page.parts]
+        upload.upload(transfer.receive, [upload, conversation], parts, preprocess=False, **waiting)
 
     def choose(self, event: gr.SelectData) -> dict[str, Any]:
         """By its number: what else the browser says of the example could be anything."""

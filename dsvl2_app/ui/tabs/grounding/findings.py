@@ -14,11 +14,11 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
-from dsvl2_app.ui.gradio_quirks import download_script
+from dsvl2_app.ui.events import download, download_button
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.uploads import save_picture, save_upload
 from dsvl2_app.ui.words import wording
-from dsvl2_app.ui.words.translations import say, text_label
+from dsvl2_app.ui.words.translations import say
 
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
 _SPECIAL = re.compile(r"<\|/?\w+\|>")
@@ -27,6 +27,8 @@ FILES = ("PNG", *FORMATS)
 
 @dataclass
 class Finding:
+    """The picture that was searched last and what was found in it, in a gr.State."""
+
     image: ImageRef | None = None  # that was searched
     name: str = ""  # that the visitor knows it by
     annotation: Annotation | None = None
@@ -42,15 +44,13 @@ def build_downloads(finding: gr.State) -> gr.Row:
     """A row of buttons, hidden until there are boxes."""
     with gr.Row(visible=False, elem_id="grounding-exports") as row:
         buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
-    file = gr.DownloadButton(text_label("Download"), visible="hidden", elem_id="grounding-download")
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    fetch = download_script("grounding-download")
+    file = download_button("grounding-download")
     for name, button in zip(FILES, buttons, strict=True):
 
         def write(found: Finding, name: str = name) -> Any:
             return save_file(found, name) or gr.skip()
 
-        button.click(write, finding, file, **private).success(None, None, None, js=fetch)
+        download(button, write, finding, file)
     return row
 
 

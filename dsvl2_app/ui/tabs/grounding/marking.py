@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import gradio as gr
 
 from dsvl2_app.bundled import ASSETS
-from dsvl2_app.errors import PromptError
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.uploads import save_preview
 from dsvl2_app.ui.words.translations import say
@@ -47,26 +44,3 @@ def offer(image: ImageRef) -> dict[str, Any]:
         "edges": [say(edge) for edge in EDGES],
     }
     return {"source": file_address(save_preview(image)), "width": width, "height": height, "box": None, "words": words}
-
-
-def read_rectangle(box: Any, size: tuple[int, int]) -> PixelBox:
-    """What a browser or a client sent, as left, top, right, bottom in px of the picture."""
-    if box is None:
-        raise PromptError("Nothing is marked yet; drag a rectangle around the thing in the example picture.")
-    width, height = size
-    numbers = box if isinstance(box, list | tuple) else ()
-    if len(numbers) != 4 or not all(isinstance(each, int | float) and math.isfinite(each) for each in numbers):
-        raise PromptError(
-            "The rectangle is {box}; give four numbers, left, top, right, bottom in pixels.", box=str(box)[:80]
-        )
-    left, top, right, bottom = (round(number) for number in numbers)
-    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
-    if left >= right or top >= bottom:
-        raise PromptError(
-            "The rectangle {box} holds nothing of the {width} x {height} px picture; "
-            "left must be less than right, and top less than bottom.",
-            box=[round(number) for number in numbers],
-            width=width,
-            height=height,
-        )
-    return left, top, right, bottom

@@ -26,20 +26,9 @@ def show_summary(layouts: Sequence[TileLayout], place: int, card: ModelCard) -> 
     left, top, right, bottom = layout.content
     canvas = canvas_width * canvas_height
     padding = canvas - (right - left) * (bottom - top)
-    tokens = say(
-        "tokens, {share:.0%} of {model}'s context", share=layout.num_tokens / card.context, model=escape(card.name)
-    )
-    if len(layouts) > 1:
-        total = sum(each.num_tokens for each in layouts)
-        tokens += say(
-            "; all {number} pictures {total:,}, {share:.0%}",
-            number=len(layouts),
-            total=total,
-            share=total / card.context,
-        )
     figures = [
         (f"{columns} × {rows}", say("grid of tiles, columns by rows; and the global view")),
-        (f"{layout.num_tokens:,}", tokens),
+        (f"{layout.num_tokens:,}", _describe_tokens(layout, layouts, card)),
         (
             f"{layout.scale:.3g}×",
             say(
@@ -65,6 +54,17 @@ def show_summary(layouts: Sequence[TileLayout], place: int, card: ModelCard) -> 
         + "".join(f"<div><dt>{what}</dt><dd>{figure}</dd></div>" for figure, what in figures)
         + "</dl>"
     )
+
+
+def _describe_tokens(layout: TileLayout, layouts: Sequence[TileLayout], card: ModelCard) -> str:
+    """What the number of a layout's tokens is a share of, and with several pictures that of all of them."""
+    share = layout.num_tokens / card.context
+    words = say("tokens, {share:.0%} of {model}'s context", share=share, model=escape(card.name))
+    if len(layouts) > 1:
+        total = sum(each.num_tokens for each in layouts)
+        more = {"number": len(layouts), "total": total, "share": total / card.context}
+        words += say("; all {number} pictures {total:,}, {share:.0%}", **more)
+    return words
 
 
 def explain_choice(layout: TileLayout, *, tiling: bool) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsvl2_app.errors import PromptError
-from dsvl2_app.ui.tabs.grounding.marking import read_rectangle
+from dsvl2_app.ui.rectangle import read_rectangle
 
 SIZE = (300, 200)
 edges = st.floats() | st.integers() | st.none() | st.text(max_size=3)

@@ -1,0 +1,37 @@
+"""How the page's events behave, and what several tabs do alike: cancelling an answer, downloading a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.backend import Stream
+from dsvl2_app.ui.gradio_quirks import download_script
+from dsvl2_app.ui.words.translations import text_label
+
+REFRESH = 0.05  # seconds between two updates of the page while an answer streams
+
+# Options of events. The backend bounds how many answers run at once, so Gradio does not.
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": None}
+TILING: dict[str, Any] = {"concurrency_id": "tiles", "concurrency_limit": 4}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # no endpoint, nothing over outputs
+QUIET: dict[str, Any] = {"queue": False, **PRIVATE}  # runs at once, whatever is in the queue
+STREAMING: dict[str, Any] = {**MODEL, **PRIVATE}
+
+
+def cancel(stream: Stream | None) -> None:
+    """What a stop button does with the answer that is running, if one is."""
+    if stream:
+        stream.cancel()
+
+
+def download_button(elem_id: str) -> gr.DownloadButton:
+    """A hidden button with the last file that was made, for `download`."""
+    return gr.DownloadButton(text_label("Download"), visible="hidden", elem_id=elem_id)
+
+
+def download(button: gr.Button, write: Callable[..., Any], state: gr.State, file: gr.DownloadButton) -> None:
+    """A click on `button` downloads the file whose path `write(state)` returns."""
+    button.click(write, state, file, **PRIVATE).success(None, None, None, js=download_script(f"{file.elem_id}"))

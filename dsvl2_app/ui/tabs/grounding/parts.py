@@ -1,0 +1,119 @@
+"""The parts of the Grounding tab, in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.bundled import ASSETS
+from dsvl2_app.text.grounding import Mode
+from dsvl2_app.ui.tabs.grounding.findings import build_downloads
+from dsvl2_app.ui.tabs.grounding.marking import build_marking
+from dsvl2_app.ui.words.translations import label, say
+
+MODES: list[tuple[str, Mode]] = [
+    ("Find a phrase", "find"),
+    ("Find all", "find_all"),
+    ("Describe with boxes", "describe"),
+    ("Find what I mark", "in_context"),
+]
+UPLOAD: dict[str, Any] = {"type": "filepath", "image_mode": None, "sources": ["upload", "clipboard"]}
+
+
+@dataclass(frozen=True)
+class Question:
+    """On the left: what to look for, in which picture."""
+
+    mode: gr.Radio
+    example_column: gr.Column  # with the next two, for the mode "in_context" alone
+    example: gr.Image
+    marking: gr.HTML
+    picture: gr.Image
+    phrase: gr.Textbox
+    well_formed: gr.Checkbox
+    start: gr.Button
+    halt: gr.Button
+
+
+@dataclass(frozen=True)
+class Answer:
+    """On the right: what was found."""
+
+    notice: gr.HTML
+    how: gr.HTML
+    status: gr.HTML
+    boxes: gr.HTML
+    exports: gr.Row
+    raw: gr.Textbox
+
+
+def build_question(*, shapes_only: bool, can_hold: bool) -> Question:
+    """Made within its column. With `can_hold` the backend can keep an answer well-formed."""
+    mode = gr.Radio(
+        [(label(name), mode) for name, mode in MODES],
+        value="find",
+        label=label("What to do"),
+        show_label=False,
+        container=False,
+        elem_id="grounding-mode",
+    )
+    with gr.Column(visible=False) as example_column:
+        example = gr.Image(label=label("Example"), height=220, buttons=[], elem_id="grounding-example", **UPLOAD)
+        marking = build_marking()
+    return Question(
+        mode,
+        example_column,
+        example,
+        marking,
+        gr.Image(label=label("Picture"), height=300, buttons=["fullscreen"], elem_id="grounding-picture", **UPLOAD),
+        gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", shapes_only, label)),
+        gr.Checkbox(
+            value=can_hold,
+            visible=can_hold,
+            label=label("Well-formed boxes only"),
+            info=label("The model can write nothing but whole boxes; off, it shows what it would write"),
+            elem_id="grounding-well-formed",
+        ),
+        gr.Button(label("Find"), variant="primary", elem_id="grounding-start"),
+        gr.Button(label("Stop"), variant="stop", visible=False, elem_id="grounding-stop"),
+    )
+
+
+def build_answer(finding: gr.State) -> Answer:
+    """Made within its column. `finding` holds a Finding, which the downloads are made of."""
+    return Answer(
+        gr.HTML(elem_id="grounding-notice"),
+        gr.HTML(show_how_to(), elem_id="grounding-how"),
+        gr.HTML(elem_id="grounding-status"),
+        gr.HTML(
+            js_on_load=(ASSETS / "boxes.js").read_text(encoding="utf-8"),
+            apply_default_css=False,
+            elem_id="grounding-boxes",
+        ),
+        build_downloads(finding),
+        gr.Textbox(
+            label=label("The answer as the model wrote it"),
+            lines=2,
+            max_lines=12,
+            interactive=False,
+            visible=False,
+            buttons=["copy"],
+            elem_id="grounding-raw",
+        ),
+    )
+
+
+def phrase_texts(mode: Mode, shapes_only: bool, speak: Callable[[str], Any]) -> dict[str, Any]:
+    """`speak` is `label` while the page is built, `say` when it changes."""
+    if mode == "describe":
+        return {"label": speak("Question"), "placeholder": speak("Describe this picture.")}
+    one, many = ("the black triangle", "yellow shapes") if shapes_only else ("the dog on the left", "dogs")
+    example = one if mode == "find" else many
+    return {"label": speak("Phrase"), "placeholder": speak(example)}
+
+
+def show_how_to() -> str:
+    return f'<p class="empty">{say("Choose a picture and say what to look for: its boxes appear here.")}</p>'
