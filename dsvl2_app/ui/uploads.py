@@ -33,8 +33,8 @@ KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
 
 @contextmanager
 def own_folder() -> Iterator[None]:
-    """Uploads lie in a folder of this process, which goes with it. Those who share Gradio's usual one lose their files
-    to whoever ends first. The page must be built within."""
+    """Uploads lie in a folder of this process, which is removed at its end. In Gradio's usual folder, which processes
+    share, the first one to end would remove the files of the others. The page must be built within."""
     with TemporaryDirectory(prefix="dsvl2-", ignore_cleanup_errors=True) as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", folder)
         yield
@@ -130,7 +130,7 @@ def shrink(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=8)  # of at most 5 MB each
 def preview(image: ImageRef) -> Image.Image:
-    """The picture, shrunk; kept for a while, because boxes and heat are drawn on it. Nobody may draw on this one."""
+    """The picture, shrunk. It is kept for a while and shared: callers draw boxes and heat on copies of it."""
     return shrink(image.open())
 
 
@@ -146,8 +146,8 @@ def save_picture(image: Image.Image, name: str) -> str:
 
 
 def save_upload(data: bytes, name: str) -> str:
-    """A file in Gradio's cache, as if it had been uploaded under that name. One that is there is left alone, because
-    it may be on its way to a browser, but for its age."""
+    """A file in Gradio's cache, as if it had been uploaded under that name. A file that is there already is not written
+    again, because a browser may be reading it. Its time is set to now, because Gradio removes old files."""
     path = upload_path(data, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():

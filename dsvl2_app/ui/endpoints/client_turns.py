@@ -1,4 +1,4 @@
-"""Turns as chat clients write them -> messages whose pictures are files of this server, which nobody has opened yet.
+"""Turns as chat clients write them -> messages whose pictures are files of this server. No file is opened here.
 
 Gradio 6 sends {"type": "file", "file": upload} and {"type": "text", ...} as parts, Gradio 5 an upload, {"file": upload}
 or {"component": "image", "value": upload} as content; OpenAI's clients send {"type": "image_url", "image_url": {"url":

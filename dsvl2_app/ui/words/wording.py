@@ -96,7 +96,7 @@ def describe_card(card: ModelCard) -> list[str]:
 
 
 def describe_error(error: Exception) -> str:
-    """The sentence to show; what nobody could foresee goes to the log instead."""
+    """The sentence to show; an error that is no AppError goes to the log, and the sentence is UNEXPECTED."""
     if isinstance(error, AppError):
         return say(error.sentence, **error.values)
     logger.error("request failed", exc_info=error)

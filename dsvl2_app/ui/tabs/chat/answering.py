@@ -16,7 +16,7 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui.events import REFRESH
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.tabs.chat.choices import Choices
-from dsvl2_app.ui.tabs.chat.conversation import Asked, Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import measure, name_owner, read_message
@@ -54,46 +54,42 @@ class Answering:
         return self.begin(conversation, Turn(last.question, last.pictures), chosen)
 
     def begin(self, conversation: Conversation, turn: Turn, choices: Choices) -> dict[Any, Any]:
-        conversation.stopping = False
-        conversation.interrupt()
-        conversation.asked = Asked(turn, choices, conversation.turns, conversation.editing)
-        conversation.turns = [*conversation.turns[: conversation.editing], replace(turn, progress=say("Starting"))]
-        conversation.editing = None
+        conversation.begin(replace(turn, progress=say("Starting")), choices)
         return self.page.show_running(conversation)
 
     async def answer(self, request: gr.Request, conversation: Conversation) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer to what was asked. A question that gets none goes back to where it was typed."""
-        page, asked, turns = self.page, conversation.asked, conversation.turns
+        page, run = self.page, conversation.asked
         conversation.asked = None
-        if asked is None:  # it was refused
+        if run is None:  # it was refused
             yield {page.notice: gr.skip()}
             return
         failure = None
         try:
-            wanted = self.compose(conversation, asked.choices, name_owner(request))
+            wanted = self.compose(conversation, run.choices, name_owner(request))
             with self.backend.submit(wanted) as stream:
                 conversation.stream = stream
                 if conversation.stopping:
                     stream.cancel()
                 async for events in stream.throttled(REFRESH):
-                    write(turns, events)
+                    write(run.turns, events)
                     yield {page.chatbot: await to_thread(show_transcript, conversation)}
-            if conversation.turns is turns:
+            if conversation.run is run:
                 await to_thread(conversation.mark)
         except Exception as error:
             failure = error
         if conversation.abandoned:  # what comes last stays on the page
             yield page.show_empty()
             return
-        if conversation.turns is not turns:  # asked anew or undone in the meantime
+        if conversation.run is not run:  # asked anew or undone in the meantime
             return
-        last = turns[-1]
+        last = run.turns[-1]
         box = show_box(busy=False)
         if not last.is_answered:
-            conversation.turns, conversation.editing = asked.before, asked.editing
-            box = put_back(asked.turn)
+            conversation.turns, conversation.editing = run.before, run.editing
+            box = put_back(run.turn)
         elif failure:
-            turns[-1] = replace(last, finish="cancelled")
+            run.turns[-1] = replace(last, finish="cancelled")
         yield last_update(page.show(conversation), {page.box: box, page.notice: wording.show_notice(failure)})
 
     def compose(self, conversation: Conversation, choices: Choices, owner: str) -> Request:

@@ -61,13 +61,15 @@ class Turn:
         return self.finish is None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that is about to be answered, and what to go back to when it cannot be."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """The answering of one question. It is the conversation's `run` until another one begins or a turn is undone.
+    It writes to its own `turns`, so that a late write changes nothing of a later run."""
 
-    turn: Turn
+    turn: Turn  # the question
     choices: Choices
-    before: list[Turn]
+    turns: list[Turn]  # the last one is being answered
+    before: list[Turn]  # the conversation goes back to these and to `editing` when there is no answer
     editing: int | None
 
 
@@ -78,7 +80,8 @@ class Conversation:
         self.turns = list(turns)
         self.raw = False
         self.editing: int | None = None  # the turn that the next question replaces, and with it all after it
-        self.asked: Asked | None = None
+        self.run: Run | None = None
+        self.asked: Run | None = None  # the run whose answer has not begun yet
         self.stream: Stream | None = None
         self.stopping = False
         self.abandoned = False
@@ -116,10 +119,19 @@ class Conversation:
             messages.append({"role": "assistant", "content": turn.answer})
         return messages[:-1]
 
+    def begin(self, turn: Turn, choices: Choices) -> Run:
+        """Put a question at the end, or in place of the edited turn and all after it. Ends the run before."""
+        self.stopping = False
+        self.interrupt()
+        turns = [*self.turns[: self.editing], turn]
+        self.run = self.asked = Run(turn, choices, turns, before=self.turns, editing=self.editing)
+        self.turns, self.editing = turns, None
+        return self.run
+
     def undo(self, number: int) -> Turn:
         """The turn of that number goes, and all after it."""
         turn = self.turns[number]
-        self.turns, self.editing = self.turns[:number], None
+        self.turns, self.editing, self.run = self.turns[:number], None, None
         return turn
 
     def drop_oldest(self) -> None:
@@ -145,7 +157,8 @@ class Conversation:
             self.stream.cancel()
 
     def interrupt(self) -> None:
-        """What there is of a running answer stays, as one that was stopped; who writes it keeps the list of its own."""
+        """End the run. What there is of its answer stays, as one that was stopped."""
+        self.run = None
         if self.stream:
             self.stream.cancel()
         if self.is_running:

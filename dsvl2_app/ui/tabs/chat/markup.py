@@ -2,7 +2,7 @@
 
 Gradio lets HTML through its Markdown, so `<image>` would vanish and `<b>` turn bold. Here every character that
 could open a tag or a reference becomes a reference itself, whatever stands around it, so the only HTML that is
-left is ours. References have four digits (`&#0060;`), a form that nobody writes by hand: by it the page's copy
+left is ours. References have four digits (`&#0060;`), which no text has by chance: by them the page's copy
 buttons know what to turn back (see assets/quirks.js).
 """
 

@@ -19,6 +19,8 @@ from dsvl2_app.ui.words.translations import say
 
 
 class Meter:
+    """Keeps the line of costs below the message box up to date."""
+
     def __init__(self, backend: Backend, limits: Limits, page: ChatPage) -> None:
         self.backend = backend
         self.limits = limits

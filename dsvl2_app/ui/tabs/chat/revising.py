@@ -15,6 +15,8 @@ _REVISION = re.compile(r"(edit|undo) (\d{1,6}) \d+", re.ASCII)
 
 
 class Revising:
+    """What visitors do to their conversation besides asking. Handlers return the page's parts that change."""
+
     def __init__(self, page: ChatPage) -> None:
         self.page = page
 

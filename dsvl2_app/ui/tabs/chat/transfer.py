@@ -16,6 +16,8 @@ from dsvl2_app.ui.words import wording
 
 
 class Transfer:
+    """Exports a conversation and imports one. A file that cannot be read changes nothing."""
+
     def __init__(self, limits: Limits, page: ChatPage) -> None:
         self.limits = limits
         self.page = page

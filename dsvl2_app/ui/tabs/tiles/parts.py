@@ -32,7 +32,7 @@ class WhatIf:
     released: gr.Checkbox
 
     @property
-    def all(self) -> list[gr.Component]:
+    def all(self) -> list[gr.Slider | gr.Checkbox]:
         return [self.limit, self.width, self.height, self.released]
 
 
