@@ -19,7 +19,8 @@ from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, answer, open_backend, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
-from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_in_context
+from dsvl2_app.text.grounding import ALLOWED, ask_for
+from dsvl2_app.text.marking import ask_in_context
 from dsvl2_app.text.prompt import Message
 
 

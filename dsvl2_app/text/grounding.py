@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.image.overlay import draw_mark
-from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.text.prompt import GROUNDING_TOKEN, REF_TOKENS, Message
 
 Mode = Literal["find", "find_all", "describe", "in_context"]
@@ -57,11 +54,6 @@ def _unwrap(phrase: str) -> str:
 def ask_for_marked(marked: Any, image: Any) -> list[Message]:
     """Find in `image` what the red rectangle in `marked` surrounds."""
     return _ask([marked, image], _IN_CONTEXT)
-
-
-def ask_in_context(image: Any, example: ImageRef, rectangle: PixelBox) -> list[Message]:
-    """Find in `image` what the rectangle, in px of the upright picture, surrounds in the example, which is decoded."""
-    return ask_for_marked(draw_mark(example.open(), rectangle), image)
 
 
 def _ask(images: Sequence[Any], text: str) -> list[Message]:

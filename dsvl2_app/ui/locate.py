@@ -13,7 +13,8 @@ from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
-from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS, Mode, ask_for, ask_in_context
+from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS, Mode, ask_for
+from dsvl2_app.text.marking import ask_in_context
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui.events import REFRESH
 from dsvl2_app.ui.rectangle import read_rectangle
