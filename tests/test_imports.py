@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -85,13 +86,14 @@ def part_of(module: str, parts: set[str]) -> str:
     return max((part for part in parts if f"{module}.".startswith(f"{part}.")), key=len, default=module)
 
 
-IMPORTS = {
-    module_name(file): list(read_imports(file)) for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py"))
-}
+@cache
+def all_imports() -> dict[str, list[str]]:
+    files = (file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py")))
+    return {module_name(file): list(read_imports(file)) for file in files}
 
 
 def test_every_module_has_a_place() -> None:
-    assert {part_of(module, {*MAY_IMPORT, *START}) for module in IMPORTS} == {*MAY_IMPORT, *START}
+    assert {part_of(module, {*MAY_IMPORT, *START}) for module in all_imports()} == {*MAY_IMPORT, *START}
 
 
 def test_no_part_imports_in_a_circle() -> None:
@@ -103,7 +105,7 @@ def test_imports_run_downwards(part: str) -> None:
     parts = set(MAY_IMPORT)
     wrong = [
         f"{module} imports {name}"
-        for module, names in IMPORTS.items()
+        for module, names in all_imports().items()
         if part_of(module, parts) == part
         for name in (shorten(full) for full in names if full.startswith(tuple(f"{folder}." for folder in FOLDERS)))
         if part_of(name, parts) != part and part_of(name, MAY_IMPORT[part]) not in MAY_IMPORT[part]
@@ -112,7 +114,7 @@ def test_imports_run_downwards(part: str) -> None:
 
 
 def test_gradio_is_imported_by_the_page_alone_and_torch_never_by_it() -> None:
-    for module, names in IMPORTS.items():
+    for module, names in all_imports().items():
         libraries = {name.split(".")[0] for name in names}
         on_page = part_of(module, set(MAY_IMPORT)) == "ui"
         assert not libraries & set(TORCH if on_page else GRADIO), module

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "assets" / "examples" / "one.png"
 
 
+@pytest.mark.slow
 def test_it_says_what_generate_says():
     picture = {"type": "image", "image": Image.open(EXAMPLE).convert("RGB")}
     messages = [{"role": "user", "content": [picture, {"type": "text", "text": "What do you see?"}]}]

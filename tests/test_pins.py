@@ -110,6 +110,7 @@ def test_failed_installations_are_explained(code, output, expected):
     assert (reason.removesuffix(" distribution"), to_blame) == expected
 
 
+@pytest.mark.slow
 def test_a_command_is_ended_with_its_children_when_its_time_is_over():
     code, output = canary.run(["sh", "-c", "echo begun; sleep 60 & sleep 60"], 1, quiet=True)
     assert (code, output) == (None, "begun\n")

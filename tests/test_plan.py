@@ -12,6 +12,7 @@ def run(pytester: pytest.Pytester, text: str, *options: str) -> tuple[pytest.Run
     return result, result.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_browser_that_is_late_is_tried_again_and_nothing_else_is(pytester: pytest.Pytester) -> None:
     result, shown = run(
         pytester,
@@ -41,6 +42,7 @@ def test_a_browser_that_is_late_is_tried_again_and_nothing_else_is(pytester: pyt
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.slow
 def test_what_did_not_run_is_listed_by_reason(pytester: pytest.Pytester) -> None:
     _, shown = run(
         pytester,

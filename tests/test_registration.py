@@ -31,6 +31,7 @@ def run(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True, timeout=200)
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_library_and_a_public_name_does() -> None:
     run(f"import sys, dsvl2_app; assert not {HEAVY} & set(sys.modules)")
     assert dsvl2_app.__all__ == [name for name in dir(dsvl2_app) if name in dsvl2_app.__all__]

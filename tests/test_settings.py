@@ -78,6 +78,7 @@ def test_flag_beats_environment_beats_default(name: str, text: str, value: objec
     assert getattr(Settings.parse([f"{as_flag(name)}={text}"], {as_variable(name): bad}), name) == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("source", ["flag", "variable"])
 def test_a_bad_value_names_its_source_and_what_is_allowed(name: str, source: str) -> None:

@@ -55,6 +55,7 @@ def write(served, messages: list[Any], **sampling: Any) -> str:
     return "".join(event.text for event in served.backend.submit(wanted))
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_backends(trained, triangle, as_address) -> None:
     answer = ask(trained, show(as_address(triangle)))
     question = [{"type": "image", "image": triangle}, {"type": "text", "text": "What do you see?"}]
@@ -68,6 +69,7 @@ def test_an_answer_is_the_backends(trained, triangle, as_address) -> None:
     assert answer.usage.total_tokens == plan.tokens + answer.usage.completion_tokens
 
 
+@pytest.mark.slow
 def test_chunks_join_to_the_same_answer(trained, triangle, as_address) -> None:
     messages = show(as_address(triangle))
     whole = ask(trained, messages)
@@ -82,6 +84,7 @@ def test_chunks_join_to_the_same_answer(trained, triangle, as_address) -> None:
     assert all("usage" not in chunk.to_dict() for chunk in ask(trained, messages, stream=True))
 
 
+@pytest.mark.slow
 def test_an_async_client_may_ask_many_at_once(trained) -> None:
     async def gather() -> list[str]:
         async with AsyncOpenAI(base_url=f"{trained.url}v1", api_key="any", max_retries=0) as client:
@@ -99,6 +102,7 @@ def test_an_async_client_may_ask_many_at_once(trained) -> None:
     assert set(answers) == {write(trained, HI, max_new_tokens=12)}
 
 
+@pytest.mark.slow
 def test_messages_reach_the_backend_as_they_were_meant(scripted, triangle, as_address) -> None:
     messages = [
         {"role": "developer", "content": "Be brief."},
@@ -131,6 +135,7 @@ def test_messages_reach_the_backend_as_they_were_meant(scripted, triangle, as_ad
     assert request.owner == "api 127.0.0.1 Ann" and request.alternatives is None
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_as_on_the_page(scripted) -> None:
     scripted.client().chat.completions.create(model="script", messages=HI)
     (request,) = scripted.backend.requests
@@ -138,6 +143,7 @@ def test_what_is_left_out_is_as_on_the_page(scripted) -> None:
     assert (request.tiling, request.max_tiles, request.grammar) == (None, None, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("stop", "expected", "reason"),
@@ -163,6 +169,7 @@ def test_a_stop_string_ends_the_work(scripted) -> None:
     assert scripted.backend.closed.wait(5)
 
 
+@pytest.mark.slow
 def test_likelihoods(trained) -> None:
     answer = ask(trained, logprobs=True, top_logprobs=3, max_tokens=8)
     (choice,) = answer.choices
@@ -180,6 +187,7 @@ def test_likelihoods(trained) -> None:
     assert ask(trained, logprobs=True, max_tokens=2).choices[0].logprobs.content[0].top_logprobs == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_answers(trained, stream) -> None:
     options = {"n": 3, "temperature": 2, "top_p": 1, "seed": 5, "max_tokens": 40, "extra_body": {"min_tokens": 40}}
@@ -198,12 +206,14 @@ def test_several_answers(trained, stream) -> None:
     assert said == expected and len(set(said)) > 1
 
 
+@pytest.mark.slow
 def test_the_seed_repeats_an_answer(trained) -> None:
     options = {"temperature": 2, "top_p": 1, "max_tokens": 40, "extra_body": {"min_tokens": 40}}
     texts = [ask(trained, seed=seed, **options).choices[0].message.content for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
+@pytest.mark.slow
 def test_a_follow_up_question_finds_what_was_read_before(trained) -> None:
     first = ask(trained, [{"role": "user", "content": "How are you?"}], user="Ben")
     messages = [
@@ -216,6 +226,7 @@ def test_a_follow_up_question_finds_what_was_read_before(trained) -> None:
     assert ask(trained, messages, user="Eve").usage.prompt_tokens_details.cached_tokens == 0  # who learns nothing
 
 
+@pytest.mark.slow
 def test_boxes_are_well_formed_where_they_are_wanted(trained, triangle, as_address) -> None:
     messages = show(as_address(triangle), text="\n<|ref|>The black triangle<|/ref|>.")
     text = ask(trained, messages, max_tokens=64, extra_body={"grammar": "boxes"}).choices[0].message.content
@@ -224,6 +235,7 @@ def test_boxes_are_well_formed_where_they_are_wanted(trained, triangle, as_addre
     assert all(0 <= number <= 999 for box in boxes for number in box)
 
 
+@pytest.mark.slow
 def test_pictures_are_fetched_from_domains_that_are_named_alone(trained, scripted, triangle, tmp_path) -> None:
     triangle.save(tmp_path / "one.png")
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
@@ -299,6 +311,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "said", "param"), REFUSED)
 def test_nothing_is_swallowed(scripted, options, said, param) -> None:
     with pytest.raises(openai.BadRequestError, match=said) as refusal:
@@ -325,6 +338,7 @@ def test_parameters_that_change_nothing_are_taken(scripted) -> None:
     assert len(scripted.backend.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("failure", "status", "code"),
@@ -384,6 +398,7 @@ def test_a_body_that_is_too_large_is_refused(scripted, monkeypatch) -> None:
     assert (status, answer["error"]["code"]) == (413, "request_too_large")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_cancels_its_answer(scripted, stream) -> None:
     backend = scripted.backend
@@ -399,6 +414,7 @@ def test_a_client_that_leaves_cancels_its_answer(scripted, stream) -> None:
     assert backend.closed.wait(5)
 
 
+@pytest.mark.slow
 def test_progress_is_told_to_those_who_ask(scripted) -> None:
     scripted.backend.say, scripted.backend.pause = "one two three", 0.1
     chunks = list(ask(scripted, stream=True, stream_options={"include_progress": True}))
@@ -408,6 +424,7 @@ def test_progress_is_told_to_those_who_ask(scripted) -> None:
     assert not any(hasattr(chunk, "dsvl2") for chunk in ask(scripted, stream=True))
 
 
+@pytest.mark.slow
 def test_an_owner_has_the_pages_limits(trained) -> None:
     """Four running and four waiting; the ninth is refused, another user's is not."""
     client, health = trained.client(), trained.backend.health

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+import pytest
 from gradio_client import Client, handle_file
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 
 def chain(served, **options: Any) -> ChatOpenAI:

@@ -13,6 +13,7 @@ from dsvl2_app.api.access import read_keys
 from tests.api.conftest import KEYS
 
 
+@pytest.mark.slow
 def test_models_are_listed(trained) -> None:
     (model,) = trained.client().models.list().data
     assert (model.id, model.object, model.owned_by) == ("nano", "model", "dsvl2")
@@ -22,11 +23,13 @@ def test_models_are_listed(trained) -> None:
         trained.client().models.retrieve("other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_opens(guarded, key) -> None:
     assert guarded.client(key).models.list().data[0].id == "script"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", "third key", "first", "first key, second key", "FIRST KEY", "ключ"])
 def test_another_key_does_not(guarded, key) -> None:
     headers = {"Authorization": f"Bearer {key}".encode().decode("latin-1")}
@@ -50,6 +53,7 @@ def test_keys_are_read_from_the_environment() -> None:
     assert read_keys({}) == read_keys({"DSVL2_API_KEYS": " , "}) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), [("POST", "embeddings"), ("GET", "chat/completions"), ("GET", "")])
 def test_other_addresses_are_refused_in_the_protocols_form(scripted, method, path) -> None:
     with pytest.raises(HTTPError) as refusal:

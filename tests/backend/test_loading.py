@@ -64,6 +64,7 @@ def backend(prospect: Prospect, engine: Engine, arrive: threading.Event) -> Iter
         yield backend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["none", "int8"])
 def test_the_card_is_known_before(variant: str, quantize: str, checkpoint: Path) -> None:
     settings = Settings(model=str(checkpoint), quantize=quantize, compile="off")
@@ -73,6 +74,7 @@ def test_the_card_is_known_before(variant: str, quantize: str, checkpoint: Path)
     assert engine.card.device == str(engine.model.device)
 
 
+@pytest.mark.slow
 def test_what_is_asked_before_is_answered_once_the_model_is_there(
     backend: LoadingBackend, engine: Engine, arrive: threading.Event
 ) -> None:
@@ -192,6 +194,7 @@ def test_a_bug_while_loading_is_logged_and_no_secret(prospect: Prospect, caplog:
     assert "the model could not be loaded" in caplog.text
 
 
+@pytest.mark.slow
 def test_reading_weights_tells_every_byte(checkpoint: Path) -> None:
     told: list[Progress] = []
     with listening(told.append):

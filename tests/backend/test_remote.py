@@ -229,6 +229,7 @@ def test_what_it_cannot_do_is_refused_by_name(fake, remote) -> None:
     assert said(read(backend, max_tiles=9)) == "one two"  # as many as there are
 
 
+@pytest.mark.slow
 def test_a_wrong_address_is_one_sentence(remote, fake) -> None:
     with (
         nobody() as port,
@@ -237,6 +238,7 @@ def test_a_wrong_address_is_one_sentence(remote, fake) -> None:
         read(remote(f"http://127.0.0.1:{port}/v1"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "reason", "kind", "sentence"),
     [
@@ -266,6 +268,7 @@ def test_a_server_that_is_none_is_one_sentence(fake, remote) -> None:
         read(remote(fake.url))
 
 
+@pytest.mark.slow
 def test_silence_is_one_sentence(fake, remote) -> None:
     fake.says = ["wait"]
     with pytest.raises(ServerError, match=r"silent for 0\.3 s"):
@@ -291,6 +294,7 @@ def test_an_error_in_the_stream_is_passed_on(fake, remote) -> None:
         read(remote(fake.url))
 
 
+@pytest.mark.slow
 def test_before_the_first_token_it_is_tried_again(fake, remote) -> None:
     """With another server where there is one; the one that failed is left alone until it is back."""
     with nobody() as port:
@@ -302,6 +306,7 @@ def test_before_the_first_token_it_is_tried_again(fake, remote) -> None:
     assert said(read(backend)) == "one two" and len(fake.bodies) > 2
 
 
+@pytest.mark.slow
 def test_the_page_goes_on_when_the_server_is_back(remote) -> None:
     first = Fake()
     backend = remote(first.url)

@@ -57,6 +57,7 @@ def write(stream: Stream, texts: Iterable[str], pause: float = 0.0, error: BaseE
     threading.Thread(target=run, daemon=True).start()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.0, 0.002])
 def test_every_event_arrives_once_and_in_order(read: Read, pause: float) -> None:
     stream = Stream()
@@ -83,6 +84,7 @@ def test_nothing_is_taken_after_the_end(read: Read) -> None:
     assert read(stream, None) == [["a"]]
 
 
+@pytest.mark.slow
 def test_batches_lose_nothing_and_are_as_rare_as_asked_for(read: Read) -> None:
     stream = Stream()
     texts = [str(number) for number in range(50)]
@@ -94,6 +96,7 @@ def test_batches_lose_nothing_and_are_as_rare_as_asked_for(read: Read) -> None:
     assert all(batches) and len(batches) <= 2 + seconds / 0.05
 
 
+@pytest.mark.slow
 def test_a_batch_is_not_held_until_another_event_comes(read: Read) -> None:
     """The first event comes at once, the second after the pause though nothing follows it, the last at once."""
     stream = Stream()

@@ -61,6 +61,7 @@ def test_a_released_tile_costs_666_gflop_and_the_adaptor() -> None:
         assert costs.tile_flops(DeepseekVL2Config.preset(preset)) / 1e9 == pytest.approx(666.5 + adaptor, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["nano", *PUBLISHED])
 def test_active_weights_are_the_models_matrices(preset: str) -> None:
     """Counted on the model itself: all matrices, of the routed experts the share that one token passes."""

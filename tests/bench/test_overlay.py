@@ -5,6 +5,7 @@ import pytest
 from bench import overlay
 
 
+@pytest.mark.slow
 def test_drawing_and_html_are_timed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(overlay, "SIZE", (400, 300))
     result = overlay.measure(repeats=2)

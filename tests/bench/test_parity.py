@@ -17,6 +17,7 @@ def test_answers_are_counted_that_are_the_same(variant: str, monkeypatch: pytest
     assert parity.measure(ON_CPU, variant) == {"answers": 2, "as_cpu": 2, "as_official": 2, "together": 2}
 
 
+@pytest.mark.slow
 def test_one_other_token_is_another_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "CASES", ("a_text",))
     right = parity.read_answer("tiny", "a_text")

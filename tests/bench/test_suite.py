@@ -146,6 +146,7 @@ def test_a_full_disk_is_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
         suite.Suite(PLANS["cpu"], settings, CPU).measure_disk(settings)
 
 
+@pytest.mark.slow
 def test_bytes_are_those_of_the_loaded_model(count_loaded: Callable[[Settings], int]) -> None:
     for quantize in ("none", "int8"):
         settings = Setup("nano", quantize).choose_settings(Settings(compile="off"), CPU)

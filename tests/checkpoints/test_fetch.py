@@ -40,6 +40,7 @@ def test_every_released_model_has_a_commit() -> None:
     assert all(len(commit) == 40 and int(commit, 16) for commit in PINNED.values())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_comes_whole_at_its_pinned_commit(hub: Hub, run: Run) -> None:
     done = run("fetch", "tiny", "--json")
     assert done.status == 0, done.err
@@ -51,6 +52,7 @@ def test_a_checkpoint_comes_whole_at_its_pinned_commit(hub: Hub, run: Run) -> No
     assert {file["name"]: file["size"] for file in told["files"]} == {n: len(c) for n, c in wanted(hub).items()}
 
 
+@pytest.mark.slow
 def test_what_is_there_is_checked_and_not_downloaded_again(hub: Hub, run: Run) -> None:
     run("fetch", "tiny")
     hub.requests.clear()
@@ -59,6 +61,7 @@ def test_what_is_there_is_checked_and_not_downloaded_again(hub: Hub, run: Run) -
     assert hub.requests == []
 
 
+@pytest.mark.slow
 def test_a_model_that_was_fetched_is_found_without_a_network(hub: Hub, run: Run) -> None:
     folder = json.loads(run("fetch", "tiny", "--json").out)["folder"]
     hub.close()
@@ -104,6 +107,7 @@ def test_a_download_that_was_stopped_goes_on(stop: signal.Signals, hub: Hub, run
     assert cached(Path(json.loads(done.out)["folder"])) == wanted(hub)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [WEIGHTS, "config.json"])
 def test_a_file_that_arrives_damaged_is_not_kept(name: str, hub: Hub, run: Run) -> None:
     hub.spoilt.add(name)
@@ -114,6 +118,7 @@ def test_a_file_that_arrives_damaged_is_not_kept(name: str, hub: Hub, run: Run) 
     assert run("fetch", "tiny").status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [WEIGHTS, "config.json"])
 def test_a_file_that_was_damaged_since_is_fetched_again(name: str, hub: Hub, run: Run) -> None:
     folder = Path(json.loads(run("fetch", "tiny", "--json").out)["folder"])
@@ -126,6 +131,7 @@ def test_a_file_that_was_damaged_since_is_fetched_again(name: str, hub: Hub, run
     assert cached(folder) == wanted(hub)
 
 
+@pytest.mark.slow
 def test_into_a_folder(hub: Hub, run: Run, tmp_path: Path) -> None:
     assert run("fetch", hub.repo, "--revision", "main", "--to", "mine").status == 0
     assert cached(tmp_path / "mine") == wanted(hub)
@@ -135,6 +141,7 @@ def test_into_a_folder(hub: Hub, run: Run, tmp_path: Path) -> None:
     assert "mine/config.json is not that of deepseek-ai/deepseek-vl2-tiny; move it away" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -158,6 +165,7 @@ def test_a_hub_that_is_out_of_reach_is_one_sentence(start: Start) -> None:
     assert "deepseek-ai/deepseek-vl2-tiny could not be fetched (ConnectError" in err
 
 
+@pytest.mark.slow
 def test_a_repository_of_something_else(hub: Hub, run: Run) -> None:
     del hub.files["config.json"]
     done = run("fetch", "tiny")
@@ -165,6 +173,7 @@ def test_a_repository_of_something_else(hub: Hub, run: Run) -> None:
     assert "deepseek-ai/deepseek-vl2-tiny has no config.json" in done.err
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_known_before_anything_comes(hub: Hub, run: Run) -> None:
     hub.claims[WEIGHTS] = 2**60
     done = run("fetch", "tiny")
@@ -173,6 +182,7 @@ def test_a_full_disk_is_known_before_anything_comes(hub: Hub, run: Run) -> None:
     assert hub.requests == []
 
 
+@pytest.mark.slow
 def test_progress_is_told_in_bytes(hub: Hub, run: Run) -> None:
     hub.files[LARGE_FILE] = bytes(3 * CHUNK)
     told: list[Progress] = []

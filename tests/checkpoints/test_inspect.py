@@ -25,6 +25,7 @@ def inspect(run: Run, *argv: str) -> dict[str, Any]:
     return json.loads(done.out)
 
 
+@pytest.mark.slow
 def test_the_parts_are_those_of_the_loaded_model(checkpoint: Path, model: Any, variant: str, run: Run) -> None:
     told = inspect(run, str(checkpoint))
     views = official_views(model)
@@ -50,6 +51,7 @@ def test_bytes_are_those_of_the_files() -> None:
     assert 0 < on_disk - listed < 0.02 * on_disk  # the heads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "billions"), [("tiny", 3.37), ("small", 16.1), ("base", 27.5)])
 def test_every_weight_of_a_released_model_has_a_part(name: str, billions: float) -> None:
     model = DeepseekVL2ForConditionalGeneration.on_meta(DeepseekVL2Config.preset(name), None)
@@ -58,6 +60,7 @@ def test_every_weight_of_a_released_model_has_a_part(name: str, billions: float)
     assert sum(view.numel() for view in views.values()) / 1e9 == pytest.approx(billions, rel=0.005)
 
 
+@pytest.mark.slow
 def test_a_repository_is_inspected_without_its_weights(hub: Hub, run: Run, reference_folder: Path) -> None:
     hub.files["model.safetensors"] += bytes(2**20)  # what nobody should read
     told = inspect(run, "tiny")
@@ -66,12 +69,14 @@ def test_a_repository_is_inspected_without_its_weights(hub: Hub, run: Run, refer
     assert all(end - first <= 200_000 for name, first, end in hub.ranges if name == "model.safetensors")
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_inspected_without_a_network(hub: Hub, run: Run) -> None:
     assert run("fetch", "tiny").status == 0
     hub.close()
     assert inspect(run, "tiny")["problem"] is None
 
 
+@pytest.mark.slow
 def test_a_table_for_people(run: Run) -> None:
     done = run("inspect", "nano")
     assert done.status == 0
@@ -79,6 +84,7 @@ def test_a_table_for_people(run: Run) -> None:
     assert "11,673,192" in done.out and "A token passes 9,092,712 of the parameters." in done.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["small"])
 @pytest.mark.parametrize(
     ("change", "sentence"),
@@ -102,6 +108,7 @@ def test_weights_that_do_not_fit_are_told_after_the_table(
     assert sentence in json.loads(done.out)["problem"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["small"])
 def test_files_that_cannot_be_read_are_one_sentence(checkpoint_copy: Path, run: Run) -> None:
     weights = checkpoint_copy / "model.safetensors"
@@ -115,12 +122,14 @@ def test_files_that_cannot_be_read_are_one_sentence(checkpoint_copy: Path, run: 
     assert "but must be nano, tiny" in run("inspect", "no-such-folder").err
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_not_there(run: Run) -> None:
     done = run("inspect", "some/thing")
     assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
     assert "The hub has no repository some/thing" in done.err
 
 
+@pytest.mark.slow
 def test_a_repository_without_safetensors(hub: Hub, run: Run) -> None:
     del hub.files["model.safetensors"]
     done = run("inspect", "tiny")

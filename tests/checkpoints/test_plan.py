@@ -77,6 +77,7 @@ def nano() -> Engine:
     return load_engine(Settings(compile="off"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [3, 150, 400])
 def test_nano_takes_what_is_planned(words: int, nano: Engine) -> None:
     check_engine(nano, words)
@@ -92,6 +93,7 @@ def test_tiny_takes_what_is_planned(quantize: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "quantize"), [("tiny", "none"), ("small", "none"), ("small", "int8"), ("base", "none")]
 )
@@ -114,6 +116,7 @@ print(psutil.Process().memory_info().vms - before, sum(parameter.nbytes for para
     assert planned == weights == pytest.approx(taken, rel=0.05)
 
 
+@pytest.mark.slow
 def test_features_of_a_picture_are_counted(nano: Engine) -> None:
     nano.forget()
     geometry = nano.model.config.geometry
@@ -124,6 +127,7 @@ def test_features_of_a_picture_are_counted(nano: Engine) -> None:
     assert plan_preset("nano", RAM, dtype="float32").picture == nano.pictures.kept.nbytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nano", "tiny", "small", "base"])
 @pytest.mark.parametrize("quantize", ["none", "int8"])
 def test_a_token_reads_every_active_weight_and_its_conversation(name: str, quantize: str) -> None:
@@ -135,6 +139,7 @@ def test_a_token_reads_every_active_weight_and_its_conversation(name: str, quant
     assert found.seconds(50e9) > found.seconds(50e9, share=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "measured"), [("tiny", 1856), ("small", 565), ("base", 360)])
 def test_tokens_per_second_are_those_that_a_gpu_reached(name: str, measured: float) -> None:
     """One conversation of 1,000 tokens on an H200, whose memory is read at 4.43 TB/s (docs/performance.md)."""
@@ -142,6 +147,7 @@ def test_tokens_per_second_are_those_that_a_gpu_reached(name: str, measured: flo
     assert 1 / found.seconds(4.43e12) == pytest.approx(measured, rel=0.06)
 
 
+@pytest.mark.slow
 def test_several_gpus_share_weights_and_conversations() -> None:
     alone = plan_preset("small", [Place(0, 80 * GB)])
     found = plan_preset("small", [Place(0, 24 * GB), Place(1, 24 * GB)])
@@ -153,6 +159,7 @@ def test_several_gpus_share_weights_and_conversations() -> None:
     assert sum(load.read for load in found.loads) == pytest.approx(alone.loads[0].read)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_onto_a_gpu_is_brought_from_ram() -> None:
     found = plan_preset("base", [Place(0, 24 * GB), Place("cpu", 64 * GB)])
     gpu, ram = found.loads
@@ -163,6 +170,7 @@ def test_what_does_not_fit_onto_a_gpu_is_brought_from_ram() -> None:
     assert found.seconds(4.43e12) == pytest.approx(5.4, rel=0.05)  # measured with 24 GB free of an H200
 
 
+@pytest.mark.slow
 def test_a_single_gpu_reserves_rows_for_conversations() -> None:
     found = plan_preset("tiny", [Place(0, 24 * GB)])
     rows = found.loads[0].conversations / found.per_conversation - 1  # one more is being read
@@ -170,6 +178,7 @@ def test_a_single_gpu_reserves_rows_for_conversations() -> None:
     assert found.most_chats == rows
 
 
+@pytest.mark.slow
 def test_more_chats_take_more_until_it_is_full() -> None:
     one = plan_preset("nano", RAM)
     many = plan_preset("nano", RAM, chats=one.most_chats)
@@ -177,6 +186,7 @@ def test_more_chats_take_more_until_it_is_full() -> None:
     assert many.loads[0].conversations == one.most_chats * one.per_conversation
 
 
+@pytest.mark.slow
 def test_the_cache_is_counted_to_its_limit() -> None:
     with_cache, without = (plan_preset("nano", RAM, cache=size).loads[0] for size in (2**30, 0))
     assert with_cache.total - without.total == 2**30
@@ -187,6 +197,7 @@ def test_gpus_are_written_as_numbers_and_sizes() -> None:
     assert [place.name for place in read_gpus("2x1.5gb")] == ["GPU 0", "GPU 1"]
 
 
+@pytest.mark.slow
 def test_the_command_tells_it_as_json_and_as_a_table(run: Run) -> None:
     told = json.loads(run("plan", "tiny", "--gpus", "2x24GB", "--bandwidth", "1008", "--json").out)
     assert (told["runner"], told["dtype"], told["fits"]) == ("layers", "bfloat16", True)
@@ -198,6 +209,7 @@ def test_the_command_tells_it_as_json_and_as_a_table(run: Run) -> None:
     assert "It does not fit: GPU 0 lacks" in done.out and "--bandwidth GB/S tells tokens/s" in done.out
 
 
+@pytest.mark.slow
 def test_this_machine_is_measured(run: Run) -> None:
     told = json.loads(run("plan", "nano", "--context", "1000", "--chats", "2", "--json").out)
     assert [place["name"] for place in told["places"]] == ["RAM"]
@@ -206,11 +218,13 @@ def test_this_machine_is_measured(run: Run) -> None:
     assert told["bytes_per_conversation"] == 1000 * told["bytes_per_token"] == 1000 * 6 * (96 + 16) * 4
 
 
+@pytest.mark.slow
 def test_a_folder_is_planned_by_its_configuration(checkpoint: Path, model: Any, run: Run) -> None:
     told = json.loads(run("plan", str(checkpoint), "--json", "--bandwidth", "1").out)
     assert told["weights"] == sum(parameter.nbytes for parameter in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [

@@ -97,6 +97,7 @@ def say(reference_folder: Path) -> Callable[..., list[Event]]:
 # -- parity ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [100, pytest.param(512, marks=pytest.mark.slow)])
 def test_answers_are_the_official_ones(
     single: Reference, chunk: int, engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
@@ -127,6 +128,7 @@ def test_repetition_penalty_is_the_official_one(
     assert tokens(steps) == reference.arrays["generated_ids_rp1.1"][0].tolist()
 
 
+@pytest.mark.slow
 def test_reloaded_models_answer_alike(
     variant: str,
     tmp_path: Path,
@@ -304,6 +306,7 @@ def test_random_weights_choose_only_ids_with_text() -> None:
     assert max(tokens(list(engine.answer(sampled)))) < spelled // 2
 
 
+@pytest.mark.slow
 def test_with_the_grammar_boxes_are_well_formed_whatever_the_model_says(reference_folder: Path) -> None:
     engine = load_engine(Settings(model=str(reference_folder / "small" / "checkpoint"), device="cpu", compile="off"))
     opening = engine.processor.tokenizer.convert_tokens_to_ids("<|det|>")
@@ -341,6 +344,7 @@ def test_a_follow_up_on_a_warm_cache_is_the_cold_answer(single: Reference, engin
     assert warm[-1].timings.encoded_tiles == 0
 
 
+@pytest.mark.slow
 def test_a_picture_known_from_somebody_else_is_not_read_again(
     engine: Engine, open_reference: Callable[..., Reference]
 ) -> None:
@@ -362,6 +366,7 @@ def test_a_picture_known_from_somebody_else_is_not_read_again(
     assert single_tile[-1].timings.encoded_tiles > 0  # another tiling is another feature
 
 
+@pytest.mark.slow
 def test_a_picture_may_come_again_in_a_later_turn(engine: Engine, open_reference: Callable[..., Reference]) -> None:
     question = open_reference("small", "b_wide").conversations[0][0]
     turns = [question, {"role": "assistant", "content": "A picture."}, question]
@@ -428,6 +433,7 @@ def test_a_batch_of_answers_is_each_alone(engines: Callable[[str], Engine]) -> N
 # -- int8 --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_int8_says_nearly_what_full_weights_say(
     reference_folder: Path, open_reference: Callable[..., Reference]
 ) -> None:
@@ -493,6 +499,7 @@ def test_reading_a_token_after_it_was_fed_changes_nothing(
     assert found[0] == found[1] and len(found[0]) == length
 
 
+@pytest.mark.slow
 def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Image.linear_gradient("L").resize((700, 300)).convert("RGB")
     request = ask(user([{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]))
@@ -506,6 +513,7 @@ def test_tiles_cut_where_the_model_is_are_the_same(engine: Engine, monkeypatch: 
     assert torch.equal(*features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0, 0.8])
 def test_numbers_that_overflow_are_told_instead_of_noise(temperature):
     """nano with a residual stream 4096 times as loud, which float32 and bfloat16 hold and float16 does not."""

@@ -124,6 +124,7 @@ def test_attention_is_that_of_plain_arithmetic(case):
         assert seen.elsewhere[layer] == pytest.approx(elsewhere.numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_all_that_a_token_attends_to_is_one(case):
     seen = case.seen
     total = seen.attention.sum(-1, dtype=np.float32) + seen.elsewhere.sum(-1)
@@ -131,6 +132,7 @@ def test_all_that_a_token_attends_to_is_one(case):
     assert seen.elsewhere[:, 0, 2] == pytest.approx(0)  # the first token was chosen before there was an answer
 
 
+@pytest.mark.slow
 def test_attention_of_one_image(case):
     seen = case.seen
     first, second = (layout.num_tokens for layout in seen.layouts)
@@ -158,6 +160,7 @@ def test_twins_are_tiles_of_the_same_pixels(load_case):
     assert seen.twins == (0, 0, 0, 0, 1, 1)
 
 
+@pytest.mark.slow
 def test_others_are_served_in_between_and_are_not_watched(load_case):
     case = load_case("small")
     stages = []

@@ -52,6 +52,7 @@ def test_a_format_that_was_asked_for(checkpoint: Path) -> None:
     assert [step.stage for step in engine.answer(request)] == ["prefill", "decode", "decode", "decode", "done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "total", "active"), [("tiny", 3.4, 1.0), ("small", 16.1, 2.8), ("base", 27.5, 4.5)])
 def test_active_parameters_of_the_released_sizes(name: str, total: float, active: float) -> None:
     """The published numbers, which leave out some of what ours count (vision, or embeddings)."""

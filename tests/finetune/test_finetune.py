@@ -80,6 +80,7 @@ def _merged(out: Path) -> Any:
     return type("Flags", (), {"out": str(out), "full": False, "merge": True})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["base"])
 def test_in_full_everything_learns_but_the_routers_bias(checkpoint: Path, data: Path, tmp_path: Path, variant: str):
     losses = tune(checkpoint, data, tmp_path / "out", "--full", "--rate", "0.01")
@@ -109,6 +110,7 @@ def finetune_nano(data: Path, out: Path, *more: str) -> int:
     return main(["finetune", "--model", "nano", "--data", str(data), "--out", str(out), "--batch", "1", *more])
 
 
+@pytest.mark.slow
 def test_bad_lines_are_named_before_the_first_step_or_left_out(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -128,6 +130,7 @@ def test_bad_lines_are_named_before_the_first_step_or_left_out(
     assert "holds nothing that can be learnt" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_adapter_folder_names_its_base_and_has_its_words(data: Path, tmp_path: Path):
     assert finetune_nano(data, tmp_path / "out", "--epochs", "1") == 0
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())

@@ -23,6 +23,8 @@ from dsvl2_app.request import Health, Request, Sampling
 from dsvl2_app.settings import Settings
 from tests.health.conftest import Serve, ask
 
+pytestmark = pytest.mark.slow  # each serves a page
+
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 

@@ -419,6 +419,7 @@ def test_other_files_are_named_for_what_they_are(data: bytes, words: str, tmp_pa
         load_image(tmp_path / "thing.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -509,6 +510,7 @@ def test_arbitrary_bytes_are_a_picture_or_an_image_error(start: bytes, rest: byt
         assert image.mode == "RGB"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF"]), st.data())
 @settings(max_examples=200, deadline=None)

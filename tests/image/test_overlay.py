@@ -82,6 +82,7 @@ def test_a_box_across_the_border_is_clipped() -> None:
     assert drawn.getpixel((0, 0)) == drawn.getpixel((399, 299)) == PALETTE[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(400, 300), (30, 20), (1, 1), (3, 500)])
 @given(
     boxes=st.lists(
@@ -180,6 +181,7 @@ def test_without_any_font_file_labels_are_still_drawn(monkeypatch: pytest.Monkey
         overlay._fonts.cache_clear()
 
 
+@pytest.mark.slow
 def test_lines_grow_with_the_picture() -> None:
     def thickness(side: int) -> int:
         base = Image.new("RGB", (side, side), "white")

@@ -116,6 +116,7 @@ def test_xmp_says_how_a_picture_is_turned(kind: str) -> None:
     assert ImageRef.of(data).size == load_image(data).size == (40, 60)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]), st.data())
 @settings(max_examples=300, deadline=None)

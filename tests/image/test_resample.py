@@ -25,6 +25,7 @@ def draw_pixels(width: int, height: int, levels: int) -> np.ndarray:
     return (noise * 255 // (levels - 1)).astype(np.uint8)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([RELEASED, ODD]), st.sampled_from([2, 256]))
 @settings(max_examples=60)
 def test_tiles_are_those_of_pillow(width, height, geometry, levels) -> None:

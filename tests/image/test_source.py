@@ -152,6 +152,7 @@ def test_what_cannot_be_opened_is_not_shown(server: str, file: Path) -> None:
         assert len(str(refusal.value)) < 300 and str(file.parent) not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_a_download_ends_at_the_limit(server: str) -> None:
     with pytest.raises(ImageError, match="the limit is 1 MB"):
         refer_to(f"{server}/endless", Limits(max_bytes=1_000_000))

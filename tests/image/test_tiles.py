@@ -113,6 +113,7 @@ def test_every_reference_case_is_there() -> None:
     assert len(CASES) == 3 * 7
 
 
+@pytest.mark.slow
 @given(st.integers(1, 400), st.integers(1, 400), GEOMETRIES, st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_cut_tiles_equals_pad_and_crop(width, height, geometry, tiling) -> None:

@@ -91,6 +91,7 @@ OFFICIAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rslora", [False, True])
 def test_official_names_add_to_the_official_weights(tmp_path: Path, rslora: bool) -> None:
     deltas = write_official(tmp_path, OFFICIAL, use_rslora=rslora)
@@ -104,6 +105,7 @@ def test_official_names_add_to_the_official_weights(tmp_path: Path, rslora: bool
     torch.testing.assert_close(logits(model), adapted, **CLOSE)
 
 
+@pytest.mark.slow
 def test_dora_of_both_halves_is_dora_of_the_fused_layer(tmp_path: Path) -> None:
     adapted = adapt(use_dora=True)
     adapters.save_official(adapted, tmp_path)
@@ -164,6 +166,7 @@ def test_an_adapter_is_served_as_the_model_that_it_makes(tmp_path: Path, quantiz
         torch.testing.assert_close(one, other, atol=1 if quantize == "int8" else 1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     adapt(target_modules=["q_proj"]).save_pretrained(tmp_path / "good")
     config, weights = tmp_path / "good" / "adapter_config.json", tmp_path / "good" / "adapter_model.safetensors"
@@ -235,6 +238,7 @@ def test_a_folder_of_an_adapter_opens_as_the_adapted_model(tmp_path: Path, names
     assert words[0] == words[1]
 
 
+@pytest.mark.slow
 def test_peft_takes_official_names_of_layers_that_are_not_fused(tmp_path: Path) -> None:
     simple = {name: pair for name, pair in OFFICIAL.items() if "mlp." not in name}
     write_official(tmp_path / "simple", simple)
@@ -254,6 +258,7 @@ def test_peft_takes_official_names_of_layers_that_are_not_fused(tmp_path: Path) 
         PeftModel.from_pretrained(load(), tmp_path / "fused")
 
 
+@pytest.mark.slow
 def test_int8_weights_take_an_adapter_of_layers_but_not_of_experts(tmp_path: Path) -> None:
     adapt(target_modules=["q_proj", "gate_up"]).save_pretrained(tmp_path / "layers")
     base = Model.from_pretrained(NANO, quantize="int8", dtype="float32")

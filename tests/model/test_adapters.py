@@ -103,6 +103,7 @@ def paths(served: Served) -> list[Callable[[Model], Tensor]]:
     return [whole, cached, served, recorded]
 
 
+@pytest.mark.slow
 def test_an_adapter_has_the_same_effect_in_every_path_and_merged(
     folder: Path, served: Served, paths: list[Callable[[Model], Tensor]]
 ) -> None:
@@ -126,6 +127,7 @@ def test_an_adapter_has_the_same_effect_in_every_path_and_merged(
         torch.testing.assert_close(path(merged), expected, atol=ATOL, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_every_adapter_of_all_linear_learns_from_a_picture(folder: Path) -> None:
     model, inputs = adapt(load(folder)), read_picture(folder)
     model.train()(**inputs, labels=inputs["input_ids"]).loss.backward()
@@ -162,6 +164,7 @@ def test_an_adapter_of_the_experts_is_what_it_is_merged(paths: list[Callable[[Mo
         torch.testing.assert_close(path(merged), expected, atol=ATOL, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 def test_quantised_layers_of_torch_run_in_every_path(served: Served) -> None:
     model, inputs = load(NANO), read_picture(NANO)
@@ -194,6 +197,7 @@ def test_weights_that_were_replaced_are_used(served: Served) -> None:
     torch.testing.assert_close(served(model), whole(model), atol=ATOL, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "preloaded"), [("vision", ()), ("adaptor", ()), ("adaptor", WHOLE), ("", ()), ("", WHOLE)]
 )

@@ -27,6 +27,7 @@ def test_shuffle_orders_channels_as_unfold(side: int, downsample: int) -> None:
     assert torch.equal(shuffle(features, downsample), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_arrangement_is_the_one_of_the_tile_layout(grid: tuple[int, int]) -> None:
     """Token i of an image is where `TileLayout.token(i)` says: which tile, row and column."""

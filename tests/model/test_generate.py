@@ -62,6 +62,7 @@ def test_a_cache_changes_no_answer(mode: str, reference: Reference, model: Model
     assert torch.equal(answer(model, reference.inputs, **options), without)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_cache_changes_no_answer_about_a_picture(
     mode: str, open_reference: Callable[[str, str], Reference], load_model: Callable[[str], Model]
@@ -96,6 +97,7 @@ def test_the_configuration_says_whether_there_is_a_cache(load_model: Callable[[s
         model.config.use_cache = True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_a_static_cache_gives_the_same_answer(
     attention: str, variant: str, reference_folder: Path, open_reference: Callable[[str, str], Reference]
@@ -123,6 +125,7 @@ def picture_borders(reference: Reference) -> list[int]:
     return [int(place) + 1 for place in marks.diff().nonzero()]
 
 
+@pytest.mark.slow
 def test_a_picture_that_comes_after_the_cache_is_seen(
     two_pictures: Reference, load_model: Callable[..., Model]
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_cache_that_ends_inside_a_picture_is_refused(
         answer(model, two_pictures.inputs, **{CACHE_NAME: cache})
 
 
+@pytest.mark.slow
 def test_marks_that_lie_beside_the_pictures_are_refused(
     two_pictures: Reference, load_model: Callable[..., Model]
 ) -> None:
@@ -186,6 +190,7 @@ def test_a_picture_in_the_cache_is_not_given_again(two_pictures: Reference, load
     assert torch.equal(second.sequences[:, -4:], two_pictures.arrays["generated_ids"][:, :4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_generation_from_embeds(use_cache: bool, two_pictures: Reference, load_model: Callable[..., Model]) -> None:
     model, inputs = load_model("small"), dict(two_pictures.inputs)

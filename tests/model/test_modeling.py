@@ -102,6 +102,7 @@ def picture_inputs(reference: Reference) -> list[Tensor]:
     return [reference.inputs[name] for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [
@@ -117,6 +118,7 @@ def test_generate_continues_as_the_official_code(
     assert processor.batch_decode(ids, skip_special_tokens=False) == reference.generated_texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["a_text", "b_wide"])
 def test_repetition_penalty_continues_as_the_official_code(reference: Reference, model: Model) -> None:
     ids = greedy(model, reference.inputs, repetition_penalty=1.1)
@@ -148,6 +150,7 @@ def test_chunked_prefill_of_a_padded_batch(reference: Reference, model: Model) -
     assert torch.equal(torch.stack(chosen, dim=1), arrays["generated_ids"])
 
 
+@pytest.mark.slow
 def test_saved_model_is_the_same_model(
     variant: str, model: Model, open_reference: Callable[[str, str], Reference], tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ def test_both_kinds_of_cache_agree(model: Model, text_ids: Tensor) -> None:
     assert ours.get_seq_length() == theirs.get_seq_length() == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["g_batch"])
 def test_left_padding_changes_nothing(
     reference: Reference, forward: Callable[..., Any], open_reference: Callable[[str, str], Reference]
@@ -217,6 +221,7 @@ def wide(variant: str, open_reference: Callable[[str, str], Reference]) -> Refer
     return open_reference(variant, "b_wide")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["small"])
 def test_generation_without_a_cache(wide: Reference, model: Model) -> None:
     expected = wide.arrays["generated_ids"][:, :3]
@@ -236,6 +241,7 @@ def test_several_answers_see_the_same_pictures(wide: Reference, model: Model) ->
     assert torch.equal(ids, wide.arrays["generated_ids"][:, :4].expand(2, -1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["small"])
 def test_beam_search_finds_no_worse_answer(wide: Reference, model: Model) -> None:
     def likelihood(ids: Tensor) -> float:
@@ -251,6 +257,7 @@ def test_beam_search_finds_no_worse_answer(wide: Reference, model: Model) -> Non
     assert likelihood(beams) >= likelihood(wide.arrays["generated_ids"][:, :4]) - 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["small"])
 def test_sampling_is_reproducible_by_seed(wide: Reference, model: Model) -> None:
     draws = []
@@ -264,6 +271,7 @@ def test_sampling_is_reproducible_by_seed(wide: Reference, model: Model) -> None
 # -- pictures ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("case", ["e_three_images"])
 def test_identical_tiles_are_encoded_once(reference: Reference, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +288,7 @@ def test_identical_tiles_are_encoded_once(reference: Reference, model: Model, mo
     torch.testing.assert_close(merged, every.detach(), atol=2e-6, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_tile_batch_changes_nothing(wide: Reference, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = picture_inputs(wide)
@@ -304,6 +313,7 @@ def test_inputs_that_do_not_fit_together(wide: Reference, model: Model) -> None:
 # -- number formats ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_dtype_is_the_checkpoints_unless_given(reference_folder: Path, variant: str) -> None:
     assert load(reference_folder, variant).dtype == torch.float32
     for given in ({"dtype": "bfloat16"}, {"dtype": torch.bfloat16}, {"torch_dtype": torch.bfloat16}):
@@ -314,6 +324,7 @@ def test_dtype_is_the_checkpoints_unless_given(reference_folder: Path, variant: 
         assert loaded.config.dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_half_precision_stays_close(reference_folder: Path, variant: str, model: Model, text_ids: Tensor) -> None:
     with torch.no_grad():
         exact = model(input_ids=text_ids).logits
@@ -329,6 +340,7 @@ def test_a_dtype_that_the_model_does_not_run_in(reference_folder: Path) -> None:
             load(reference_folder, "tiny", dtype=dtype)
 
 
+@pytest.mark.slow
 def test_a_converted_model_is_saved_in_its_own_dtype(reference_folder: Path, variant: str, tmp_path: Path) -> None:
     load(reference_folder, variant).to(torch.bfloat16).save_pretrained(tmp_path)
     assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
@@ -340,6 +352,7 @@ def test_a_converted_model_is_saved_in_its_own_dtype(reference_folder: Path, var
 PARTS = ("vision", "adaptor", "decoder", "lm_head")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "device_map", ["auto", "balanced", "sequential", "cpu", {"": "cpu"}, dict.fromkeys(PARTS, "cpu")], ids=str
 )
@@ -373,6 +386,7 @@ def test_loss_is_the_mean_over_labelled_tokens(model: Model, text_ids: Tensor) -
     torch.testing.assert_close(output.loss, -chances.mean())
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_part(reference_folder: Path, wide: Reference, variant: str) -> None:
     trained = load(reference_folder, variant).train()
     trained(**wide.inputs, labels=wide.inputs["input_ids"]).loss.backward()
@@ -395,6 +409,7 @@ def test_gradient_checkpointing_changes_no_gradient(reference_folder: Path, text
 # -- construction ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_auto_classes_find_the_model(checkpoint: Path) -> None:
     assert isinstance(AutoConfig.from_pretrained(checkpoint), DeepseekVL2Config)
     for auto_class in (AutoModelForImageTextToText, AutoModelForCausalLM, AutoModelForMultimodalLM):

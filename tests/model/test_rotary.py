@@ -35,6 +35,7 @@ def seen_rotary(model: DeepseekVL2ForConditionalGeneration, positions: Tensor) -
     return seen[0]
 
 
+@pytest.mark.slow
 def test_bfloat16_models_keep_float32_angles(checkpoint: Path, model: DeepseekVL2ForConditionalGeneration) -> None:
     positions = torch.tensor([[0, 256, 257, 258, LAST - 1, LAST]])
     exact = seen_rotary(model, positions)
@@ -46,6 +47,7 @@ def test_bfloat16_models_keep_float32_angles(checkpoint: Path, model: DeepseekVL
         assert torch.equal(found.cos, exact.cos) and torch.equal(found.sin, exact.sin)
 
 
+@pytest.mark.slow
 def test_no_two_positions_share_their_angles(checkpoint: Path) -> None:
     model = DeepseekVL2ForConditionalGeneration.from_pretrained(checkpoint, dtype="bfloat16")
     rotary = seen_rotary(model, torch.arange(LAST + 1)[:, None])

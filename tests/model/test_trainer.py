@@ -93,6 +93,7 @@ def test_labels_that_are_shifted_already(load: Callable[[], Model], text_ids: Te
 # -- gradient checkpointing ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["small"])
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpointing_changes_no_gradient_of_a_picture(

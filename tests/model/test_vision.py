@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PICTURES = ("b_wide", "c_tall_ref", "d_two_images", "e_three_images", "f_multi_turn", "g_batch")
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("case", PICTURES)
 def test_features_and_tokens_are_the_official_ones(

@@ -144,6 +144,7 @@ def test_int8_is_made_while_loading(reference_folder: Path, name: str, tmp_path:
         model.save_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_sharded_checkpoints_load(sharded: Path, model: Model) -> None:
     assert has_weights(sharded)
     assert_same(official_views(Model.from_pretrained(sharded)), official_views(model))

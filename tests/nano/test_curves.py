@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from nano.curves import draw_curves, read_log
@@ -27,6 +28,7 @@ def test_lines_that_a_restart_went_over_again_are_left_out(tmp_path: Path):
     assert [entry["steps"] for entry in read_log(log)] == [20, 40, 60, 80, 100]
 
 
+@pytest.mark.slow
 def test_curves_are_a_picture(tmp_path: Path):
     draw_curves(write(tmp_path / "log.jsonl", [20, 40, 60, 80]), tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:

@@ -67,6 +67,7 @@ def messages_of(sample, dialogue):
     return messages
 
 
+@pytest.mark.slow
 def test_each_dialogue_is_the_processors_prompt(processor, samples):
     for sample in samples:
         encoded = encode(processor, sample)
@@ -109,6 +110,7 @@ def test_packed_rows_give_the_logits_of_each_dialogue_alone(processor, model, sa
                     assert (packed[row, alone] - plain[0]).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_only_answers_are_learnt_and_each_from_the_token_before(processor, samples):
     for sample in samples:
         batch = collate([[encode(processor, sample)]], LENGTH)
@@ -147,6 +149,7 @@ def test_corners_are_the_numbers_of_boxes_and_no_other(processor, samples):
         assert encoded.corners.sum() == written
 
 
+@pytest.mark.slow
 def test_packing_loses_no_sample_and_never_splits_one(processor):
     rng = Random(1)
     encoded = [encode(processor, make_sample(STAGES["sft"], seed)) for seed in range(30)]

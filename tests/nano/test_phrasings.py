@@ -10,6 +10,7 @@ from nano.phrasings import PHRASINGS, expand, phrase
 SLOTS = {name: f"«{name}»" for name in re.findall(r"\[(\w+)\]", str(PHRASINGS))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PHRASINGS)
 def test_every_kind_has_a_dozen_wordings_with_all_slots_filled(kind: str):
     rng = Random(0)

@@ -45,6 +45,7 @@ def test_training_never_draws_evaluation_seeds():
     assert last.first + SEEDS_PER_RUN == EVALUATION_SEEDS
 
 
+@pytest.mark.slow
 def test_stages_differ_as_they_should():
     patches = make_sample(STAGES["patches"], 3)
     assert patches.scenes and not patches.dialogues

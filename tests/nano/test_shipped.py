@@ -34,6 +34,7 @@ def ask_about(backend: Backend, text: str, pictures: list[str]) -> str:
     return ask(backend, [{"role": "user", "content": place_images(text, images)}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wanted", [each for each in LISTED if each["tab"] == "grounding"], ids=lambda each: each["text"]
 )
@@ -45,6 +46,7 @@ def test_what_is_named_is_found(backend: Backend, wanted: dict[str, Any]):
         assert overlap(box, truth) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wanted", [each for each in LISTED if each["tab"] != "grounding"], ids=lambda each: each["text"]
 )
@@ -53,6 +55,7 @@ def test_what_is_asked_is_answered(backend: Backend, wanted: dict[str, Any]):
     assert score(Turn(wanted["text"], "", "", wanted["truth"]), answer) == 1.0, answer
 
 
+@pytest.mark.slow
 def test_what_is_not_there_gets_no_box(backend: Backend):
     answer = ask_about(backend, "<|ref|>the pink heart<|/ref|>.", ["shapes.png"])
     assert "no pink heart" in answer and not parse_boxes(answer).boxes

@@ -33,6 +33,7 @@ def test_rows_have_seeds_of_their_own_beyond_training():
     assert all(after - before >= suite.SEEDS_PER_ROW for before, after in pairwise(firsts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.family}-{row.task}")
 def test_every_row_has_cases_and_the_right_answers_score(row: Row):
     for case in row.cases(2):

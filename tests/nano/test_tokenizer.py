@@ -56,6 +56,7 @@ def test_a_prompt_ends_and_an_answer_begins_at_a_token(nano: Tokenizer):
     assert whole == parts[0] + parts[1]
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_comes_back(text: str):
     tokenizer = Tokenizer.from_file(str(NANO / "tokenizer.json"))

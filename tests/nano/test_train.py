@@ -116,6 +116,7 @@ def test_a_run_from_a_checkpoint_begins_where_that_ended_and_leaves_snapshots(tm
     assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0.0, 0.25, 1.0])
 def test_finished_weights_may_keep_a_share_of_those_it_started_from(tmp_path: Path, keep: float):
     train.Run(parse(tmp_path / "first")).write(tmp_path / "start")
@@ -131,6 +132,7 @@ def test_finished_weights_may_keep_a_share_of_those_it_started_from(tmp_path: Pa
     assert all(torch.equal(after[name], value) for name, value in before.items() if name != NORM)
 
 
+@pytest.mark.slow
 def test_in_alignment_the_decoder_rests_and_a_batch_without_pictures_teaches(tmp_path: Path):
     run = train.Run(parse(tmp_path))
     align, pretrain, _ = FROM_NOTHING
@@ -199,6 +201,7 @@ def test_a_flag_out_of_range_is_named(tmp_path: Path, flag: str, value: str):
         train.run(parse(tmp_path, flag, value))
 
 
+@pytest.mark.slow
 def test_a_batch_without_a_character_teaches(tmp_path: Path):
     run = train.Run(parse(tmp_path))
     align = FROM_NOTHING[0]
@@ -209,6 +212,7 @@ def test_a_batch_without_a_character_teaches(tmp_path: Path):
         assert all(torch.isfinite(value) for value in parts.values()), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [True, False])
 def test_the_corner_error_is_that_of_answers(tmp_path: Path, asked: bool):
     run = train.Run(parse(tmp_path))

@@ -14,6 +14,7 @@ CHECKPOINT = str(REFERENCE / "tiny" / "checkpoint")
 PICTURE = str(REFERENCE / "images" / "two_1_517x389.png")
 
 
+@pytest.mark.slow
 def test_chat_streams_and_says_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["chat", "--model", CHECKPOINT, "--image", PICTURE, "--max-new-tokens", "6", "What is in it?"]
     assert main(argv) == 0

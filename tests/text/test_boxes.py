@@ -39,6 +39,7 @@ def write(label: str, boxes: list[tuple[int, int, int, int]]) -> str:
     return f"<|ref|>{label}<|/ref|><|det|>[{', '.join(map(str, map(list, boxes)))}]<|/det|>"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(labels, st.lists(corners, min_size=1, max_size=4)), max_size=4), st.text(max_size=5))
 def test_well_formed_text_is_read_back(groups, between):
     text = between.join(write(label, boxes) for label, boxes in groups)
@@ -68,6 +69,7 @@ def test_any_text_is_read_without_an_exception(text, complete):
         assert text[problem.place :].startswith(problem.excerpt.removesuffix("…"))
 
 
+@pytest.mark.slow
 @given(labels, st.lists(corners, min_size=1, max_size=3), st.data())
 def test_every_beginning_of_an_answer_is_no_problem_while_it_streams(label, boxes, data):
     text = write(label, boxes)
@@ -129,6 +131,7 @@ def test_tags_that_do_not_match(text, labels, places):
     assert [problem.place for problem in parsed.problems] == places
 
 
+@pytest.mark.slow
 def test_a_million_brackets_digits_and_tags_are_survived():
     assert parse_boxes("<|det|>" + "[" * 1_000_000).boxes == ()
     assert parse_boxes("<|det|>[[" + "9" * 1_000_000 + ", 1, 1, 1]]<|/det|>").boxes == (

@@ -20,6 +20,7 @@ TURN = st.tuples(QUESTION, ANSWER.map(lambda content: {"role": "assistant", "con
 SYSTEM = st.lists(TEXT.map(lambda text: {"role": "system", "content": text}), max_size=1)
 
 
+@pytest.mark.slow
 @given(system=SYSTEM, turns=st.lists(TURN, max_size=2), last=QUESTION)
 def test_it_says_what_our_prompt_says(load_processor, system, turns, last) -> None:
     processor = load_processor("tiny")

@@ -102,6 +102,7 @@ def test_every_format_but_the_names_of_classes_has_boxes():
     assert {*READERS, "data.yaml"} == {*FORMATS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @given(found=annotations())
 def test_boxes_are_read_back_in_pixels(name, found):
@@ -209,6 +210,7 @@ def is_red(image: np.ndarray, box: Any) -> bool:
     return bool(inside.all()) and red.sum() <= (bottom - top + 4) * (right - left + 4)
 
 
+@pytest.mark.slow
 @THEIRS
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("format", ["COCO", "YOLO"])

@@ -67,6 +67,7 @@ def test_whatever_is_drawn_is_a_list_of_boxes(name, data):
     assert text.count("[") == len(parsed.boxes) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHECKPOINTS)
 @settings(max_examples=25)
 @given(data=st.data(), more=st.integers(0, 20))
@@ -121,6 +122,7 @@ def test_only_these_signs_may_follow(written, signs):
     assert {tokenizer.decode([token])[0] for token in allowed} == set(signs)
 
 
+@pytest.mark.slow
 def test_a_list_ends_at_the_most_boxes(name):
     state = load_grammar(name, 2).start()
     for token in encode(name, "<|det|>[[1, 2, 3, 4], [1, 2, 3, 4]"[:-1]):

@@ -41,6 +41,7 @@ def test_parts_by_url(pipe: Any, files: list[str]) -> None:
     assert named["generated_text"] == opened["generated_text"]
 
 
+@pytest.mark.slow
 def test_batches_of_chats(pipe: Any, files: list[str]) -> None:
     """Of different lengths and numbers of pictures; a batch without any picture among others is transformers' limit."""
     parts = [{"type": "image", "url": file} for file in files]

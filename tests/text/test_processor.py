@@ -360,6 +360,7 @@ def bare_tokenizer(size: int, **special: str) -> PreTrainedTokenizerFast:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "first"), [(128815, 128815), (100003, 100003)], ids=["tiny and base", "small"])
 def test_missing_special_tokens_get_the_released_ids(size: int, first: int) -> None:
     tokenizer = bare_tokenizer(size, pad_token=PAD)

@@ -31,6 +31,7 @@ def test_temperature_zero_is_greedy(values: list[float], seed: int) -> None:
     assert draw(Sampling(seed=seed, top_p=0.1), logits) == [int(logits.argmax())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_draws_follow_the_probabilities(temperature: float) -> None:
     counts = Counter(draw(Sampling(temperature=temperature, seed=0), draws=DRAWS))
@@ -58,6 +59,7 @@ def test_a_device_without_float64_draws_in_float32(temperature: float, monkeypat
             assert abs(counts[token] - 200 * chance) <= 5 * (200 * chance * (1 - chance)) ** 0.5 + 1e-6
 
 
+@pytest.mark.slow
 def test_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
     """Probabilities 0.4, 0.3, 0.2, 0.1, in another order."""
     logits = torch.tensor([0.2, 0.4, 0.1, 0.3]).log()

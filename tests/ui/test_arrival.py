@@ -46,6 +46,7 @@ def on_its_way() -> Iterator[Way]:
         arrive.set()
 
 
+@pytest.mark.slow
 def test_the_page_shows_bytes_and_opens_by_itself(on_its_way, open_page):
     page = open_page(on_its_way.app)
     arrival = page.locator("#arrival")
@@ -66,6 +67,7 @@ def test_the_page_shows_bytes_and_opens_by_itself(on_its_way, open_page):
     expect(other.locator("#arrival")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_way_is_told_in_chinese(on_its_way, open_page):
     page = open_page(on_its_way.app, locale="zh-CN")
     expect(page.locator("#arrival")).to_contain_text("正在下载模型权重。 1.00 / 6.74 GB，约剩")
@@ -85,6 +87,7 @@ def test_what_is_not_known_is_not_said():
     assert "0.05 of 0.05 GB, about" in show_loading(Loading("read", 46_000_000, 46_700_000, 1.0))
 
 
+@pytest.mark.slow
 def test_a_page_of_a_model_that_is_there_has_no_timer(scripted):
     config = scripted.client().config
     assert not [each for each in config["components"] if each["type"] == "timer"]

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from tests.ui.steps import ask, attach, bot
 
 
+@pytest.mark.slow
 def test_a_follow_up_decodes_nothing(nano, tmp_path, decodes):
     """The pictures are sent again, in other files, and found by what is in them. Nobody has shown them before."""
     client, told = nano.client(), {"max_new_tokens": 3, "temperature": 0, "api_name": "/chat"}
@@ -30,6 +31,7 @@ def test_a_follow_up_decodes_nothing(nano, tmp_path, decodes):
     assert decodes == []
 
 
+@pytest.mark.slow
 def test_tiles_of_the_endpoint_need_no_pixels(nano, pictures, decodes):
     found = nano.client().predict([handle_file(pictures["turned"])], api_name="/tiles")
     assert found["images"][0]["size"] == [400, 1000] and decodes == []

@@ -33,6 +33,7 @@ def test_only_the_three_endpoints_are_public(nano):
     assert required == {"/chat": [], "/ground": ["image"], "/tiles": ["images"]}
 
 
+@pytest.mark.slow
 def test_chat_streams_text_that_grows(nano, pictures):
     job = nano.client().submit(
         {"text": "What is it?", "files": [handle_file(pictures["wide"])]},
@@ -47,6 +48,7 @@ def test_chat_streams_text_that_grows(nano, pictures):
     assert len(set(outputs)) > 1
 
 
+@pytest.mark.slow
 def test_chat_places_pictures_and_takes_history(scripted, pictures):
     answer = scripted.client().predict(
         {"text": "Is <image> in <image>?", "files": [handle_file(pictures["wide"]), handle_file(pictures["turned"])]},
@@ -69,6 +71,7 @@ def test_chat_places_pictures_and_takes_history(scripted, pictures):
     assert request.allow == {"<|ref|>", "<|/ref|>", "<|grounding|>"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -110,6 +113,7 @@ def test_files_that_were_not_uploaded_are_not_opened(scripted):
     assert scripted.script.requests == []
 
 
+@pytest.mark.slow
 def test_failures_are_one_sentence_and_the_next_request_works(scripted, pictures, caplog):
     client = scripted.client()
     with pytest.raises(AppError, match=r"'broken.png' is damaged"):
@@ -126,6 +130,7 @@ def test_failures_are_one_sentence_and_the_next_request_works(scripted, pictures
     assert client.predict({"text": "What?"}, api_name="/chat") == "Fine."
 
 
+@pytest.mark.slow
 def test_cancelling_a_call_stops_the_engine(scripted):
     scripted.script.endless = True
     job = scripted.client().submit({"text": "Go on"}, api_name="/chat")
@@ -135,6 +140,7 @@ def test_cancelling_a_call_stops_the_engine(scripted):
     assert scripted.script.closed.wait(30)
 
 
+@pytest.mark.slow
 def test_ground_returns_picture_boxes_and_text(scripted, pictures):
     scripted.script.say = TWO_BOXES
     drawn, found, text = scripted.client().predict(handle_file(pictures["turned"]), "the dog", api_name="/ground")
@@ -151,16 +157,19 @@ def test_ground_returns_picture_boxes_and_text(scripted, pictures):
     assert request.allow == {"<|ref|>", "<|/ref|>", "<|grounding|>"}
 
 
+@pytest.mark.slow
 def test_ground_describes(scripted, pictures):
     scripted.client().predict(handle_file(pictures["wide"]), "What is there?", "describe", api_name="/ground")
     assert text_of(scripted.script.requests[0]) == "<picture>\n<|grounding|>What is there?"
 
 
+@pytest.mark.slow
 def test_ground_describes_without_a_question(scripted, pictures):
     scripted.client().predict(handle_file(pictures["wide"]), " ", "describe", api_name="/ground")
     assert text_of(scripted.script.requests[0]) == "<picture>\n<|grounding|>Describe this picture."
 
 
+@pytest.mark.slow
 def test_ground_finds_what_an_example_marks(scripted, pictures):
     scripted.script.say = TWO_BOXES
     _, found, _ = scripted.client().predict(
@@ -180,6 +189,7 @@ def test_ground_finds_what_an_example_marks(scripted, pictures):
     assert not request.grammar
 
 
+@pytest.mark.slow
 def test_ground_keeps_boxes_well_formed_and_knows_whose_request_it_is(scripted, pictures, way):
     client = scripted.client()
     client.predict(handle_file(pictures["wide"]), "the dog", api_name="/ground")
@@ -189,6 +199,7 @@ def test_ground_keeps_boxes_well_formed_and_knows_whose_request_it_is(scripted, 
     assert request.owner == (name if way == "local" else f"api 127.0.0.1 {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rectangle", "said"),
     [
@@ -205,6 +216,7 @@ def test_ground_refuses_rectangles(scripted, pictures, rectangle, said):
         scripted.client().predict(files[0], "", "in_context", files[1], rectangle, api_name="/ground")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phrase", "mode", "said"), [(" ", "find", "nothing to look for"), ("x", "other", "mode")])
 def test_ground_refuses(scripted, pictures, phrase, mode, said):
     with pytest.raises(AppError, match=said):
@@ -218,6 +230,7 @@ def test_ground_with_nano(nano, pictures):
     assert set(found) == {"boxes", "problems"}
 
 
+@pytest.mark.slow
 def test_tiles_agree_with_the_layout(scripted, pictures):
     client = scripted.client()
     found = client.predict([handle_file(pictures["wide"])], api_name="/tiles")
@@ -231,6 +244,7 @@ def test_tiles_agree_with_the_layout(scripted, pictures):
     assert three["tokens"] == 421
 
 
+@pytest.mark.slow
 def test_tiles_refuse(scripted, pictures):
     with pytest.raises(AppError, match="is damaged"):
         scripted.client().predict([handle_file(pictures["broken"])], api_name="/tiles")

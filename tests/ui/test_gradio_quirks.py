@@ -41,6 +41,7 @@ def test_private_parts_are_found():
     assert private_parts(QUIRKS.read_text(encoding="utf-8")) >= {"gradio.utils", "gradio_client.utils", "gradio.i18n"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(set((ROOT / "dsvl2_app").rglob("*.py")) - {QUIRKS}), ids=lambda file: file.stem)
 def test_other_files_use_no_private_part(file):
     assert private_parts(file.read_text(encoding="utf-8")) == set()

@@ -10,6 +10,7 @@ from nano.scenes.canvas import overlap
 SEEDS = range(15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variety", documents.VARIETIES)
 def test_words_do_not_touch_and_stand_in_their_lines(variety: str):
     for seed in SEEDS:

@@ -16,6 +16,7 @@ from nano.scenes.sizes import GRIDS, TILE, choose_size, unit
 FAMILIES = sorted(scenes.FAMILIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_boxes_lie_in_the_picture_and_maps_fit_it(family: str):
     for seed in range(25):

@@ -91,6 +91,7 @@ def compare(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> 
             assert error.max() < 5 * TOLERANCE[dtype]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize(("batch", "threads"), [(1, 2), (2, 1), (5, 3), (16, 2)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -160,6 +161,7 @@ def test_a_full_cache_says_so(library: Library) -> None:
                 decode_one(embeds, [cache])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["a_text", "f_multi_turn"])
 def test_answers_of_the_reference_checkpoints_stay_exact(
     variant: str, case: str, open_reference: Callable[[str, str], Reference]

@@ -69,6 +69,7 @@ def attend_exactly(queries: Tensor, keys: Tensor, values: Tensor, scale: float, 
     return (scores.softmax(-1) @ values).transpose(1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize(
     ("heads", "groups", "new", "total", "width", "value"),

@@ -30,6 +30,7 @@ def compare(operations: CpuOperations, name: str, *given: Tensor | None, dtype: 
     torch.testing.assert_close(found.float() / spread, expected.float() / spread, atol=TOLERANCE[dtype], rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 6, 7, 13, 16])

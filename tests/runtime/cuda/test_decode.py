@@ -31,6 +31,7 @@ def plainly(model: Model, tokens: list[int], caches: list[KVCache]) -> torch.Ten
     return model.lm_head(model.decoder.decode(embeds, caches)[:, 0])
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_rows_give_the_logits_of_each_alone(model: Model) -> None:
     graphs = GraphDecoder(model.decoder, model.lm_head, 1, 64)

@@ -32,6 +32,7 @@ def test_kernels_compile(preset: str, rows: int, quantize: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("scoring", "method", "normalise"), [("softmax", "greedy", False), ("sigmoid", "noaux_tc", True)]

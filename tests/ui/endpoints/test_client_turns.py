@@ -145,6 +145,7 @@ def test_a_message_with_something_else_is_refused(message: dict[str, Any]) -> No
 # -- over HTTP ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_chat_takes_the_forms_of_clients(scripted, pictures):
     image = {name: handle_file(pictures[name]) for name in ("wide", "tall", "turned")}
     data = "data:image/png;base64," + base64.b64encode(pictures["tall"].read_bytes()).decode()
@@ -163,6 +164,7 @@ def test_chat_takes_the_forms_of_clients(scripted, pictures):
     assert sizes == [[(400, 1000)], [], [(300, 500)], [], [(1000, 400)]]
 
 
+@pytest.mark.slow
 def test_too_many_pictures_are_refused_before_one_is_measured(scripted, pictures, monkeypatch):
     each = 421  # tokens of a single tile
     monkeypatch.setattr(client_turns, "measure", None)

@@ -29,6 +29,7 @@ def without_fences(markdown: str) -> str:
     return "\n".join(prose)
 
 
+@pytest.mark.slow
 @given(texts)
 def test_typed_text_has_no_markup_and_reads_the_same(text):
     shown = show_literally(text)
