@@ -33,10 +33,12 @@ style: $(VENV)/installed-dev
 lint: style
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# The page tests drive a real browser: one on PATH, else Debian's package, else Playwright's own build.
+# The page tests drive a real browser: Debian's without a window, else one on PATH, else Playwright's own build.
 browser: $(VENV)/installed-dev
-	@command -v chromium || command -v chromium-browser || command -v google-chrome \
-	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
+	@command -v chromium-headless-shell \
+	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+		&& apt-get install -qq -y --no-install-recommends chromium-headless-shell; } \
+	|| command -v chromium || command -v chromium-browser || command -v google-chrome \
 	|| $(BIN)/python -m playwright install chromium
 
 # Environments of their own, with torch for GPUs on Linux: several GB for a while, ten minutes at most.
