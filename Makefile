@@ -1,5 +1,6 @@
 # make run      set up .venv and serve the demo on http://127.0.0.1:7860
-# make test     set up .venv and a browser, then lint and run every test
+# make test     set up .venv and a browser, then lint and run the tests
+# make test-remote  the page's tests once more, in front of a server: make test runs some of them
 # make check    the same without the slow tests and the type checker, in a minute
 # make canary   run what touches the libraries' surface with the newest and with the oldest releases allowed
 # make constraints  take today's releases into constraints.txt, which all of the above install with
@@ -15,13 +16,16 @@ BIN := $(VENV)/bin
 # As many processes as there are cores; which tests go together is decided in tests/plan.py.
 PARALLEL := -n logical
 
-.PHONY: run test check lint style browser canary constraints test-vllm screenshots clean
+.PHONY: run test test-remote check lint style browser canary constraints test-vllm screenshots clean
 
 run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
 
 test: lint browser
-	$(BIN)/python -m pytest $(PARALLEL) -q --durations=10
+	$(BIN)/python -m pytest $(PARALLEL) -q -m "not remote" --durations=10
+
+test-remote: browser
+	$(BIN)/python -m pytest $(PARALLEL) -q -m remote
 
 check: style browser
 	$(BIN)/python -m pytest $(PARALLEL) -q -m "not slow"

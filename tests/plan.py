@@ -14,8 +14,8 @@ REASONS = 20  # that a run ends with
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file run in one process, where fixtures of its module are made once; so do all of the page, and in
-    another process those of the page in front of a server.
+    """The tests of a file run in one process, where fixtures of its module are made once; so do those of one tab of the
+    page, those of the rest of it, and in processes of their own the same in front of a server.
 
     Groups of xdist would say the same, but release 3.8 loses them in pytest 9.2, which keeps ids of tests elsewhere.
     """
@@ -25,7 +25,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             if not nodeid.startswith(PAGE):
                 return super()._split_scope(nodeid)
-            return f"{PAGE} through a server" if "[openai" in nodeid else PAGE
+            part = nodeid.removeprefix(PAGE).split("/")
+            group = part[1] if part[0] == "tabs" else "page"
+            return f"{PAGE}{group}{' through a server' if '[openai' in nodeid else ''}"
 
     return Scheduling(config, log)
 

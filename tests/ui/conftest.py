@@ -46,8 +46,17 @@ class App:
 
 
 RELEASED = str(Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint")
-# Of the tests through a server elsewhere, those that `make check` runs, too.
+# Of the tests through a server elsewhere, those that `make test` runs; `make test-remote` runs the rest.
 REPRESENTATIVE = {
+    "test_a_conversation_with_nano",
+    "test_the_answer_grows_and_stop_keeps_it",
+    "test_closing_the_tab_stops_the_answer",
+    "test_a_refused_question_stays_where_it_was_typed",
+    "test_find_with_nano",
+    "test_stop_keeps_the_boxes_found",
+    "test_boxes_are_drawn_listed_and_reported",
+    "test_the_grammar_is_on_until_it_is_switched_off",
+    "test_a_picture_shows_its_grid_tokens_tiles_and_candidates",
     "test_chat_streams_text_that_grows",
     "test_chat_places_pictures_and_takes_history",
     "test_failures_are_one_sentence_and_the_next_request_works",
@@ -68,6 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if callspec is None or callspec.params.get("way") != "openai":
             continue
         if getattr(item, "originalname", "") not in REPRESENTATIVE:
+            item.add_marker(pytest.mark.remote)
             item.add_marker(pytest.mark.slow)
         if item.path.name in ("test_inside.py", "test_layout_figures.py"):
             item.add_marker(pytest.mark.skip(reason="a model's server elsewhere cannot be looked into"))
