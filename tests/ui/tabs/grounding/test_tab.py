@@ -44,6 +44,7 @@ def test_find_with_nano(nano, pictures, open_page):
 def test_stop_keeps_the_boxes_found(scripted, pictures, open_page):
     scripted.script.say = "<|ref|>cat<|/ref|><|det|>[[1, 2, 300, 400]]<|/det|> "
     scripted.script.endless = True
+    scripted.script.pause = 0.1  # a busy browser draws slower than boxes would come
     page = open_page(scripted)
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
