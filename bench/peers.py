@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM, DeepseekV2Config, DeepseekV2ForCa
 from bench import table
 from bench.decode import race
 from bench.roofs import RoofMeter
-from dsvl2_app.model import weights
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.operations import use
+from dsvl2_app.model.random_weights import fill_random
 from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.runtime.cpu.decode import CompiledStep
 from dsvl2_app.runtime.cpu.library import Library, find_compiler
@@ -92,7 +92,7 @@ def generate(device: torch.device, meter: RoofMeter) -> dict[str, Any]:
 def build_ours(config: DecoderConfig, device: torch.device) -> Decoder:
     with torch.device("meta"):
         decoder = Decoder(config).bfloat16().eval()
-    weights.fill_random(decoder.to_empty(device=device))
+    fill_random(decoder.to_empty(device=device))
     return decoder
 
 
@@ -109,7 +109,7 @@ def with_kernels(decoder: Decoder) -> Callable[[Tensor, list[KVCache]], Tensor]:
 def build_theirs(config: DecoderConfig, device: torch.device) -> DeepseekV2ForCausalLM:
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(translate(config), dtype=torch.bfloat16).eval()
-    weights.fill_random(model)
+    fill_random(model)
     model.generation_config.eos_token_id = None  # so that it writes on
     return model
 

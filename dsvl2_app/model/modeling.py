@@ -16,7 +16,6 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.utils.generic import can_return_tuple
 
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.model import weights
 from dsvl2_app.model.adaptor import Adaptor
 from dsvl2_app.model.attention import Cache
 from dsvl2_app.model.configuration import DeepseekVL2Config
@@ -24,6 +23,7 @@ from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.generation import PictureGenerationMixin
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.pretrained import OfficialLayoutModel, refuse_others
+from dsvl2_app.model.random_weights import fill_random
 from dsvl2_app.model.vision import VisionEncoder, merge_identical
 from dsvl2_app.registration import AUTO_BODY, register_model
 
@@ -56,7 +56,7 @@ class DeepseekVL2Model(OfficialLayoutModel):
 
     def _fill_random(self, part: nn.Module) -> None:
         if self.device.type != "meta":
-            weights.fill_random(part, std=self.config.language_config.initializer_range)
+            fill_random(part, std=self.config.language_config.initializer_range)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Of a module that transformers makes anew, such as larger embeddings; all others are filled afterwards."""

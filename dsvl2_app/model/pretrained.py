@@ -6,7 +6,7 @@ Each honours an option or refuses it by name. Where a tensor of a file belongs i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -22,6 +22,7 @@ from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Router
 from dsvl2_app.model.linear import hold_int8
 from dsvl2_app.model.placing import allocate, choose_places, dispatch
+from dsvl2_app.model.random_weights import fill_random
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -41,6 +42,7 @@ LOADING_FACTS: dict[str, tuple[Any, ...]] = {
     "_from_auto": (True,),
     "_from_pipeline": ("image-text-to-text", "any-to-any", "text-generation"),
 }
+LOADING_INFO = {"missing_keys": set, "unexpected_keys": set, "mismatched_keys": set, "error_msgs": list}
 SAVING_FACTS: dict[str, tuple[Any, ...]] = {
     "push_to_hub": (False,),
     "safe_serialization": (True,),
@@ -89,49 +91,43 @@ class OfficialLayoutModel(PreTrainedModel):
         adapter_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
-        """Load a folder or Hugging Face repository in the official layout; or that of an adapter, which is then in its
-        base model's layers, unmerged (see `adapters`).
+        """Load a folder or hub repository in the official layout; an adapter's is loaded with its base, unmerged.
 
-        `dtype` is the checkpoint's unless given (`torch_dtype` is accepted too). `device_map` is a device, "auto"
-        (spread over what is there, through accelerate) or a map of module names to devices. Weights are read
-        straight into place, so memory peaks little above their size; with `quantize` "int8" the decoder's become
-        int8 on the way. `attn_implementation` "eager" computes the decoder's attention without fused kernels.
-        `state_dict` takes the place of the weight files. Further options are those of the hub (with `subfolder`) and
-        `use_cache`, `output_attentions`, `output_hidden_states` and `return_dict` of the configuration. With
-        `output_loading_info` the result is the model and a dictionary of keys that did not fit, always empty.
-        Raises CheckpointError when anything is missing, left over or of another shape, and SettingsError when an
-        option is not understood.
+        `dtype` (or `torch_dtype`) is the checkpoint's unless given. `device_map` is a device, "auto" (spread over what
+        is there, through accelerate) or a map of module names to devices. Weights are read straight into place, so
+        memory peaks little above their size; with `quantize` "int8" the decoder's become int8 on the way. `state_dict`
+        takes the place of the weight files. `attn_implementation` "eager" is the decoder's attention without fused
+        kernels. Further options are HUB_OPTIONS and CONFIG_OPTIONS. With `output_loading_info` a dictionary of keys
+        that did not fit, always empty, comes with the model. Raises CheckpointError when anything is missing, left
+        over or of another shape, and SettingsError when an option is not understood.
         """
-        if torch.get_default_device().type == "meta":
-            raise SettingsError("from_pretrained fills no weights on the meta device; call it outside of that context.")
-        hub = {name: options.pop(name) for name in HUB_OPTIONS if name in options}
+        _refuse_meta()
+        hub, overrides = _take(options, HUB_OPTIONS), _take(options, CONFIG_OPTIONS)
         dtype = options.pop("torch_dtype", None) or dtype
-        overrides = {name: options.pop(name) for name in CONFIG_OPTIONS if name in options}
         refuse_others(f"{cls.__name__}.from_pretrained", options, LOADING_FACTS)
-        folder, adapter = None, _find_adapter(adapter_kwargs or {})
-        if pretrained_model_name_or_path is not None:
-            folder = find_folder(pretrained_model_name_or_path, **hub)
-            if is_adapter(folder):
-                folder, adapter = find_base(folder, **hub), folder
-        elif state_dict is None or config is None:
+        folder, adapter = _locate(pretrained_model_name_or_path, hub, adapter_kwargs or {})
+        if folder is None and (state_dict is None or config is None):
             raise SettingsError("from_pretrained without a folder needs config and state_dict; pass both, or a folder.")
         config = _find_config(config, folder, overrides, attn_implementation)
         model = cls.on_meta(config, dtype, quantize)
-        places = choose_places(model, device_map, max_memory)
-        allocate(model, places)
-        if state_dict is not None:
-            weights.copy_in(model, state_dict)
-        elif folder is not None:
-            weights.load(model, folder)
         model.name_or_path = config.name_or_path = str(pretrained_model_name_or_path or "")
+        model._fill(choose_places(model, device_map, max_memory), folder, state_dict, adapter)
         if model.can_generate():
             model.generation_config = generation_config or _read_generation(model.generation_config, folder)
+        return (model, {name: kind() for name, kind in LOADING_INFO.items()}) if output_loading_info else model
+
+    def _fill(
+        self, places: Any, folder: Path | None, state_dict: Mapping[str, Tensor] | None, adapter: Path | None
+    ) -> None:
+        """Weights into place, and an adapter onto them."""
+        allocate(self, places)
+        if state_dict is not None:
+            weights.copy_in(self, state_dict)
+        elif folder is not None:
+            weights.load(self, folder)
         if adapter is not None:
-            adapters.load(model, adapter)
-        dispatch(model, places)
-        if not output_loading_info:
-            return model
-        return model, {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}
+            adapters.load(self, adapter)
+        dispatch(self, places)
 
     @classmethod
     def from_random(
@@ -148,7 +144,7 @@ class OfficialLayoutModel(PreTrainedModel):
         model = cls.on_meta(config, dtype, quantize)
         places = choose_places(model, device, max_memory)
         allocate(model, places)
-        weights.fill_random(model, seed, std=config.language_config.initializer_range)
+        fill_random(model, seed, std=config.language_config.initializer_range)
         dispatch(model, places)
         return model
 
@@ -215,6 +211,25 @@ class OfficialLayoutModel(PreTrainedModel):
             return super().load_adapter(cast("str | None", peft_model_id), adapter_name, **options)
         trainable = options.pop("is_trainable", False)
         adapters.load(self, find_folder(peft_model_id, **options), adapter_name or "default", trainable)
+
+
+def _refuse_meta() -> None:
+    if torch.get_default_device().type == "meta":
+        raise SettingsError("from_pretrained fills no weights on the meta device; call it outside of that context.")
+
+
+def _take(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: options.pop(name) for name in names if name in options}
+
+
+def _locate(
+    name: str | Path | None, hub: Mapping[str, Any], adapter_options: Mapping[str, Any]
+) -> tuple[Path | None, Path | None]:
+    """The folders of the model and of its adapter, if there is one: `name` may be either's."""
+    folder, adapter = None if name is None else find_folder(name, **hub), _find_adapter(adapter_options)
+    if folder is not None and is_adapter(folder):
+        folder, adapter = find_base(folder, **hub), folder
+    return folder, adapter
 
 
 def _find_adapter(options: Mapping[str, Any]) -> Path | None:

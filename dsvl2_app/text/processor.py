@@ -7,7 +7,7 @@ B prompts, T tokens, N tiles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,14 +91,12 @@ class DeepseekVL2Processor(ProcessorMixin):
 
         Without `tokenize` the prompt as text, `<image>` standing for images, which may be missing still; without
         `return_dict` the ids alone, as lists unless tensors are asked for. `return_assistant_tokens_mask` adds
-        assistant_masks [B, T], 1 where the assistant speaks. `processor_kwargs` and the rest are `Options`;
-        `images` in it are the pictures of places that hold none.
+        assistant_masks [B, T], 1 where the assistant speaks. The rest are `Options`, and `images` for empty places.
         """
         batched = bool(conversation) and not isinstance(conversation[0], dict)
         conversations = cast("list[Sequence[Message]]", list(conversation) if batched else [conversation])
         ends: Any = dict(add_generation_prompt=add_generation_prompt, continue_final_message=continue_final_message)
-        if continue_final_message:
-            _check_ending(conversations)
+        _check_ending(conversations if continue_final_message else ())
         read, images = _read_options(options, processor_kwargs or {}, return_tensors)
         if return_assistant_tokens_mask and not (tokenize and return_dict):
             raise SettingsError("return_assistant_tokens_mask needs tokenize=True and return_dict=True; set both.")
@@ -107,18 +105,15 @@ class DeepseekVL2Processor(ProcessorMixin):
                 raise SettingsError("Text holds no images; give them with tokenize=True, or to the processor's call.")
             texts = [self.prompts.render(messages, **ends) for messages in conversations]
             return texts if batched else texts[0]
-        groups = [None] * len(conversations) if images is None else list(images) if batched else [images]
-        if len(groups) != len(conversations):
-            raise PromptError(f"{len(groups)} lists of images come with {len(conversations)} conversations.")
         built = [
             self.prompts.build(messages, tiling=read.tiling, max_tiles=read.max_tiles, images=_as_list(group), **ends)
-            for messages, group in zip(conversations, groups, strict=True)
+            for messages, group in _pair(conversations, images, batched=batched)
         ]
-        if not return_dict and return_tensors in (None, "auto"):
-            ids = [cut_to_length(each, self.tokenizer, read).input_ids for each in built]
-            return ids if batched else ids[0]
-        features = self._collate(built, read, with_answers=return_assistant_tokens_mask)
-        return features if return_dict else features["input_ids"]
+        if return_dict or return_tensors not in (None, "auto"):
+            features = self._collate(built, read, with_answers=return_assistant_tokens_mask)
+            return features if return_dict else features["input_ids"]
+        ids = [cut_to_length(each, self.tokenizer, read).input_ids for each in built]
+        return ids if batched else ids[0]
 
     def __call__(self, images: Any = None, text: str | Sequence[str] | None = None, **options: Any) -> BatchFeature:
         """Prompts as text, with `<image>` where each image goes, -> model inputs.
@@ -221,6 +216,16 @@ class DeepseekVLV2Processor(DeepseekVL2Processor):
 
 
 register_processor(DeepseekVLV2Processor)
+
+
+def _pair(
+    conversations: Sequence[Sequence[Message]], images: Any, *, batched: bool
+) -> Iterator[tuple[Sequence[Message], Any]]:
+    """Each conversation with its images, or with None. Raises PromptError where their numbers differ."""
+    groups = [None] * len(conversations) if images is None else list(images) if batched else [images]
+    if len(groups) != len(conversations):
+        raise PromptError(f"{len(groups)} lists of images come with {len(conversations)} conversations.")
+    return zip(conversations, groups, strict=True)
 
 
 def _share_out(images: Any, texts: Sequence[str]) -> list[list[Any]]:

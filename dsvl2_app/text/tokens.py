@@ -110,15 +110,7 @@ class PromptBuilder:
         if images is not None or any(source is OPEN for source in sources):
             sources = fill_places(sources, images or [])
         if context:
-            characters = sum(len(text.content) for piece in pieces if isinstance(piece, list) for text in piece)
-            if characters > context * self._longest_token:
-                raise ContextError(
-                    "The conversation has {characters:,} characters, more than {context:,} tokens hold; write less.",
-                    characters=characters,
-                    context=context,
-                )
-            if not all(isinstance(source, ImageRef) or is_loaded(source) for source in sources):
-                check_count(len(sources), self.images.geometry, context)
+            self._check_context(pieces, sources, context)
         return self._join(pieces, *self.images.lay_out(sources, tiling, max_tiles), allow)
 
     def build_text(
@@ -155,6 +147,17 @@ class PromptBuilder:
             "".join(text.content for text in piece) if isinstance(piece, list) else marks[type(piece)]
             for piece in pieces
         )
+
+    def _check_context(self, pieces: Sequence[prompt.Piece], sources: Sequence[Any], context: int) -> None:
+        characters = sum(len(text.content) for piece in pieces if isinstance(piece, list) for text in piece)
+        if characters > context * self._longest_token:
+            raise ContextError(
+                "The conversation has {characters:,} characters, more than {context:,} tokens hold; write less.",
+                characters=characters,
+                context=context,
+            )
+        if not all(isinstance(source, ImageRef) or is_loaded(source) for source in sources):
+            check_count(len(sources), self.images.geometry, context)
 
     def _join(
         self,
