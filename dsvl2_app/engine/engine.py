@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cached_property
 
 from torch import Tensor
@@ -48,15 +48,17 @@ class Engine:
         card: ModelCard,
         vocabulary: int | None = None,
         cache_bytes: int = CACHE_BYTES,
+        threads: Executor | None = None,
     ) -> None:
-        """`vocabulary` keeps a model with random weights to the ids that its tokenizer can spell."""
+        """`vocabulary` keeps a model with random weights to the ids that its tokenizer can spell. `threads` run what
+        needs no model: tokens, hashes, tiles; by default two of the engine's own."""
         self.runner = runner
         self.model = runner.model
         self.processor = processor
         self.card = card
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
-        self._threads = ThreadPoolExecutor(2, "prepare")  # for what needs no model: tokens, hashes, tiles
+        self._threads = threads or ThreadPoolExecutor(2, "prepare")
         self._tokenizer_lock = threading.Lock()
         self.pictures = Pictures(runner, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.forget()

@@ -38,6 +38,11 @@ class Prospect:
     device: torch.device
     source: str | Path | None
 
+    @property
+    def vocabulary(self) -> int | None:
+        """To how many ids random weights are kept: those that the tokenizer can spell."""
+        return len(self.processor.tokenizer) if self.source is None else None
+
 
 def look_ahead(settings: Settings) -> Prospect:
     """From configuration and tokenizer, which are fetched where they are elsewhere. Raises CheckpointError where these
@@ -65,13 +70,20 @@ def load_engine(settings: Settings, prospect: Prospect | None = None) -> Engine:
     prospect = prospect or look_ahead(settings)
     processor, card = prospect.processor, prospect.card
     library = runtime.prepare(settings.compile, prospect.device)
-    model = (_load_random if prospect.source is None else _load)(settings, prospect)
+    model = load_model(settings, prospect, choose_device_map(settings.device, prospect.device))
     runner = runtime.choose(model, settings.compile, card.context, library)
-    vocabulary = len(processor.tokenizer) if prospect.source is None else None
-    return Engine(runner, processor, card, vocabulary=vocabulary, cache_bytes=settings.cache_mb * MEBIBYTE)
+    return Engine(runner, processor, card, vocabulary=prospect.vocabulary, cache_bytes=settings.cache_mb * MEBIBYTE)
 
 
-def _load(settings: Settings, prospect: Prospect) -> DeepseekVL2ForConditionalGeneration:
+def load_model(
+    settings: Settings, prospect: Prospect, places: torch.device | str
+) -> DeepseekVL2ForConditionalGeneration:
+    """The model alone, with its weights at `places` (as `device_map` of from_pretrained) in the number format of the
+    prospect's device. Raises CheckpointError where it cannot be had."""
+    return (_load_random if prospect.source is None else _load)(settings, prospect, places)
+
+
+def _load(settings: Settings, prospect: Prospect, places: torch.device | str) -> DeepseekVL2ForConditionalGeneration:
     """A checkpoint, or an adapter merged into the one that it adapts."""
     assert prospect.source is not None
     given = find_folder(prospect.source)
@@ -80,7 +92,7 @@ def _load(settings: Settings, prospect: Prospect) -> DeepseekVL2ForConditionalGe
         folder,
         config=prospect.config,
         dtype=choose_dtype(settings.dtype, prospect.config, prospect.device),
-        device_map=choose_device_map(settings.device, prospect.device),
+        device_map=places,
         quantize=settings.quantize if folder == given else "none",
     )
     if folder != given:
@@ -108,10 +120,11 @@ def _look_at_random(settings: Settings, device: torch.device) -> Prospect:
     return Prospect(config, processor, card, device, None)
 
 
-def _load_random(settings: Settings, prospect: Prospect) -> DeepseekVL2ForConditionalGeneration:
+def _load_random(
+    settings: Settings, prospect: Prospect, places: torch.device | str
+) -> DeepseekVL2ForConditionalGeneration:
     config, tokenizer = prospect.config, prospect.processor.tokenizer
     dtype = choose_dtype(settings.dtype, config, prospect.device)
-    places = choose_device_map(settings.device, prospect.device)
     model = DeepseekVL2ForConditionalGeneration.from_random(config, dtype, places, quantize=settings.quantize)
     model.generation_config.update(  # pyright: ignore[reportUnknownMemberType]
         bos_token_id=tokenizer.bos_token_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class Pictures:
         self,
         runner: Runner,
         processor: DeepseekVL2Processor,
-        threads: ThreadPoolExecutor,
+        threads: Executor,
         limit: int,
     ) -> None:
         """Keeps up to `limit` bytes of embeds, found by content, whoever asks."""
