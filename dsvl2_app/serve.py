@@ -24,6 +24,10 @@ def serve(settings: Settings) -> None:
 
         write_json()
 
+    from dsvl2_app.backend import import_early
+
+    import_early(settings)
+
     from dsvl2_app import health
     from dsvl2_app.api.access import read_keys
     from dsvl2_app.api.routes import build_routes

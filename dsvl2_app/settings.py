@@ -117,14 +117,16 @@ class Settings:
 
     backend: str = flag(
         "backend",
-        "local",
+        "auto",
         BACKEND,
-        "local: a model in this process; openai: servers elsewhere; scripted: fixed words, no model",
+        "local: a model in this process; zerogpu: on the GPU that a Space gets for each answer; openai: servers "
+        "elsewhere; scripted: fixed words, no model; auto: zerogpu where the environment says so, else local",
     )
     api_base: tuple[str, ...] = flag("backend", (), ADDRESSES, "openai: the servers, as http://localhost:8000/v1")
     api_key_env: str = flag("backend", "", VARIABLE, "openai: the environment variable that holds their key")
     remote_model: str = flag("backend", "", NAME, "openai: the model to ask for, where it is not their first")
     api_timeout: int = flag("backend", 120, whole_number(1), "openai: seconds of silence until an answer is given up")
+    gpu_seconds: int = flag("backend", 120, whole_number(1), "zerogpu: most seconds of a GPU that an answer asks for")
 
     model: str = flag("model", "nano", MODEL, "nano, tiny, small, base, a Hugging Face repo id, or a folder")
     load_format: str = flag("model", "auto", LOAD_FORMAT, "dummy: right shapes, random weights, no download")

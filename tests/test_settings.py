@@ -17,6 +17,7 @@ EXAMPLES = [
     ("api_key_env", "MY_KEY", "MY_KEY", "my key"),
     ("remote_model", "org/model", "org/model", "a model"),
     ("api_timeout", "30", 30, "0"),
+    ("gpu_seconds", "60", 60, "0"),
     ("model", "tiny", "tiny", "tinny"),
     ("load_format", "dummy", "dummy", "safetensors"),
     ("device", "cuda:3", "cuda:3", "cuda:"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from dsvl2_app.backend.backend import Backend
@@ -10,29 +11,42 @@ from dsvl2_app.backend.stream import Stream
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.settings import Settings
 
-__all__ = ["NAMES", "Backend", "Stream", "load", "load_meanwhile"]
+__all__ = ["NAMES", "Backend", "Stream", "import_early", "is_zerogpu", "load", "load_meanwhile"]
 
 # Names, and modules of this package, each with a function `load(settings) -> Backend`.
-NAMES = {"local": "local", "openai": "remote", "scripted": "scripted"}
+NAMES = {"local": "local", "zerogpu": "zerogpu", "openai": "remote", "scripted": "scripted"}
+
+
+def is_zerogpu(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process runs on ZeroGPU, told as the package `spaces` tells it."""
+    return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def import_early(settings: Settings) -> None:
+    """Import what must come before anything asks for a GPU, and in the main thread: `spaces`, on ZeroGPU."""
+    if _choose_name(settings) == "zerogpu":
+        import_module(f"{__name__}.zerogpu")
 
 
 def load(settings: Settings) -> Backend:
     """The backend that the settings name, ready to answer. Raises SettingsError, and CheckpointError where it loads a
     model that cannot be had."""
-    _check_name(settings)
-    return import_module(f"{__name__}.{NAMES[settings.backend]}").load(settings)
+    return import_module(f"{__name__}.{NAMES[_choose_name(settings)]}").load(settings)
 
 
 def load_meanwhile(settings: Settings, on_failure: Callable[[], None]) -> tuple[Backend, Callable[[], None]]:
-    """The same, but before its weights are there, where it has any: requests wait for them. `on_failure` is called from
-    another thread where these cannot be had; what is returned besides then raises the reason."""
-    _check_name(settings)
-    if settings.backend != "local":
+    """The same, but before its weights are there, where it has any and another thread may load them: requests wait for
+    them. `on_failure` is called from that thread where these cannot be had; what is returned besides then raises the
+    reason."""
+    if _choose_name(settings) != "local":
         return load(settings), lambda: None
     backend = import_module(f"{__name__}.loading").load(settings, on_failure)
     return backend, backend.raise_failure
 
 
-def _check_name(settings: Settings) -> None:
+def _choose_name(settings: Settings) -> str:
+    if settings.backend == "auto":
+        return "zerogpu" if is_zerogpu() else "local"
     if settings.backend not in NAMES:
-        raise SettingsError(f"--backend is {settings.backend!r}, but must be one of {', '.join(NAMES)}.")
+        raise SettingsError(f"--backend is {settings.backend!r}, but must be one of auto, {', '.join(NAMES)}.")
+    return settings.backend

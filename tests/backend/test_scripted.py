@@ -64,5 +64,5 @@ def test_every_backend_is_chosen_by_its_name_and_has_the_protocol(name: str) -> 
 
 
 def test_an_unknown_backend_is_named_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match="--backend is 'remote', but must be one of local, openai, scripted"):
+    with pytest.raises(SettingsError, match="is 'remote', but must be one of auto, local, zerogpu, openai, scripted"):
         load(Settings(backend="remote"))

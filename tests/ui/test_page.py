@@ -159,7 +159,7 @@ VISITED = (
     "image/*.py",
     *(f"text/{name}.py" for name in ("messages", "prompt", "tokens", "grounding")),
     "engine/*.py",
-    *(f"backend/{name}.py" for name in ("local", "remote", "servers", "wire")),
+    *(f"backend/{name}.py" for name in ("local", "remote", "servers", "wire", "zerogpu")),
     "ui/**/*.py",
 )
 STARTING = ("loading.py", "page.py")

@@ -50,6 +50,26 @@ CHINESE_ERRORS = {
     "A model's server elsewhere cannot be looked into; run the model in this process for that.": (
         "无法查看外部模型服务器的内部；请在本进程中运行模型。"
     ),
+    # ZeroGPU
+    "--backend zerogpu needs a package that is not installed; run: pip install spaces.": (
+        "--backend zerogpu 需要一个尚未安装的软件包；请运行：pip install spaces。"
+    ),
+    "--backend zerogpu builds no kernels; leave --compile out.": "--backend zerogpu 不编译内核；请去掉 --compile。",
+    "Your GPU time on Hugging Face does not suffice for this answer; log in there for more of it, let the answer have "
+    "fewer tokens, or try again later.": (
+        "您在 Hugging Face 上剩余的 GPU 时间不足以完成此回答；请登录以获得更多时间、减少回答的词元数，或稍后重试。"
+    ),
+    "Answers that are being written hold all of your GPU time; let one of them end first.": (
+        "正在生成的回答占用了您全部的 GPU 时间；请先等其中一个结束。"
+    ),
+    "The answer may need a GPU for longer than ZeroGPU lends one; let it have fewer tokens.": (
+        "此回答占用 GPU 的时间可能超过 ZeroGPU 的上限；请减少回答的词元数。"
+    ),
+    "No GPU was free for a minute; try again.": "一分钟内没有空闲的 GPU；请重试。",
+    "ZeroGPU had no GPU to lend; reload the page and try again.": "ZeroGPU 没有可用的 GPU；请刷新页面后重试。",
+    "The GPU was taken away before the answer had ended, or its process failed; try again.": (
+        "回答尚未完成，GPU 已被收回或其进程已出错；请重试。"
+    ),
     # Pictures
     "There is no picture; choose one first.": "没有图片；请先选择一张。",
     "There is no picture; send at least one.": "没有图片；请至少发送一张。",
