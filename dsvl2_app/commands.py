@@ -30,6 +30,7 @@ BENCH_PARTS = {
 BENCH_USUAL = ("answer", "decode", "reuse", "chats")
 BENCH_AGAINST = ("plain", "int8")
 BENCH_SUITES = ("gpu", "cpu")
+SPACE_PRESETS = ("cpu-nano", "zerogpu-tiny", "zerogpu-small", "gpu-tiny", "gpu-small", "gpu-base")
 EVAL_SUITES = {"nano": "nano.suite"}  # module of each; evaluation.report says what such a module has
 EVAL_CASES = 100  # questions a row
 
@@ -202,6 +203,13 @@ def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the order and the first adapter")
 
 
+def add_space_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset", choices=SPACE_PRESETS, default=SPACE_PRESETS[0], help="its hardware and --model (default: cpu-nano)"
+    )
+    parser.add_argument("folder", metavar="DIR", help="a new folder, to be pushed as a Space")
+
+
 COMMANDS = {
     "serve": Command("dsvl2_app.serve", "Serve the page and its API until stopped.", add_page_flags),
     "chat": Command("dsvl2_app.terminal.chat", "Ask about pictures; the answer streams.", add_chat_flags),
@@ -250,5 +258,10 @@ COMMANDS = {
         "dsvl2_app.finetune.finetune",
         "Teach a checkpoint one's own conversations, through LoRA or in full.",
         add_finetune_flags,
+    ),
+    "space": Command(
+        "dsvl2_app.space.folder",
+        "Write a folder that is ready to be pushed as a Space of Hugging Face; in a clone only.",
+        add_space_flags,
     ),
 }
