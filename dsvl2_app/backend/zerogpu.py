@@ -142,6 +142,7 @@ class ZeroGpuBackend:
 
     def health(self) -> Health:
         with self._changed:
+            self._drop_cancelled()
             running, waiting = len(self._scheduler.running), len(self._scheduler.waiting)
             seconds = time.monotonic() - self._progressed if running else 0.0
             accepting = not self._closed and waiting < self._scheduler.max_waiting
@@ -167,6 +168,7 @@ class ZeroGpuBackend:
         with self._changed:
             if self._closed:
                 raise refuse_late()
+            self._drop_cancelled()
             self._scheduler.enqueue(asked)
             place = len(self._scheduler.waiting)
             asked.stream.put(Event("queued", done=place, total=place))
@@ -186,7 +188,9 @@ class ZeroGpuBackend:
             asked.stream.end(failure)
         finally:
             with self._changed:
-                (self._scheduler.running if asked.began else self._scheduler.waiting).remove(asked)
+                for those in (self._scheduler.running, self._scheduler.waiting):
+                    if asked in those:
+                        those.remove(asked)
 
     def _hand_over(self, asked: Asked, items: Generator[Item, None, None]) -> None:
         if asked.stream.is_cancelled:  # while others had their turn
@@ -210,8 +214,12 @@ class ZeroGpuBackend:
             self._progressed = time.monotonic()
             if asked.began is None:
                 asked.began = time.perf_counter()
-                self._scheduler.waiting.remove(asked)
+                self._scheduler.take_out(lambda each: each is asked)
                 self._scheduler.running.append(asked)
+
+    def _drop_cancelled(self) -> None:
+        """Their threads still wait for a GPU, but keep nobody from waiting."""
+        self._scheduler.take_out(lambda each: each.stream.is_cancelled)
 
 
 def explain(error: Exception) -> Exception:
