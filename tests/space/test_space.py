@@ -161,6 +161,14 @@ def test_nothing_is_overwritten(what: str, tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().err == f"{mine} is not empty; name a new folder.\n"
 
 
+def test_without_a_clone_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("dsvl2_app.space.folder.CLONE", tmp_path / "site-packages")
+    assert main(["space", str(tmp_path / "space")]) == 2
+    assert "needs a clone" in capsys.readouterr().err and not (tmp_path / "space").exists()
+
+
 @pytest.mark.slow
 def test_nanos_folder_starts_as_a_space(tmp_path: Path) -> None:
     folder = tmp_path / "space"
