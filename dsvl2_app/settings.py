@@ -75,6 +75,12 @@ def read_addresses(text: str) -> tuple[str, ...]:
     return addresses
 
 
+def read_root_path(text: str) -> str:
+    if not re.fullmatch(r"(?=.)(https?://[^\s/?#]+)?(/[^\s/?#]+)*/?", text):
+        raise ValueError
+    return text.rstrip("/")
+
+
 def read_model(text: str) -> str:
     if text in ("nano", *RELEASED) or "/" in text or os.path.isdir(text):
         return text
@@ -99,6 +105,7 @@ LOG_FORMAT = one_of("text", "json")
 COMPILE = one_of("auto", "on", "off")
 HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
 ADDRESSES = Kind("URL,...", "addresses that begin with http:// or https://, separated by commas", read_addresses)
+ROOT_PATH = Kind("PATH", "a path as /demo, or an address that begins with http:// or https://", read_root_path)
 VARIABLE = matching(r"[A-Za-z_]\w*", "NAME", "the name of an environment variable")
 NAME = matching(r"\S+", "NAME", "a name without spaces")
 DOMAINS = Kind("HOST,...", "host names, separated by commas", read_domains)
@@ -143,6 +150,9 @@ class Settings:
 
     host: str = flag("page", "127.0.0.1", HOST, "0.0.0.0 serves other machines too", "GRADIO_SERVER_NAME")
     port: int = flag("page", 7860, whole_number(1, 65535), "port to serve on", "GRADIO_SERVER_PORT")
+    root_path: str = flag(
+        "page", "", ROOT_PATH, "where a proxy shows the page, as /demo or https://example.org/demo", "GRADIO_ROOT_PATH"
+    )
     share: bool = flag("page", False, SWITCH, "public gradio.live link")
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")

@@ -28,6 +28,7 @@ EXAMPLES = [
     ("threads", "4", 4, "0"),
     ("host", "::1", "::1", "my host"),
     ("port", "8080", 8080, "65536"),
+    ("root_path", "/demo/", "/demo", "demo"),
     ("share", "on", True, "maybe"),
     ("mcp", "on", True, "maybe"),
     ("metrics", "on", True, "maybe"),

@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
+import httpx
 from gradio.context import LocalContext
 from gradio.helpers import Examples
 from gradio.i18n import I18nData
 from gradio.processing_utils import encode_pil_to_bytes, hash_bytes, save_base64_to_cache, ssrf_protected_download
+from gradio.route_utils import API_PREFIX, get_root_url
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
@@ -67,9 +69,32 @@ def upload_path(data: bytes, name: str) -> Path:
 
 
 def file_address(file: str | Path) -> str:
-    """The address of a file in the cache, relative to the page. The route has no public name; gr.HTML and HTML in
-    Markdown need it, because Gradio makes no addresses in them."""
-    return quote(f"gradio_api/file={file}", safe="/=")
+    """The address of a file in the cache, for the page whose event is served; outside of one, relative to the page.
+    The route has no public name; gr.HTML and HTML in Markdown need it, because Gradio makes no addresses in them."""
+    return f"{root_address()}gradio_api/file={quote(str(file), safe='/')}"
+
+
+def root_address() -> str:
+    """Where a visitor's browser finds the app, with a slash at the end (gradio.route_utils.get_root_url, with which
+    Gradio makes the addresses of its own files); "" outside of an event.
+
+    It is absolute, because in another site's page what is relative is that site's. A proxy may have told neither its
+    scheme nor its port: these are then those of the page that asks, where that has the same host.
+    """
+    served = served_request()
+    request = None if served is None else served.request
+    if request is None:
+        return ""
+    route = API_PREFIX + request.url.path.rpartition(API_PREFIX)[2]
+    root = httpx.URL(get_root_url(request, route, request.app.root_path))
+    origin = httpx.URL(request.headers.get("origin", ""))
+    if origin.host == root.host and root.port in (None, origin.port):
+        root = root.copy_with(scheme=origin.scheme, port=origin.port)
+    return f"{str(root).rstrip('/')}/"
+
+
+COMPONENT = Path(gr.__file__).parent / "templates" / "frontend" / "gradio.js"
+"""The script that defines <gradio-app>. Gradio serves what it imports, below assets/, but not the script itself."""
 
 
 # -- events -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from dsvl2_app.backend import Backend
@@ -13,6 +14,7 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.arrival import Arrival
+from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.gradio_quirks import spell_out_schemas
@@ -50,6 +52,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
         _, url, _ = demo.launch(
             server_name=settings.host,
             server_port=settings.port,
+            root_path=settings.root_path,
             share=settings.share,
             prevent_thread_lock=not wait,
             max_file_size=image_limits(settings).max_bytes,
@@ -62,7 +65,10 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
             css_paths=STYLE_SHEET,
             js=read_script(),
             i18n=WORDS,
-            app_kwargs={"routes": list(routes)},
+            app_kwargs={
+                "routes": [*routes, component_route()],
+                "middleware": [Middleware(BehindProxy, root_path=settings.root_path)],
+            },
         )
     except OSError as error:
         raise SettingsError(

@@ -18,6 +18,7 @@ from gradio_client import Client
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
+from dsvl2_app import health
 from dsvl2_app.api.routes import build_routes
 from dsvl2_app.backend import Backend, load
 from dsvl2_app.backend.scripted import CARD as SCRIPTED_CARD
@@ -98,8 +99,9 @@ def serve_page(backend: Backend, settings: Settings, script: ScriptedBackend | N
     with socket.socket() as free:
         free.bind((settings.host, 0))
         settings = replace(settings, port=free.getsockname()[1])
-    demo = build(backend, settings)
-    routes = build_routes(backend, settings, image_limits(settings))
+    watched, watching = health.watch(backend, settings)
+    demo = build(watched, settings)
+    routes = [*build_routes(watched, settings, image_limits(settings)), *watching]
     yield App(launch(demo, settings, routes, wait=False), script)
     demo.close(verbose=False)
     backend.close()

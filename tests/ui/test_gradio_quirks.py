@@ -6,10 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio
 import pytest
+from gradio.context import LocalContext
 from gradio.processing_utils import hash_bytes
+from starlette.requests import Request
 
 from dsvl2_app.ui import gradio_quirks
 
@@ -70,6 +73,49 @@ def test_uploads_lie_where_gradio_serves_them(tmp_path, monkeypatch):
     assert path == tmp_path.resolve() / hash_bytes(b"pixels") / "a picture.png"
     assert gradio_quirks.file_address(path).startswith("gradio_api/file=/")
     assert gradio_quirks.file_address(path).endswith("/a%20picture.png")
+
+
+JOIN = "/gradio_api/queue/join"
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "headers", "root"),
+    [
+        ("", JOIN, {"host": "127.0.0.1:7860"}, "http://127.0.0.1:7860/"),
+        ("", "/gradio_api/run/predict", {"host": "127.0.0.1:7860"}, "http://127.0.0.1:7860/"),
+        ("", "/gradio_api/call/chat", {"host": "127.0.0.1:7860"}, "http://127.0.0.1:7860/"),
+        ("/demo", f"/demo{JOIN}", {"host": "example.org"}, "http://example.org/demo/"),
+        ("/demo", f"/demo{JOIN}", {"host": "a", "x-forwarded-host": "example.org"}, "http://example.org/demo/"),
+        ("/demo", f"/demo{JOIN}", {"host": "example.org", "x-forwarded-proto": "https"}, "https://example.org/demo/"),
+        ("https://example.org/demo", f"/demo{JOIN}", {"host": "a:7860"}, "https://example.org/demo/"),
+        # what the proxy does not tell, the page that asks does
+        ("", JOIN, {"host": "example.org", "origin": "https://example.org"}, "https://example.org/"),
+        ("", JOIN, {"host": "example.org", "origin": "http://example.org:8095"}, "http://example.org:8095/"),
+        ("", JOIN, {"host": "example.org:8443", "origin": "https://example.org:8443"}, "https://example.org:8443/"),
+        # and another site's page, or another one of the same host, does not
+        ("", JOIN, {"host": "example.org", "origin": "https://blog.org"}, "http://example.org/"),
+        ("", JOIN, {"host": "example.org:7860", "origin": "http://example.org:8095"}, "http://example.org:7860/"),
+        ("", JOIN, {"host": "example.org", "origin": "null"}, "http://example.org/"),
+    ],
+)
+def test_addresses_of_files_are_those_that_the_visitor_sees(
+    root_path: str, path: str, headers: dict[str, str], root: str
+) -> None:
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "server": ("10.0.0.1", 7860),
+        "app": SimpleNamespace(root_path=root_path),
+    }
+    token = LocalContext.request.set(gradio.Request(Request(scope)))
+    try:
+        assert gradio_quirks.file_address("/tmp/a b.png") == f"{root}gradio_api/file=/tmp/a%20b.png"
+    finally:
+        LocalContext.request.reset(token)
 
 
 def test_only_file_objects_are_uploads():
