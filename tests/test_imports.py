@@ -37,18 +37,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.loading": {"errors", "settings", "hub", "request", "text.prompt", "engine", "backend", "checkpoints"}
     | {"progress"},
     "backend.servers": {"errors"},
-    "backend.guided": {"text.grammar", "text.pattern", "backend.servers"},
-    "backend.mismatch": {"settings", "image", "backend.servers"},
-    "backend.packing": set(),
-    "backend.wire": {"errors", "image", "request", "backend.servers", "backend.guided", "backend.packing"},
-    "backend.remote": BASE
-    | {"text", "backend", "backend.servers", "backend.wire", "backend.guided", "backend.mismatch"},
+    "backend.wire": {"errors", "image", "request", "backend.servers"},
+    "backend.remote": BASE | {"text", "backend", "backend.servers", "backend.wire"},
     "backend.zerogpu": {"errors", "settings", "request", "text.prompt", "engine", "backend", "backend.local"}
     | {"backend.zerogpu_call", "backend.zerogpu_seconds", "model", "runtime"},
     "backend.zerogpu_call": {"errors", "request", "engine"},
     "backend.zerogpu_seconds": {"request"},
     "ui": BASE - {"hub"} | {"text", "backend"},
-    "api": {"errors", "settings", "image", "request", "text", "backend", "backend.packing"},
+    "api": {"errors", "settings", "image", "request", "text", "backend"},
     "health": {"errors", "settings", "request", "text.prompt", "backend", "__version__"},
     "commands": {"errors", "settings", "text"},
     "serve": {"settings", "backend", "api", "ui", "health"},

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -82,21 +79,3 @@ def test_tiles_of_a_picture_with_any_name_are_shown_in_any_encoding(tmp_path: Pa
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"?.png: ")
-
-
-@pytest.mark.parametrize("variable", ["DSVL2_PORT", "GRADIO_SERVER_PORT"])
-def test_the_containers_health_check_asks_the_port_that_was_chosen(variable: str) -> None:
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    (code,) = re.findall(r'^ *CMD python -c "(.*)"$', (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    environment = {name: value for name, value in os.environ.items() if name != "DSVL2_PORT"}
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        chosen = {"GRADIO_SERVER_PORT": "1", variable: str(server.server_port)}
-        subprocess.run([sys.executable, "-c", code], env={**environment, **chosen}, check=True, timeout=60)
