@@ -68,6 +68,10 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
             result["reuse"] = reuse.measure(backend, flags.repeats)
         if "chats" in parts:
             result["chats"] = chats.measure(backend, flags.chats, flags.tokens)
+        if "remote" in parts:
+            from bench import remote  # which imports the page's server
+
+            result["remote"] = remote.measure(settings, backend, flags.tokens, flags.repeats)
     result["peak_memory"] = peak_memory()  # before others take memory of their own
     if "decode" in parts:
         result["decode"] = decode.measure(settings, engine, meter, tuple(flags.against))

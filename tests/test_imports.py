@@ -37,14 +37,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.loading": {"errors", "settings", "hub", "request", "text.prompt", "engine", "backend", "checkpoints"}
     | {"progress"},
     "backend.servers": {"errors"},
-    "backend.wire": {"errors", "image", "request", "backend.servers"},
-    "backend.remote": BASE | {"text", "backend", "backend.servers", "backend.wire"},
+    "backend.guided": {"text.grammar", "text.pattern", "backend.servers"},
+    "backend.mismatch": {"settings", "image", "backend.servers"},
+    "backend.packing": set(),
+    "backend.wire": {"errors", "image", "request", "backend.servers", "backend.guided", "backend.packing"},
+    "backend.remote": BASE
+    | {"text", "backend", "backend.servers", "backend.wire", "backend.guided", "backend.mismatch"},
     "backend.zerogpu": {"errors", "settings", "request", "text.prompt", "engine", "backend", "backend.local"}
     | {"backend.zerogpu_call", "backend.zerogpu_seconds", "model", "runtime"},
     "backend.zerogpu_call": {"errors", "request", "engine"},
     "backend.zerogpu_seconds": {"request"},
     "ui": BASE - {"hub"} | {"text", "backend"},
-    "api": {"errors", "settings", "image", "request", "text", "backend"},
+    "api": {"errors", "settings", "image", "request", "text", "backend", "backend.packing"},
     "health": {"errors", "settings", "request", "text.prompt", "backend", "__version__"},
     "commands": {"errors", "settings", "text"},
     "serve": {"settings", "backend", "api", "ui", "health"},

@@ -21,6 +21,7 @@ from dsvl2_app.api.failures import ProtocolError, describe
 from dsvl2_app.api.pictures import Reader
 from dsvl2_app.api.protocol import Question, read_question
 from dsvl2_app.backend import Backend, Stream
+from dsvl2_app.backend.packing import unpack
 from dsvl2_app.request import Event, Request
 from dsvl2_app.text.grounding import ALLOWED
 
@@ -37,9 +38,10 @@ class Chat:
 
     async def complete(self, http: HttpRequest, owner: str) -> Response:
         """Raises AppError for what is refused before the first word; whatever is refused later ends the stream."""
-        question = await to_thread(read_question, await read_body(http))
+        text, files = split_body(http, await read_body(http))
+        question = await to_thread(read_question, text)
         check_model(question.model, self.backend)
-        wanted = await to_thread(self.compose, question, owner)
+        wanted = await to_thread(self.compose, question, owner, files)
         completion = Completion(question, question.model)
         with ExitStack() as stack:
             streams = [stack.enter_context(self.backend.submit(each)) for each in wanted]
@@ -53,9 +55,9 @@ class Chat:
                     opening = [await skip_queue(batches)]
             return EventStream(stream_out(completion, streams, opening, batches), stack.pop_all())
 
-    def compose(self, question: Question, owner: str) -> list[Request]:
+    def compose(self, question: Question, owner: str, files: Sequence[bytes] = ()) -> list[Request]:
         """One request for each answer that is wanted; all of them share the pictures."""
-        messages, context = self.reader.read(question.messages), self.backend.card.context
+        messages, context = self.reader.read(question.messages, files), self.backend.card.context
         return [
             Request(
                 messages,
@@ -96,6 +98,14 @@ async def read_body(http: HttpRequest) -> bytes:
     raise ProtocolError(
         413, f"The request has more than {MOST_BYTES // 10**6} MB; send smaller pictures.", "request_too_large"
     )
+
+
+def split_body(http: HttpRequest, body: bytes) -> tuple[bytes, list[bytes]]:
+    """The JSON, and the pictures beside it that another copy of this app sends."""
+    try:
+        return unpack(http.headers.get("content-type", ""), body)
+    except ValueError:
+        raise ProtocolError(400, "The body is not as long as its content type says.", "invalid_value") from None
 
 
 def check_model(name: str, backend: Backend) -> None:

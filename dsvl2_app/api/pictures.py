@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsvl2_app.api.failures import ProtocolError
+from dsvl2_app.backend.packing import NAME
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
@@ -25,26 +26,32 @@ class Reader:
     limits: Limits
     domains: tuple[str, ...]
 
-    def read(self, messages: Sequence[dict[str, Any]]) -> list[Message]:
-        """Takes long where pictures are fetched. Raises PromptError, ImageError or ProtocolError."""
+    def read(self, messages: Sequence[dict[str, Any]], files: Sequence[bytes] = ()) -> list[Message]:
+        """Takes long where pictures are fetched. Messages may name `files` that came with them, see backend/packing.
+        Raises PromptError, ImageError or ProtocolError."""
         turns = _join(read_message(_rename(message), number, trusted=False) for number, message in enumerate(messages))
         if turns and turns[-1][0] != "user":
             raise ProtocolError(400, "The last message is not a user's; end with a question.", param="messages")
         pictures = sum(isinstance(part, Picture) for _, parts in turns for part in parts)
         check_count(pictures, self.card.geometry, self.card.context)
-        return [{"role": role, "content": self._write(parts)} for role, parts in turns]
+        return [{"role": role, "content": self._write(parts, files)} for role, parts in turns]
 
-    def _write(self, parts: list[Part]) -> str | list[dict[str, Any]]:
+    def _write(self, parts: list[Part], files: Sequence[bytes]) -> str | list[dict[str, Any]]:
         if len(parts) == 1 and isinstance(parts[0], str):
             return parts[0]
         return [
             {"type": "text", "text": part}
             if isinstance(part, str)
-            else {"type": "image", "image": self._refer(part.source)}
+            else {"type": "image", "image": self._refer(part.source, files)}
             for part in parts
         ]
 
-    def _refer(self, source: Any) -> ImageRef:
+    def _refer(self, source: Any, files: Sequence[bytes]) -> ImageRef:
+        if isinstance(source, str) and source.startswith(NAME):
+            number = source.removeprefix(NAME)
+            if not number.isdecimal() or int(number) >= len(files):
+                raise ProtocolError(400, "A picture names a file that did not come with it.", param="messages")
+            return ImageRef.of(files[int(number)], limits=self.limits)
         if isinstance(source, str) and source.startswith("data:"):
             return refer_to(source, self.limits)
         if isinstance(source, str) and source.startswith(("http://", "https://")):

@@ -65,6 +65,8 @@ def describe_model(backend: Backend, started: int) -> dict[str, Any]:
         "max_model_len": card.context,
         "dsvl2": {
             "card": {name: getattr(card, name) for name in TOLD},
+            "geometry": card.geometry.describe(),
             "grammar": backend.capabilities.grammar,
+            "takes_files": True,
         },
     }

@@ -17,14 +17,19 @@ from typing import Any
 
 import httpx
 
+from dsvl2_app.backend.guided import find_guide
+from dsvl2_app.backend.mismatch import NOTICE, find_mismatch
 from dsvl2_app.backend.servers import PASSING, Server, Servers, explain_failure, explain_status
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.backend.wire import Reader, write_body
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, BusyError, PromptError, SettingsError
 from dsvl2_app.hub import TEXT_FILES, find_folder
+from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request
 from dsvl2_app.settings import Settings
+from dsvl2_app.text.grammar import OPENING
+from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import ANSWER_TOKENS, Message
 
@@ -38,8 +43,17 @@ CARD = {each.name for each in fields(ModelCard)} - {"geometry"}
 
 
 class RemoteBackend:
-    def __init__(self, urls: Sequence[str], processor: DeepseekVL2Processor, key: str, model: str, patience: float):
-        self.processor = processor
+    def __init__(
+        self,
+        urls: Sequence[str],
+        processor: DeepseekVL2Processor,
+        key: str,
+        model: str,
+        patience: float,
+        source: str = "",
+    ) -> None:
+        """`source` is where `processor` is from; for the others see `Servers`."""
+        self.processor, self.source = processor, source
         self.patience = patience
         self._tokenizer_lock = threading.Lock()
         self._answers: set[Future[None]] = set()
@@ -47,7 +61,7 @@ class RemoteBackend:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="remote", daemon=True)
         self._thread.start()
-        self.servers = Servers(urls, key, model, patience)
+        self.servers = Servers(urls, key, model, patience, self._learn)
         first = asyncio.run_coroutine_threadsafe(self._look_once(), self._loop)
         first.result()
         self._watch = asyncio.run_coroutine_threadsafe(self.servers.watch(), self._loop)
@@ -58,7 +72,7 @@ class RemoteBackend:
     def card(self) -> ModelCard:
         """As the server says; of one that says less, what cannot be known is left out."""
         server = self.servers.known
-        told: dict[str, Any] = (server.model.get("dsvl2") or {}).get("card") or {}
+        told: dict[str, Any] = server.told.get("card") or {}
         facts: dict[str, Any] = {
             "name": server.name or self.servers.wanted or "openai",
             "source": server.url,
@@ -70,11 +84,13 @@ class RemoteBackend:
             "context": server.model.get("max_model_len") or CONTEXT,
         }
         facts |= {name: value for name, value in told.items() if name in CARD}
+        facts["notice"] = NOTICE if server.mismatch else facts["notice"]
         return ModelCard(**facts, geometry=self.processor.geometry)
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(grammar=bool((self.servers.known.model.get("dsvl2") or {}).get("grammar")))
+        known = [server for server in self.servers.all if server.model]
+        return Capabilities(grammar=bool(known) and all(server.keeps_boxes for server in known))
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         context = self.card.context
@@ -95,6 +111,8 @@ class RemoteBackend:
             self._refuse_special(request)
             if (request.max_tiles or 0) >= self.processor.geometry.most_tiles:
                 request = replace(request, max_tiles=None)  # which limits nothing
+            if request.tiling == are_tiled(count_pictures(request)):
+                request = replace(request, tiling=None)  # which changes nothing
         answer = _Answer(self)
         stream = answer.stream
         stream.put(Event("queued", done=1, total=1))
@@ -138,6 +156,34 @@ class RemoteBackend:
     async def _look_once(self) -> None:
         looks = [asyncio.create_task(self.servers.check(server)) for server in self.servers.all]
         await asyncio.wait(looks, timeout=FIRST_LOOK)
+
+    async def _learn(self, server: Server) -> None:
+        server.mismatch = find_mismatch(server, self.processor.geometry, self.source)
+        if server.mismatch:
+            logger.warning("%s does not have the checkpoint that --model names: %s", server.url, server.mismatch)
+        if not server.is_ours:
+            opening = self.processor.tokenizer.convert_tokens_to_ids(OPENING)
+            server.guide = await find_guide(self.servers.client, server, opening)
+
+    def compare(self, request: Request, server: Server, counted: int) -> None:
+        """Say once where a server's first prompts, one without pictures and one with them, had other tokens than our
+        own processor makes of them."""
+        kind = count_pictures(request) > 0
+        if not counted or kind in server.compared:
+            return
+        server.compared.add(kind)
+        allow = ALLOWED if server.is_ours else request.allow
+        with self._tokenizer_lock:
+            prompt = self.processor.build(
+                request.messages, allow=allow, tiling=request.tiling, max_tiles=request.max_tiles
+            )
+        if counted != len(prompt.input_ids):
+            logger.warning(
+                "%s counts %d tokens in a prompt that has %d by --model; name the checkpoint that it serves",
+                server.url,
+                counted,
+                len(prompt.input_ids),
+            )
 
     async def _end(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -197,10 +243,10 @@ class _Answer:
         if not server.model:  # it was down when it was last looked at
             await backend.servers.check(server)
         model = server.name or backend.servers.wanted
-        body = await asyncio.to_thread(write_body, request, server, model)
+        kind, body = await asyncio.to_thread(write_body, request, server, model)
         try:
             async with backend.servers.client.stream(
-                "POST", f"{server.url}/chat/completions", content=body, headers={"Content-Type": "application/json"}
+                "POST", f"{server.url}/chat/completions", content=body, headers={"Content-Type": kind}
             ) as response:
                 if response.is_error or response.is_redirect:
                     failure = explain_status(response.status_code, await response.aread(), server, model)
@@ -208,6 +254,7 @@ class _Answer:
                         return failure
                     raise failure
                 await self._read(response)
+            await asyncio.to_thread(backend.compare, request, server, self.reader.timings.prompt_tokens)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = explain_failure(error, server, backend.patience, self.reader.begun)
             if self.reader.begun or isinstance(error, httpx.ReadTimeout):
@@ -224,6 +271,11 @@ class _Answer:
             raise httpx.RemoteProtocolError("the answer has no end")
         self.stream.put(self.reader.end())
         self.stream.end()
+
+
+def count_pictures(request: Request) -> int:
+    contents = [message["content"] for message in request.messages if not isinstance(message["content"], str)]
+    return sum(part["type"] == "image" for content in contents for part in content)
 
 
 def load(settings: Settings) -> RemoteBackend:
@@ -243,4 +295,6 @@ def load(settings: Settings) -> RemoteBackend:
             )
     source = NANO if settings.model == "nano" else find_folder(settings.checkpoint, TEXT_FILES)
     processor = DeepseekVL2Processor.from_pretrained(source)
-    return RemoteBackend(settings.api_base, processor, key, settings.remote_model, float(settings.api_timeout))
+    return RemoteBackend(
+        settings.api_base, processor, key, settings.remote_model, float(settings.api_timeout), str(settings.checkpoint)
+    )

