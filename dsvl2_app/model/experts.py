@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dsvl2_app.model.linear import Linear
+from dsvl2_app.model.linear import Linear, is_bare
 from dsvl2_app.model.operations import Operated, swiglu
 from dsvl2_app.model.sections import DecoderConfig
 
 
-class MLP(nn.Module):
+class MLP(Operated):
     """SwiGLU feed-forward; gate and up projections are one matrix."""
 
     def __init__(self, width: int, inner: int) -> None:
@@ -22,7 +22,11 @@ class MLP(nn.Module):
         self.down = Linear(inner, width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.down(swiglu(self.gate_up(hidden)))
+        gate_up, down = self.gate_up, self.down
+        if is_bare(gate_up) and is_bare(down):
+            stacks = (gate_up.weight, gate_up.weight_scale), (down.weight, down.weight_scale)
+            return self.operations.feed_forward(hidden, *stacks)
+        return down(swiglu(gate_up(hidden)))
 
 
 class Router(Operated):

@@ -29,6 +29,10 @@ class Operations:
         """Rows [..., D] times weight [F, D] -> [..., F]."""
         return multiply(rows, weight, scale)
 
+    def linear_bias(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Rows [..., D] times weight [F, D] plus bias [F] -> [..., F]."""
+        return F.linear(rows, weight, bias)
+
     def linear_gelu(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """GELU (tanh) of a linear layer."""
         return F.gelu(F.linear(rows, weight, bias), approximate="tanh")
@@ -60,6 +64,10 @@ class Operations:
         return torch.cat([multiply(group, weights[e], _of(scales, e)) for e, group in groups])
 
     # -- experts ----------------------------------------------------------------------------------------------------
+
+    def feed_forward(self, hidden: Tensor, gate_up: Stack, down: Stack) -> Tensor:
+        """Hidden [..., D] through matrices [2 * F, D] and [D, F], with SwiGLU between them -> [..., D]."""
+        return self.linear(swiglu(self.linear(hidden, *gate_up)), *down)
 
     def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
         """Hidden [T, D], weights and experts [T, K]; stacks [E, 2 * F, D] and [E, D, F] -> the weighted sum of the

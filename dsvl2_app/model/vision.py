@@ -5,6 +5,8 @@ N tiles, P patches per tile (27 x 27), V width (1152). Parameter names are the c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -68,8 +70,10 @@ class VisionAttention(Operated):
         self.proj = nn.Linear(config.width, config.width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        queries, keys, values = self.qkv(hidden).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(self.operations.attend_all(queries, keys, values).flatten(2))
+        projected = call_bare(self.operations.linear_bias, self.qkv, hidden)
+        queries, keys, values = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        context = self.operations.attend_all(queries, keys, values).flatten(2)
+        return call_bare(self.operations.linear_bias, self.proj, context)
 
 
 class VisionMLP(Operated):
@@ -80,8 +84,15 @@ class VisionMLP(Operated):
 
     def forward(self, hidden: Tensor) -> Tensor:
         if is_bare(self.fc1):
-            return self.fc2(self.operations.linear_gelu(hidden, self.fc1.weight, self.fc1.bias))
-        return self.fc2(F.gelu(self.fc1(hidden), approximate="tanh"))
+            inner = self.operations.linear_gelu(hidden, self.fc1.weight, self.fc1.bias)
+        else:
+            inner = F.gelu(self.fc1(hidden), approximate="tanh")
+        return call_bare(self.operations.linear_bias, self.fc2, inner)
+
+
+def call_bare(operation: Callable[[Tensor, Tensor, Tensor], Tensor], layer: nn.Linear, hidden: Tensor) -> Tensor:
+    """A layer as an operation with its weight and bias, if it is nothing else."""
+    return operation(hidden, layer.weight, layer.bias) if is_bare(layer) else layer(hidden)
 
 
 class UnusedAttentionPool(nn.Module):

@@ -56,17 +56,25 @@ ARGUMENTS = {
     "attend_queries": (*(pointer,) * 3, *(number,) * 6, ctypes.c_float, pointer, threads),
     # tokens, gate_up, down, E, out
     "run_experts": (pointer, *(ctypes.POINTER(Matrix),) * 2, number, pointer, threads),
+    # rows, T, matrix, bias, GELU, out
+    "tile_linear": (pointer, number, ctypes.POINTER(Matrix), pointer, threads, pointer, threads),
 }
+ARGUMENTS |= {"tile_attend": ARGUMENTS["attend_queries"], "tile_experts": ARGUMENTS["run_experts"]}
 
 
 class Library:
-    """The functions of kernels.c, loaded. It has no state, so runners may share one."""
+    """The functions of kernels.c, loaded. It has no state, so runners may share one.
+
+    `has_tiles` says whether many tokens are multiplied on a matrix unit (tiles.h): where the processor has one and the
+    kernel lets this process use it.
+    """
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
         self._functions = {name: getattr(library, name) for name in ARGUMENTS if hasattr(library, name)}
         for name, function in self._functions.items():
             function.restype, function.argtypes = None, ARGUMENTS[name]
+        self.has_tiles = hasattr(library, "allow_tiles") and bool(library.allow_tiles())
 
     @classmethod
     def build(cls, flags: Sequence[str] = FLAGS) -> Library:
@@ -98,9 +106,9 @@ class Library:
 
     @property
     def has_panels(self) -> bool:
-        """Whether this processor multiplies bfloat16 in pairs and has no matrix units, which torch's own library would
-        use: then there are kernels for many tokens too (panels.h)."""
-        return "attend_queries" in self._functions
+        """Whether many tokens are multiplied in pairs of bfloat16 (panels.h): where the processor does that, and has no
+        matrix unit or may not use it."""
+        return "attend_queries" in self._functions and not self.has_tiles
 
     def call(self, name: str, *arguments: Any, threads: int | None = None) -> None:
         """A function of kernels.c, with so many threads, or all that torch has."""

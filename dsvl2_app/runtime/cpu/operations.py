@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from dsvl2_app.model.operations import PLAIN, Operations, Stack
+from dsvl2_app.model.operations import Operations, Stack
 from dsvl2_app.runtime.cpu import blocks
 from dsvl2_app.runtime.cpu.library import Library
 from dsvl2_app.runtime.cpu.prefill import ManyTokens
 from dsvl2_app.runtime.cpu.products import FewRows
+from dsvl2_app.runtime.cpu.tiles import Tiles
 
 
 class Kernel(NamedTuple):
@@ -34,6 +35,8 @@ class CpuOperations(Operations):
             "linear": (),
             "linear_each": (),
             "run_experts": (),
+            "linear_bias": (),
+            "feed_forward": (),
             "linear_gelu": (Kernel(blocks.supports_gelu, blocks.linear_gelu),),
             "attend": (Kernel(blocks.supports_causal, blocks.attend),),
             "attend_all": (Kernel(blocks.supports, blocks.attend_all),),
@@ -43,16 +46,20 @@ class CpuOperations(Operations):
 
     def install(self, library: Library) -> None:
         """Put its kernels before the others: from the next call of an operation on, in whichever thread."""
-        rows, tokens = FewRows(library), ManyTokens(library)
+        rows, tokens, tiles = FewRows(library), ManyTokens(library), Tiles(library)
         added = {
-            "linear": (Kernel(rows.supports, rows.linear),),
+            "linear": (Kernel(rows.supports, rows.linear), Kernel(tiles.supports_linear, tiles.linear)),
+            "linear_bias": (Kernel(tiles.supports_bias, tiles.linear_bias),),
+            "linear_gelu": (Kernel(tiles.supports_bias, tiles.linear_gelu),),
             "linear_each": (Kernel(rows.supports_each, rows.linear_each),),
             "run_experts": (
                 Kernel(rows.supports_experts, self.gather_experts),
+                Kernel(tiles.supports_experts, tiles.run_experts),
                 Kernel(tokens.supports_experts, tokens.run_experts),
             ),
-            "attend": (Kernel(tokens.supports_causal, tokens.attend_causal),),
-            "attend_all": (Kernel(tokens.supports, tokens.attend_all),),
+            "feed_forward": (Kernel(tiles.supports_feed_forward, tiles.feed_forward),),
+            "attend": tuple(Kernel(each.supports_causal, each.attend_causal) for each in (tiles, tokens)),
+            "attend_all": tuple(Kernel(each.supports, each.attend_all) for each in (tiles, tokens)),
         }
         self.kernels = {name: (*added.get(name, ()), *known) for name, known in self.kernels.items()}
         self.library = library
@@ -62,10 +69,16 @@ class CpuOperations(Operations):
         for kernel in self.kernels[name]:
             if kernel.supports(*given):
                 return kernel.run
-        return getattr(PLAIN, name)
+        return getattr(super(), name)
 
     def linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
         return self.choose("linear", rows, weight, scale)(rows, weight, scale)
+
+    def linear_bias(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return self.choose("linear_bias", rows, weight, bias)(rows, weight, bias)
+
+    def feed_forward(self, hidden: Tensor, gate_up: Stack, down: Stack) -> Tensor:
+        return self.choose("feed_forward", hidden, gate_up, down)(hidden, gate_up, down)
 
     def linear_gelu(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return self.choose("linear_gelu", rows, weight, bias)(rows, weight, bias)

@@ -33,6 +33,8 @@ class Tokens(ctypes.Structure):
 class ManyTokens:
     """Kernels of `library` for prompts and tiles."""
 
+    attend_function, experts_function = "attend_queries", "run_experts"
+
     def __init__(self, library: Library) -> None:
         self._library = library
 
@@ -61,9 +63,11 @@ class ManyTokens:
     def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
         hidden, weights, experts = hidden.contiguous(), weights.contiguous(), experts.contiguous()
         tokens = Tokens(hidden.data_ptr(), experts.data_ptr(), weights.data_ptr(), *hidden.shape, experts.shape[1])
-        out = torch.empty_like(hidden)
-        stacks = (describe(*stack) for stack in (gate_up, down))
-        self._library.call("run_experts", ctypes.byref(tokens), *stacks, len(down[0]), out.data_ptr())
+        return self._run(hidden, tokens, gate_up, down, len(down[0]))
+
+    def _run(self, hidden: Tensor, tokens: Tokens, gate_up: Stack, down: Stack, experts: int) -> Tensor:
+        out, stacks = torch.empty_like(hidden), (describe(*stack) for stack in (gate_up, down))
+        self._library.call(self.experts_function, ctypes.byref(tokens), *stacks, experts, out.data_ptr())
         return out
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, *, causal: bool) -> Tensor:
@@ -75,5 +79,6 @@ class ManyTokens:
         out = torch.empty(batch, new, heads, width, dtype=queries.dtype)
         described = [Heads(part.data_ptr(), *part.stride()[:3], part.shape[3]) for part in parts]
         places = (ctypes.byref(part) for part in described)
-        self._library.call("attend_queries", *places, batch, heads, groups, new, total, causal, scale, out.data_ptr())
+        numbers = batch, heads, groups, new, total, causal
+        self._library.call(self.attend_function, *places, *numbers, scale, out.data_ptr())
         return out

@@ -3,9 +3,6 @@
 #include "panels.h"
 #include <stdlib.h>
 
-#if HAS_PANELS
-#define MOST_PANELS 6 /* of one expert's tokens at once, so that they stay in a core's cache */
-
 /* [T, D] activations, and the K experts and weights of each. */
 struct Tokens {
     const uint16_t *hidden;
@@ -19,6 +16,9 @@ struct Group {
     const long *order;
     long expert, count;
 };
+
+#if HAS_PANELS
+#define MOST_PANELS 6 /* of one expert's tokens at once, so that they stay in a core's cache */
 
 /* What a thread holds for it: panels of tokens and, between the two matrices, of numbers inside the expert, and TALL
  * rows of int8 weights as bfloat16. */
@@ -50,14 +50,6 @@ INLINE float scale_of(const struct Matrix *matrix, long expert, long row) {
     return matrix->scales ? matrix->scales[expert * matrix->outputs + row] : 1;
 }
 
-/* x * sigmoid(x) */
-INLINE Floats silu(Floats x) {
-    const __m512 small = power((__m512)((Floats)_mm512_abs_ps((__m512)x) * -1.44269504f)); /* e^-|x| */
-    const __m512 above = _mm512_mask_mov_ps(small, _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_GE_OQ),
-                                            _mm512_set1_ps(1));
-    return x * (Floats)above / (1 + (Floats)small);
-}
-
 /* SwiGLU of `group` by gate and up -> panels of numbers inside the expert, TALL / 2 of them at a time. */
 static void enter_group(const struct Matrix *gate_up, const struct Group *group, const struct Workspace *workspace) {
     const long pairs = gate_up->inputs / 2, inner = gate_up->outputs / 2;
@@ -80,7 +72,8 @@ static void enter_group(const struct Matrix *gate_up, const struct Group *group,
                         made[i] = silu(load(sums[row + i] + lane) * gate) *
                                   (load(sums[TALL / 2 + row + i] + lane) * up);
                     }
-                    _mm512_storeu_si512(to + (first + row) / 2 * vectors * LANES + lane, pair_up(made[0], made[1]));
+                    _mm512_storeu_si512(to + (first + row) / 2 * vectors * LANES + lane,
+                                        (__m512i)pair_up(made[0], made[1]));
                 }
             tokens += pairs * vectors * LANES;
             to += inner / 2 * vectors * LANES;
@@ -93,7 +86,8 @@ INLINE void leave_rows(const Sums sums, long lane, const float *scales, uint16_t
                        long width) {
     __m512i pairs[4], halves[4], quarters[4];
     for (int i = 0; i < 4; i++)
-        pairs[i] = pair_up(load(sums[2 * i] + lane) * scales[2 * i], load(sums[2 * i + 1] + lane) * scales[2 * i + 1]);
+        pairs[i] = (__m512i)pair_up(load(sums[2 * i] + lane) * scales[2 * i],
+                                    load(sums[2 * i + 1] + lane) * scales[2 * i + 1]);
     for (int i = 0; i < 2; i++) {
         halves[i] = _mm512_unpacklo_epi32(pairs[2 * i], pairs[2 * i + 1]);
         halves[2 + i] = _mm512_unpackhi_epi32(pairs[2 * i], pairs[2 * i + 1]);

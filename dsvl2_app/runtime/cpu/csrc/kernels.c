@@ -4,6 +4,15 @@
 #include "experts.h"
 #include "groups.h"
 #include "queries.h"
+#include "tile_attention.h"
+#include "tile_experts.h"
+
+#if HAS_TILES
+/* Whether this process may use tiles, asked once and before all else. */
+int allow_tiles(void) {
+    return request_tiles();
+}
+#endif
 
 /* Pair p multiplies row p / pairs_per_row of `rows` with matrix experts[p] -> out [P, F]; without `experts` every row
  * meets matrix 0. */

@@ -5,17 +5,15 @@
  * panel is tokens, or keys and values of a head. In terms of BLIS it is a packed panel of B, and TALL x WIDEST is MR x NR.
  */
 #pragma once
-#include "matrices.h"
+#include "vectors.h"
 
 #define TALL 8 /* rows, and with MOST_VECTORS as many sums as there are registers for */
 #define MOST_VECTORS 3
 #define WIDEST (MOST_VECTORS * LANES)
 
-/* Processors with matrix units of their own are faster with a library that knows these. */
-#if HAS_PAIRS && !defined(__AMX_BF16__)
+#if HAS_PAIRS
 #define HAS_PANELS 1
 
-typedef uint32_t Pair; /* two bfloat16, the first one low */
 typedef float Sums[TALL][WIDEST];
 
 /* Two places in memory that will be needed next, and the bytes of each that are fetched per pair of inputs. */
@@ -28,28 +26,6 @@ struct Ahead {
 INLINE int panel_vectors(long columns) {
     const long vectors = (columns + LANES - 1) / LANES, panels = (vectors + MOST_VECTORS - 1) / MOST_VECTORS;
     return (int)((vectors + panels - 1) / panels);
-}
-
-/* Numbers in all panels of so many columns. */
-INLINE long count_padded(long columns) {
-    return (columns + LANES - 1) / LANES * LANES;
-}
-
-/* Two vectors as bfloat16, lane by lane. */
-INLINE __m512i pair_up(Floats first, Floats second) {
-    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
-    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
-    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
-
-/* 2^x to five digits, more than a share in bfloat16 has. */
-INLINE __m512 power(__m512 x) {
-    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const Floats rest = (Floats)_mm512_sub_ps(x, whole);
-    Floats sum = rest * 9.6181e-3f + 5.5504e-2f;
-    sum = sum * rest + 2.402265e-1f;
-    sum = sum * rest + 6.931472e-1f;
-    return _mm512_scalef_ps((__m512)(sum * rest + 1.0f), whole);
 }
 
 /* `vectors` is a constant where this is inlined. */

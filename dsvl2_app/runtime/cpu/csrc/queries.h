@@ -10,6 +10,29 @@ struct Heads {
     long batch, head, token, width;
 };
 
+static const uint16_t *find(const struct Heads *heads, long batch, long head, long token) {
+    return heads->numbers + batch * heads->batch + head * heads->head + token * heads->token;
+}
+
+/* Scores of the first `seen` tokens -> weights of them, up to a common factor; 0 up to `end`. Returns their sum. */
+static float weigh(float *scores, long seen, long end, float scale, uint16_t *weights) {
+    for (long at = seen; at < count_padded(seen); at++)
+        scores[at] = -INFINITY;
+    Floats peaks = load(scores), totals = {};
+    for (long at = LANES; at < seen; at += LANES)
+        peaks = larger_lanes(peaks, load(scores + at));
+    const float factor = scale * 1.44269504f, most = largest(peaks) * factor;
+    for (long at = 0; at < seen; at += LANES) {
+        const Floats each = power(load(scores + at) * factor - most);
+        const Halves halves = narrow_lanes(each);
+        totals += each;
+        memcpy(weights + at, &halves, sizeof halves);
+    }
+    for (long at = count_padded(seen); at < end; at++)
+        weights[at] = 0;
+    return sum(totals);
+}
+
 #if HAS_PANELS
 #define QUERIES (2 * TALL) /* at once, for which the panels of a head are read */
 
@@ -20,10 +43,6 @@ struct Head {
     uint16_t *weights;
     long total, scores_stride; /* in a row of scores and weights */
 };
-
-static const uint16_t *find(const struct Heads *heads, long batch, long head, long token) {
-    return heads->numbers + batch * heads->batch + head * heads->head + token * heads->token;
-}
 
 static void lay_keys(const struct Heads *keys, long batch, long group, long total, Pair *panels) {
     const long pairs = keys->width / 2;
@@ -51,25 +70,6 @@ static void lay_values(const struct Heads *values, long batch, long group, long 
             }
         }
     }
-}
-
-/* Scores of the first `seen` tokens -> weights of them, up to a common factor; 0 up to `end`. Returns their sum. */
-static float weigh(float *scores, long seen, long end, float scale, uint16_t *weights) {
-    for (long at = seen; at < count_padded(seen); at++)
-        scores[at] = -INFINITY;
-    __m512 peaks = _mm512_set1_ps(-INFINITY);
-    for (long at = 0; at < seen; at += LANES)
-        peaks = _mm512_max_ps(peaks, _mm512_loadu_ps(scores + at));
-    const float factor = scale * 1.44269504f, most = _mm512_reduce_max_ps(peaks) * factor;
-    Floats totals = {};
-    for (long at = 0; at < seen; at += LANES) {
-        const __m512 each = power((__m512)(load(scores + at) * factor - most));
-        totals += (Floats)each;
-        _mm256_storeu_si256((__m256i *)(weights + at), (__m256i)_mm512_cvtneps_pbh(each));
-    }
-    for (long at = count_padded(seen); at < end; at++)
-        weights[at] = 0;
-    return sum(totals);
 }
 
 /* `count` queries from `first` on, which see the tokens up to `past` and, if `causal`, up to themselves. */
