@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dsvl2_app.model.cache import KVCache, update_each
 from dsvl2_app.model.linear import Linear, is_bare
 from dsvl2_app.model.operations import Operated, repeat_groups
-from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
+from dsvl2_app.model.rotary import Rotary
 from dsvl2_app.model.sections import DecoderConfig
 
 
@@ -26,14 +26,14 @@ class Cache(Protocol):
     def get_seq_length(self, layer_idx: int = 0, /) -> int: ...
 
 
-class RMSNorm(nn.Module):
+class RMSNorm(Operated):
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.eps = eps
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.rms_norm(hidden, self.weight.shape, self.weight, self.eps)
+        return self.operations.rms_norm(hidden, self.weight, self.eps)
 
 
 class Attention(Operated):
@@ -95,9 +95,7 @@ class MultiHeadAttention(Attention):
             proj(hidden).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        heads = (queries.shape[1], keys.shape[1])
-        queries, keys = rotate_halves(torch.cat((queries, keys), dim=1), rotary).split(heads, dim=1)
-        return queries, keys, values
+        return *self.operations.rotate_halves(queries, keys, rotary), values
 
 
 class MultiHeadLatentAttention(Attention):
@@ -205,8 +203,8 @@ class MultiHeadLatentAttention(Attention):
         queries = queries.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         q_nope, q_rope = queries.split((self.nope, self.rope), dim=-1)
         latent, rope_key = self.kv_a_proj_with_mqa(hidden)[:, None].split((self.rank, self.rope), dim=-1)
-        ropes = rotate_pairs(torch.cat((q_rope, rope_key), dim=1), rotary)
-        return q_nope, ropes[:, : self.heads], self.kv_a_layernorm(latent), ropes[:, self.heads :]
+        q_rope, rope_key = self.operations.rotate_pairs(q_rope, rope_key, rotary)
+        return q_nope, q_rope, self.kv_a_layernorm(latent), rope_key
 
 
 def causal(new: int, total: int, device: torch.device) -> Tensor:

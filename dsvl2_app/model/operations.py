@@ -10,10 +10,14 @@ H heads, G groups of keys, S tokens so far. int8 weights come with a float32 sca
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.bias import causal_lower_right
+
+from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
 FEW_TOKENS = 4  # up to here one product per (token, expert) pair is sooner done than pairs are sorted
 
@@ -62,6 +66,22 @@ class Operations:
             return (products * scales[experts]).to(rows.dtype)
         groups = enumerate(rows.split(counts.tolist()))
         return torch.cat([multiply(group, weights[e], _of(scales, e)) for e, group in groups])
+
+    # -- norms and positions ----------------------------------------------------------------------------------------
+
+    def rms_norm(self, hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
+        return F.rms_norm(hidden, weight.shape, weight, eps)
+
+    def layer_norm(self, hidden: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        return F.layer_norm(hidden, weight.shape, weight, bias, eps)
+
+    def rotate_halves(self, queries: Tensor, keys: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        """Queries [B, H, T, R] and keys [B, G, T, R], turned by their tokens' angles (`rotary.rotate_halves`)."""
+        return rotate_together(rotate_halves, queries, keys, rotary)
+
+    def rotate_pairs(self, queries: Tensor, keys: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        """The same of neighbours (`rotary.rotate_pairs`)."""
+        return rotate_together(rotate_pairs, queries, keys, rotary)
 
     # -- experts ----------------------------------------------------------------------------------------------------
 
@@ -151,6 +171,14 @@ def multiply(rows: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
     there."""
     products = F.linear(rows, weight.to(rows.dtype))
     return products if scale is None else (products * scale).to(rows.dtype)
+
+
+def rotate_together(
+    rotate: Callable[[Tensor, Rotary], Tensor], queries: Tensor, keys: Tensor, rotary: Rotary
+) -> tuple[Tensor, Tensor]:
+    """Queries and keys, with half as many calls of torch as one after the other."""
+    turned = rotate(torch.cat((queries, keys), dim=1), rotary)
+    return turned[:, : queries.shape[1]], turned[:, queries.shape[1] :]
 
 
 def swiglu(gate_up: Tensor) -> Tensor:

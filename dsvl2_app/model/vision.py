@@ -27,7 +27,7 @@ class VisionEncoder(nn.Module):
         self.patch_embed = PatchEmbed(config)
         self.pos_embed = nn.Parameter(torch.empty(1, config.patches**2, config.width))
         self.blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)
+        self.norm = LayerNorm(config.width, eps=LAYER_NORM_EPS)
         if config.global_pool == "map":
             self.attn_pool = UnusedAttentionPool(config)
 
@@ -37,6 +37,13 @@ class VisionEncoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
+
+
+class LayerNorm(nn.LayerNorm, Operated):
+    """nn.LayerNorm as one of its `operations`."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.operations.layer_norm(hidden, self.weight, self.bias, self.eps)
 
 
 class PatchEmbed(nn.Module):
@@ -52,9 +59,9 @@ class PatchEmbed(nn.Module):
 class VisionBlock(GradientCheckpointingLayer):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)
+        self.norm1 = LayerNorm(config.width, eps=LAYER_NORM_EPS)
         self.attn = VisionAttention(config)
-        self.norm2 = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)
+        self.norm2 = LayerNorm(config.width, eps=LAYER_NORM_EPS)
         self.mlp = VisionMLP(config)
 
     def forward(self, hidden: Tensor) -> Tensor:

@@ -56,6 +56,10 @@ ARGUMENTS = {
     "attend_queries": (*(pointer,) * 3, *(number,) * 6, ctypes.c_float, pointer, threads),
     # tokens, gate_up, down, E, out
     "run_experts": (pointer, *(ctypes.POINTER(Matrix),) * 2, number, pointer, threads),
+    # rows, weight, bias, T, D, eps, out
+    "normalise_rows": (*(pointer,) * 3, number, number, ctypes.c_float, pointer, threads),
+    # heads, cosines, sines, batch, H, T, neighbours, out
+    "rotate_heads": (*(pointer,) * 3, *(number,) * 3, threads, pointer, threads),
     # rows, T, matrix, bias, GELU, out
     "tile_linear": (pointer, number, ctypes.POINTER(Matrix), pointer, threads, pointer, threads),
 }

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from dsvl2_app.model.operations import Operations, Stack
+from dsvl2_app.model.rotary import Rotary
 from dsvl2_app.runtime.cpu import blocks
 from dsvl2_app.runtime.cpu.library import Library
 from dsvl2_app.runtime.cpu.prefill import ManyTokens
 from dsvl2_app.runtime.cpu.products import FewRows
+from dsvl2_app.runtime.cpu.rows import Rows
 from dsvl2_app.runtime.cpu.tiles import Tiles
 
 
@@ -23,7 +25,7 @@ class Kernel(NamedTuple):
     """One way to do an operation. Both take what the operation takes."""
 
     supports: Callable[..., bool]
-    run: Callable[..., Tensor]
+    run: Callable[..., Any]
 
 
 class CpuOperations(Operations):
@@ -36,6 +38,10 @@ class CpuOperations(Operations):
             "linear_each": (),
             "run_experts": (),
             "linear_bias": (),
+            "rms_norm": (),
+            "layer_norm": (),
+            "rotate_halves": (),
+            "rotate_pairs": (),
             "feed_forward": (),
             "linear_gelu": (Kernel(blocks.supports_gelu, blocks.linear_gelu),),
             "attend": (Kernel(blocks.supports_causal, blocks.attend),),
@@ -47,7 +53,12 @@ class CpuOperations(Operations):
     def install(self, library: Library) -> None:
         """Put its kernels before the others: from the next call of an operation on, in whichever thread."""
         rows, tokens, tiles = FewRows(library), ManyTokens(library), Tiles(library)
+        each = Rows(library)
         added = {
+            "rms_norm": (Kernel(each.supports_norm, each.rms_norm),),
+            "layer_norm": (Kernel(each.supports_norm, each.layer_norm),),
+            "rotate_halves": (Kernel(each.supports_rotation, each.rotate_halves),),
+            "rotate_pairs": (Kernel(each.supports_rotation, each.rotate_pairs),),
             "linear": (Kernel(rows.supports, rows.linear), Kernel(tiles.supports_linear, tiles.linear)),
             "linear_bias": (Kernel(tiles.supports_bias, tiles.linear_bias),),
             "linear_gelu": (Kernel(tiles.supports_bias, tiles.linear_gelu),),
@@ -58,13 +69,13 @@ class CpuOperations(Operations):
                 Kernel(tokens.supports_experts, tokens.run_experts),
             ),
             "feed_forward": (Kernel(tiles.supports_feed_forward, tiles.feed_forward),),
-            "attend": tuple(Kernel(each.supports_causal, each.attend_causal) for each in (tiles, tokens)),
-            "attend_all": tuple(Kernel(each.supports, each.attend_all) for each in (tiles, tokens)),
+            "attend": tuple(Kernel(kind.supports_causal, kind.attend_causal) for kind in (tiles, tokens)),
+            "attend_all": tuple(Kernel(kind.supports, kind.attend_all) for kind in (tiles, tokens)),
         }
         self.kernels = {name: (*added.get(name, ()), *known) for name, known in self.kernels.items()}
         self.library = library
 
-    def choose(self, name: str, *given: Any) -> Callable[..., Tensor]:
+    def choose(self, name: str, *given: Any) -> Callable[..., Any]:
         """What an operation runs for these arguments."""
         for kernel in self.kernels[name]:
             if kernel.supports(*given):
@@ -73,6 +84,18 @@ class CpuOperations(Operations):
 
     def linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
         return self.choose("linear", rows, weight, scale)(rows, weight, scale)
+
+    def rms_norm(self, hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
+        return self.choose("rms_norm", hidden, weight, eps)(hidden, weight, eps)
+
+    def layer_norm(self, hidden: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        return self.choose("layer_norm", hidden, weight, bias, eps)(hidden, weight, bias, eps)
+
+    def rotate_halves(self, queries: Tensor, keys: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        return self.choose("rotate_halves", queries, keys, rotary)(queries, keys, rotary)
+
+    def rotate_pairs(self, queries: Tensor, keys: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        return self.choose("rotate_pairs", queries, keys, rotary)(queries, keys, rotary)
 
     def linear_bias(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return self.choose("linear_bias", rows, weight, bias)(rows, weight, bias)

@@ -4,6 +4,7 @@
 #include "experts.h"
 #include "groups.h"
 #include "queries.h"
+#include "rows.h"
 #include "tile_attention.h"
 #include "tile_experts.h"
 
