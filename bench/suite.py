@@ -183,7 +183,8 @@ class Suite:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         seconds = self.meter.time(lambda: setattr(self, "engine", load_engine(settings)))
-        return {"seconds": seconds, "parameters": self.engine.card.parameters}
+        card, runner = self.engine.card, self.engine.runner.describe()
+        return {"seconds": seconds, "parameters": card.parameters, "runner": runner}
 
     def list_parts(self, setup: Setup) -> Iterator[Part]:
         """Each with where its result belongs, and what to call it with."""

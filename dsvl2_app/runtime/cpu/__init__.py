@@ -1,1 +1,1 @@
-"""The CPU: torch's own products for many tokens, compiled kernels for few, and a decode step as one call in C."""
+"""The CPU: compiled kernels for few tokens and for many, and a decode step as one call in C."""

@@ -112,7 +112,18 @@ class Library:
     def has_panels(self) -> bool:
         """Whether many tokens are multiplied in pairs of bfloat16 (panels.h): where the processor does that, and has no
         matrix unit or may not use it."""
-        return "attend_queries" in self._functions and not self.has_tiles
+        return self.has_pairs and not self.has_tiles
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether this processor multiplies bfloat16 in pairs, for what a matrix unit does not take."""
+        return "attend_queries" in self._functions
+
+    def describe(self) -> str:
+        """With which instructions many tokens are multiplied."""
+        if self.has_tiles:
+            return "on a matrix unit (AMX)"
+        return "in pairs of bfloat16 (AVX512)" if self.has_pairs else "by torch"
 
     def call(self, name: str, *arguments: Any, threads: int | None = None) -> None:
         """A function of kernels.c, with so many threads, or all that torch has."""

@@ -39,7 +39,7 @@ class ManyTokens:
         self._library = library
 
     def supports(self, queries: Tensor, *_: Tensor) -> bool:
-        return self._library.has_panels and queries.shape[-1] % 2 == 0 and is_bfloat16(queries)
+        return self._library.has_pairs and queries.shape[-1] % 2 == 0 and is_bfloat16(queries)
 
     def attend_all(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return self.attend(queries, keys, values, queries.shape[-1] ** -0.5, causal=False)
@@ -53,7 +53,7 @@ class ManyTokens:
     def supports_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> bool:
         multiple = WIDTHS.get(down[0].dtype, 0)
         return (
-            self._library.has_panels
+            self._library.has_pairs
             and len(hidden) > FEW_TOKENS
             and is_bfloat16(hidden)
             and multiple > 0

@@ -68,8 +68,7 @@ class CpuRunner(EagerRunner):
         library = self.operations.library
         if library is None:
             return "on torch's operations, because no kernels are compiled yet or wanted"
-        panels = "few and many tokens" if library.has_panels else "few tokens; this processor's library has the rest"
-        return f"on compiled kernels for {panels}"
+        return f"on compiled kernels for few tokens; many are multiplied {library.describe()}"
 
 
 def prepare_library(when: str) -> Future[Library] | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.model.operations import FEW_TOKENS, Stack
-from dsvl2_app.runtime.cpu.library import describe
+from dsvl2_app.runtime.cpu.library import Library, describe
 from dsvl2_app.runtime.cpu.prefill import ManyTokens, Tokens
 from dsvl2_app.runtime.cpu.products import FEW_ROWS, is_readable
 
@@ -20,6 +20,12 @@ class Tiles(ManyTokens):
 
     attend_function, experts_function = "tile_attend", "tile_experts"
 
+    def __init__(self, library: Library, *, int8: bool = False) -> None:
+        """`int8`: int8 weights too, which meet activations as int8, a scale per token. It rounds these, by about a
+        hundredth, where other kernels do not."""
+        super().__init__(library)
+        self.steps = STEPS if int8 else {torch.bfloat16: STEPS[torch.bfloat16]}
+
     def supports(self, queries: Tensor, *_: Tensor) -> bool:
         return self._library.has_tiles and is_readable(queries, queries) and queries.dtype == torch.bfloat16
 
@@ -28,7 +34,7 @@ class Tiles(ManyTokens):
         return (
             self.supports(rows)
             and is_readable(rows, weight)
-            and weight.dtype in STEPS
+            and weight.dtype in self.steps
             and weight.is_contiguous()
             and rows.numel() > FEW_ROWS * inputs
             and outputs % 2 == 0
@@ -63,8 +69,8 @@ class Tiles(ManyTokens):
         return self.supports(hidden) and all(
             is_readable(hidden, stack)
             and stack.is_contiguous()
-            and stack.dtype in STEPS
-            and not any(width % STEPS[stack.dtype] for width in stack.shape[-2:])
+            and stack.dtype in self.steps
+            and not any(width % self.steps[stack.dtype] for width in stack.shape[-2:])
             for stack in stacks
         )
 
