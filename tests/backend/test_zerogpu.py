@@ -39,6 +39,7 @@ from dsvl2_app.image.tiles import lay_out_all
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.request import Event, Inspection, PromptPlan, Request, Sampling
 from dsvl2_app.settings import Settings
+from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import place_images
 from tests.backend.zerogpu_service import Service
 
@@ -405,10 +406,9 @@ def can_read_directly(file: Path) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def url(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app as on ZeroGPU, with nano."""
-    folder = tmp_path_factory.mktemp("zerogpu")
+@contextmanager
+def serving(service: Service, folder: Path, **variables: str) -> Iterator[str]:
+    """The address of the app as on ZeroGPU."""
     if not can_read_directly(folder / "probe"):
         pytest.skip("`spaces` packs weights past the kernel's cache, which is not to be had here")
     (folder / "cgroup").write_text("0::/here\n")
@@ -422,6 +422,7 @@ def url(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "ZEROGPU_PROC_SELF_CGROUP_PATH": str(folder / "cgroup"),
         "DSVL2_PORT": str(port),
         "DSVL2_DTYPE": "float32",
+        **variables,
     }
     log = (folder / "log").open("w+")
     app = subprocess.Popen(
@@ -441,6 +442,13 @@ def url(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         app.send_signal(signal.SIGTERM)
         app.wait(60)
         log.close()
+
+
+@pytest.fixture(scope="module")
+def url(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of nano."""
+    with serving(service, tmp_path_factory.mktemp("zerogpu")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -548,3 +556,21 @@ def test_in_zerogpu_mode_a_process_that_is_killed_is_replaced(
     service.lent = 0  # the next process is a new one
     assert ask(client) == say(expected)
     assert service.named("allow")[-1]["pid"] != killed
+
+
+@pytest.mark.slow
+def test_in_zerogpu_mode_latents_and_int8_are_moved_whole(tmp_path: Path, reference_folder: Path) -> None:
+    """The shape of small, whose weights are of two number formats."""
+    checkpoint = str(reference_folder / "small" / "checkpoint")
+    asked = Request([{"role": "user", "content": "What?"}], Sampling(max_new_tokens=12, min_new_tokens=12))
+    settings = Settings(model=checkpoint, quantize="int8", dtype="float32", compile="off", device="cpu")
+    expected = find_tokens(list(load_engine(settings).answer(asked)))
+    service = Service()
+    with serving(service, tmp_path, DSVL2_MODEL=checkpoint, DSVL2_QUANTIZE="int8") as url:
+        name = httpx.get(f"{url}/v1/models").json()["data"][0]["id"]
+        body = {"model": name, "messages": asked.messages, "max_tokens": 12, "min_tokens": 12, "temperature": 0}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=100).json()
+    service.close()
+    assert answer["usage"]["completion_tokens"] == len(expected) == 12
+    decode = DeepseekVL2Processor.from_pretrained(checkpoint).decode
+    assert answer["choices"][0]["message"]["content"] == decode(expected)
