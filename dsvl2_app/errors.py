@@ -8,6 +8,7 @@
     ├── SettingsError     a flag, environment variable or request parameter is out of range
     ├── ServerError       a model's server elsewhere cannot be reached, refuses, or breaks off
     ├── BusyError         the backend cannot take more requests now
+    ├── ResourceError     the machine has too little memory or disk for what was asked
     └── EngineDeadError   the engine's thread has ended; the app must be started again
 
 Each carries one sentence that says what is wrong, where, and what to do; the command line shows exactly that
@@ -16,6 +17,7 @@ sentence, the page the same in the visitor's language. Bugs of our own stay ordi
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,9 +68,29 @@ class BusyError(AppError):
     """The queue is full or the backend is shutting down; the same request may work later."""
 
 
+class ResourceError(AppError):
+    """Memory or disk ran out while this was worked on; less, or the same later, may fit."""
+
+
 class ServerError(AppError):
     """A model's server elsewhere cannot be reached, refuses what it is asked, or breaks off."""
 
 
 class EngineDeadError(AppError):
     """The engine's thread has ended through a bug; nothing is answered until the app is started again."""
+
+
+def explain(error: Exception) -> Exception:
+    """A ResourceError where memory or disk ran out, whichever library says so; else the error itself."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _is_about_memory(str(error))):
+        return ResourceError(
+            "The server has too little memory for this request; try fewer or smaller pictures or fewer words, or later."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError("The server's disk is full; try again later, or tell whoever runs it.")
+    return error
+
+
+def _is_about_memory(message: str) -> bool:
+    """Whether a RuntimeError is PyTorch's: of a GPU "CUDA out of memory", of the CPU "can't allocate memory"."""
+    return "out of memory" in message.lower() or "can't allocate memory" in message

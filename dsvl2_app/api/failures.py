@@ -10,7 +10,17 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
-from dsvl2_app.errors import AppError, BusyError, ContextError, EngineDeadError, ImageError, PromptError, SettingsError
+from dsvl2_app.errors import (
+    AppError,
+    BusyError,
+    ContextError,
+    EngineDeadError,
+    ImageError,
+    PromptError,
+    ResourceError,
+    SettingsError,
+    explain,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +33,7 @@ KINDS: tuple[tuple[type[AppError], int, str, str | None, str | None], ...] = (
     (ImageError, 400, "invalid_request_error", "invalid_image", "messages"),
     (SettingsError, 400, "invalid_request_error", "invalid_value", None),
     (BusyError, 429, "rate_limit_error", "rate_limit_exceeded", None),
+    (ResourceError, 503, "server_error", "out_of_resources", None),
     (EngineDeadError, 503, "server_error", "engine_dead", None),
 )
 
@@ -37,6 +48,7 @@ class ProtocolError(AppError):
 
 def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and body. What nobody could foresee goes to the log, and the client learns no more than that."""
+    error = explain(error)
     if isinstance(error, ProtocolError):
         kind = "invalid_request_error" if error.status < 500 else "server_error"
         return error.status, _form(str(error), kind, error.code, error.param)

@@ -10,8 +10,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from dsvl2_app.backend.stream import Stream
-from dsvl2_app.engine.task import Task
-from dsvl2_app.errors import AppError, EngineDeadError
+from dsvl2_app.engine.task import Task, loses_device
+from dsvl2_app.errors import AppError, EngineDeadError, explain
 from dsvl2_app.request import Event, Timings
 
 logger = logging.getLogger(__name__)
@@ -51,10 +51,12 @@ class Answer:
             return False
         try:
             goes_on = self.task.advance(reply)
-        except Exception as error:  # whatever it is, it belongs to this caller and to nobody else
+        except Exception as error:  # whatever else it is, it belongs to this caller and to nobody else
+            if loses_device(error):
+                raise
             if not isinstance(error, AppError):
                 logger.exception("a request failed")
-            self.stream.end(error)
+            self.stream.end(explain(error))
             return False
         if not goes_on:
             self.stream.end()

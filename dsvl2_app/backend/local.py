@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from torch import Tensor
-
 from dsvl2_app.backend.answer import Answer
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.engine.engine import Engine
@@ -177,11 +175,7 @@ class LocalBackend:
         decoding = {answer: answer.task.request for answer in running if answer.task.request is not None}
         if not decoding:
             return
-        try:
-            rows: Iterable[Tensor | Exception] = self._engine.decode([*decoding.values()])
-        except Exception as error:  # each that was in the step has lost it
-            rows = [error] * len(decoding)
-        self._advance(decoding, rows)
+        self._advance(decoding, self._engine.decode_each([*decoding.values()]))
 
     def _work(self) -> None:
         """One piece of vision or prefill, of the answer whose turn it is."""

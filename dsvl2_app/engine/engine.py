@@ -8,6 +8,7 @@ drives several hands all that want their next token to `decode` at once. `answer
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from torch import Tensor
 from dsvl2_app.engine.pictures import Pictures
 from dsvl2_app.engine.prefixes import Key, PrefixCache, identify
 from dsvl2_app.engine.sequence import Sequence as Answering
-from dsvl2_app.engine.task import DecodeRequest, Task
+from dsvl2_app.engine.task import DecodeRequest, Task, loses_device
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request
 from dsvl2_app.runtime import Runner
 from dsvl2_app.runtime.devices import gpu_memory
@@ -26,6 +27,8 @@ from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.text.tokens import Prompt
+
+logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 2**30
 FEATURE_SHARE = 0.25  # of the cache for features of pictures, the rest for keys and values
@@ -36,7 +39,7 @@ class Engine:
 
     | method | may be called from |
     |---|---|
-    | `serve`, `answer`, `decode`, `forget`, and every `advance` of a task | one thread, always the same |
+    | `serve`, `answer`, `decode`, `decode_each`, `forget`, `advance` of tasks | one thread, always the same |
     | `plan`, `prepare`, `count_memory` | any thread, at any time; the tokenizer is locked |
     | `start_preparing` | any thread; `prepare` then runs on a thread of the engine's own pool, as reading tiles does |
     """
@@ -108,6 +111,32 @@ class Engine:
     def decode(self, requests: Sequence[DecodeRequest]) -> Tensor:
         """One token of each of B answers -> logits [B, vocabulary], valid until the next step."""
         return self.runner.decode([each.token for each in requests], [each.cache for each in requests])
+
+    def decode_each(self, requests: Sequence[DecodeRequest]) -> list[Tensor | Exception]:
+        """As `decode`, with an error in the place of the logits of those that have none. A step that fails is taken
+        again by each answer alone, so that one of them costs the others time and nothing else. Raises where the device
+        is lost."""
+        lengths = [each.cache.get_seq_length() for each in requests]
+        try:
+            return [*self.decode(requests)]
+        except Exception as error:
+            if loses_device(error):
+                raise
+            logger.warning(
+                "a step of %d answer(s) failed and is taken again by each alone", len(requests), exc_info=True
+            )
+        for each, length in zip(requests, lengths, strict=True):
+            each.cache.truncate(length)  # some layers may have had the token
+        return [self._decode_alone(each, length) for each, length in zip(requests, lengths, strict=True)]
+
+    def _decode_alone(self, request: DecodeRequest, length: int) -> Tensor | Exception:
+        try:
+            return self.decode([request])[0].clone()  # the next step writes to the same memory
+        except Exception as error:
+            if loses_device(error):
+                raise
+            request.cache.truncate(length)
+            return error
 
     def prepare(self, request: Request) -> tuple[Prompt, Key]:
         """The prompt, and the key of its keys and values, for which its images are hashed."""

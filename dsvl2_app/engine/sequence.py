@@ -7,6 +7,7 @@ T prompt tokens, D decoder width.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.engine.prefixes import Key
-from dsvl2_app.engine.task import DecodeRequest, Steps, wait_for
+from dsvl2_app.engine.task import DecodeRequest, Steps, loses_device, wait_for
 from dsvl2_app.errors import ContextError, SettingsError
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.request import Event, ModelCard, Request, Timings
@@ -27,6 +28,15 @@ from dsvl2_app.text.tokens import Prompt
 
 if TYPE_CHECKING:
     from dsvl2_app.engine.engine import Engine
+
+
+logger = logging.getLogger(__name__)
+
+CHECKED = 16  # tokens from one whose logits are looked at to the next, where they are sampled ahead
+
+
+class Overflow(Exception):
+    """The logits are no numbers."""
 
 
 class Sequence:
@@ -55,9 +65,22 @@ class Sequence:
             embeds, self.timings, _ = yield from engine.pictures.embed(self.prompt, self.cache.get_seq_length())
             logits = yield from self._prefill(embeds)
             yield from self._decode(logits, limit)
+        except Overflow as error:  # what was kept may be the cause, or hold what came of it
+            self.cache.truncate(0)
+            engine.forget()
+            raise explain_overflow(engine.card, engine.model.dtype) from error
         finally:
-            engine.runner.release(self.cache)
-            engine.prefixes.store(owner, self._extend(key), self.cache)
+            self._keep(key)
+
+    def _keep(self, key: Key) -> None:
+        """Leave the cache for the next question. Where that fails, the next question takes longer, and no more."""
+        try:
+            self.engine.runner.release(self.cache)
+            self.engine.prefixes.store(self.request.owner, self._extend(key), self.cache)
+        except Exception as error:
+            if loses_device(error):
+                raise
+            logger.exception("the keys and values of an answer could not be kept")
 
     def _extend(self, key: Key) -> Key:
         return np.concatenate((key, np.array(self.cached_ids, np.int64)))
@@ -108,7 +131,7 @@ class Sequence:
                 logits = yield DecodeRequest(picked.choice.token, self.cache)
             token = picked.choice.read()
             if picked.is_finite and not picked.is_finite.read():
-                raise explain_overflow(self.engine.card, self.engine.model.dtype)
+                raise Overflow
             if ahead and number < limit:
                 self.cached_ids.append(token)
             if token == writer.end:
@@ -145,15 +168,15 @@ class Writer:
         self.end: int = engine.processor.tokenizer.eos_token_id
 
     def pick(self, logits: Tensor, number: int) -> Picked:
-        """The token after logits [vocabulary], the answer's `number`th from 1. Where tokens are sampled ahead only the
-        first logits are looked at: what overflows does so in its prompt."""
+        """The token after logits [vocabulary], the answer's `number`th from 1. Where tokens are sampled ahead not all
+        logits are looked at: one that is no number makes those of all later tokens none, through keys and values."""
         engine, request = self._sequence.engine, self._sequence.request
         known = logits[: engine.vocabulary]
         allowed = self._boxes.allowed(room=self._limit - number + 1) if self._boxes else None
         banned = self.end if number <= request.sampling.min_new_tokens else None
         choice = self._sampler.choose(known, allowed, banned)
         ranking = None if request.alternatives is None else Ranking(known, choice.token, request.alternatives)
-        checks = number == 1 or not engine.runner.samples_ahead
+        checks = not engine.runner.samples_ahead or number % CHECKED == 1 or number == self._limit
         return Picked(choice, ranking, Choice(logits.sum(dtype=torch.float32).isfinite()) if checks else None)
 
     def write(self, token: int, picked: Picked) -> Event:

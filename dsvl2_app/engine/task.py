@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from dsvl2_app.model.cache import KVCache
@@ -83,3 +84,8 @@ def wait_for(future: Future[T]) -> Generator[Future[T], Any, T]:
         return future.result()
     finally:
         future.cancel()
+
+
+def loses_device(error: Exception) -> bool:
+    """Whether nothing can run on the device any more in this process, as after an illegal access to its memory."""
+    return isinstance(error, torch.AcceleratorError) and "out of memory" not in str(error).lower()

@@ -147,11 +147,17 @@ def save_picture(image: Image.Image, name: str) -> str:
 
 def save_upload(data: bytes, name: str) -> str:
     """A file in Gradio's cache, as if it had been uploaded under that name. A file that is there already is not written
-    again, because a browser may be reading it. Its time is set to now, because Gradio removes old files."""
+    again, because a browser may be reading it, and is there as a whole or not at all, whatever goes wrong. Its time is
+    set to now, because Gradio removes old files."""
     path = upload_path(data, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         path.touch()
     else:
-        path.write_bytes(data)
+        part = path.with_name(uuid4().hex)
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return str(path)

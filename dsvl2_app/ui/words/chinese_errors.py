@@ -272,5 +272,11 @@ CHINESE_ERRORS = {
         "您已有 {number} 个请求在等待；请先等其中一个结束。"
     ),
     "The model has stopped working; start the app again.": "模型已停止工作；请重新启动应用。",
+    "The server has too little memory for this request; try fewer or smaller pictures or fewer words, or later.": (
+        "服务器内存不足，无法处理此请求；请减少或缩小图片、减少文字，或稍后再试。"
+    ),
+    "The server's disk is full; try again later, or tell whoever runs it.": (
+        "服务器磁盘已满；请稍后再试，或告知其管理者。"
+    ),
     "The model is shutting down; start the app again to ask more.": "模型正在关闭；如要继续提问，请重新启动应用。",
 }

@@ -9,7 +9,7 @@ from html import escape
 
 import gradio as gr
 
-from dsvl2_app.errors import AppError
+from dsvl2_app.errors import AppError, explain
 from dsvl2_app.request import Event, Finish, ModelCard, Timings
 from dsvl2_app.ui.words.translations import say
 
@@ -97,6 +97,7 @@ def describe_card(card: ModelCard) -> list[str]:
 
 def describe_error(error: Exception) -> str:
     """The sentence to show; an error that is no AppError goes to the log, and the sentence is UNEXPECTED."""
+    error = explain(error)
     if isinstance(error, AppError):
         return say(error.sentence, **error.values)
     logger.error("request failed", exc_info=error)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -23,13 +26,14 @@ class Transfer:
         self.page = page
 
     def export(self, conversation: Conversation) -> str:
-        with wording.errors_for_clients():
-            return str(write_archive(conversation, _new_folder() / "conversation.zip"))
+        with wording.errors_for_clients(), _new_folder() as folder:
+            return str(write_archive(conversation, folder / "conversation.zip"))
 
     def write_markdown(self, conversation: Conversation) -> str:
-        path = _new_folder() / "conversation.md"
-        path.write_text(write_markdown(conversation), encoding="utf-8")
-        return str(path)
+        with wording.errors_for_clients(), _new_folder() as folder:
+            path = folder / "conversation.md"
+            path.write_text(write_markdown(conversation), encoding="utf-8")
+            return str(path)
 
     def receive(self, file: Any, conversation: Conversation) -> dict[Any, Any]:
         try:
@@ -40,7 +44,14 @@ class Transfer:
         return {self.page.conversation: imported, **self.page.show_empty(), **self.page.show(imported)}
 
 
-def _new_folder() -> Path:
+@contextmanager
+def _new_folder() -> Iterator[Path]:
+    """A folder to write into, which is removed where that fails."""
     uploads = upload_folder()
     uploads.mkdir(parents=True, exist_ok=True)
-    return Path(mkdtemp(dir=uploads))
+    folder = Path(mkdtemp(dir=uploads))
+    try:
+        yield folder
+    except BaseException:
+        rmtree(folder, ignore_errors=True)
+        raise

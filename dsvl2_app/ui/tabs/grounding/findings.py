@@ -48,7 +48,8 @@ def build_downloads(finding: gr.State) -> gr.Row:
     for name, button in zip(FILES, buttons, strict=True):
 
         def write(found: Finding, name: str = name) -> Any:
-            return save_file(found, name) or gr.skip()
+            with wording.errors_for_clients():
+                return save_file(found, name) or gr.skip()
 
         download(button, write, finding, file)
     return row
