@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import _thread
 import argparse
+import logging
 import os
-import signal
-from contextlib import ExitStack
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from dsvl2_app.settings import Settings
+from dsvl2_app.shutdown import INTERRUPTED, Terminated, answering_time, close_within, leave, raise_terminated
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from dsvl2_app.backend import Backend
+    from dsvl2_app.backend.guarded import GuardedBackend
+
+logger = logging.getLogger(__name__)
 
 
 def run(flags: argparse.Namespace) -> None:
@@ -16,9 +27,9 @@ def run(flags: argparse.Namespace) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until Ctrl-C or SIGTERM, which stops a container; the page is there before the weights are. Raises
-    CheckpointError where these cannot be had."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Serve until Ctrl-C, or SIGTERM, which stops a container and lets answers end; the page is there before the
+    weights are. Raises CheckpointError where these cannot be had."""
+    raise_terminated()
     if settings.log_format == "json":
         from dsvl2_app.health.logs import write_json
 
@@ -28,21 +39,54 @@ def serve(settings: Settings) -> None:
 
     import_early(settings)
 
+    from dsvl2_app.backend import load_meanwhile
+    from dsvl2_app.backend.guarded import GuardedBackend
+    from dsvl2_app.ui.uploads import own_folder
+
+    serving: list[gr.Blocks] = []
+    with own_folder():
+        backend, raise_failure = load_meanwhile(settings, on_failure=_thread.interrupt_main)
+        guarded = GuardedBackend(backend)
+        try:
+            _open(guarded, settings, serving)
+            while True:
+                time.sleep(0.1)  # on Windows nothing else is interrupted by Ctrl-C
+        except KeyboardInterrupt as interrupt:
+            raise_failure()  # which interrupts, too
+            if isinstance(interrupt, Terminated):
+                _let_end(guarded, settings.grace)
+            status = 0 if serving or isinstance(interrupt, Terminated) else INTERRUPTED
+        finally:
+            _close(serving, backend)
+    leave(status)
+
+
+def _open(backend: GuardedBackend, settings: Settings, serving: list[gr.Blocks]) -> None:
+    """The page joins `serving` before it is up: a signal can come at any time."""
     from dsvl2_app import health
     from dsvl2_app.api.access import read_keys
     from dsvl2_app.api.routes import build_routes
-    from dsvl2_app.backend import load_meanwhile
     from dsvl2_app.ui.page import build, launch
-    from dsvl2_app.ui.uploads import image_limits, own_folder
+    from dsvl2_app.ui.uploads import image_limits
 
-    with own_folder(), ExitStack() as stack:
-        backend, raise_failure = load_meanwhile(settings, on_failure=_thread.interrupt_main)
-        stack.callback(backend.close)
-        try:
-            watched, watching = health.watch(backend, settings)
-            routes = build_routes(watched, settings, image_limits(settings), read_keys(os.environ))
-            launch(build(watched, settings), settings, [*routes, *watching])
-        except KeyboardInterrupt:
-            raise_failure()  # which interrupts, too
-            raise
-        raise_failure()
+    watched, watching = health.watch(backend, settings)
+    routes = build_routes(watched, settings, image_limits(settings), read_keys(os.environ))
+    serving.append(build(watched, settings))
+    launch(serving[0], settings, [*routes, *watching])
+
+
+def _let_end(backend: GuardedBackend, grace: float) -> None:
+    """Until all answers have ended, the time is up, or a second signal says that nobody wants to wait."""
+    with suppress(KeyboardInterrupt):
+        if not backend.finish(answering_time(grace)):
+            logger.warning("answers that had not ended after %s seconds are cut off", answering_time(grace))
+
+
+def _close(serving: list[gr.Blocks], backend: Backend) -> None:
+    """Whatever is stuck, it takes a part of RESERVE."""
+    from dsvl2_app.ui.gradio_quirks import close_server
+
+    for demo in serving:
+        close_server(demo)
+    if not close_within(backend.close, 0.8):
+        logger.warning("a piece of work did not end in time and goes with the process")

@@ -45,16 +45,15 @@ def build(backend: Backend, settings: Settings) -> gr.Blocks:
     return demo.queue(max_size=settings.max_queue)
 
 
-def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = (), *, wait: bool = True) -> str:
-    """Serve until interrupted, or with `wait=False` in the background; `routes` go before the page's own. Returns the
-    local URL."""
+def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()) -> str:
+    """Serve in the background, until the demo is closed; `routes` go before the page's own. Returns the local URL."""
     try:
         _, url, _ = demo.launch(
             server_name=settings.host,
             server_port=settings.port,
             root_path=settings.root_path,
             share=settings.share,
-            prevent_thread_lock=not wait,
+            prevent_thread_lock=True,
             max_file_size=image_limits(settings).max_bytes,
             show_error=True,
             enable_monitoring=False,

@@ -44,7 +44,7 @@ def serve(backend: Backend, settings: Settings, keys: tuple[str, ...] = ()) -> I
         settings = replace(settings, port=free.getsockname()[1])
     demo = build(backend, settings)
     routes = build_routes(backend, settings, image_limits(settings), keys)
-    yield Served(launch(demo, settings, routes, wait=False), backend)
+    yield Served(launch(demo, settings, routes), backend)
     demo.close(verbose=False)
     backend.close()
     gc.collect()  # now, while the filter above holds

@@ -42,7 +42,7 @@ def serving(backend: Backend, **given: Any) -> Iterator[httpx.Client]:
         settings = replace(settings, port=free.getsockname()[1])
     watched, watching = health.watch(backend, settings)
     demo = build(watched, settings)
-    url = launch(demo, settings, [*build_routes(watched, settings, image_limits(settings)), *watching], wait=False)
+    url = launch(demo, settings, [*build_routes(watched, settings, image_limits(settings)), *watching])
     with httpx.Client(base_url=url, timeout=60) as client:
         yield client
     demo.close(verbose=False)

@@ -102,7 +102,7 @@ def serve_page(backend: Backend, settings: Settings, script: ScriptedBackend | N
     watched, watching = health.watch(backend, settings)
     demo = build(watched, settings)
     routes = [*build_routes(watched, settings, image_limits(settings)), *watching]
-    yield App(launch(demo, settings, routes, wait=False), script)
+    yield App(launch(demo, settings, routes), script)
     demo.close(verbose=False)
     backend.close()
     gc.collect()  # now, while the filter above holds

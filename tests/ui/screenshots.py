@@ -86,7 +86,7 @@ def main(folder: Path) -> None:
         settings = replace(Settings(), port=free.getsockname()[1])
     with closing(load(settings)) as backend:
         demo = build(backend, settings)
-        take(launch(demo, settings, wait=False), folder)
+        take(launch(demo, settings), folder)
         demo.close(verbose=False)
     shutil.copy(folder / README_SHOT, README_PICTURE)
 

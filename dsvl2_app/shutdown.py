@@ -1,0 +1,51 @@
+"""The end of `serve`: how a signal is told from another, and what closes within a time that somebody waits for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+INTERRUPTED = 130  # exit status after Ctrl-C before anything was served, as shells report it
+RESERVE = 2.0  # seconds of the grace that closing may take, of a short grace half
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, with which a container or a service is stopped. Like Ctrl-C, but answers may end."""
+
+
+def raise_terminated() -> None:
+    """From now on SIGTERM raises Terminated in the main thread."""
+
+    def terminate(*_: Any) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def answering_time(grace: float) -> float:
+    """Of the seconds until the process has to be gone, those that answers may take."""
+    return grace - min(RESERVE, grace / 2)
+
+
+def close_within(close: Callable[[], Any], seconds: float) -> bool:
+    """Call `close` and wait so long at most: what it waits for may be stuck. Whether it has ended."""
+    thread = threading.Thread(target=close, name="close", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def leave(status: int) -> NoReturn:
+    """End the process. Python's own end would wait for work in pools of threads, such as the reading of a picture, and
+    for much that a process frees by itself."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # it may be closed, or missing
+            stream.flush()
+    os._exit(status)
