@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from asyncio import create_task
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import gradio as gr
 
 from dsvl2_app.backend import Stream
-from dsvl2_app.ui.gradio_quirks import download_script
+from dsvl2_app.ui.gradio_quirks import download_script, visitor_leaves
 from dsvl2_app.ui.words.translations import text_label
 
 REFRESH = 0.05  # seconds between two updates of the page while an answer streams
@@ -19,6 +21,22 @@ TILING: dict[str, Any] = {"concurrency_id": "tiles", "concurrency_limit": 4}
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # no endpoint, nothing over outputs
 QUIET: dict[str, Any] = {"queue": False, **PRIVATE}  # runs at once, whatever is in the queue
 STREAMING: dict[str, Any] = {**MODEL, **PRIVATE}
+
+
+@asynccontextmanager
+async def attended(stream: Stream) -> AsyncIterator[Stream]:
+    """The stream, while whoever asked is there: it is cancelled when they leave, and on leaving the block."""
+
+    async def cancel_for_nobody() -> None:
+        await visitor_leaves()
+        stream.cancel()
+
+    with stream:
+        watch = create_task(cancel_for_nobody())
+        try:
+            yield stream
+        finally:
+            watch.cancel()
 
 
 def cancel(stream: Stream | None) -> None:

@@ -7,8 +7,10 @@ page in a browser) from top to bottom, and run the tests of tests/ui. assets/pag
 
 from __future__ import annotations
 
+from asyncio import Event, sleep
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +21,7 @@ from gradio.helpers import Examples
 from gradio.i18n import I18nData
 from gradio.processing_utils import encode_pil_to_bytes, hash_bytes, save_base64_to_cache, ssrf_protected_download
 from gradio.route_utils import API_PREFIX, get_root_url
+from gradio.server_messages import HeartbeatMessage
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
@@ -60,6 +63,19 @@ def fetch_upload(address: str) -> str:
 def encode_picture(image: Image.Image, format: str) -> bytes:
     """A picture as Gradio itself would write it, metadata included (gradio.processing_utils.encode_pil_to_bytes)."""
     return encode_pil_to_bytes(image, format)
+
+
+def close_server(demo: gr.Blocks) -> None:
+    """Close it within a second. Gradio's own way waits five for connections that pages hold open; what stops waiting
+    for them is uvicorn's (`demo.server`, `force_exit`)."""
+    server = getattr(demo, "server", None)
+    if server is None:  # it was not launched
+        return
+    thread = Thread(target=demo.close, kwargs={"verbose": False}, daemon=True)
+    thread.start()
+    thread.join(0.4)
+    server.force_exit = True
+    thread.join(0.3)
 
 
 def upload_path(data: bytes, name: str) -> Path:
@@ -104,6 +120,25 @@ def served_request() -> gr.Request | None:
     """The request that is being served (gradio.context.LocalContext), where Gradio's own gr.Info finds it. A handler
     gets it as a parameter; the words that it calls for are written far below it."""
     return LocalContext.request.get(None)
+
+
+async def visitor_leaves() -> None:
+    """Returns once nobody listens to the event that is being answered (gradio.queueing.Queue); never for a call that is
+    no event.
+
+    Gradio looks whether a connection is closed when it has a message for it, or every ten seconds, and stops a handler
+    at its next result. This gives it a message twice a second, and needs no result.
+    """
+    blocks, event_id, request = LocalContext.blocks.get(None), LocalContext.event_id.get(None), served_request()
+    if blocks is None or event_id is None or request is None:
+        await Event().wait()
+        return
+    queue = blocks._queue
+    while any(job._id == event_id and job.alive for jobs in queue.active_jobs for job in jobs or ()):
+        messages = queue.pending_messages_per_session.get(request.session_hash or "")
+        if messages is not None:
+            await messages.put(HeartbeatMessage())
+        await sleep(0.4)
 
 
 def last_update(*updates: Mapping[Any, Any]) -> dict[Any, Any]:

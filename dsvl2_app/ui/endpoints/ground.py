@@ -13,7 +13,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import MODES, Mode
-from dsvl2_app.ui.events import MODEL
+from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
 from dsvl2_app.ui.uploads import measure, name_owner, uploaded_path
 from dsvl2_app.ui.words import wording
@@ -75,7 +75,8 @@ class GroundEndpoint:
                 raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
             messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
             owner = name_owner(visitor) if visitor else ""
-            with submit(self.backend, messages, well_formed=well_formed, owner=owner) as stream:
+            stream = submit(self.backend, messages, well_formed=well_formed, owner=owner)
+            async with attended(stream):
                 *_, (text, parsed, _) = [part async for part in read_answer(stream)]
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
             problems = [problem.describe() for problem in parsed.problems]

@@ -13,7 +13,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.request import Event, Request
 from dsvl2_app.text.grounding import ALLOWED
-from dsvl2_app.ui.events import REFRESH
+from dsvl2_app.ui.events import REFRESH, attended
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
@@ -67,7 +67,7 @@ class Answering:
         failure = None
         try:
             wanted = self.compose(conversation, run.choices, name_owner(request))
-            with self.backend.submit(wanted) as stream:
+            async with attended(self.backend.submit(wanted)) as stream:
                 conversation.stream = stream
                 if conversation.stopping:
                     stream.cancel()

@@ -17,7 +17,7 @@ from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.exports import Annotation
 from dsvl2_app.text.grounding import Mode
-from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, cancel
+from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
@@ -132,7 +132,7 @@ class Grounding:
             return
         finding.open(image, uploaded_name(picture))
         failure: dict[Any, Any] = {}
-        with stream:
+        async with attended(stream):
             shown = Shown(await to_thread(save_preview, opened), image.size)
             starting = {page.status: wording.show_status(say("Starting"), running=True)}
             yield {**self.show(shown), **starting, page.exports: gr.Row(visible=False), **self.show_buttons(stream)}

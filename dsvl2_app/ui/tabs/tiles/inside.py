@@ -21,7 +21,7 @@ from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.request import Inspection, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
-from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, cancel
+from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
     show_answer,
@@ -100,7 +100,7 @@ class Inside:
             return
         look.request, look.images, look.answer, look.seen, look.token = request, images, [], None, 0
         text = ""
-        with stream:
+        async with attended(stream):
             stays = {page.notice: wording.show_notice(), page.result: gr.Column(visible=False)}
             yield {**stays, page.pieces: "", page.open: gr.Button(visible=False), **self.show_buttons(stream)}
             last: dict[Any, Any] = {}
@@ -171,7 +171,7 @@ class Inside:
             return
         yield {page.open: gr.Button(visible=False)}
         try:
-            with self.backend.inspect(request, answer) as stream:
+            async with attended(self.backend.inspect(request, answer)) as stream:
                 async for event in stream:
                     if look.request is not request or event.inspection:
                         break
