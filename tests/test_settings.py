@@ -36,6 +36,7 @@ EXAMPLES = [
     ("max_megapixels", "100", 100, "-1"),
     ("max_queue", "8", 8, "1.5"),
     ("max_per_owner", "2", 2, "0"),
+    ("grace", "30", 30, "0"),
     ("image_domains", "a.org, B.net,", ("a.org", "b.net"), "https://a.org"),
 ]
 BAD = {name: bad for name, _, _, bad in EXAMPLES}
