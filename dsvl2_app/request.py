@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dsvl2_app.image.tiles import TileLayout
 
 Stage = Literal["queued", "vision", "prefill", "decode", "done"]
-Finish = Literal["eos", "length", "cancelled"]
+Finish = Literal["eos", "length", "time", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)

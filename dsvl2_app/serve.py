@@ -46,7 +46,7 @@ def serve(settings: Settings) -> None:
     serving: list[gr.Blocks] = []
     with own_folder():
         backend, raise_failure = load_meanwhile(settings, on_failure=_thread.interrupt_main)
-        guarded = GuardedBackend(backend)
+        guarded = GuardedBackend(backend, settings.max_per_minute)
         try:
             _open(guarded, settings, serving)
             while True:

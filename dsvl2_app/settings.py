@@ -162,6 +162,12 @@ class Settings:
     max_per_owner: int = flag(
         "page", 4, whole_number(1), "most requests of one visitor or client that run, and that wait"
     )
+    max_per_minute: int = flag(
+        "page", 0, whole_number(0), "most requests of one visitor or client in a minute; 0: any number"
+    )
+    max_seconds: int = flag(
+        "page", 0, whole_number(0), "local: seconds after which an answer that has begun ends; 0: none does"
+    )
     grace: int = flag("page", 8, whole_number(1), "seconds from SIGTERM to the end, in which answers may end")
     image_domains: tuple[str, ...] = flag(
         "page", (), DOMAINS, "hosts from which /v1 fetches pictures; others are sent as data URLs"

@@ -36,6 +36,8 @@ EXAMPLES = [
     ("max_megapixels", "100", 100, "-1"),
     ("max_queue", "8", 8, "1.5"),
     ("max_per_owner", "2", 2, "0"),
+    ("max_per_minute", "60", 60, "-1"),
+    ("max_seconds", "600", 600, "0.5"),
     ("grace", "30", 30, "0"),
     ("image_domains", "a.org, B.net,", ("a.org", "b.net"), "https://a.org"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from torch import Tensor
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.engine.task import Task, loses_device
 from dsvl2_app.errors import AppError, EngineDeadError, explain
-from dsvl2_app.request import Event, Timings
+from dsvl2_app.request import Event, Finish, Timings
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,11 @@ logger = logging.getLogger(__name__)
 class Answer:
     """Waits, runs piece by piece, and ends: with its last event, with an error, or cancelled."""
 
-    def __init__(self, owner: str, stream: Stream, task: Task, wake: Callable[[], None]) -> None:
-        """`wake` is called when something that the task waits for is done."""
+    def __init__(self, owner: str, stream: Stream, task: Task, wake: Callable[[], None], seconds: float = 0) -> None:
+        """`wake` is called when something that the task waits for is done. So many `seconds` after its start it ends;
+        0: never."""
+        self._seconds = seconds
+        self._until = math.inf
         self.owner = owner
         self.stream = stream
         self.task = task
@@ -43,11 +47,15 @@ class Answer:
     def start(self) -> None:
         """It waits no more."""
         self._timings = Timings(queued=time.perf_counter() - self._submitted)
+        self._until = time.perf_counter() + self._seconds if self._seconds else math.inf
 
     def advance(self, reply: Tensor | Exception | None = None) -> bool:
         """Do one piece and hand it over; False when there will be no more. `reply` answers the task's request."""
         if self.stream.is_cancelled:
             self.end()
+            return False
+        if time.perf_counter() > self._until:
+            self.end(finish="time")
             return False
         try:
             goes_on = self.task.advance(reply)
@@ -72,8 +80,8 @@ class Answer:
         self._timings = replace(event.timings, queued=self._timings.queued)
         self.stream.put(replace(event, timings=self._timings))
 
-    def end(self, reason: AppError | None = None) -> None:
-        """Stop here: with an error if the engine is dead, else as cancelled. An error while the task closes has no
+    def end(self, reason: AppError | None = None, finish: Finish = "cancelled") -> None:
+        """Stop here: with an error if the engine is dead, else with that finish. An error while the task closes has no
         reader any more and is logged."""
         if self._timings is None:  # it has only waited
             self.start()
@@ -84,5 +92,5 @@ class Answer:
         if isinstance(reason, EngineDeadError):
             self.stream.end(reason)
         else:
-            self.stream.put(Event("done", finish="cancelled", timings=self._timings or Timings()))
+            self.stream.put(Event("done", finish=finish, timings=self._timings or Timings()))
             self.stream.end()

@@ -1,9 +1,12 @@
-"""A backend that can be told to end: it takes nothing more, while what it has taken goes on."""
+"""A backend that counts what each asks in a minute, and that can be told to end: it then takes nothing more, while
+what it has taken goes on."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,12 +17,44 @@ from dsvl2_app.errors import BusyError
 from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request
 from dsvl2_app.text.prompt import Message
 
+MINUTE = 60.0  # seconds
+MOST_OWNERS = 10_000  # whose requests are remembered
+
+
+class Rate:
+    """How many requests each owner has sent within a minute."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Up to `most`; 0: any number. Without a name nobody is counted."""
+        self._most, self._clock = most, clock
+        self._sent: OrderedDict[str, deque[float]] = OrderedDict()  # who was heard of last, last
+
+    def count(self, owner: str) -> None:
+        """One more. Raises BusyError where that would be too many."""
+        if not self._most or not owner:
+            return
+        now, sent = self._clock(), self._sent.setdefault(owner, deque())
+        self._sent.move_to_end(owner)
+        while sent and now - sent[0] >= MINUTE:
+            sent.popleft()
+        if len(sent) >= self._most:
+            raise BusyError(
+                "You have sent {number} requests within a minute, the most that this server takes; wait {seconds} s.",
+                number=self._most,
+                seconds=math.ceil(sent[0] + MINUTE - now),
+            )
+        sent.append(now)
+        while len(self._sent) > MOST_OWNERS:
+            self._sent.popitem(last=False)
+
 
 class GuardedBackend:
     """Does what `backend` does."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, max_per_minute: int = 0) -> None:
+        """An owner's requests in a minute are at most `max_per_minute`; 0: any number."""
         self.backend = backend
+        self._rate = Rate(max_per_minute)
         self._changed = threading.Condition()  # guards all below
         self._taken = 0  # streams that have not ended
         self._is_ending = False
@@ -36,10 +71,10 @@ class GuardedBackend:
         return self.backend.plan(messages, tiling, max_tiles)
 
     def submit(self, request: Request) -> Stream:
-        return self._take(partial(self.backend.submit, request))
+        return self._take(request.owner, partial(self.backend.submit, request))
 
     def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
-        return self._take(partial(self.backend.inspect, request, answer_ids))
+        return self._take(request.owner, partial(self.backend.inspect, request, answer_ids))
 
     def health(self) -> Health:
         health = self.backend.health()
@@ -55,10 +90,11 @@ class GuardedBackend:
             self._is_ending = True
             return self._changed.wait_for(lambda: not self._taken, max(0.0, until - time.monotonic()))
 
-    def _take(self, submit: Callable[[], Stream]) -> Stream:
+    def _take(self, owner: str, submit: Callable[[], Stream]) -> Stream:
         with self._changed:
             if self._is_ending:
                 raise BusyError("The model is shutting down; start the app again to ask more.")
+            self._rate.count(owner)
             self._taken += 1
         try:
             stream = submit()

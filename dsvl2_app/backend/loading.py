@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from dsvl2_app.backend.backend import Backend
-from dsvl2_app.backend.local import LocalBackend, refuse_late
+from dsvl2_app.backend.local import LocalBackend, refuse_late, start
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.checkpoints.fetch import fetch, list_files
 from dsvl2_app.engine.loading import Prospect, load_engine, look_ahead
@@ -223,4 +223,4 @@ def _load_weights(settings: Settings, prospect: Prospect) -> LocalBackend:
         except CheckpointError:  # not all of it is here
             fetch(list_files(source))
     engine = load_engine(settings, prospect)
-    return LocalBackend(engine, max_waiting=settings.max_queue, max_per_owner=settings.max_per_owner)
+    return start(engine, settings)

@@ -38,9 +38,17 @@ class LocalBackend:
 
     capabilities = Capabilities(grammar=True, inspection=True)
 
-    def __init__(self, engine: Engine, max_active: int = 16, max_waiting: int = 32, max_per_owner: int = 4) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        max_active: int = 16,
+        max_waiting: int = 32,
+        max_per_owner: int = 4,
+        max_seconds: float = 0,
+    ) -> None:
         """At most `max_active` answers are served at once and `max_waiting` more may wait, of which `max_per_owner` of
-        each kind may have the same owner."""
+        each kind may have the same owner. One that has run for `max_seconds` ends; 0: none does."""
+        self._max_seconds = max_seconds
         self.card: ModelCard = engine.card
         self._engine = engine
         self._scheduler: Scheduler[Answer] = Scheduler(
@@ -94,7 +102,7 @@ class LocalBackend:
         with self._changed:
             self._raise_if_refusing()
             self._drop_cancelled()
-            self._scheduler.enqueue(Answer(owner, stream, task, self._wake))
+            self._scheduler.enqueue(Answer(owner, stream, task, self._wake, self._max_seconds))
             place = len(self._scheduler.waiting)
             stream.put(Event("queued", done=place, total=place))
             self._changed.notify()
@@ -208,4 +216,14 @@ def refuse_dead() -> AppError:
 
 def load(settings: Settings) -> LocalBackend:
     """Load the model that the settings name. Raises CheckpointError or SettingsError."""
-    return LocalBackend(load_engine(settings), max_waiting=settings.max_queue, max_per_owner=settings.max_per_owner)
+    return start(load_engine(settings), settings)
+
+
+def start(engine: Engine, settings: Settings) -> LocalBackend:
+    """A backend with the limits that the settings name."""
+    return LocalBackend(
+        engine,
+        max_waiting=settings.max_queue,
+        max_per_owner=settings.max_per_owner,
+        max_seconds=settings.max_seconds,
+    )

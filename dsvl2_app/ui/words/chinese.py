@@ -82,6 +82,7 @@ CHINESE = {
     "{seconds:.1f} s in all": "共 {seconds:.1f} 秒",
     "under 0.1 s in all": "共不到 0.1 秒",
     "{seconds:.2f} s": "{seconds:.2f} 秒",
+    "stopped at this server's limit of time": "已达到此服务器的时间上限",
     "stopped at the limit of new tokens": "达到词元上限而停止",
     "stopped": "已停止",
     ", {merged:,} more alike": "，另有 {merged:,} 个相同",

@@ -272,6 +272,9 @@ CHINESE_ERRORS = {
         "您已有 {number} 个请求在等待；请先等其中一个结束。"
     ),
     "The model has stopped working; start the app again.": "模型已停止工作；请重新启动应用。",
+    "You have sent {number} requests within a minute, the most that this server takes; wait {seconds} s.": (
+        "您在一分钟内已发送 {number} 个请求，达到此服务器的上限；请等待 {seconds} 秒。"
+    ),
     "The server has too little memory for this request; try fewer or smaller pictures or fewer words, or later.": (
         "服务器内存不足，无法处理此请求；请减少或缩小图片、减少文字，或稍后再试。"
     ),

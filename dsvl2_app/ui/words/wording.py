@@ -39,6 +39,8 @@ def describe_ending(timings: Timings, finish: Finish | None) -> str:
     words.append(say("{seconds:.1f} s in all", seconds=seconds) if seconds >= 0.05 else say("under 0.1 s in all"))
     if finish == "length":
         words.append(say("stopped at the limit of new tokens"))
+    if finish == "time":
+        words.append(say("stopped at this server's limit of time"))
     if finish == "cancelled":
         words.append(say("stopped"))
     return " · ".join(words)
