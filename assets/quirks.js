@@ -21,6 +21,21 @@
     );
   }
 
+  // -- downloads of a component in another site's page
+
+  // Gradio downloads by a link. Browsers follow one that leads to another origin, so a picture would take the page's
+  // place; here it leads to a copy of the file.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[download]");
+    if (!link || link.origin === location.origin || !link.pathname.includes("/gradio_api/file=")) return;
+    event.preventDefault();
+    const copy = document.createElement("a");
+    copy.download = link.download;
+    copy.href = URL.createObjectURL(await (await fetch(link.href)).blob());
+    copy.click();
+    setTimeout(() => URL.revokeObjectURL(copy.href), 60000);
+  }, true);
+
   // -- an edit and an undo button at every question: Gradio offers them for the last one, and for text, alone
 
   // The Chatbot's own pencil edits text only, and its undo knows only the last question. A hidden textbox tells the

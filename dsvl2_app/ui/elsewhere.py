@@ -9,7 +9,7 @@ from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dsvl2_app.ui.gradio_quirks import COMPONENT
+from dsvl2_app.ui.gradio_quirks import COMPONENT, MANIFEST
 
 
 class BehindProxy:
@@ -30,6 +30,8 @@ class BehindProxy:
                 headers = MutableHeaders(scope=message)
                 if headers.get("content-type", "").startswith("text/event-stream"):
                     headers["X-Accel-Buffering"] = "no"
+            elif message["type"] == "http.response.body" and self.prefix:
+                message = {**message, "body": message.get("body", b"").replace(*MANIFEST)}
             await send(message)
 
         await self.app(self.place(scope) if self.prefix else scope, receive, send_on)

@@ -109,6 +109,9 @@ def root_address() -> str:
     return f"{str(root).rstrip('/')}/"
 
 
+MANIFEST = (b'href="/manifest.json"', b'href= "manifest.json"')
+"""What Gradio's page asks for at the root of the server; and the same, as long, below the page's own path."""
+
 COMPONENT = Path(gr.__file__).parent / "templates" / "frontend" / "gradio.js"
 """The script that defines <gradio-app>. Gradio serves what it imports, below assets/, but not the script itself."""
 

@@ -1,29 +1,59 @@
-"""The page behind a real nginx below a path, for clients."""
+"""The page behind a real nginx below a path, in a frame of another site, and as a component in another site's page."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
 from gradio_client import Client, handle_file
 from openai import OpenAI
 from PIL import Image
+from playwright.sync_api import Browser, Frame, Page, expect
 
+from dsvl2_app.backend import load
 from dsvl2_app.backend.scripted import ScriptedBackend
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.image.load import Limits
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.elsewhere import BehindProxy
 from tests.ui.conftest import CARD, App, serve_page
 from tests.ui.nginx import CONFIGURATION, nginx_before
+from tests.ui.steps import ask, attach, bot
 from tests.ui.test_mcp import call
 
 WORDS = "One word after the other. " * 8
+LOADED = """selector => {
+    const all = [...document.querySelectorAll(selector)];
+    all.find(image => !image.complete)?.scrollIntoView();  // some load when they come into sight
+    return all.length > 0 && all.every(image => image.complete && image.naturalWidth > 0);
+}"""
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[App]:
+    """nano at the root of a server of its own."""
+    settings = Settings.parse(["--compile", "off"], {})
+    yield from serve_page(load(settings), settings)
+
+
+@pytest.fixture(scope="module")
+def below() -> Iterator[App]:
+    """nano for a proxy that shows it below /demo."""
+    settings = Settings.parse(["--compile", "off", "--root-path", "/demo/"], {})
+    yield from serve_page(load(settings), settings)
+
+
+@pytest.fixture(scope="module")
+def proxied(below: App, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with nginx_before(port_of(below), tmp_path_factory.mktemp("nginx")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +76,89 @@ def port_of(app: App) -> int:
     port = urlsplit(app.url).port
     assert port
     return port
+
+
+class Visit:
+    """A page that is open, and all that it asked for and complained about."""
+
+    def __init__(self, browser: Browser, address: str, root: str) -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda each: self.complaints.append(each.text) if each.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("response", self.note)
+        self.page.goto(address)
+        self.root = root
+        self.address = address
+
+    def note(self, response: Any) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
+
+    @property
+    def outside(self) -> list[str]:
+        """What was asked of anybody but the app below its root and the page itself."""
+        return [url for url in self.asked if not url.startswith((self.root, "data:", "blob:")) and url != self.address]
+
+
+def try_everything(page: Page | Frame, top: Page) -> None:
+    """Chat, Grounding with a download, and Tiles, with nano: every picture must load."""
+    page.get_by_role("tab", name="Chat").wait_for()
+    page.wait_for_function(LOADED, arg="#conversation .examples img")
+    attach(page, EXAMPLES / "one.png")
+    ask(page, "What do you see?")
+    expect(bot(page).locator("summary")).to_be_visible()
+    expect(bot(page)).to_contain_text("cyan")
+    page.wait_for_function(LOADED, arg="#conversation .pictures img")
+    ask(page, "<|ref|>The black triangle<|/ref|>.")
+    page.wait_for_function(LOADED, arg="#conversation img.drawing")
+
+    page.get_by_role("tab", name="Grounding").click()
+    page.wait_for_function(LOADED, arg="#grounding-examples img")
+    page.locator("#grounding-picture input[type=file]").set_input_files(EXAMPLES / "one.png")
+    page.locator("#grounding-phrase :is(textarea, input)").fill("The black triangle")
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-exports")).to_be_visible()
+    expect(page.locator("#grounding-boxes .box")).to_have_count(1)
+    page.wait_for_function(LOADED, arg="#grounding-boxes img")
+    files = {}
+    for name in ("PNG", "JSON"):
+        with top.expect_download() as download:
+            page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
+        files[name] = download.value
+    with Image.open(files["PNG"].path()) as drawn, Image.open(EXAMPLES / "one.png") as original:
+        assert drawn.size == original.size
+    assert files["PNG"].suggested_filename == "one-boxes.png"
+    (box,) = json.loads(files["JSON"].path().read_text())["boxes"]
+    assert box["label"] == "The black triangle"
+
+    page.get_by_role("tab", name="Tiles").click()
+    page.locator("#tiles-pictures input[type=file]").first.set_input_files(EXAMPLES / "one.png")
+    for selector in ("#tiles-grid img", "#tiles-cut img"):
+        page.wait_for_function(LOADED, arg=selector)
+    expect(page.locator("#tiles-tokens section")).to_be_visible()
+
+
+def finish(visit: Visit) -> None:
+    visit.page.wait_for_timeout(500)
+    visit.page.close()
+    assert (visit.complaints, visit.outside) == ([], [])
+
+
+@pytest.mark.slow
+def test_the_page_at_the_root_of_a_server(browser: Browser, plain: App) -> None:
+    visit = Visit(browser, plain.url, plain.url)
+    try_everything(visit.page, visit.page)
+    finish(visit)
+
+
+@pytest.mark.slow
+def test_the_page_behind_nginx_below_a_path(browser: Browser, proxied: str) -> None:
+    visit = Visit(browser, proxied, proxied)
+    try_everything(visit.page, visit.page)
+    finish(visit)
 
 
 @pytest.mark.slow
@@ -100,6 +213,15 @@ def test_visitors_behind_nginx_are_told_apart(scripted_below: App, scripted_prox
         url = f"{scripted_proxied}v1/chat/completions"
         httpx.post(url, json=body, headers={"X-Forwarded-For": visitor}).raise_for_status()
         assert visitor in scripted_below.script.requests[-1].owner
+
+
+@pytest.mark.slow
+def test_the_page_names_nothing_outside_of_its_path(scripted_proxied: str) -> None:
+    text = httpx.get(scripted_proxied).text
+    named = {urljoin(scripted_proxied, each) for each in re.findall(r'\b(?:src|href)= ?"([^"{]+)"', text)}
+    assert f"{scripted_proxied}manifest.json" in named
+    assert {each for each in named if not each.startswith((scripted_proxied, "data:"))} == set()
+    assert {each for each in named if each.startswith("http") and httpx.get(each).status_code != 200} == set()
 
 
 def test_uploads_fit_through_nginx() -> None:
