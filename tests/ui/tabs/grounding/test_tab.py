@@ -336,10 +336,12 @@ def test_nothing_is_wider_than_the_window(scripted, pictures, open_page, width):
 
 
 def test_nothing_found_is_said_in_words(scripted, pictures, open_page):
-    scripted.script.say = "<|ref|>star<|/ref|>: there is <none>."
+    scripted.script.say = "<|ref|>star<|/ref|>: there is <none>. " + "hi" * 300
     page = open_page(scripted)
     find_boxes(page, pictures["wide"], "Nothing found")
-    expect(page.locator("#grounding-status .said")).to_have_text("star: there is <none>.")
+    said = page.locator("#grounding-status .said")
+    expect(said).to_have_text("star: there is <none>. " + "hi" * 300)
+    assert said.evaluate("part => part.scrollWidth <= part.clientWidth")  # however long its words are
 
 
 def test_the_result_comes_into_sight(scripted, pictures, open_page):
