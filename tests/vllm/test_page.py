@@ -89,7 +89,7 @@ def test_stop_keeps_what_was_written(app: App, open_page) -> None:
     limit_again.press("Tab")
     ask(page, "Once more")
     expect(summary(page)).to_contain_text("tokens", timeout=PATIENCE)
-    expect(summary(page)).not_to_contain_text("stopped")
+    expect(summary(page)).to_contain_text("at the limit")
 
 
 def test_grounding_shows_boxes_that_are_well_formed(app: App, pictures, open_page, tmp_path: Path) -> None:
@@ -128,21 +128,6 @@ def test_a_picture_too_many_is_refused_in_place(app: App, pictures, open_page) -
     expect(page.locator("#message textarea")).to_have_value("What are these?")
 
 
-def test_a_wrong_key_is_one_sentence(server: Server, open_page) -> None:
-    for app in serve(server, key="another key"):
-        page = open_page(app)
-        ask(page, "Hi")
-        expect(page.get_by_role("alert")).to_contain_text("refuses the API key; name the variable")
-        expect(page.locator("#message textarea")).to_have_value("Hi")
-
-
-def test_an_unknown_model_is_one_sentence(server: Server, open_page) -> None:
-    for app in serve(server, "--remote-model", "vl3"):
-        page = open_page(app)
-        ask(page, "Hi")
-        expect(page.get_by_role("alert")).to_contain_text("has no model vl3; name another one with --remote-model.")
-
-
 def test_death_in_the_middle_keeps_what_was_written_and_the_page_goes_on(app: App, server: Server, open_page) -> None:
     page = open_page(app)
     limit(page, 3000)
@@ -161,3 +146,20 @@ def test_death_in_the_middle_keeps_what_was_written_and_the_page_goes_on(app: Ap
     ask(page, "And now?")
     expect(summary(page)).to_contain_text("tokens", timeout=PATIENCE)
     expect(page.locator("#conversation .bot-row").first).to_contain_text(written.split("\n")[0][:50])
+
+
+def test_a_wrong_key_is_one_sentence(server: Server, open_page) -> None:
+    for app in serve(server, key="another key"):
+        page = open_page(app)
+        ask(page, "Hi")
+        expect(page.get_by_role("alert")).to_contain_text("refuses the API key; name the variable")
+        expect(page.locator("#message textarea")).to_have_value("Hi")
+        page.close()  # before its server is
+
+
+def test_an_unknown_model_is_one_sentence(server: Server, open_page) -> None:
+    for app in serve(server, "--remote-model", "vl3"):
+        page = open_page(app)
+        ask(page, "Hi")
+        expect(page.get_by_role("alert")).to_contain_text("has no model vl3; name another one with --remote-model.")
+        page.close()

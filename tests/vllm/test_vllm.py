@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from threading import Timer
 from typing import Any
@@ -11,7 +12,7 @@ from PIL import Image
 
 from dsvl2_app.backend import servers
 from dsvl2_app.backend.remote import RemoteBackend
-from dsvl2_app.backend.wire import write_message
+from dsvl2_app.backend.wire import write_body, write_message
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.boxes import parse_boxes
@@ -70,15 +71,17 @@ def test_greedy_answers_are_the_same_twice(backend: RemoteBackend) -> None:
     assert len({"".join(event.text for event in backend.submit(request)) for _ in range(2)}) == 1
 
 
-def ask_for_boxes(backend: RemoteBackend, grammar: bool) -> list[str]:
-    """Answers of at most 80 tokens, drawn at random."""
-    streams = [
-        backend.submit(
-            Request(CONVERSATIONS["history"], Sampling(1.0, seed=seed, max_new_tokens=80), ALLOWED, grammar=grammar)
-        )
-        for seed in range(ANSWERS)
-    ]
-    return ["".join(event.text for event in stream) for stream in streams]
+def ask_for_boxes(server: Server, backend: RemoteBackend, grammar: bool) -> list[str]:
+    """Answers of at most 80 tokens, drawn at random, by random weights that are biased to mark things."""
+    answers = []
+    bias = {str(server.processor.tokenizer.convert_tokens_to_ids(OPENING)): 10}
+    for seed in range(ANSWERS):
+        sampling = Sampling(1.0, seed=seed, max_new_tokens=80)
+        request = Request(CONVERSATIONS["history"], sampling, ALLOWED, grammar=grammar)
+        body = json.loads(write_body(request, backend.servers.known, "vl2")[1]) | {"logit_bias": bias, "stream": False}
+        del body["stream_options"]
+        answers.append(server.post(body).json()["choices"][0]["message"]["content"])
+    return answers
 
 
 def is_well_formed(grammar: BoxGrammar, ids: list[int]) -> bool:
@@ -98,7 +101,7 @@ def test_boxes_are_well_formed_by_grammar_alone(server: Server, backend: RemoteB
     grammar = BoxGrammar(tokenizer)
     counts = {}
     for kept in (True, False):
-        answers = ask_for_boxes(backend, grammar=kept)
+        answers = ask_for_boxes(server, backend, grammar=kept)
         marked = [answer for answer in answers if OPENING in answer]
         good = [is_well_formed(grammar, tokenizer.encode(answer, add_special_tokens=False)) for answer in marked]
         counts[kept] = len(marked), sum(good), sum(len(parse_boxes(answer).boxes) for answer in marked)
