@@ -16,17 +16,13 @@ from torch import Tensor
 from dsvl2_app.model.experts import MLP, Experts
 from dsvl2_app.model.linear import quantise, turn_int8
 from dsvl2_app.model.operations import PLAIN, Stack
-from dsvl2_app.runtime.cpu import decode
-from dsvl2_app.runtime.cpu.decode import CompiledStep
 from dsvl2_app.runtime.cpu.library import FLAGS, SOURCES, Library, find_compiler
 from dsvl2_app.runtime.cpu.operations import CpuOperations
 from dsvl2_app.runtime.cpu.tiles import Tiles
 from tests.kernels import watch
-from tests.runtime.cpu import test_decode
 from tests.runtime.cpu.test_prefill import attend_exactly, distance, draw
 
 EMULATED = (*FLAGS, "-DEMULATE_TILES", "-fno-associative-math", "-fsigned-zeros", "-ffp-contract=off")
-pytestmark = pytest.mark.slow
 ROUNDING = 5e-3  # of bfloat16, as a norm
 NARROW = 2e-2  # of activations as int8 with a scale per token
 
@@ -188,19 +184,6 @@ def test_attention_reads_heads_where_they_lie(tiles: Library) -> None:
         found = Tiles(tiles).attend(parts[0], room, parts[2], 0.2, causal=True)
     expected = attend_exactly(parts[0], room, parts[2], 0.2, causal=True)
     assert distance(found, expected, expected) < 2 * ROUNDING
-
-
-@pytest.mark.parametrize("batch", [3, 8, 16])
-@pytest.mark.parametrize("routed", [True, False])
-def test_step_of_several_answers(tiles: Library, monkeypatch: pytest.MonkeyPatch, batch: int, routed: bool) -> None:
-    """Experts that some of the answers chose are read once for all, in widths that fill tiles."""
-    sizes = dict(use_mla=False, num_attention_heads=4, num_key_value_heads=4, hidden_size=128, intermediate_size=96)
-    sizes |= dict(moe_intermediate_size=64, first_k_dense_replace=1 if routed else 3)
-    monkeypatch.setitem(test_decode.DECODERS, "whole tiles", sizes)
-    monkeypatch.setattr(decode, "choose_threads", lambda nbytes, least: 2)
-    decoder, config = test_decode.make("whole tiles", torch.bfloat16)
-    found = test_decode.run(decoder, config, batch, CompiledStep(decoder, tiles))
-    test_decode.compare(found, test_decode.run(decoder, config, batch, None), torch.bfloat16)
 
 
 def test_what_tiles_do_not_take(operations: CpuOperations) -> None:

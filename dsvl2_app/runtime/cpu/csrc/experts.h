@@ -2,7 +2,6 @@
 #pragma once
 #include <float.h>
 #include "step.h"
-#include "tile_experts.h"
 
 /* K experts per row and their weights, from the router's logits. The bias steers the choice, never a weight. */
 static void choose_experts(const struct Step *step, struct Scratch *scratch) {
@@ -61,86 +60,6 @@ static void leave(struct Step *step, struct Scratch *scratch, const struct Matri
     }
 }
 
-#if HAS_TILES
-/* Whether a matrix unit takes a layer's feed-forward: whole tiles of bfloat16. */
-static int fits_tiles(const struct Step *step, const struct Layer *layer) {
-    const struct Matrix *matrices[] = {&layer->gate_up, &layer->down, &layer->shared_gate_up, &layer->shared_down};
-    for (int i = 0; i < 4; i++)
-        if (matrices[i]->weights && (matrices[i]->kind != BFLOAT16 || matrices[i]->inputs % SQUARE ||
-                                     matrices[i]->outputs % (2 * SQUARE)))
-            return 0;
-    return step->tiles;
-}
-
-static void lay_batch(const struct Step *step, const struct Scratch *scratch) {
-    const char *rows[TILE_ROWS];
-    for (long row = 0; row < step->batch; row++)
-        rows[row] = (const char *)(scratch->rows.halves + row * scratch->rows.width);
-    lay_columns(rows, step->batch, scratch->rows.width * sizeof(uint16_t), scratch->panel);
-}
-
-/* A square of an expert's matrix times a panel of all B rows, of which it is not asked who chose the expert: a tile has
- * 16 columns in any case. Meanwhile the rows that come next in memory are fetched. */
-INLINE void multiply_tile(const struct Matrix *matrix, long which, long first, long second, const char *panel,
-                          Square sums) {
-    struct Left left = point_left(matrix, which, first, second);
-    look_ahead(&left, (second - first == TILE_ROWS ? SQUARE : TILE_ROWS) * left.stride);
-    left.fetch_to = SQUARE;
-    multiply_square(&left, panel, 1, sums, sizeof(Square) / SQUARE);
-}
-
-/* SwiGLU of 16 numbers inside expert `which` -> half a tile of `inside`. */
-static void enter_tile(struct Scratch *scratch, const struct Matrix *gate_up, long which, long first, char *inside) {
-    Square sums __attribute__((aligned(LINE)));
-    Words pairs[LANES / 2];
-    multiply_tile(gate_up, which, first, gate_up->outputs / 2 + first, scratch->panel, sums);
-    swiglu_lanes(sums, 0, BFLOAT16, NULL, (Floats){}, pairs);
-    memcpy(inside + first * STEP / 2, pairs, sizeof pairs);
-}
-
-/* totals += SQUARE outputs of expert `which`, from `first` on, times the weight of each row. */
-INLINE void leave_tile(const struct Matrix *down, long which, long first, const char *inside, Floats weights,
-                       Floats *totals) {
-    Square sums __attribute__((aligned(LINE)));
-    multiply_tile(down, which, first, first + TILE_ROWS, inside, sums);
-    for (long row = 0; row < SQUARE; row++)
-        totals[row] += load(sums[row]) * weights;
-}
-
-/* Weights of one expert in all rows, 0 where it was not chosen. */
-INLINE Floats weights_of(const struct Step *step, const struct Scratch *scratch, long expert) {
-    Floats weights = {};
-    for (long i = scratch->starts[expert]; i < scratch->starts[expert + 1]; i++)
-        weights[scratch->order[i] / step->decoder->active] = scratch->weights[scratch->order[i]];
-    return weights;
-}
-
-/* As `feed_forward`, behind the choice of experts: every expert that is used is read once for all rows. */
-static void run_used_tiles(struct Step *step, struct Scratch *scratch, long used) {
-    const struct Layer *layer = scratch->layer;
-    const long each = layer->down.inputs / TILE_ROWS, width = step->decoder->width;
-    for (struct Piece piece = {}; used && take(&step->team, scratch->thread, used * each, 1, &piece);) {
-        const long which = piece.first / each;
-        enter_tile(scratch, &layer->gate_up, scratch->used[which], piece.first % each * TILE_ROWS,
-                   step->inside + which * layer->down.inputs * STEP / 2);
-    }
-    barrier(&step->team);
-    for (struct Piece piece = {}; take(&step->team, scratch->thread, width / SQUARE, 1, &piece);) {
-        const long first = piece.first * SQUARE;
-        Floats totals[SQUARE] = {};
-        for (long i = 0; i < used; i++)
-            leave_tile(&layer->down, scratch->used[i], first, step->inside + i * layer->down.inputs * STEP / 2,
-                       weights_of(step, scratch, scratch->used[i]), totals);
-        if (layer->shared_down.weights)
-            leave_tile(&layer->shared_down, 0, first, step->aside, (Floats){} + 1, totals);
-        for (long row = 0; row < step->batch; row++)
-            for (long i = 0; i < SQUARE; i++)
-                step->hidden[row * width + first + i] += totals[i][row];
-    }
-    barrier(&step->team);
-}
-#endif
-
 /* A dense layer is one shared expert and none to choose from. */
 static void feed_forward(struct Step *step, struct Scratch *scratch) {
     const struct Layer *layer = scratch->layer;
@@ -148,24 +67,9 @@ static void feed_forward(struct Step *step, struct Scratch *scratch) {
     struct Rows inner = step->inner, shared = step->shared;
     inner.width = layer->down.inputs;
     shared.width = layer->shared_down.inputs;
-#if HAS_TILES
-    const int tiles = fits_tiles(step, layer);
-#else
-    const int tiles = 0;
-#endif
-    const long scored = count_blocks(count), blocks = tiles ? shared.width / TILE_ROWS : count_blocks(shared.width);
-#if HAS_TILES
-    if (tiles)
-        lay_batch(step, scratch);
-#endif
-    for (struct Piece piece = {}; take(&step->team, scratch->thread, scored + blocks, tiles ? 1 : 4, &piece);)
+    const long scored = count_blocks(count), blocks = count_blocks(shared.width);
+    for (struct Piece piece = {}; take(&step->team, scratch->thread, scored + blocks, 4, &piece);)
         for (long block = piece.first; block < piece.end; block++) {
-#if HAS_TILES
-            if (block >= scored && tiles) {
-                enter_tile(scratch, &layer->shared_gate_up, 0, (block - scored) * TILE_ROWS, step->aside);
-                continue;
-            }
-#endif
             if (block >= scored) {
                 enter(step, scratch, &layer->shared_gate_up, 0, (block - scored) * BLOCK, scratch->all, 1, batch,
                       shared);
@@ -183,14 +87,6 @@ static void feed_forward(struct Step *step, struct Scratch *scratch) {
         for (long expert = 0; expert < count; expert++)
             if (scratch->starts[expert] < scratch->starts[expert + 1])
                 scratch->used[used++] = expert;
-    }
-#if HAS_TILES
-    if (tiles) {
-        run_used_tiles(step, scratch, used);
-        return;
-    }
-#endif
-    if (count) {
         const long each = count_blocks(inner.width);
         for (struct Piece piece = {}; take(&step->team, scratch->thread, used * each, 4, &piece);)
             for (long block = piece.first; block < piece.end; block++) {

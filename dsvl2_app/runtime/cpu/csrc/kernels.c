@@ -11,7 +11,7 @@
 #if HAS_TILES
 /* Whether this process may use tiles, asked once and before all else. */
 int allow_tiles(void) {
-    return tiles_allowed = request_tiles();
+    return request_tiles();
 }
 #endif
 
@@ -61,9 +61,6 @@ void decode(const struct Decoder *decoder, const struct Layer *layers, long batc
     const enum Kind kind = decoder->kind;
     const long width = decoder->width, half = decoder->rope / 2;
     struct Step step = {decoder, layers, batch, .positions = positions, .capacities = capacities};
-#if HAS_TILES
-    step.tiles = tiles_allowed && HAS_PAIRS && kind == BFLOAT16 && batch >= TILES_FROM && batch <= TILE_ROWS;
-#endif
     struct Scratch scratches[threads];
     char *memory = malloc(lay_out(&step, scratches, threads, NULL));
     lay_out(&step, scratches, threads, memory);
@@ -81,18 +78,10 @@ void decode(const struct Decoder *decoder, const struct Layer *layers, long batc
         const int thread = join(&step.team);
         struct Scratch *scratch = scratches + thread;
         scratch->thread = thread;
-#if HAS_TILES
-        if (step.tiles)
-            begin_tiles();
-#endif
         for (long row = 0; row < batch; row++)
             scratch->all[row] = row;
         for (long layer = 0; layer < decoder->layers; layer++)
             run_layer(&step, scratch, layers + layer, buffers + layer * 2 * batch);
-#if HAS_TILES
-        if (step.tiles)
-            end_tiles();
-#endif
     }
     normalise(&step, step.hidden, width, decoder->norm, width, &scratches->rows);
     for (long i = 0; i < batch * width; i++)

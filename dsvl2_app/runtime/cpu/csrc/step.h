@@ -10,10 +10,8 @@
 #include <math.h>
 #include "matrices.h"
 #include "team.h"
-#include "tile_products.h"
 
 #define PAIRS_FROM 3 /* rows of activations; for fewer, memory is the limit either way */
-#define TILES_FROM 3 /* rows whose experts are multiplied on a matrix unit, where there is one */
 #define PIECE_BYTES (1 << 16) /* of weights, between two looks at who needs help */
 
 struct Decoder {
@@ -44,8 +42,6 @@ struct Step {
     float *logits;            /* [B, E] */
     struct Rows context;      /* [B, H * value] */
     struct Rows inner, shared;
-    int tiles;                /* experts go through a matrix unit, */
-    char *inside, *aside;     /* and what is inside each that is used, and inside the shared one, are panels of B */
     struct Rows moved, turned, found; /* [B * H]: queries in latent space, their rope parts, contexts there */
     struct Team team;
 };
@@ -56,7 +52,6 @@ struct Scratch {
     const struct Layer *layer;
     struct Rows rows, queries;
     float *scores, *found; /* [MOST, scores_stride], [MOST, value or rank] */
-    char *panel;           /* `rows` for a matrix unit */
     float *weights;        /* [B, K] */
     int64_t *experts;
     long *used, *starts, *order, *all; /* `all` counts from 0 */
@@ -117,13 +112,10 @@ static long lay_out(struct Step *step, struct Scratch *scratches, int threads, c
     step->moved = cut_rows(&at, batch * heads, rank, narrow);
     step->turned = cut_rows(&at, batch * heads, rope, narrow);
     step->found = cut_rows(&at, batch * heads, rank, pairs);
-    step->inside = cut(&at, step->tiles ? batch * decoder->active * inner * STEP / 2 : 0);
-    step->aside = cut(&at, step->tiles ? shared * STEP / 2 : 0);
     for (struct Scratch *scratch = scratches; scratch < scratches + threads; scratch++) {
         const long chosen = batch * decoder->active;
         scratch->rows = cut_rows(&at, batch, widest, pairs);
         scratch->queries = cut_rows(&at, heads, rope, 0);
-        scratch->panel = cut(&at, step->tiles ? decoder->width * STEP / 2 : 0);
         scratch->scores = cut(&at, MOST * step->scores_stride * sizeof(float));
         scratch->found = cut(&at, MOST * larger(rank, decoder->value) * sizeof(float));
         scratch->weights = cut(&at, chosen * sizeof(float));

@@ -138,20 +138,13 @@ INLINE Floats sums_of(Square sums, long row, long lane, enum Kind kind) {
 
 /* -- weights ------------------------------------------------------------------------------------------------------ */
 
-/* Rows `first` and `second` and the 15 behind each, where they lie: all of them, in whole steps. */
-INLINE struct Left point_left(const struct Matrix *matrix, long which, long first, long second) {
-    const enum Kind kind = matrix->kind;
-    const long bytes = matrix->inputs * SIZES[kind];
-    const char *weights = matrix->weights + which * matrix->stride * SIZES[kind];
-    return (struct Left){{weights + first * bytes, weights + second * bytes}, .stride = bytes, .steps = bytes / STEP,
-                         .kind = kind};
-}
-
-/* The same where they lie; what does not fill a step, and squares that are not
+/* Rows `first` and `second` and the 15 behind each, where they lie; what does not fill a step, and squares that are not
  * whole, as a copy in `scratch` with zeros for what is missing. */
 static struct Left find_left(const struct Matrix *matrix, long which, long first, long second, char *scratch) {
-    struct Left left = point_left(matrix, which, first, second);
-    const long bytes = left.stride, steps = left.steps;
+    const enum Kind kind = matrix->kind;
+    const long bytes = matrix->inputs * SIZES[kind], steps = bytes / STEP;
+    const char *weights = matrix->weights + which * matrix->stride * SIZES[kind];
+    struct Left left = {{weights + first * bytes, weights + second * bytes}, .stride = bytes, .steps = steps, .kind = kind};
     const int whole = first + TILE_ROWS <= matrix->outputs && second + TILE_ROWS <= matrix->outputs;
     if (whole && bytes == steps * STEP)
         return left;
@@ -160,13 +153,13 @@ static struct Left find_left(const struct Matrix *matrix, long which, long first
     for (long row = 0; row < SQUARE; row++) {
         const long from = (row < TILE_ROWS ? first : second) + row % TILE_ROWS;
         if (from < matrix->outputs)
-            memcpy(scratch + row * stride, left.rows[0] + (from - first) * bytes + skipped, bytes - skipped);
+            memcpy(scratch + row * stride, weights + from * bytes + skipped, bytes - skipped);
     }
     if (whole)
         left.rest = scratch;
     else
         left = (struct Left){{scratch, scratch + TILE_ROWS * stride}, .stride = stride, .steps = stride / STEP,
-                             .kind = matrix->kind};
+                             .kind = kind};
     return left;
 }
 

@@ -12,8 +12,6 @@
 #define TILE_BYTES 1024
 #define STEP 64 /* bytes of a row */
 
-static int tiles_allowed; /* as `allow_tiles` found */
-
 #if defined(EMULATE_TILES)
 #define HAS_TILES 1
 #include <math.h>
