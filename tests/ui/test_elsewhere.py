@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -28,12 +31,61 @@ from tests.ui.nginx import CONFIGURATION, nginx_before
 from tests.ui.steps import ask, attach, bot
 from tests.ui.test_mcp import call
 
+SERVING = Path(__file__).parents[2] / "docs" / "serving.md"
+PUBLIC = "https://example.org/demo/"  # as the documentation has it
 WORDS = "One word after the other. " * 8
 LOADED = """selector => {
     const all = [...document.querySelectorAll(selector)];
     all.find(image => !image.complete)?.scrollIntoView();  // some load when they come into sight
     return all.length > 0 && all.every(image => image.complete && image.naturalWidth > 0);
 }"""
+
+
+def read_snippet(tag: str) -> str:
+    """The HTML of docs/serving.md that has this tag."""
+    (found,) = [
+        each
+        for each in re.findall(r"^```html\n(.*?)^```", SERVING.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        if f"<{tag}" in each
+    ]
+    assert PUBLIC in found
+    return found
+
+
+class OtherSite(SimpleHTTPRequestHandler):
+    """Answers /blog/page with `text`."""
+
+    def __init__(self, *given: Any, text: str) -> None:
+        self.text = text
+        super().__init__(*given)
+
+    def do_GET(self) -> None:
+        found = self.path == "/blog/page"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(f"<!doctype html><title>A blog</title><h1>A blog</h1>{self.text}".encode() if found else b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def other_site() -> Iterator[Callable[[str], str]]:
+    """`other_site(html)` -> the address of a page of another site with it."""
+    servers = []
+
+    def serve(text: str) -> str:
+        # Whatever else a browser asks a site for is not the demo's.
+        text = f'<link rel="icon" href="data:,">{text}'
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), partial(OtherSite, text=text)))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://localhost:{servers[-1].server_port}/blog/page"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +209,23 @@ def test_the_page_at_the_root_of_a_server(browser: Browser, plain: App) -> None:
 @pytest.mark.slow
 def test_the_page_behind_nginx_below_a_path(browser: Browser, proxied: str) -> None:
     visit = Visit(browser, proxied, proxied)
+    try_everything(visit.page, visit.page)
+    finish(visit)
+
+
+@pytest.mark.slow
+def test_the_page_in_a_frame_of_another_site(browser: Browser, proxied: str, other_site: Callable[[str], str]) -> None:
+    visit = Visit(browser, other_site(read_snippet("iframe").replace(PUBLIC, proxied)), proxied)
+    (frame,) = visit.page.main_frame.child_frames
+    try_everything(frame, visit.page)
+    finish(visit)
+
+
+@pytest.mark.slow
+def test_the_page_as_a_component_of_another_sites_page(
+    browser: Browser, plain: App, other_site: Callable[[str], str]
+) -> None:
+    visit = Visit(browser, other_site(read_snippet("gradio-app").replace(PUBLIC, plain.url)), plain.url)
     try_everything(visit.page, visit.page)
     finish(visit)
 
