@@ -25,6 +25,7 @@ from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import WORDS, label, say
 
 HOUR, DAY = 3600, 86400  # seconds
+MOST_SESSIONS = 2000  # that Gradio keeps the conversations of; the one that was used longest ago goes first
 SCOPE = "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language."
 
 
@@ -56,6 +57,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
             prevent_thread_lock=True,
             max_file_size=image_limits(settings).max_bytes,
             show_error=True,
+            state_session_capacity=MOST_SESSIONS,
             enable_monitoring=False,
             run_history=False,
             mcp_server=settings.mcp,

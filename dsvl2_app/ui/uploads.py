@@ -19,11 +19,12 @@ from uuid import uuid4
 import gradio as gr
 from PIL import Image
 
+from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.settings import Settings
-from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, upload_path
+from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, upload_folder, upload_path
 
 PREVIEW_SIDE = 1280  # px
 LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
@@ -45,14 +46,18 @@ def image_limits(settings: Settings) -> Limits:
 
 
 def uploaded_path(file: Any) -> str:
-    """Gradio has made sure that the path of a file object is an upload; anything else could be any file."""
+    """Of an upload, or of a bundled example; of nothing else on this machine, whatever a file object says of itself and
+    wherever links lead."""
     if file is None:
         raise ImageError("There is no picture; choose one first.")
     if isinstance(file, str):
         return fetch(file)
     if not is_upload(file):
         raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
-    return file["path"]
+    path = Path(str(file["path"]).replace("\0", "")).resolve()
+    if not any(path.is_relative_to(folder) for folder in (upload_folder(), EXAMPLES.resolve())):
+        raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
+    return str(path)
 
 
 def uploaded_name(file: Any) -> str:
@@ -61,7 +66,7 @@ def uploaded_name(file: Any) -> str:
     name = re.split(r"[/\\]", name.encode("utf-8", "replace").decode())[-1] if isinstance(name, str) else ""
     name = "".join(filter(str.isprintable, name))
     fits = name.strip(". ") and len(name.encode()) <= LONGEST_NAME
-    return name if fits else Path(uploaded_path(file)).name
+    return name if fits else Path(file["path"] if isinstance(file, dict) else uploaded_path(file)).name
 
 
 def fetch(address: str) -> str:

@@ -5,6 +5,8 @@ Nothing is collected until the visitor asks for it; then one more pass runs over
 
 from __future__ import annotations
 
+import threading
+import weakref
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -38,10 +40,11 @@ from dsvl2_app.ui.words.translations import say
 
 MOST_TOKENS = 256
 HOUR = 3600  # seconds, after which what was seen is forgotten
+MOST_SEEN = 2**29  # bytes
 ALL_LAYERS = "All, averaged"
 
 
-@dataclass
+@dataclass(eq=False)
 class Look:
     """One visitor's last question here, its answer, and what was seen inside."""
 
@@ -52,12 +55,35 @@ class Look:
     token: int = 0  # chosen one of the answer
 
 
+class Kept:
+    """What was seen inside, of all visitors: up to `limit` bytes of it are kept, the oldest goes first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._looks: list[weakref.ref[Look]] = []  # the oldest first
+        self._lock = threading.Lock()
+
+    def keep(self, look: Look, seen: Inspection) -> None:
+        with self._lock:
+            look.seen = seen
+            held = [each for ref in self._looks if (each := ref()) is not None and each.seen and each is not look]
+            held.append(look)
+            while len(held) > 1 and sum(count_bytes(each.seen) for each in held) > self._limit:
+                held.pop(0).seen = None
+            self._looks = [weakref.ref(each) for each in held]
+
+
+def count_bytes(seen: Inspection | None) -> int:
+    return seen.attention.nbytes + seen.elsewhere.nbytes + seen.experts.nbytes if seen else 0
+
+
 class Inside:
     """The part of the Tiles tab where the model runs, built below the pictures."""
 
     def __init__(self, backend: Backend, limits: Limits) -> None:
         self.backend = backend
         self.limits = limits
+        self.kept = Kept(MOST_SEEN)
 
     def build(self, gallery: gr.Gallery, count: gr.Slider, limit: gr.Slider) -> None:
         """`count` is of pictures in the conversation, `limit` of tiles."""
@@ -182,7 +208,8 @@ class Inside:
         if look.request is not request or event.inspection is None:
             yield self.clear()
             return
-        look.seen, look.token = event.inspection, 0
+        self.kept.keep(look, event.inspection)
+        look.token = 0
         yield self.show(event.inspection)
 
     def show(self, seen: Inspection) -> dict[Any, Any]:

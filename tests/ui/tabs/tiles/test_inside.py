@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.request import Inspection
+from dsvl2_app.ui.tabs.tiles.inside import Kept, Look
 from dsvl2_app.ui.tabs.tiles.inside_figures import show_cost, show_experts, show_pieces, show_shares, show_twins
 
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))
@@ -156,3 +157,23 @@ def test_an_answer_ends_with_its_pictures(scripted, pictures, open_page):
     expect(page.locator("#inside-ask")).to_be_visible()
     for part in ("#inside-open", "#inside-answer", "#inside-status"):
         expect(page.locator(part)).to_be_hidden()
+
+
+def test_what_was_seen_is_bounded_and_the_oldest_goes_first():
+    def see() -> Inspection:
+        zeros = np.zeros((1, 1, 500), np.float16)  # 1000 bytes
+        none = np.zeros((0, 0, 0), np.float32)
+        return Inspection(("a",), (), (), zeros, none, (), none, 1, 0.0, 0)
+
+    kept, looks = Kept(2500), [Look() for _ in range(4)]
+    for look in looks[:3]:
+        kept.keep(look, see())
+    assert [look.seen is not None for look in looks] == [False, True, True, False]
+    kept.keep(looks[1], see())  # looked again
+    kept.keep(looks[3], see())
+    assert [look.seen is not None for look in looks] == [False, True, False, True]
+    del looks[:]  # their tabs are closed
+    late = [Look(), Look()]
+    for look in late:
+        kept.keep(look, see())
+    assert all(look.seen for look in late)
