@@ -18,6 +18,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
+from tests.conftest import close
 
 Serve = Callable[..., httpx.Client]
 
@@ -45,7 +46,7 @@ def serving(backend: Backend, **given: Any) -> Iterator[httpx.Client]:
     url = launch(demo, settings, [*build_routes(watched, settings, image_limits(settings)), *watching])
     with httpx.Client(base_url=url, timeout=60) as client:
         yield client
-    demo.close(verbose=False)
+    close(demo)
     backend.close()
     gc.collect()  # now, while the filter above holds
 

@@ -16,7 +16,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.text.prompt import compose
 from dsvl2_app.ui.endpoints import client_turns
 from dsvl2_app.ui.endpoints.chat import ChatEndpoint
-from dsvl2_app.ui.uploads import read_message
+from dsvl2_app.ui.uploads import read_message, save_upload
 from tests.ui.conftest import CARD
 
 WORDS = {"type": "text", "text": "Hi"}
@@ -30,7 +30,7 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def upload(picture: Path) -> dict[str, Any]:
-    return {"path": str(picture), "meta": {"_type": "gradio.FileData"}}
+    return {"path": save_upload(picture.read_bytes(), picture.name), "meta": {"_type": "gradio.FileData"}}
 
 
 @pytest.fixture
