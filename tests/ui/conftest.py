@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio import route_utils
 from gradio_client import Client
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
@@ -113,6 +114,8 @@ def serve_page(backend: Backend, settings: Settings, script: ScriptedBackend | N
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nobody else's: see ui/uploads."""
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
+    # Gradio removes an app's files when it ends, but other apps of this process show the same pictures.
+    route_utils.delete_files_created_by_app = lambda *_, **__: None
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +175,9 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_page(app: App, width: int = 1280, height: int = 800, **options: Any) -> Page:
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console", lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(app.url)
         page.get_by_role("tab").first.wait_for()
