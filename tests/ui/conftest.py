@@ -59,7 +59,6 @@ REPRESENTATIVE = {
     "test_stop_keeps_the_boxes_found",
     "test_boxes_are_drawn_listed_and_reported",
     "test_the_grammar_is_on_until_it_is_switched_off",
-    "test_a_picture_shows_its_grid_tokens_tiles_and_candidates",
     "test_chat_streams_text_that_grows",
     "test_chat_places_pictures_and_takes_history",
     "test_failures_are_one_sentence_and_the_next_request_works",
