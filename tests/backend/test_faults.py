@@ -132,7 +132,8 @@ def backend(engine: Engine) -> Iterator[LocalBackend]:
 
 
 def bystand() -> Request:
-    return Request([{"role": "user", "content": "Count."}], Sampling(max_new_tokens=LAST_THERE), owner="bystander")
+    length = Sampling(max_new_tokens=LAST_THERE, min_new_tokens=LAST_THERE)  # however it rounds
+    return Request([{"role": "user", "content": "Count."}], length, owner="bystander")
 
 
 def look(owner: str = "victim") -> Request:
