@@ -7,15 +7,14 @@ import math
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from dsvl2_app.backend.backend import Backend
 from dsvl2_app.backend.stream import Stream
+from dsvl2_app.backend.wrapper import BackendWrapper, Kind
 from dsvl2_app.errors import BusyError
-from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request
-from dsvl2_app.text.prompt import Message
+from dsvl2_app.request import Event, Health, Request
 
 MINUTE = 60.0  # seconds
 MOST_OWNERS = 10_000  # whose requests are remembered
@@ -48,40 +47,18 @@ class Rate:
             self._sent.popitem(last=False)
 
 
-class GuardedBackend:
-    """Does what `backend` does."""
-
+class GuardedBackend(BackendWrapper):
     def __init__(self, backend: Backend, max_per_minute: int = 0) -> None:
         """An owner's requests in a minute are at most `max_per_minute`; 0: any number."""
-        self.backend = backend
+        super().__init__(backend)
         self._rate = Rate(max_per_minute)
         self._changed = threading.Condition()  # guards all below
         self._taken = 0  # streams that have not ended
         self._is_ending = False
 
-    @property
-    def card(self) -> ModelCard:
-        return self.backend.card
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.backend.capabilities
-
-    def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
-        return self.backend.plan(messages, tiling, max_tiles)
-
-    def submit(self, request: Request) -> Stream:
-        return self._take(request.owner, partial(self.backend.submit, request))
-
-    def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
-        return self._take(request.owner, partial(self.backend.inspect, request, answer_ids))
-
     def health(self) -> Health:
-        health = self.backend.health()
+        health = super().health()
         return replace(health, accepting=False) if self._is_ending else health
-
-    def close(self) -> None:
-        self.backend.close()
 
     def finish(self, seconds: float) -> bool:
         """Refuse whatever comes from now on, and wait for what was taken, so long at most. Whether all of it ended."""
@@ -90,11 +67,11 @@ class GuardedBackend:
             self._is_ending = True
             return self._changed.wait_for(lambda: not self._taken, max(0.0, until - time.monotonic()))
 
-    def _take(self, owner: str, submit: Callable[[], Stream]) -> Stream:
+    def _begin(self, kind: Kind, request: Request, submit: Callable[[], Stream]) -> Stream:
         with self._changed:
             if self._is_ending:
                 raise BusyError("The model is shutting down; start the app again to ask more.")
-            self._rate.count(owner)
+            self._rate.count(request.owner)
             self._taken += 1
         try:
             stream = submit()

@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from uvicorn.config import LOGGING_CONFIG
 
 from dsvl2_app.backend.stream import Observer
+from dsvl2_app.backend.wrapper import Kind
 from dsvl2_app.errors import AppError
-from dsvl2_app.health.observed import Kind
 from dsvl2_app.request import Event, Timings
 
 FIELDS = "fields"  # of a record: what stands beside its message

@@ -24,8 +24,8 @@ from prometheus_client.exposition import choose_encoder
 from dsvl2_app import __version__
 from dsvl2_app.backend import Backend
 from dsvl2_app.backend.stream import Observer
+from dsvl2_app.backend.wrapper import Kind
 from dsvl2_app.errors import AppError
-from dsvl2_app.health.observed import Kind
 from dsvl2_app.health.status import is_alive, is_ready
 from dsvl2_app.request import Event, Timings
 

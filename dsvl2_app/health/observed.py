@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.backend.stream import Observer
+from dsvl2_app.backend.wrapper import BackendWrapper, Kind
 from dsvl2_app.errors import AppError
-from dsvl2_app.request import Capabilities, Health, ModelCard, PromptPlan, Request
-from dsvl2_app.text.prompt import Message
-
-Kind = Literal["answer", "inspection"]
+from dsvl2_app.request import Request
 
 
 class Watcher(Protocol):
@@ -27,36 +24,12 @@ class Watcher(Protocol):
         ...
 
 
-class ObservedBackend:
-    """Does what `backend` does."""
-
+class ObservedBackend(BackendWrapper):
     def __init__(self, backend: Backend, *watchers: Watcher) -> None:
-        self.backend, self.watchers = backend, watchers
+        super().__init__(backend)
+        self.watchers = watchers
 
-    @property
-    def card(self) -> ModelCard:
-        return self.backend.card
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.backend.capabilities
-
-    def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
-        return self.backend.plan(messages, tiling, max_tiles)
-
-    def submit(self, request: Request) -> Stream:
-        return self._begin("answer", partial(self.backend.submit, request))
-
-    def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
-        return self._begin("inspection", partial(self.backend.inspect, request, answer_ids))
-
-    def health(self) -> Health:
-        return self.backend.health()
-
-    def close(self) -> None:
-        self.backend.close()
-
-    def _begin(self, kind: Kind, submit: Callable[[], Stream]) -> Stream:
+    def _begin(self, kind: Kind, request: Request, submit: Callable[[], Stream]) -> Stream:
         observers = [watcher.begin(kind) for watcher in self.watchers]  # their clocks run from here on
         try:
             stream = submit()
