@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gradio import route_utils
 from gradio_client import Client
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
@@ -113,8 +112,6 @@ def serve_page(backend: Backend, settings: Settings, script: ScriptedBackend | N
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nobody else's: see ui/uploads."""
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
-    # Gradio removes an app's files when it ends, but other apps of this process show the same pictures.
-    route_utils.delete_files_created_by_app = lambda *_, **__: None
 
 
 @pytest.fixture(scope="session")
