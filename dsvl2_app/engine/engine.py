@@ -9,7 +9,6 @@ drives several hands all that want their next token to `decode` at once. `answer
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cached_property
@@ -23,6 +22,7 @@ from dsvl2_app.engine.task import DecodeRequest, Task, loses_device
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request
 from dsvl2_app.runtime import Runner
 from dsvl2_app.runtime.devices import gpu_memory
+from dsvl2_app.text.building import PromptBuilder
 from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
@@ -62,7 +62,7 @@ class Engine:
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
         self._threads = threads or ThreadPoolExecutor(2, "prepare")
-        self._tokenizer_lock = threading.Lock()
+        self._prompts = PromptBuilder(processor)
         self.pictures = Pictures(runner, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.forget()
 
@@ -93,8 +93,7 @@ class Engine:
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         """Tokens and tile layouts of a conversation, without running the model."""
-        prompt = self._build(Request(messages, tiling=tiling, max_tiles=max_tiles))
-        return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), self.card.context)
+        return self._prompts.plan(messages, tiling, max_tiles, self.card.context)
 
     def answer(self, request: Request) -> Generator[Event, None, None]:
         """The events of one answer that is served alone; closing the generator between two of them stops the work.
@@ -140,18 +139,8 @@ class Engine:
 
     def prepare(self, request: Request) -> tuple[Prompt, Key]:
         """The prompt, and the key of its keys and values, for which its images are hashed."""
-        prompt = self._build(request)
+        prompt = self._prompts.build(request, self.card.context)
         return prompt, identify(prompt)
 
     def start_preparing(self, request: Request) -> Future[tuple[Prompt, Key]]:
         return self._threads.submit(self.prepare, request)
-
-    def _build(self, request: Request) -> Prompt:
-        with self._tokenizer_lock:
-            return self.processor.build(
-                request.messages,
-                allow=request.allow,
-                tiling=request.tiling,
-                max_tiles=request.max_tiles,
-                context=self.card.context,
-            )

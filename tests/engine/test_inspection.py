@@ -63,7 +63,7 @@ def case(variant: str, load_case: Callable[[str], Case]) -> Case:
 
 def run_plainly(engine: Engine, request: Request) -> tuple[Tensor, list[Tensor], dict[int, Tensor]]:
     """Where images are, each layer's attention [S, S] and each router's choices [S, K]: one pass without a cache."""
-    model, prompt = engine.model, engine._build(request)
+    model, prompt = engine.model, engine.prepare(request)[0]
     inputs: dict[int, Tensor] = {}
     choices: dict[int, Tensor] = {}
     hooks = []
