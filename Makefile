@@ -49,7 +49,7 @@ browser: $(VENV)/installed-dev
 	|| command -v chromium || command -v chromium-browser || command -v google-chrome \
 	|| $(BIN)/python -m playwright install chromium
 
-# Environments of their own, with torch for GPUs on Linux: several GB for a while, ten minutes at most.
+# Environments of their own, with torch for GPUs on Linux: several GB for a while, twenty minutes at most.
 canary: browser
 	$(BIN)/python -m tests.canary
 
