@@ -8,10 +8,11 @@ import logging
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from dsvl2_app.settings import Settings
-from dsvl2_app.shutdown import INTERRUPTED, Terminated, answering_time, close_within, leave, raise_terminated
+from dsvl2_app.shutdown import Terminated, answering_time, close_within, leave, raise_terminated
+from dsvl2_app.terminal.manners import run_politely
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -26,9 +27,14 @@ def run(flags: argparse.Namespace) -> None:
     serve(Settings.choose(flags, os.environ))
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings) -> NoReturn:
     """Serve until Ctrl-C, or SIGTERM, which stops a container and lets answers end; the page is there before the
-    weights are. Raises CheckpointError where these cannot be had."""
+    weights are. The process ends here, also after a mistake such as weights that cannot be had: Python's own end would
+    abort where a thread still loads them."""
+    leave(run_politely(lambda: _serve(settings)))
+
+
+def _serve(settings: Settings) -> None:
     raise_terminated()
     if settings.log_format == "json":
         from dsvl2_app.health.logs import write_json
@@ -55,10 +61,10 @@ def serve(settings: Settings) -> None:
             raise_failure()  # which interrupts, too
             if isinstance(interrupt, Terminated):
                 _let_end(guarded, settings.grace)
-            status = 0 if serving or isinstance(interrupt, Terminated) else INTERRUPTED
+            elif not serving:
+                raise
         finally:
             _close(serving, backend)
-    leave(status)
 
 
 def _open(backend: GuardedBackend, settings: Settings, serving: list[gr.Blocks]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-INTERRUPTED = 130  # exit status after Ctrl-C before anything was served, as shells report it
 RESERVE = 2.0  # seconds of the grace that closing may take, of a short grace half
 
 

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {"errors", "settings", "text"},
     "space": {"errors", "settings", "hub"},
     "shutdown": set(),
-    "serve": {"settings", "shutdown", "backend", "api", "ui", "health"},
+    "serve": {"settings", "shutdown", "terminal.manners", "backend", "api", "ui", "health"},
     "terminal": BASE | {"text", "backend", "model", "runtime", "checkpoints", "progress"},
     "finetune": BASE | {"text", "model", "runtime"},
     "evaluation": BASE | {"text", "backend", "commands"},

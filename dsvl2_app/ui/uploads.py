@@ -34,10 +34,14 @@ KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
 
 @contextmanager
 def own_folder() -> Iterator[None]:
-    """Uploads lie in a folder of this process, which is removed at its end. In Gradio's usual folder, which processes
-    share, the first one to end would remove the files of the others. The page must be built within."""
-    with TemporaryDirectory(prefix="dsvl2-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("GRADIO_TEMP_DIR", folder)
+    """Uploads lie in a folder of this process, which is removed at its end, within GRADIO_TEMP_DIR if that is set. In a
+    folder that processes share, the first one to end would remove the files of the others: Gradio names files by what
+    they hold. The page must be built within."""
+    shared = os.environ.get("GRADIO_TEMP_DIR")
+    if shared:
+        os.makedirs(shared, exist_ok=True)
+    with TemporaryDirectory(prefix="dsvl2-", dir=shared, ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
         yield
 
 
