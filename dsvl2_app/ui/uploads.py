@@ -24,7 +24,7 @@ from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.settings import Settings
-from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, is_upload, upload_folder, upload_path
+from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, has_session, is_upload, upload_folder, upload_path
 
 PREVIEW_SIDE = 1280  # px
 LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
@@ -126,8 +126,8 @@ def list_beside(message: dict[str, Any]) -> list[Any]:
 
 
 def name_owner(request: gr.Request) -> str:
-    """Whose request it is (see request.Request): one page that is open, or one client."""
-    return request.session_hash or uuid4().hex
+    """Whose request it is (see request.Request): one page that is open, or one client; "" where it cannot come back."""
+    return str(request.session_hash) if has_session(request) else ""
 
 
 def shrink(image: Image.Image) -> Image.Image:
