@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.scripted": {"settings", "image", "request", "text.prompt", "backend"},
     "backend.answer": {"errors", "request", "engine", "backend"},
     "backend.local": {"errors", "settings", "request", "text.prompt", "engine", "backend"},
-    "backend.loading": {"errors", "settings", "hub", "request", "text.prompt", "text.building", "engine", "backend"}
+    "backend.loading": {"errors", "settings", "hub", "request", "text.prompt", "text.planner", "engine", "backend"}
     | {"checkpoints", "progress"},
     "backend.servers": {"errors"},
     "backend.guided": {"text.grammar", "text.pattern", "backend.servers"},
@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.remote": BASE
     | {"text", "backend", "backend.servers", "backend.wire", "backend.guided", "backend.mismatch"},
     "backend.zerogpu": {"errors", "settings", "request", "text.prompt", "engine", "backend", "backend.local"}
-    | {"backend.zerogpu_call", "backend.zerogpu_seconds", "text.building", "model", "runtime"},
+    | {"backend.zerogpu_call", "backend.zerogpu_seconds", "text.planner", "model", "runtime"},
     "backend.zerogpu_call": {"errors", "request", "engine"},
     "backend.zerogpu_seconds": {"request"},
     "ui": BASE - {"hub"} | {"text", "backend"},

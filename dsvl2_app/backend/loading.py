@@ -22,7 +22,7 @@ from dsvl2_app.hub import find_folder
 from dsvl2_app.progress import Progress, listening
 from dsvl2_app.request import Capabilities, Event, Health, Loading, ModelCard, PromptPlan, Request
 from dsvl2_app.settings import Settings
-from dsvl2_app.text.building import PromptBuilder
+from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.prompt import Message
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class LoadingBackend:
         self.failure: BaseException | None = None
         self._prospect, self._load, self._on_failure = prospect, load, on_failure
         self._scheduler: Scheduler[Waiting] = Scheduler(0, max_waiting, max_per_owner)
-        self._prompts = PromptBuilder(prospect.processor)
+        self._planner = Planner(prospect.processor)
         self._changed = threading.Lock()  # guards all below, and who waits
         self._backend: Backend | None = None
         self._closed = False
@@ -111,7 +111,7 @@ class LoadingBackend:
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         if self._backend:
             return self._backend.plan(messages, tiling, max_tiles)
-        return self._prompts.plan(messages, tiling, max_tiles, self.card.context)
+        return self._planner.plan(messages, tiling, max_tiles, self.card.context)
 
     def submit(self, request: Request) -> Stream:
         return self._begin(request.owner, lambda backend: backend.submit(request))

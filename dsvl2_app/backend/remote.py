@@ -28,9 +28,9 @@ from dsvl2_app.hub import TEXT_FILES, find_folder
 from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request
 from dsvl2_app.settings import Settings
-from dsvl2_app.text.building import PromptBuilder
 from dsvl2_app.text.grammar import OPENING
 from dsvl2_app.text.grounding import ALLOWED
+from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import ANSWER_TOKENS, Message
 
@@ -56,7 +56,7 @@ class RemoteBackend:
         """`source` is where `processor` is from; for the others see `Servers`."""
         self.processor, self.source = processor, source
         self.patience = patience
-        self._prompts = PromptBuilder(processor)
+        self._planner = Planner(processor)
         self._answers: set[Future[None]] = set()
         self._closed = False
         self._loop = asyncio.new_event_loop()
@@ -94,7 +94,7 @@ class RemoteBackend:
         return Capabilities(grammar=bool(known) and all(server.keeps_boxes for server in known))
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
-        return self._prompts.plan(messages, tiling, max_tiles, self.card.context)
+        return self._planner.plan(messages, tiling, max_tiles, self.card.context)
 
     def submit(self, request: Request) -> Stream:
         if self._closed:
@@ -169,7 +169,7 @@ class RemoteBackend:
             return
         server.compared.add(kind)
         allow = ALLOWED if server.is_ours else request.allow
-        prompt = self._prompts.build(replace(request, allow=allow))
+        prompt = self._planner.build(replace(request, allow=allow))
         if counted != len(prompt.input_ids):
             logger.warning(
                 "%s counts %d tokens in a prompt that has %d by --model; name the checkpoint that it serves",

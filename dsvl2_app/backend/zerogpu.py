@@ -49,7 +49,7 @@ from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan
 from dsvl2_app.runtime.devices import choose_device_map
 from dsvl2_app.runtime.eager import EagerRunner
 from dsvl2_app.settings import Settings
-from dsvl2_app.text.building import PromptBuilder
+from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.prompt import Message
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class ZeroGpuBackend:
         many run, is the service's matter."""
         self.card: ModelCard = prospect.card
         self.estimate = estimate
-        self._prompts = PromptBuilder(prospect.processor)
+        self._planner = Planner(prospect.processor)
         self._call = spaces.GPU(call.serve, duration=self.count_seconds)
         self._turn: Any = nullcontext() if is_zerogpu() else threading.Lock()
         self._changed = threading.Lock()  # guards all below
@@ -127,7 +127,7 @@ class ZeroGpuBackend:
         self._closed = False
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
-        return self._prompts.plan(messages, tiling, max_tiles, self.card.context)
+        return self._planner.plan(messages, tiling, max_tiles, self.card.context)
 
     def submit(self, request: Request) -> Stream:
         return self._begin(Asked(request, None))

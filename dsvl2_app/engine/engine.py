@@ -22,8 +22,8 @@ from dsvl2_app.engine.task import DecodeRequest, Task, loses_device
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request
 from dsvl2_app.runtime import Runner
 from dsvl2_app.runtime.devices import gpu_memory
-from dsvl2_app.text.building import PromptBuilder
 from dsvl2_app.text.grammar import BoxGrammar
+from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.text.tokens import Prompt
@@ -62,7 +62,7 @@ class Engine:
         self.vocabulary = vocabulary
         self.cache_bytes = cache_bytes
         self._threads = threads or ThreadPoolExecutor(2, "prepare")
-        self._prompts = PromptBuilder(processor)
+        self._planner = Planner(processor)
         self.pictures = Pictures(runner, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.forget()
 
@@ -93,7 +93,7 @@ class Engine:
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
         """Tokens and tile layouts of a conversation, without running the model."""
-        return self._prompts.plan(messages, tiling, max_tiles, self.card.context)
+        return self._planner.plan(messages, tiling, max_tiles, self.card.context)
 
     def answer(self, request: Request) -> Generator[Event, None, None]:
         """The events of one answer that is served alone; closing the generator between two of them stops the work.
@@ -139,7 +139,7 @@ class Engine:
 
     def prepare(self, request: Request) -> tuple[Prompt, Key]:
         """The prompt, and the key of its keys and values, for which its images are hashed."""
-        prompt = self._prompts.build(request, self.card.context)
+        prompt = self._planner.build(request, self.card.context)
         return prompt, identify(prompt)
 
     def start_preparing(self, request: Request) -> Future[tuple[Prompt, Key]]:

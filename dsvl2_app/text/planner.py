@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dsvl2_app.text.tokens import Prompt
 
 
-class PromptBuilder:
+class Planner:
     """Builds one prompt at a time, because a tokenizer serves one thread."""
 
     def __init__(self, processor: DeepseekVL2Processor) -> None:
