@@ -68,4 +68,5 @@ def _scale_range(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # a range beyond float32 saturates
         values -= low
     values *= 255 / max(high - low, 1e-30)
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    np.rint(values, out=values)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)

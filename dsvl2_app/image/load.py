@@ -19,6 +19,7 @@ from PIL import Image
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.colour import to_rgb
+from dsvl2_app.image.pixels import SlowPictureError, give_back, load_pixels, taking_turns
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
 # Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
@@ -212,16 +213,21 @@ def _check_size(image: Image.Image, name: str, limits: Limits) -> None:
         )
 
 
-def decode(image: Image.Image, name: str) -> Image.Image:
-    """The pixels of a picture of which the header is read: upright, opaque, in RGB."""
+def decode(image: Image.Image, name: str, side: int | None = None) -> Image.Image:
+    """The pixels of a picture of which the header is read: upright, opaque, in RGB; with `side` of a smaller one that
+    is still that long, where the format gives it for less."""
     try:
-        image.load()
-        orientation = _orientation(image)
-        rgb = to_rgb(image)
+        with taking_turns(image):
+            pixels = load_pixels(image, side)
+            orientation = _orientation(image)
+            rgb = to_rgb(pixels)
+            upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
+    except SlowPictureError:
+        raise ImageError("{name} takes too long to decode; save it as JPEG or PNG.", name=name) from None
     except Exception:  # whatever a decoder makes of hostile bytes; truncated files end here, too
         raise _explain_damage(name) from None
-    upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
     upright.info = {}
+    give_back(upright)
     return upright
 
 
@@ -230,7 +236,7 @@ def upright_size(image: Image.Image, data: bytes) -> tuple[int, int]:
     if ORIENTATION_TAG in getattr(image, "tag_v2", ()):  # of a TIFF, which Pillow has turned already
         return image.size
     if image.format == "PNG" and _ends_with_metadata(data):
-        with suppress(Exception):  # what is wrong with the pixels is said when they are wanted
+        with suppress(Exception), taking_turns(image):  # what is wrong with the pixels is said when they are wanted
             image.load()
     width, height = image.size
     return (height, width) if _orientation(image) in TURNED else (width, height)

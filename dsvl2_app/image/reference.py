@@ -25,6 +25,7 @@ from dsvl2_app.image.load import (
     read_source,
     upright_size,
 )
+from dsvl2_app.image.pixels import LARGE
 
 HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 
@@ -87,9 +88,18 @@ class ImageRef:
             raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
         return image
 
+    def open_small(self, side: int) -> Image.Image:
+        """The picture to be looked at: smaller, but still `side` px long, where the format gives that for less; else as
+        `open`."""
+        if self.pixels is not None:
+            return self.pixels
+        data, name = self.read(), name_source(self.source or b"")
+        return decode(read_header(data, name, self.limits, self.frame), name, side)
+
     def opened(self) -> ImageRef:
-        """The same picture with its pixels held, for whoever wants them more than once."""
-        return replace(self, pixels=self.open())
+        """The same picture with its pixels held, for whoever wants them more than once; but a large one, whose memory
+        others need meanwhile."""
+        return self if self.size[0] * self.size[1] > LARGE else replace(self, pixels=self.open())
 
     def read(self) -> bytes:
         """The file's bytes; none where there is no file. Raises an ImageError where it is another one by now."""

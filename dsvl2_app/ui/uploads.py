@@ -22,11 +22,13 @@ from PIL import Image
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.pixels import LARGE
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, has_session, is_upload, upload_folder, upload_path
 
 PREVIEW_SIDE = 1280  # px
+LONGEST_WEBP, LONGEST_JPEG = 16_383, 65_500  # px that their encoders take
 LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
 BESIDE = ("files", "images", "image")  # where clients put the pictures of a message
 KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
@@ -131,16 +133,18 @@ def name_owner(request: gr.Request) -> str:
 
 
 def shrink(image: Image.Image) -> Image.Image:
-    """Small enough to be shown quickly."""
-    preview = image.copy()
-    preview.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-    return preview
+    """A picture of its own, small enough to be shown quickly."""
+    share = PREVIEW_SIDE / max(image.size)
+    if share >= 1:
+        return image.copy()
+    size = max(1, round(image.width * share)), max(1, round(image.height * share))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 @lru_cache(maxsize=8)  # of at most 5 MB each
 def preview(image: ImageRef) -> Image.Image:
     """The picture, shrunk. It is kept for a while and shared: callers draw boxes and heat on copies of it."""
-    return shrink(image.open())
+    return shrink(image.open_small(PREVIEW_SIDE))
 
 
 def save_preview(image: Image.Image | ImageRef) -> str:
@@ -152,6 +156,16 @@ def save_preview(image: Image.Image | ImageRef) -> str:
 def save_picture(image: Image.Image, name: str) -> str:
     """A .png in Gradio's cache, to the pixel."""
     return save_upload(encode_picture(image, "png"), name)
+
+
+def save_drawing(image: Image.Image) -> str:
+    """A file in Gradio's cache, of the picture's size: WebP where that is small, else JPEG, because WebP takes seconds
+    for the largest pictures and no side beyond 16,383 px; PNG beyond those of a JPEG."""
+    longest = max(image.size)
+    if longest <= LONGEST_WEBP and image.width * image.height <= LARGE:
+        return save_upload(encode_picture(image, "webp"), "image.webp")
+    kind, suffix = ("jpeg", "jpg") if longest <= LONGEST_JPEG else ("png", "png")
+    return save_upload(encode_picture(image, kind), f"image.{suffix}")
 
 
 def save_upload(data: bytes, name: str) -> str:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import ImageError
-from dsvl2_app.ui.uploads import LONGEST_NAME, uploaded_name, uploaded_path
+from dsvl2_app.image.load import load_image
+from dsvl2_app.ui.uploads import LONGEST_NAME, save_drawing, uploaded_name, uploaded_path
 from tests.ui.conftest import App
 from tests.ui.test_leaving import Visitor
 
@@ -51,6 +52,16 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
         Image.new("RGB", (8, 8)).save(folder / "hill.png")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(uploads))
     return uploads, beside
+
+
+@pytest.mark.parametrize(
+    ("size", "suffix"), [((300, 200), "webp"), ((20_000, 3), "jpg"), ((3, 65_500), "jpg"), ((65_535, 2), "png")]
+)
+def test_drawings_of_every_size_are_written(size: tuple[int, int], suffix: str, places: tuple[Path, Path]) -> None:
+    path = save_drawing(Image.new("RGB", size, (10, 200, 60)))
+    assert path.endswith(f".{suffix}")
+    read = load_image(path)
+    assert read.size == size and max(abs(a - b) for a, b in zip(read.getpixel((0, 0)), (10, 200, 60), strict=True)) < 8
 
 
 def name_file(path: str, **more: Any) -> dict[str, Any]:

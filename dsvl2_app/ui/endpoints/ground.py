@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
@@ -15,7 +14,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import MODES, Mode
 from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
-from dsvl2_app.ui.uploads import measure, name_owner, uploaded_path
+from dsvl2_app.ui.uploads import measure, name_owner, save_drawing, uploaded_path
 from dsvl2_app.ui.words import wording
 
 
@@ -52,7 +51,7 @@ class GroundEndpoint:
         rectangle: list[float] | None = None,
         well_formed: bool = True,
         visitor: gr.Request | None = None,
-    ) -> tuple[Image.Image, dict[str, Any], str]:
+    ) -> tuple[str, dict[str, Any], str]:
         """Find something in a picture.
 
         Args:
@@ -80,5 +79,5 @@ class GroundEndpoint:
                 *_, (text, parsed, _) = [part async for part in read_answer(stream)]
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
             problems = [problem.describe() for problem in parsed.problems]
-            drawn = await to_thread(draw, picture.open(), parsed.boxes)
+            drawn = await to_thread(lambda: save_drawing(draw(picture.open(), parsed.boxes)))
             return drawn, {"boxes": boxes, "problems": problems}, text

@@ -124,6 +124,7 @@ CHINESE_ERRORS = {
     "{name} has no page {number}; choose an earlier one.": "{name} 没有第 {number} 页；请选择前面的页。",
     "{name} has changed since it was chosen; choose it again.": "{name} 在选择之后已被更改；请重新选择。",
     "{name} is damaged or incomplete; save or send it again.": "{name} 已损坏或不完整；请重新保存或发送。",
+    "{name} takes too long to decode; save it as JPEG or PNG.": "{name} 解码耗时过长；请另存为 JPEG 或 PNG。",
     "{name} is a HEIC picture, which needs one more package: "
     "run `pip install pillow-heif`, or save the picture as JPEG or PNG.": (
         "{name} 是 HEIC 图片，需要另装一个软件包：请运行 `pip install pillow-heif`，或将图片另存为 JPEG 或 PNG。"

@@ -1,0 +1,98 @@
+"""The pixels of an opened file, where Pillow alone would be wrong, hold up a server, or keep memory.
+
+Large pictures are decoded a few at a time, and what they took is the system's again soon after they are gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import subprocess
+import threading
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+
+from PIL import Image, TiffImagePlugin
+
+from dsvl2_app.image.jpeg2000 import decode_apart
+
+LARGE = 4_000_000  # px
+APART = 2**18  # px, from which it takes longer to decode JPEG 2000 than to start a process for it
+SOON = 0.5  # seconds, in which copies of a picture go as well
+
+_turns = threading.BoundedSemaphore(2)  # of large pictures, each of which takes up to 700 MB meanwhile
+_trimming = threading.Lock()  # held from when memory is to be given back until it is
+
+
+class SlowPictureError(Exception):
+    """A picture takes too long to decode."""
+
+
+def load_pixels(image: Image.Image, side: int | None = None) -> Image.Image:
+    """The picture with its pixels, of the same info; with `side` a smaller one that is still that long, where the
+    format gives it for less. Raises SlowPictureError and whatever a decoder makes of hostile bytes."""
+    file = getattr(image, "fp", None)
+    if image.format == "JPEG2000" and isinstance(file, BytesIO) and image.width * image.height > APART:
+        try:
+            pixels = decode_apart(file.getvalue(), side)
+        except subprocess.TimeoutExpired:
+            raise SlowPictureError from None
+        pixels.info = image.info
+        return pixels
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_plain_ycbcr(image):
+        return _load_ycbcr(image)
+    if side and max(image.size) > side:
+        share = side / max(image.size)
+        image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
+    image.load()
+    return image
+
+
+def _is_plain_ycbcr(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether Pillow takes a file's three bytes of a pixel, which are YCbCr and not compressed, for four of RGB."""
+    return (
+        image.info.get("compression") == "raw"
+        and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 6
+        and image.tag_v2.get(TiffImagePlugin.YCBCRSUBSAMPLING) == (1, 1)
+        and all(isinstance(tile.args, tuple) and tile.args[0] == "RGBX" for tile in image.tile)
+    )
+
+
+def _load_ycbcr(image: TiffImagePlugin.TiffImageFile) -> Image.Image:
+    image.tile = [tile._replace(args=("RGB", *(tile.args or ())[1:])) for tile in image.tile]
+    image.load()
+    pixels = Image.frombytes("YCbCr", image.size, image.tobytes()).convert("RGB")
+    pixels.info = image.info
+    return pixels
+
+
+@contextmanager
+def taking_turns(image: Image.Image) -> Generator[None, None, None]:
+    """Around the decoding of a picture: of large ones there are two at once in this process."""
+    if image.width * image.height <= LARGE:
+        yield
+        return
+    with _turns:
+        yield
+
+
+def give_back(image: Image.Image) -> None:
+    """Once the picture is gone, give its memory back to the system if it is large: the C library of Linux keeps some of
+    it for each thread that ever decoded one."""
+    if image.width * image.height > LARGE:
+        weakref.finalize(image, _trim_soon).atexit = False
+
+
+def _trim_soon() -> None:
+    if _trimming.acquire(blocking=False):
+        timer = threading.Timer(SOON, _trim)
+        timer.daemon = True
+        timer.start()
+
+
+def _trim() -> None:
+    _trimming.release()
+    with suppress(AttributeError, OSError, TypeError):  # other C libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)
