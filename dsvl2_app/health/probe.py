@@ -15,7 +15,7 @@ from dsvl2_app.settings import Settings
 
 PROCESSES = Path("/proc")
 SECONDS = 5.0  # until no answer counts as none
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # --host -> where it is reached from here
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # nothing is bound: --host -> where it is reached from here
 
 
 def find_app(processes: Path = PROCESSES) -> Settings | None:

@@ -100,7 +100,7 @@ def keep_valid(stored: Any, usual: list[Any]) -> list[Any]:
     for place, value in enumerate(stored):
         try:
             Choices.read(*usual[:place], value, *usual[place + 1 :])
-        except Exception:
+        except Exception:  # noqa: S112  # whatever it is, it is no choice
             continue
         kept[place] = value
     return kept
