@@ -39,7 +39,7 @@ def page_and_server() -> Iterator[Elsewhere]:
     fake = Fake()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(servers, "CHECK_EVERY", 0.2)
-        backend = RemoteBackend([fake.url], DeepseekVL2Processor.from_pretrained(NANO), "", "", 2.0)
+        backend = RemoteBackend([fake.url], DeepseekVL2Processor.from_pretrained(NANO), "", "", 8.0)
         for app in serve_page(backend, Settings.parse([], {})):
             elsewhere = Elsewhere(app, fake)
             yield elsewhere
@@ -97,7 +97,7 @@ def test_a_silent_server_is_given_up(elsewhere, open_page) -> None:
     page = open_page(elsewhere.app)
     elsewhere.fake.says = [chunk("one "), "wait", *WHOLE[1:]]
     ask(page, "Go on")
-    expect(page.get_by_role("alert")).to_contain_text("has been silent for 2 s")
+    expect(page.get_by_role("alert")).to_contain_text("has been silent for 8 s")
     expect(bot(page)).to_contain_text("one")
     threading.Timer(0.1, elsewhere.fake.go_on.set).start()
     elsewhere.fake.says = list(WHOLE)
