@@ -20,3 +20,8 @@ def find_assets(package: Path = _PACKAGE) -> Path:
 ASSETS = find_assets()
 NANO = ASSETS / "nano"
 EXAMPLES = ASSETS / "examples"
+
+
+def read_asset(name: str) -> str:
+    """The text of a script."""
+    return (ASSETS / name).read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ class RemoteBackend:
         self._thread = threading.Thread(target=self._loop.run_forever, name="remote", daemon=True)
         self._thread.start()
         self.servers = Servers(urls, key, model, patience, self._learn)
-        first = asyncio.run_coroutine_threadsafe(self._look_once(), self._loop)
+        first = asyncio.run_coroutine_threadsafe(self.servers.look(FIRST_LOOK), self._loop)
         first.result()
         self._watch = asyncio.run_coroutine_threadsafe(self.servers.watch(), self._loop)
 
@@ -148,10 +148,6 @@ class RemoteBackend:
                     )
 
     # -- in the loop --------------------------------------------------------------------------------------------
-
-    async def _look_once(self) -> None:
-        looks = [asyncio.create_task(self.servers.check(server)) for server in self.servers.all]
-        await asyncio.wait(looks, timeout=FIRST_LOOK)
 
     async def _learn(self, server: Server) -> None:
         server.mismatch = find_mismatch(server, self.processor.geometry, self.source)

@@ -95,6 +95,10 @@ class Servers:
         others = [server for server in self.all if not any(server is each for each in but)] or self.all
         return min([server for server in others if server.is_up] or others, key=lambda server: server.busy)
 
+    async def look(self, patience: float) -> None:
+        """At all of them once, for that many seconds at most."""
+        await asyncio.wait([asyncio.create_task(self.check(server)) for server in self.all], timeout=patience)
+
     async def watch(self) -> None:
         """Look at all of them for ever."""
         await asyncio.gather(*map(self._watch, self.all))

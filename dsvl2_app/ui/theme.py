@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-from dsvl2_app.bundled import ASSETS
+from dsvl2_app.bundled import ASSETS, read_asset
 
 STYLE_SHEET = ASSETS / "page.css"
 
@@ -14,7 +14,7 @@ SCRIPTS = ("tokens.js", "quirks.js")
 
 def read_script() -> str:
     """All of the page's JavaScript as one function, to be run when it opens."""
-    functions = [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    functions = [read_asset(name) for name in SCRIPTS]
     calls = [f"({function[function.index('() =>') :].strip()})();" for function in functions]
     return "() => {" + "".join(calls) + "}"
 

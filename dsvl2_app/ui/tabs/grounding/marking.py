@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.bundled import ASSETS
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.uploads import save_preview
@@ -28,7 +28,7 @@ def build_marking() -> gr.HTML:
     return gr.HTML(
         None,
         html_template=_TEMPLATE,
-        js_on_load=(ASSETS / "mark.js").read_text(encoding="utf-8"),
+        js_on_load=read_asset("mark.js"),
         apply_default_css=False,
         elem_id="grounding-marking",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.bundled import ASSETS
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.tabs.grounding.findings import build_downloads
 from dsvl2_app.ui.tabs.grounding.marking import build_marking
@@ -89,7 +89,7 @@ def build_answer(finding: gr.State) -> Answer:
         gr.HTML(show_how_to(), elem_id="grounding-how"),
         gr.HTML(elem_id="grounding-status"),
         gr.HTML(
-            js_on_load=(ASSETS / "boxes.js").read_text(encoding="utf-8"),
+            js_on_load=read_asset("boxes.js"),
             apply_default_css=False,
             elem_id="grounding-boxes",
         ),

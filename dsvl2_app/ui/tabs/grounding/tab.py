@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from dsvl2_app.backend import Backend, Stream
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
@@ -29,15 +30,6 @@ from dsvl2_app.ui.uploads import measure, name_owner, save_preview, save_upload,
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
-REVEAL = """() => {
-  const result = document.querySelector("#grounding-result"), {top, bottom} = result.getBoundingClientRect();
-  if (top < innerHeight - 160 && bottom > 160) return;
-  result.scrollIntoView({behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"});
-}"""
-CHOOSE = """element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-index]");
-  if (button) trigger("choose", {index: Number(button.dataset.index)});
-});"""
 ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": "Describe", "in_context": "Find"}
 
 
@@ -82,9 +74,9 @@ class Grounding:
         inputs += [self.finding]
         asking = {"preprocess": False, **STREAMING}
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
-        starts = [asked.start.click, asked.phrase.submit]
+        starts, reveal = [asked.start.click, asked.phrase.submit], read_asset("reveal.js")
         gr.on(starts, self.find, inputs, page, **asking)
-        gr.on(starts, None, None, None, js=REVEAL, **PRIVATE)
+        gr.on(starts, None, None, None, js=reveal, **PRIVATE)
         asked.halt.click(cancel, self.running, None, **QUIET)
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
@@ -93,12 +85,12 @@ class Grounding:
         asked.marking.another(self.close_example, None, marking, **QUIET)
 
         if self.offered:
-            chips = gr.HTML(js_on_load=CHOOSE, apply_default_css=False, elem_id="grounding-examples")
+            chips = gr.HTML(js_on_load=read_asset("cards.js"), apply_default_css=False, elem_id="grounding-examples")
             gr.on(None, self.show_offered, None, chips, **QUIET)
             loaded = [asked.picture, asked.phrase, asked.mode, asked.example, asked.marking]
             chosen = chips.choose(self.load_example, None, loaded, **QUIET)
             chosen.success(self.find, inputs, page, **asking)
-            chosen.success(None, None, None, js=REVEAL, **PRIVATE)
+            chosen.success(None, None, None, js=reveal, **PRIVATE)
 
     # -- asking ---------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from dsvl2_app.bundled import ASSETS
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import label, say
 
@@ -63,7 +63,7 @@ def build_page() -> InsidePage:
         notice = gr.HTML(elem_id="inside-notice")
         status = gr.HTML(elem_id="inside-status")
         pieces = gr.HTML(
-            js_on_load=(ASSETS / "inside.js").read_text(encoding="utf-8"),
+            js_on_load=read_asset("inside.js"),
             apply_default_css=False,
             elem_id="inside-answer",
         )
