@@ -275,6 +275,23 @@ def test_clients_find_everything_behind_nginx(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["a b", "50%", "50%25", "a%2Fb", "a#b", "a?b=c&d", "a+b;c", "Äpfel", "狗", "it's", 'say "it"', "{0}", "~.."]
+)
+def test_pictures_of_any_name_come_and_go_through_nginx(
+    scripted_below: App, scripted_proxied: str, tmp_path: Path, name: str
+) -> None:
+    assert scripted_below.script
+    scripted_below.script.say = "<|ref|>disc<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
+    picture = tmp_path / f"{name}.png"
+    Image.new("RGB", (90, 60), "teal").save(picture)
+    client = Client(scripted_proxied, verbose=False, download_files=str(tmp_path / "fetched"))
+    drawn, found, _ = client.predict(handle_file(picture), "disc", api_name="/ground")
+    assert Image.open(drawn).size == (90, 60)
+    assert len(found["boxes"]) == 1
+
+
+@pytest.mark.slow
 def test_visitors_behind_nginx_are_told_apart(scripted_below: App, scripted_proxied: str) -> None:
     assert scripted_below.script
     body = {"model": "script", "messages": [{"role": "user", "content": "Hi"}]}
