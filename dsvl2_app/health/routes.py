@@ -18,17 +18,18 @@ NO_METRICS = "Figures are off; start the app with --metrics.\n"
 
 
 def build_routes(backend: Backend, metrics: Metrics | None = None) -> list[BaseRoute]:
-    """`metrics` are those that /metrics tells; without any it is not found."""
+    """`metrics` are those that /metrics tells; without any it is not found. The first two are told by the event loop
+    itself, so that they wait for no thread while all of them are busy."""
     router = APIRouter()
 
     @router.api_route("/healthz", methods=["GET", "HEAD"])
-    def tell_life() -> Response:
+    async def tell_life() -> Response:
         """503 where only a new start helps."""
         health = backend.health()
         return JSONResponse(describe(health), 200 if is_alive(health) else 503)
 
     @router.api_route("/readyz", methods=["GET", "HEAD"])
-    def tell_readiness() -> Response:
+    async def tell_readiness() -> Response:
         """503 while a request would be turned away, or would wait for the weights."""
         health = backend.health()
         return JSONResponse(describe(health), 200 if is_ready(health) else 503)

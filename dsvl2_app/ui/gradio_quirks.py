@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from asyncio import Event, sleep
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
+import gradio.utils
 import httpx
 from gradio.blocks import BlocksConfig
 from gradio.context import LocalContext
@@ -126,19 +128,21 @@ def has_session(request: gr.Request) -> bool:
     return bool(request.session_hash) and request.session_hash != LocalContext.event_id.get(None)
 
 
-def spare_sessions(demo: gr.Blocks) -> None:
-    """Keep of each session what its events need, and of calls without one nothing. `demo` has been launched.
+def spare_work(demo: gr.Blocks) -> None:
+    """Have Gradio keep of each session and do for each event what this page needs, and no more. `demo` was launched.
 
-    Gradio describes the whole page anew for every session (gradio.state_holder.SessionState.config_values), which of
-    this page takes 34 ms, in which its event loop serves nobody, and 0.26 MB; what was typed is kept there too. Only
-    links to a state of the page are made of that, and it has none. Calls without a session are one each, and would push
-    out the conversations of visitors. And after every event Gradio sums up the last 10,000 with pandas, for a monitor
-    that is off.
+    It describes the whole page anew for every session (gradio.state_holder.SessionState.config_values), which of this
+    page takes 34 ms, in which its event loop serves nobody, and 0.26 MB; what was typed is kept there too. Only links
+    to a state of the page are made of that, and it has none. Calls without a session are one each, and would push out
+    the conversations of visitors. After every event it sums up the last 10,000 with pandas, for a monitor that is off.
+    And before the first it imports matplotlib, where that is installed, in case a handler draws: seconds in the event
+    loop, in which even /healthz has no answer.
     """
     demo.default_config.__class__ = _Config
     demo.app.state_holder = _Sessions()
     demo.app.state_holder.set_blocks(demo)
     demo._queue.ANALYTICS_MAX_EVENTS = 0
+    gradio.utils.MatplotlibBackendMananger = nullcontext
 
 
 class _Config(BlocksConfig):
@@ -146,7 +150,7 @@ class _Config(BlocksConfig):
 
     def __copy__(self) -> BlocksConfig:
         copy = super().__copy__()
-        copy.config_for_block = lambda *_: {}
+        copy.config_for_block = lambda *_, **__: {}
         return copy
 
 

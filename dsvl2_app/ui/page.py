@@ -17,7 +17,7 @@ from dsvl2_app.ui.arrival import Arrival
 from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
-from dsvl2_app.ui.gradio_quirks import spare_sessions, spell_out_schemas
+from dsvl2_app.ui.gradio_quirks import spare_work, spell_out_schemas
 from dsvl2_app.ui.tabs import TABS
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
 from dsvl2_app.ui.uploads import image_limits
@@ -75,7 +75,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
         raise SettingsError(
             f"Cannot serve on {settings.host}, port {settings.port}; it may be taken, so choose another --port."
         ) from error
-    spare_sessions(demo)
+    spare_work(demo)
     return url
 
 

@@ -18,6 +18,7 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine, look_ahead
 from dsvl2_app.errors import BusyError, EngineDeadError, PromptError, SettingsError
+from dsvl2_app.health.metrics import Metrics
 from dsvl2_app.progress import Meter
 from dsvl2_app.request import Health, Request, Sampling
 from dsvl2_app.settings import Settings
@@ -25,6 +26,7 @@ from tests.health.conftest import Serve, ask
 
 pytestmark = pytest.mark.slow  # each serves a page
 
+THREADS = 40  # that a server has for what would keep its event loop waiting
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -80,6 +82,28 @@ def test_a_dead_engine_is_told_as_such(nano: LocalBackend, serve: Serve) -> None
     for path in ("/healthz", "/readyz"):
         told = client.get(path)
         assert (told.status_code, told.json()["status"]) == (503, "dead")
+
+
+def test_health_is_told_while_every_thread_is_busy(
+    nano: LocalBackend, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With pictures to decode, say: whoever restarts the app would take silence for death."""
+    ended, begun = threading.Event(), threading.Semaphore(0)
+
+    def wait(*_: object) -> tuple[bytes, str]:
+        begun.release()
+        ended.wait(60)
+        return b"", "text/plain"
+
+    monkeypatch.setattr(Metrics, "write", wait)
+    client = serve(nano, metrics=True)
+    with ThreadPoolExecutor(THREADS) as threads:
+        busy = [threads.submit(httpx.get, f"{client.base_url}metrics", timeout=60) for _ in range(THREADS)]
+        try:
+            assert all(begun.acquire(timeout=30) for _ in busy)
+            assert [client.get(path, timeout=10).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+        finally:
+            ended.set()
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,13 @@ def test_events_are_not_summed_up(served: tuple[gr.Blocks, App]) -> None:
     demo, app = served
     call(app, WORDS)
     assert demo._queue.event_analytics == {}
+
+
+def test_no_event_asks_matplotlib(served: tuple[gr.Blocks, App], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which would be imported in the event loop, where nobody has an answer meanwhile."""
+    matplotlib = pytest.importorskip("matplotlib")
+    asked: list[str] = []
+    monkeypatch.setattr(matplotlib, "use", asked.append)
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: asked.append("") or "agg")
+    _, app = served
+    assert call(app, WORDS) == "Hello." and asked == []
