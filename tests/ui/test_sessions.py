@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def served(script: ScriptedBackend) -> Iterator[tuple[gr.Blocks, App]]:
     demo = build(script, settings)
     yield demo, App(launch(demo, settings), script)
     close(demo)
+    gc.collect()  # as conftest does
 
 
 def call(app: App, words: str) -> str:
