@@ -37,7 +37,7 @@ def prefill_flops(config: DecoderConfig, tokens: int) -> int:
 
 
 def decode_bytes(
-    config: DecoderConfig, context: int, dtype: torch.dtype, weight_bytes: int | None = None, batch: int = 1
+    config: DecoderConfig, context: int, dtype: torch.dtype, weight_bytes: float | None = None, batch: int = 1
 ) -> int:
     """One new token of each of `batch` answers: every weight that one of them needs and the cache of `context` tokens
     of each pass through memory once. Which experts tokens choose counts as independent."""

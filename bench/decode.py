@@ -40,17 +40,20 @@ class Candidate:
         """That a step must move."""
         model = self.engine.model
         config = model.config.language_config
-        return costs.decode_bytes(config, CONTEXT, model.dtype, model.lm_head.weight.element_size(), batch)
+        head = model.lm_head
+        size = sum(each.nbytes for each in head.parameters()) / (head.in_features * head.out_features)
+        return costs.decode_bytes(config, CONTEXT, model.dtype, size, batch)
 
 
 def measure(settings: Settings, engine: Engine, meter: RoofMeter, against: tuple[str, ...]) -> dict[str, Any]:
-    """Tokens per second and share of the read roof; `against` names "plain" and "int8"."""
+    """Tokens per second and share of the read roof; `against` names "plain", "int8" and "int4"."""
     candidates = [Candidate(engine.card.dtype, engine, engine.runner)]
     if "plain" in against:
         candidates.append(Candidate("plain torch", engine, choose(share_weights(engine.model), "off")))
-    if "int8" in against and settings.quantize == "none":
-        narrow = load_engine(replace(settings, quantize="int8", compile="on"))
-        candidates.append(Candidate("int8", narrow, narrow.runner))
+    for quantize in ("int8", "int4"):
+        if quantize in against and settings.quantize == "none":
+            narrow = load_engine(replace(settings, quantize=quantize, compile="on"))
+            candidates.append(Candidate(quantize, narrow, narrow.runner))
     results = []
     for batch in BATCHES:
         with ExitStack() as together:

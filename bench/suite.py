@@ -25,7 +25,7 @@ from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.model.configuration import DeepseekVL2Config
-from dsvl2_app.model.linear import hold_int8
+from dsvl2_app.model.linear import hold_narrow
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.runtime.cpu.library import find_compiler
 from dsvl2_app.runtime.cuda.runner import CudaRunner
@@ -249,6 +249,6 @@ def count_bytes(settings: Settings) -> int:
     with torch.device("meta"):
         model = DeepseekVL2ForConditionalGeneration(DeepseekVL2Config.preset(settings.model))
     model.to(getattr(torch, settings.dtype))
-    if settings.quantize == "int8":
-        hold_int8(model)
+    if settings.quantize != "none":
+        hold_narrow(model, settings.quantize)
     return sum(parameter.nbytes for parameter in model.parameters())

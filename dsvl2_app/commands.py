@@ -23,13 +23,13 @@ BENCH_PARTS = {
     "reuse": "first token of a new picture, a known one, and a follow-up question",
     "chats": "many at once, and the longest stall while somebody else's picture is read",
     "remote": "what a server between the page and the model costs, and a hundred streams at once",
-    "agreement": "what int8 weights change",
+    "agreement": "what int8 and int4 weights change",
     "peers": "transformers' deepseek_v2 layers and a loop without a cache",
     "overlay": "100 boxes on a picture of 12 megapixels",
     "load": "reading a checkpoint, in a fresh process",
 }
 BENCH_USUAL = ("answer", "decode", "reuse", "chats")
-BENCH_AGAINST = ("plain", "int8")
+BENCH_AGAINST = ("plain", "int8", "int4")
 BENCH_SUITES = ("gpu", "cpu")
 SPACE_PRESETS = ("cpu-nano", "zerogpu-tiny", "zerogpu-small", "gpu-tiny", "gpu-small", "gpu-base")
 EVAL_SUITES = {"nano": "nano.suite"}  # module of each; evaluation.report says what such a module has

@@ -100,7 +100,7 @@ BACKEND = matching(r"\w+", "BACKEND", "the name of a backend")
 LOAD_FORMAT = one_of("auto", "dummy")
 DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
 DTYPE = one_of("auto", "float32", "bfloat16", "float16")
-QUANTIZE = one_of("none", "int8")
+QUANTIZE = one_of("none", "int8", "int4")
 LOG_FORMAT = one_of("text", "json")
 COMPILE = one_of("auto", "on", "off")
 HOST = matching(r"[\w.:-]+", "HOST", "a host name or an address")
@@ -139,7 +139,9 @@ class Settings:
     load_format: str = flag("model", "auto", LOAD_FORMAT, "dummy: right shapes, random weights, no download")
     device: str = flag("model", "auto", DEVICE, "auto, cpu, cuda, mps, or cuda:N for one GPU of several")
     dtype: str = flag("model", "auto", DTYPE, "number format of weights and activations")
-    quantize: str = flag("model", "none", QUANTIZE, "int8: half the memory of bfloat16, and faster")
+    quantize: str = flag(
+        "model", "none", QUANTIZE, "int8: half the memory of bfloat16, and faster; int4: a quarter, less exact"
+    )
     compile: str = flag(
         "model", "auto", COMPILE, "build fast kernels with a C compiler; auto: in the background, where there is one"
     )

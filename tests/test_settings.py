@@ -22,7 +22,7 @@ EXAMPLES = [
     ("load_format", "dummy", "dummy", "safetensors"),
     ("device", "cuda:3", "cuda:3", "cuda:"),
     ("dtype", "bfloat16", "bfloat16", "bf16"),
-    ("quantize", "int8", "int8", "int4"),
+    ("quantize", "int4", "int4", "int3"),
     ("compile", "off", "off", "yes"),
     ("cache_mb", "0", 0, "-1"),
     ("threads", "4", 4, "0"),

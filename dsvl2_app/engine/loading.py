@@ -14,7 +14,7 @@ from dsvl2_app.hub import TEXT_FILES, find_base, find_folder, is_adapter, read_c
 from dsvl2_app.model import adapters
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
-from dsvl2_app.model.linear import turn_int8
+from dsvl2_app.model.linear import turn_narrow
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.model.weights import has_weights
@@ -98,8 +98,8 @@ def _load(settings: Settings, prospect: Prospect, places: torch.device | str) ->
     if folder != given:
         adapters.load(model, given)
         adapters.merge(model)
-        if settings.quantize == "int8":
-            turn_int8(model)
+        if settings.quantize != "none":
+            turn_narrow(model, settings.quantize)
     return model
 
 
@@ -145,9 +145,9 @@ def _describe(
     notice: str = "",
     bundled: bool = False,
 ) -> ModelCard:
-    """By a model that has no memory."""
+    """By a model that has no memory, and wide weights: scales of narrow ones are no parameters of the model."""
     dtype, decoder = choose_dtype(settings.dtype, config, device), config.language_config
-    model = DeepseekVL2ForConditionalGeneration.on_meta(config, dtype, settings.quantize)
+    model = DeepseekVL2ForConditionalGeneration.on_meta(config, dtype)
     total = sum(parameter.numel() for parameter in model.parameters())
     idle = sum(
         parameter.numel() * (decoder.n_routed_experts - decoder.num_experts_per_tok) // decoder.n_routed_experts
@@ -163,7 +163,7 @@ def _describe(
         notice=notice,
         parameters=total,
         active_parameters=total - idle,
-        dtype=number + (" and int8" if settings.quantize == "int8" else ""),
+        dtype=number + (f" and {settings.quantize}" if settings.quantize != "none" else ""),
         device=str(place),
         context=decoder.max_position_embeddings,
         geometry=processor.geometry,

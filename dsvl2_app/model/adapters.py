@@ -14,6 +14,7 @@ from torch import nn
 from dsvl2_app.errors import AppError, CheckpointError, SettingsError
 from dsvl2_app.hub import ADAPTER_CONFIG
 from dsvl2_app.model.adapter_names import from_official, has_official_names, to_official
+from dsvl2_app.model.linear import NARROW
 from dsvl2_app.model.weights import scale_views
 
 PEFT_PREFIX, WEIGHTS_NAME = "base_model.model.", "adapter_model.safetensors"
@@ -34,7 +35,8 @@ def load(model: nn.Module, folder: Path, name: str = "default", trainable: bool 
         if has_official_names(state):
             config, state = from_official(config, state, model)
         if getattr(config, "target_parameters", None) and scale_views(model):
-            raise SettingsError(f"{folder} adapts experts, which int8 weights do not take; load it without quantize.")
+            kind = NARROW[model.lm_head.weight.dtype]
+            raise SettingsError(f"{folder} adapts experts, which {kind} weights do not take; load it without quantize.")
         config.inference_mode = not trainable
         with warnings.catch_warnings():  # peft misses stacks of experts among modules, yet uses their ranks
             warnings.filterwarnings("ignore", ".*pattern keys did not match any targeted module", RuntimeWarning)

@@ -1,7 +1,8 @@
-"""Linear layers and stacks of them whose weights may be int8, with a scale per output channel beside them.
+"""Linear layers and stacks of them whose weights may be int8, with a scale per output channel beside them, or int4
+(`model.int4`), with a scale for every 32 inputs.
 
-A parameter `x` that is int8 has a float32 parameter `x_scale` in the same module; `weights` fills both while it reads
-a checkpoint.
+A parameter `x` that is int8 has a float32 parameter `x_scale` in the same module, and one that is int4, packed in
+uint8, codes of scales there; `weights` fills both while it reads a checkpoint.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dsvl2_app.model import int4
 from dsvl2_app.model.operations import Operated
 
 SCALE = "_scale"
+NARROW = {torch.int8: "int8", torch.uint8: "int4"}
 
 
 class Linear(nn.Linear, Operated):
@@ -38,19 +41,33 @@ def is_bare(layer: nn.Module) -> bool:
     )
 
 
-def hold_int8(model: nn.Module) -> None:
-    """Make every `Linear` and stack of experts in `model` hold int8, still without values. What is read rarely or
-    decides much stays as it is: input embeddings, norms, routers, and kv_b_proj, which is used in halves."""
+def hold_narrow(model: nn.Module, quantize: str) -> None:
+    """Make every `Linear` and stack of experts in `model` hold "int8" or "int4", still without values. What is read
+    rarely or decides much stays as it is: input embeddings, norms, routers, and kv_b_proj, which is used in halves. A
+    weight with an odd number of inputs, of which no two are a byte, is int8 also with "int4"."""
     for module, name in _find_stacks(model):
         weight = getattr(module, name)
-        numbers = torch.empty_like(weight, dtype=torch.int8)
-        _replace(module, name, numbers, torch.empty(weight.shape[:-1], dtype=torch.float32, device=weight.device))
+        if _choose_dtype(weight, quantize) == torch.uint8:
+            _replace(module, name, *int4.empty(weight))
+        else:
+            numbers = torch.empty_like(weight, dtype=torch.int8)
+            _replace(module, name, numbers, torch.empty(weight.shape[:-1], dtype=torch.float32, device=weight.device))
 
 
-def turn_int8(model: nn.Module) -> None:
+def turn_narrow(model: nn.Module, quantize: str) -> None:
     """The same for a model whose weights have values."""
     for module, name in _find_stacks(model):
-        _replace(module, name, *quantise(getattr(module, name).detach()))
+        weight = getattr(module, name).detach()
+        _replace(module, name, *narrow(weight, _choose_dtype(weight, quantize)))
+
+
+def narrow(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A weight in the format of a parameter with that dtype, and its scales."""
+    return int4.quantise(weight) if dtype == torch.uint8 else quantise(weight)
+
+
+def _choose_dtype(weight: Tensor, quantize: str) -> torch.dtype:
+    return torch.uint8 if quantize == "int4" and weight.shape[-1] % 2 == 0 else torch.int8
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +78,7 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _find_stacks(model: nn.Module) -> list[tuple[nn.Module, str]]:
-    """Each weight [..., F, D] that may be int8: its module and its name there."""
+    """Each weight [..., F, D] that may be narrow: its module and its name there."""
     each = (
         (module, ["weight"] if isinstance(module, Linear) else getattr(module, "stacks", ()))
         for module in model.modules()

@@ -21,7 +21,7 @@ from dsvl2_app.model.attention import Cache
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.generation import PictureGenerationMixin
-from dsvl2_app.model.linear import Linear
+from dsvl2_app.model.linear import NARROW, Linear
 from dsvl2_app.model.pretrained import OfficialLayoutModel, refuse_others
 from dsvl2_app.model.random_weights import fill_random
 from dsvl2_app.model.vision import VisionEncoder, merge_identical
@@ -273,8 +273,8 @@ class DeepseekVL2ForConditionalGeneration(DeepseekVL2Model, PictureGenerationMix
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """As transformers' own, for input embeddings and head together."""
-        if self.lm_head.weight.dtype == torch.int8:
-            raise SettingsError("int8 weights cannot be resized; load the model without quantize for that.")
+        if kind := NARROW.get(self.lm_head.weight.dtype):
+            raise SettingsError(f"{kind} weights cannot be resized; load the model without quantize for that.")
         return super().resize_token_embeddings(*args, **kwargs)
 
 

@@ -5,7 +5,7 @@ A layer calls its `operations`. Unless a runner gave it others, these are `Opera
 gradients, and are what all others are compared with.
 Shapes: T tokens, D and F widths, E experts, K chosen ones per token, P pairs of a token and an expert; B batch,
 H heads, G groups of keys, S tokens so far. int8 weights come with a float32 scale per output channel:
-`weight[f, d] * scale[f]`.
+`weight[f, d] * scale[f]`. int4 weights are packed in uint8 [F, D / 2] and come with codes of their scales (`int4`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.bias import causal_lower_right
 
+from dsvl2_app.model import int4
 from dsvl2_app.model.rotary import Rotary, rotate_halves, rotate_pairs
 
 FEW_TOKENS = 4  # up to here one product per (token, expert) pair is sooner done than pairs are sorted
 
-Stack = tuple[Tensor, "Tensor | None"]  # weights [E, F, D] and, where they are int8, scales [E, F]
+Stack = tuple[Tensor, "Tensor | None"]  # weights [E, F, D] and, where they are int8 or int4, their scales
 
 
 class Operations:
@@ -49,17 +50,19 @@ class Operations:
             each = zip(rows.split(1), experts.tolist(), strict=True)
             return torch.cat([multiply(row, weights[e], _of(scales, e)) for row, e in each])
         # Numbers would have to be waited for, and could not be recorded in a graph.
-        products = torch.einsum("pd,pfd->pf", rows, weights[experts].to(rows.dtype))
-        return products if scales is None else (products * scales[experts]).to(rows.dtype)
+        weights, scales = widen(weights[experts], _of(scales, experts), rows.dtype)
+        products = torch.einsum("pd,pfd->pf", rows, weights)
+        return products if scales is None else (products * scales).to(rows.dtype)
 
     def linear_groups(self, rows: Tensor, weights: Tensor, scales: Tensor | None, counts: Tensor) -> Tensor:
         """Rows [P, D] sorted by expert, `counts[e]` of them for weights[e] [E, F, D] -> [P, F]. In bfloat16 on a GPU
         one grouped product, for which the CPU need not know how many rows each expert has."""
         if rows.is_cuda and torch.is_autocast_enabled("cuda"):  # which does not know grouped_mm
-            rows, weights = rows.bfloat16(), weights.bfloat16()
+            rows = rows.bfloat16()
         if rows.is_cuda and rows.dtype == torch.bfloat16 and hasattr(F, "grouped_mm"):
             ends = counts.cumsum(0)
-            products = F.grouped_mm(rows, weights.bfloat16().mT, offs=ends.to(torch.int32))
+            weights, scales = widen(weights, scales, rows.dtype)
+            products = F.grouped_mm(rows, weights.mT, offs=ends.to(torch.int32))
             if scales is None:
                 return products
             experts = torch.searchsorted(ends, torch.arange(len(rows), device=rows.device), right=True)
@@ -167,10 +170,19 @@ def use(model: nn.Module, operations: Operations) -> None:
 
 
 def multiply(rows: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
-    """`Operations.linear`. int8 becomes the rows' format exactly; its scales are the outputs' and wait until these are
-    there."""
-    products = F.linear(rows, weight.to(rows.dtype))
+    """`Operations.linear`."""
+    weight, scale = widen(weight, scale, rows.dtype)
+    products = F.linear(rows, weight)
     return products if scale is None else (products * scale).to(rows.dtype)
+
+
+def widen(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """A weight in the format of activations, exactly, and the scales that its products have still to be multiplied
+    with: those of int8 are the outputs' and wait until these are there."""
+    if weight.dtype != torch.uint8:
+        return weight.to(dtype), scale
+    assert scale is not None
+    return int4.dequantise(weight, scale, dtype), None
 
 
 def rotate_together(
@@ -192,5 +204,5 @@ def repeat_groups(queries: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
     return parts if groups == 1 else tuple(part.repeat_interleave(groups, dim=1) for part in parts)
 
 
-def _of(scales: Tensor | None, expert: int) -> Tensor | None:
-    return None if scales is None else scales[expert]
+def _of(scales: Tensor | None, experts: int | Tensor) -> Tensor | None:
+    return None if scales is None else scales[experts]

@@ -20,14 +20,14 @@ from dsvl2_app.model import adapters, weights
 from dsvl2_app.model.adapter_names import take_official_layers
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Router
-from dsvl2_app.model.linear import hold_int8
+from dsvl2_app.model.linear import hold_narrow
 from dsvl2_app.model.placing import allocate, choose_places, dispatch
 from dsvl2_app.model.random_weights import fill_random
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-QUANTIZE = ("none", "int8")
+QUANTIZE = ("none", "int8", "int4")
 ATTENTION = ("sdpa", "eager")  # fused kernels, or the decoder's weights computed in the open
 QUANTIZE_OPTIONS = ("quantization_config", "load_in_4bit", "load_in_8bit")  # transformers' names for other ways
 CONFIG_OPTIONS = ("use_cache", "output_attentions", "output_hidden_states", "return_dict")
@@ -63,7 +63,7 @@ def refuse_others(what: str, options: Mapping[str, Any], facts: Mapping[str, tup
         named = ", ".join(f"{name}={' '.join(repr(options[name]).split()):.60}" for name in others)
         cure = "correct the name, or leave it out"
         if set(others) <= set(QUANTIZE_OPTIONS):
-            cure = "quantize='int8' is what it offers instead"
+            cure = "quantize='int8' and 'int4' are what it offers instead"
         raise SettingsError(f"{what} does not take {named}; {cure}.")
 
 
@@ -95,11 +95,11 @@ class OfficialLayoutModel(PreTrainedModel):
 
         `dtype` (or `torch_dtype`) is the checkpoint's unless given. `device_map` is a device, "auto" (spread over what
         is there, through accelerate) or a map of module names to devices. Weights are read straight into place, so
-        memory peaks little above their size; with `quantize` "int8" the decoder's become int8 on the way. `state_dict`
-        takes the place of the weight files. `attn_implementation` "eager" is the decoder's attention without fused
-        kernels. Further options are HUB_OPTIONS and CONFIG_OPTIONS. With `output_loading_info` a dictionary of keys
-        that did not fit, always empty, comes with the model. Raises CheckpointError when anything is missing, left
-        over or of another shape, and SettingsError when an option is not understood.
+        memory peaks little above their size; with `quantize` "int8" or "int4" the decoder's become that on the way.
+        `state_dict` takes the place of the weight files. `attn_implementation` "eager" is the decoder's attention
+        without fused kernels. Further options are HUB_OPTIONS and CONFIG_OPTIONS. With `output_loading_info` a
+        dictionary of keys that did not fit, always empty, comes with the model. Raises CheckpointError when anything is
+        missing, left over or of another shape, and SettingsError when an option is not understood.
         """
         _refuse_meta()
         hub, overrides = _take(options, HUB_OPTIONS), _take(options, CONFIG_OPTIONS)
@@ -152,7 +152,7 @@ class OfficialLayoutModel(PreTrainedModel):
     def on_meta(cls, config: DeepseekVL2Config, dtype: Any, quantize: str = "none") -> Self:
         """An evaluation-mode model whose parameters have their dtype but no memory yet."""
         if quantize not in QUANTIZE:
-            raise SettingsError(f"quantize is {quantize!r}; choose 'none' or 'int8'.")
+            raise SettingsError(f"quantize is {quantize!r}; choose 'none', 'int8' or 'int4'.")
         config.dtype = _choose_dtype(dtype, config)
         with torch.device("meta"):
             model = cls(config).to(config.dtype)  # pyright: ignore[reportArgumentType] - PreTrainedModel.to is wrapped
@@ -160,8 +160,8 @@ class OfficialLayoutModel(PreTrainedModel):
             vars(module)["_is_hf_initialized"] = True  # for `post_init`: values come from elsewhere
             if isinstance(module, Router) and module.bias is not None:
                 module.bias.data = module.bias.data.float()
-        if quantize == "int8":
-            hold_int8(model)
+        if quantize != "none":
+            hold_narrow(model, quantize)
         return model.eval()
 
     def save_pretrained(

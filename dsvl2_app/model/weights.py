@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dsvl2_app.errors import CheckpointError, SettingsError
-from dsvl2_app.model.linear import SCALE, quantise
+from dsvl2_app.model.int4 import inputs_of
+from dsvl2_app.model.linear import NARROW, SCALE, narrow
+from dsvl2_app.model.operations import widen
 from dsvl2_app.progress import Meter
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def name_officially(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def scale_views(model: nn.Module) -> dict[str, Tensor]:
-    """Official key -> where the scales of its int8 weights belong."""
+    """Official key -> where the scales of its int8 or int4 weights belong."""
     views: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         if name.endswith(SCALE):
@@ -152,9 +154,10 @@ def check_shape(key: str, found: tuple[int, ...], expected: tuple[int, ...], whe
 
 def _copy(key: str, source: Tensor, views: dict[str, Tensor], scales: dict[str, Tensor], where: str) -> None:
     target = views[key]
-    check_shape(key, tuple(source.shape), tuple(target.shape), where)
+    shape = tuple(target.shape) if key not in scales else (*target.shape[:-1], inputs_of(target))
+    check_shape(key, tuple(source.shape), shape, where)
     if key in scales:
-        source, scale = quantise(source)
+        source, scale = narrow(source, target.dtype)
         scales[key].copy_(scale)
     target.copy_(source)
 
@@ -173,7 +176,7 @@ def take_official_keys(
             continue
         official, (module, _, leaf) = prefix + official_name(name), name.rpartition(".")
         scale = getattr(model.get_submodule(module), leaf + SCALE, None)
-        whole = parameter.detach().clone() if scale is None else parameter.detach() * scale[..., None]
+        whole = parameter.detach().clone() if scale is None else _widen(parameter.detach(), scale)
         pieces = dict(_pieces(official, whole))
         found = {key: state_dict.pop(key) for key in pieces if key in state_dict}
         if not found:
@@ -185,8 +188,14 @@ def take_official_keys(
             else:
                 errors.append(f"{key} is {tuple(source.shape)} and must be {tuple(pieces[key].shape)}")
         if scale is not None:
-            whole, state_dict[prefix + name + SCALE] = quantise(whole)
+            whole, state_dict[prefix + name + SCALE] = narrow(whole, parameter.dtype)
         state_dict[prefix + name] = whole
+
+
+def _widen(weight: Tensor, scale: Tensor) -> Tensor:
+    """int8 or int4 as float32."""
+    wide, rest = widen(weight, scale, torch.float32)
+    return wide if rest is None else wide * rest[..., None]
 
 
 @torch.no_grad()
@@ -248,7 +257,8 @@ def save(tensors: Mapping[str, Tensor], folder: Path, dtype: torch.dtype, max_sh
     """Write tensors with our names or the official ones in the official layout: one model.safetensors, or numbered
     shards with an index."""
     if any(name.endswith(SCALE) for name in tensors):
-        raise SettingsError("int8 weights are not written to disk; load the model without --quantize and save that.")
+        kind = next(NARROW[tensor.dtype] for tensor in tensors.values() if tensor.dtype in NARROW)
+        raise SettingsError(f"{kind} weights are not written to disk; load the model without --quantize and save that.")
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
         if _WRITTEN.fullmatch(stale.name):

@@ -115,7 +115,7 @@ def _describe(load: Load) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], found: Plan) -> None:
-    number = facts["dtype"] + (" and int8" if facts["quantize"] == "int8" else "")
+    number = facts["dtype"] + (f" and {facts['quantize']}" if facts["quantize"] != "none" else "")
     print(f"{facts['model']} in {number}, {found.chats} conversation(s) of {found.context:,} tokens")
     table = Table(box=borders.SIMPLE_HEAD)
     table.add_column("GB")
@@ -160,6 +160,7 @@ def _conclude(facts: dict[str, Any], found: Plan) -> list[str]:
 
 
 def _advise(facts: dict[str, Any]) -> str:
-    if facts["quantize"] == "none":
-        return "Try --quantize int8, a smaller --cache-mb, or more memory."
+    if facts["quantize"] != "int4":
+        kinds = "int8 or int4" if facts["quantize"] == "none" else "int4"
+        return f"Try --quantize {kinds}, a smaller --cache-mb, or more memory."
     return "Try a smaller --cache-mb or --context, or more memory."

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from dsvl2_app.backend import Backend, load_meanwhile
@@ -65,12 +66,14 @@ def backend(prospect: Prospect, engine: Engine, arrive: threading.Event) -> Iter
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quantize", ["none", "int8"])
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
 def test_the_card_is_known_before(variant: str, quantize: str, checkpoint: Path) -> None:
     settings = Settings(model=str(checkpoint), quantize=quantize, compile="off")
     engine = load_engine(settings)
     assert look_ahead(settings).card == engine.card
-    assert engine.card.parameters == sum(parameter.numel() for parameter in engine.model.parameters())
+    weights = {name: each for name, each in engine.model.named_parameters() if not name.endswith("_scale")}
+    numbers = (each.numel() * (2 if each.dtype == torch.uint8 else 1) for each in weights.values())  # two to a byte
+    assert engine.card.parameters == sum(numbers)
     assert engine.card.device == str(engine.model.device)
 
 

@@ -160,18 +160,21 @@ def test_the_other_parts_of_the_bench(
     monkeypatch.setattr(bench.decode, "BATCHES", (1, 3))
     monkeypatch.setattr(bench.decode, "CONTEXT", 40)
     monkeypatch.setattr(bench.agreement, "ANSWERS", 1)
+    monkeypatch.setattr(bench.agreement, "EXAMPLES_ASKED", 1)
     argv = ["bench", "--model", str(CHECKPOINT), "--repeats", "1", "--tokens", "12", "--chats", "3"]
-    argv += ["--what", "decode", "reuse", "chats", "agreement", "--against", "plain", "int8"]
+    argv += ["--what", "decode", "reuse", "chats", "agreement", "--against", "plain", "int8", "int4"]
     assert main(argv) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     steps = result["decode"]["steps"]
     assert [(step["weights"], step["batch"]) for step in steps] == [
-        (weights, batch) for batch in (1, 3) for weights in ("float32", "plain torch", "int8")
+        (weights, batch) for batch in (1, 3) for weights in ("float32", "plain torch", "int8", "int4")
     ]
     assert all(step["mbu"] > 0 for step in steps)
     assert len(result["chats"]["tokens_per_second"]) == 3 and result["chats"]["longest_stall"] > 0
     assert result["reuse"]["fastest"].keys() == {"cold", "follow-up", "same picture", "same picture, other owner"}
-    assert 0.5 < result["agreement"]["top1"] <= 1
+    agreement = result["agreement"]
+    assert 0.5 < agreement["top1"] == agreement["int8"]["noise"]["top1"] <= 1
+    assert all(0 < agreement[kind][about]["top1"] <= 1 for kind in ("int8", "int4") for about in ("noise", "examples"))
 
 
 def test_a_load_bench_reads_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

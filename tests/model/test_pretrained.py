@@ -58,7 +58,7 @@ def same(found: nn.Module, expected: nn.Module) -> bool:
         {"dtpye": "float16"},
         {"attn_implementation": "flash_attention_2"},
         {"attn_implementation": {"": "nope"}},
-        {"quantize": "int4"},
+        {"quantize": "int3"},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -84,8 +84,8 @@ def test_options_that_change_nothing_are_taken(checkpoint: Path, model: Model) -
 
 def test_from_random_refuses_what_it_does_not_know() -> None:
     config = DeepseekVL2Config.preset("nano")
-    with pytest.raises(SettingsError, match="quantize is 'int4'; choose 'none' or 'int8'"):
-        Model.from_random(config, quantize="int4")
+    with pytest.raises(SettingsError, match="quantize is 'int3'; choose 'none', 'int8' or 'int4'"):
+        Model.from_random(config, quantize="int3")
     with pytest.raises(TypeError, match="dtpye"):
         Model.from_random(config, dtpye="float16")
 

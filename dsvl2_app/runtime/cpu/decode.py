@@ -22,7 +22,17 @@ from dsvl2_app.model.decoder import Decoder, DecoderLayer
 from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router
 from dsvl2_app.model.linear import Linear
 from dsvl2_app.model.rotary import rotary_frequencies
-from dsvl2_app.runtime.cpu.library import KINDS, STAGE_BYTES, Library, Matrix, choose_threads, describe, number, pointer
+from dsvl2_app.runtime.cpu.library import (
+    KINDS,
+    STAGE_BYTES,
+    Library,
+    Matrix,
+    choose_threads,
+    count_work,
+    describe,
+    number,
+    pointer,
+)
 from dsvl2_app.runtime.cpu.products import FEW_ROWS, is_readable
 
 real = ctypes.c_float
@@ -147,7 +157,7 @@ def make_table(decoder: Decoder) -> DecoderTable:
         parts,
         [hooks for module in modules for hooks in (module._forward_hooks, module._forward_pre_hooks)],
         [vars(module) for module in modules],
-        min(layer.self_attn.o_proj.weight.nbytes for layer in decoder.layers),
+        min(count_work(layer.self_attn.o_proj.weight) for layer in decoder.layers),
     )
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.model.int4 import inputs_of
 
 SOURCES = Path(__file__).with_name("csrc")
 FLAGS = (
@@ -29,7 +30,7 @@ FLAGS = (
     # of -ffast-math what lets sums be reordered; the rest would round tiny numbers to 0 in the whole process
     *("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-fno-math-errno"),
 )
-KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}  # enum Kind of matrices.h
+KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 3}  # enum Kind of numbers.h
 
 # One core reads less than this sooner than a second one joins in, the more so where others want that core too.
 WAKING_BYTES = 2**22  # of one product, for which threads are woken
@@ -39,7 +40,7 @@ pointer, number, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 
 
 class Matrix(ctypes.Structure):
-    """A weight [F, D] or a stack of them [E, F, D], and its scales; struct Matrix of matrices.h."""
+    """A weight [F, D] or a stack of them [E, F, D], and its scales; struct Matrix of numbers.h."""
 
     _fields_ = (
         *((name, pointer) for name in ("weights", "scales")),
@@ -131,11 +132,11 @@ class Library:
 
 
 def describe(weight: Tensor, scale: Tensor | None = None) -> Matrix:
-    *_, outputs, inputs = weight.shape
+    outputs, inputs = weight.shape[-2], inputs_of(weight)
     return Matrix(
         weight.data_ptr(),
         None if scale is None else scale.data_ptr(),
-        weight.stride(0),
+        weight.stride(0) * inputs // weight.shape[-1],
         outputs,
         inputs,
         KINDS[weight.dtype],
@@ -145,6 +146,11 @@ def describe(weight: Tensor, scale: Tensor | None = None) -> Matrix:
 def choose_threads(nbytes: int, least: int) -> int:
     """How many threads read `nbytes` of weights: all, or below `least` one."""
     return torch.get_num_threads() if nbytes >= least else 1
+
+
+def count_work(weight: Tensor) -> int:
+    """Bytes of a weight for `choose_threads`; those of int4 count twice, because each is two numbers to multiply."""
+    return weight.nbytes * (2 if weight.dtype == torch.uint8 else 1)
 
 
 def find_compiler() -> list[str]:

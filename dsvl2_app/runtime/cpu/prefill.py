@@ -8,11 +8,12 @@ import ctypes
 import torch
 from torch import Tensor
 
+from dsvl2_app.model.int4 import inputs_of
 from dsvl2_app.model.operations import FEW_TOKENS, Stack
 from dsvl2_app.runtime.cpu.blocks import is_bfloat16
 from dsvl2_app.runtime.cpu.library import Library, describe, number, pointer
 
-WIDTHS = {torch.bfloat16: 16, torch.int8: 32}  # widths of experts are multiples of it
+WIDTHS = {torch.bfloat16: 16, torch.int8: 32, torch.uint8: 16}  # widths of experts are multiples of it
 
 
 class Heads(ctypes.Structure):
@@ -57,7 +58,7 @@ class ManyTokens:
             and len(hidden) > FEW_TOKENS
             and is_bfloat16(hidden)
             and multiple > 0
-            and not any(width % multiple for width in down[0].shape[1:])
+            and not any(width % multiple for width in (down[0].shape[1], inputs_of(down[0])))
         )
 
     def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:

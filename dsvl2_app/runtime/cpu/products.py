@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dsvl2_app.model.int4 import inputs_of
 from dsvl2_app.model.operations import Stack
-from dsvl2_app.runtime.cpu.library import KINDS, WAKING_BYTES, Library, choose_threads, describe
+from dsvl2_app.runtime.cpu.library import KINDS, WAKING_BYTES, Library, choose_threads, count_work, describe
 
 FEW_ROWS = 16  # up to here weights are read from memory longer than they are multiplied
 ROW_TYPES = (torch.float32, torch.bfloat16)
@@ -51,13 +52,13 @@ class FewRows:
 
     def _multiply(self, rows: Tensor, weights: Tensor, scales: Tensor | None, experts: Tensor | None = None) -> Tensor:
         """Rows [P / pairs_per_row, D], weights [E, F, D] or [F, D], each matrix contiguous -> [P, F] float32."""
-        *matrices, outputs, inputs = weights.shape
-        count = rows.numel() // inputs
+        *matrices, outputs, _ = weights.shape
+        count = rows.numel() // inputs_of(weights)
         rows = rows.contiguous()
         wide = rows.float()
         pairs = count if experts is None else experts.shape[0]
         found = torch.empty(pairs, outputs)
-        nbytes = weights.element_size() * outputs * inputs * (1 if experts is None else pairs)
+        nbytes = count_work(weights if experts is None else weights[0]) * (1 if experts is None else pairs)
         self._library.call(
             "multiply_rows",
             describe(weights, scales),

@@ -1,17 +1,19 @@
 """What a prompt and a picture need on a matrix unit (Intel AMX): dense layers (tile_products.h), experts of many tokens
-(tile_experts.h) and attention of many queries (tile_attention.h). Activations are bfloat16, weights that or int8."""
+(tile_experts.h) and attention of many queries (tile_attention.h). Activations are bfloat16; weights are that, int8, or
+int4, which is unpacked to bfloat16 a few rows at a time."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from dsvl2_app.model.int4 import inputs_of
 from dsvl2_app.model.operations import FEW_TOKENS, Stack
 from dsvl2_app.runtime.cpu.library import Library, describe
 from dsvl2_app.runtime.cpu.prefill import ManyTokens, Tokens
 from dsvl2_app.runtime.cpu.products import FEW_ROWS, is_readable
 
-STEPS = {torch.bfloat16: 32, torch.int8: 64}  # widths of experts are multiples of it: inputs of a step
+STEPS = {torch.bfloat16: 32, torch.uint8: 32, torch.int8: 64}  # widths of experts are multiples of it: inputs of a step
 LANES = 16  # of int8 rows, which are multiples of it
 
 
@@ -24,13 +26,13 @@ class Tiles(ManyTokens):
         """`int8`: int8 weights too, which meet activations as int8, a scale per token. It rounds these, by about a
         hundredth, where other kernels do not."""
         super().__init__(library)
-        self.steps = STEPS if int8 else {torch.bfloat16: STEPS[torch.bfloat16]}
+        self.steps = {kind: step for kind, step in STEPS.items() if int8 or kind != torch.int8}
 
     def supports(self, queries: Tensor, *_: Tensor) -> bool:
         return self._library.has_tiles and is_readable(queries, queries) and queries.dtype == torch.bfloat16
 
     def supports_linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> bool:
-        outputs, inputs = weight.shape
+        outputs, inputs = weight.shape[0], inputs_of(weight)
         return (
             self.supports(rows)
             and is_readable(rows, weight)
@@ -38,7 +40,7 @@ class Tiles(ManyTokens):
             and weight.is_contiguous()
             and rows.numel() > FEW_ROWS * inputs
             and outputs % 2 == 0
-            and (weight.dtype == torch.bfloat16 or (scale is not None and inputs % LANES == 0))
+            and (weight.dtype != torch.int8 or inputs % LANES == 0)
         )
 
     def linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -70,7 +72,7 @@ class Tiles(ManyTokens):
             is_readable(hidden, stack)
             and stack.is_contiguous()
             and stack.dtype in self.steps
-            and not any(width % self.steps[stack.dtype] for width in stack.shape[-2:])
+            and not any(width % self.steps[stack.dtype] for width in (stack.shape[-2], inputs_of(stack)))
             for stack in stacks
         )
 
@@ -83,7 +85,7 @@ class Tiles(ManyTokens):
         *,
         gelu: bool = False,
     ) -> Tensor:
-        rows, (outputs, inputs) = rows.contiguous(), weight.shape
+        rows, outputs, inputs = rows.contiguous(), weight.shape[0], inputs_of(weight)
         out = rows.new_empty(*rows.shape[:-1], outputs)
         self._library.call(
             "tile_linear",

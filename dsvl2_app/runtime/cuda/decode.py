@@ -34,11 +34,13 @@ class GraphDecoder:
     def __init__(
         self, decoder: Decoder, lm_head: Linear, bytes_per_token: int, context: int, fuses: bool = False
     ) -> None:
-        """`fuses`: in kernels of its own, where Triton can make them; else as the layers' own forward."""
+        """`fuses`: in kernels of its own, where Triton can make them and weights are not int4, which they do not read;
+        else as the layers' own forward."""
         self.decoder, self.lm_head, self.context = decoder, lm_head, context
         self.device = lm_head.weight.device
         self._graphs: dict[tuple[int, int], tuple[Callable[[], None], Tensor]] = {}
-        self.fuses = fuses and has_triton()
+        int4 = any(parameter.dtype == torch.uint8 for parameter in decoder.parameters())
+        self.fuses = fuses and has_triton() and not int4
         self._fused: dict[int, FusedStep] = {}
         self._memory = None
         rows = BATCHES[-1]

@@ -13,7 +13,7 @@ from torch import Tensor
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
-from dsvl2_app.model.linear import turn_int8
+from dsvl2_app.model.linear import turn_narrow
 from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.runtime.cpu import decode
@@ -43,7 +43,7 @@ DECODERS: dict[str, dict[str, Any]] = {
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
 
 
-def make(name: str, dtype: torch.dtype, int8: bool = False) -> tuple[Decoder, DecoderConfig]:
+def make(name: str, dtype: torch.dtype, quantize: str = "none") -> tuple[Decoder, DecoderConfig]:
     sizes = dict(hidden_size=83, vocab_size=20, intermediate_size=37, moe_intermediate_size=13, n_routed_experts=7)
     counts = dict(num_hidden_layers=3, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
     config = DecoderConfig(**(sizes | counts | dict(topk_method="greedy") | DECODERS[name]))
@@ -58,8 +58,8 @@ def make(name: str, dtype: torch.dtype, int8: bool = False) -> tuple[Decoder, De
     for layer in decoder.layers:
         if getattr(getattr(layer.mlp, "router", None), "bias", None) is not None:
             layer.mlp.router.bias.data = layer.mlp.router.bias.float()
-    if int8:
-        turn_int8(decoder)
+    if quantize != "none":
+        turn_narrow(decoder, quantize)
     return decoder, config
 
 
@@ -95,18 +95,18 @@ def compare(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> 
 @pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize(("batch", "threads"), [(1, 2), (2, 1), (5, 3), (16, 2)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
 def test_step_equals_the_layers(
     library: Library,
     name: str,
     batch: int,
     threads: int,
     dtype: torch.dtype,
-    int8: bool,
+    quantize: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(decode, "choose_threads", lambda nbytes, least: threads)
-    decoder, config = make(name, dtype, int8)
+    decoder, config = make(name, dtype, quantize)
     step = CompiledStep(decoder, library)
     compare(run(decoder, config, batch, step), run(decoder, config, batch, None), dtype)
 

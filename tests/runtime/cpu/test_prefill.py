@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.model.experts import Experts
-from dsvl2_app.model.linear import turn_int8
+from dsvl2_app.model.linear import turn_narrow
 from dsvl2_app.model.operations import PLAIN
 from dsvl2_app.runtime.cpu.library import FLAGS, Library
 from dsvl2_app.runtime.cpu.operations import CpuOperations
@@ -103,14 +103,14 @@ def test_attention_of_even_and_of_sharp_scores(panels: Library, size: float) -> 
     check_attention(panels, queries, keys, values, 1.0, causal=True)
 
 
-def make_experts(count: int, width: int, inner: int, int8: bool = False) -> Experts:
+def make_experts(count: int, width: int, inner: int, quantize: str = "none") -> Experts:
     config = SimpleNamespace(n_routed_experts=count, hidden_size=width, moe_intermediate_size=inner)
     experts = Experts(config).requires_grad_(False)
     for weight in experts.parameters():
         weight.normal_(0, weight.shape[-1] ** -0.5)
     experts.bfloat16()
-    if int8:
-        turn_int8(experts)
+    if quantize != "none":
+        turn_narrow(experts, quantize)
     return experts
 
 
@@ -125,18 +125,18 @@ def compare(operations: CpuOperations, experts: Experts, hidden: Tensor, weights
     assert distance(found, expected, expected) < 2 * ROUNDING  # both round
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
 @pytest.mark.parametrize(
     ("tokens", "active", "count", "width", "inner"),
     [(17, 3, 8, 64, 32), (100, 2, 5, 96, 160), (40, 1, 64, 32, 96), (350, 1, 1, 32, 64), (61, 6, 6, 48, 16)],
 )
 def test_experts_of_many_tokens(
-    operations: CpuOperations, tokens: int, active: int, count: int, width: int, inner: int, int8: bool
+    operations: CpuOperations, tokens: int, active: int, count: int, width: int, inner: int, quantize: str
 ) -> None:
-    multiple = WIDTHS[torch.int8 if int8 else torch.bfloat16]
+    multiple = WIDTHS[{"int8": torch.int8, "int4": torch.uint8}.get(quantize, torch.bfloat16)]
     width, inner = (-(-size // multiple) * multiple for size in (width, inner))  # 48 and 16 are none of int8's
     chosen = torch.rand(tokens, count).topk(active, sorted=False).indices
-    experts, weights = make_experts(count, width, inner, int8), torch.rand(tokens, active)
+    experts, weights = make_experts(count, width, inner, quantize), torch.rand(tokens, active)
     compare(operations, experts, draw(tokens, width), weights, chosen)
 
 

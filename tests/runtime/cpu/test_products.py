@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dsvl2_app.model.linear import quantise
+from dsvl2_app.model.linear import narrow
 from dsvl2_app.model.operations import PLAIN
-from dsvl2_app.runtime.cpu.library import Library
+from dsvl2_app.runtime.cpu.library import FLAGS, Library
 from dsvl2_app.runtime.cpu.operations import CpuOperations
 from tests.kernels import watch
 
@@ -31,23 +34,51 @@ def compare(operations: CpuOperations, name: str, *given: Tensor | None, dtype: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("kind", [None, torch.int8, torch.uint8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 6, 7, 13, 16])
-@pytest.mark.parametrize("shape", [(8, 64), (7, 48), (33, 37), (2, 5)])
-def test_linear(operations: CpuOperations, dtype: torch.dtype, rows: int, shape: tuple[int, int], int8: bool) -> None:
+@pytest.mark.parametrize("shape", [(8, 64), (7, 48), (33, 37), (2, 5), (9, 1112), (3, 210)])
+def test_linear(
+    operations: CpuOperations, dtype: torch.dtype, rows: int, shape: tuple[int, int], kind: torch.dtype | None
+) -> None:
     hidden, weight = torch.randn(rows, 1, shape[1], dtype=dtype), torch.randn(shape, dtype=dtype)
-    compare(operations, "linear", hidden, *(quantise(weight) if int8 else (weight,)), dtype=dtype)
+    kind = torch.int8 if kind == torch.uint8 and shape[1] % 2 else kind  # of which no two numbers are a byte
+    compare(operations, "linear", hidden, *(narrow(weight, kind) if kind else (weight,)), dtype=dtype)
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("kind", [None, torch.int8, torch.uint8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("tokens", [1, 3, 9, 16])
-def test_linear_each(operations: CpuOperations, dtype: torch.dtype, tokens: int, int8: bool) -> None:
+def test_linear_each(operations: CpuOperations, dtype: torch.dtype, tokens: int, kind: torch.dtype | None) -> None:
     hidden, weights = torch.randn(tokens, 40, dtype=dtype), torch.randn(6, 22, 40, dtype=dtype)
     experts = torch.randint(6, (tokens * 3,))  # some experts several times, some never
-    stack = quantise(weights) if int8 else (weights, None)
+    stack = narrow(weights, kind) if kind else (weights, None)
     compare(operations, "linear_each", hidden, *stack, experts, dtype=dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks a compiler for processors of this kind")
+@pytest.mark.parametrize("flag", ["-mno-avx512bf16", "-march=haswell", "-march=x86-64-v2"])
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8])
+def test_every_instruction_set(flag: str, kind: torch.dtype) -> None:
+    """On vectors of lesser processors than this one, and on plain ones."""
+    if flag == "-march=haswell" and torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        pytest.skip("this processor has no AVX2")
+    operations, dtypes = CpuOperations(Library.build((*FLAGS, flag))), (torch.float32, torch.bfloat16)
+    for rows, inputs, dtype in product((1, 2, 5, 13), (30, 64, 210, 1112), dtypes):
+        hidden, weight = torch.randn(rows, 1, inputs, dtype=dtype), torch.randn(7, inputs, dtype=dtype)
+        compare(operations, "linear", hidden, *narrow(weight, kind), dtype=dtype)
+
+
+def test_int4_is_exact_where_sums_are(operations: CpuOperations) -> None:
+    """Whole numbers and a scale that is a power of two, so that nothing is rounded: to the bit what torch has."""
+    for rows, inputs in product((1, 3, 9), (64, 112, 1280)):
+        weight = torch.randint(-8, 8, (11, inputs)).float()
+        weight[:, ::32] = -8  # decides the scale
+        stack, hidden = narrow(weight, torch.uint8), torch.randint(-9, 9, (rows, inputs)).bfloat16()
+        with torch.inference_mode():
+            found = operations.linear(hidden, *stack)
+        assert torch.equal(found, PLAIN.linear(hidden.float(), *stack).bfloat16())
 
 
 def test_many_rows_are_torchs(operations: CpuOperations) -> None:

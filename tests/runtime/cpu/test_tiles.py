@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.model.experts import MLP, Experts
-from dsvl2_app.model.linear import quantise, turn_int8
+from dsvl2_app.model.linear import narrow, turn_narrow
 from dsvl2_app.model.operations import PLAIN, Stack
 from dsvl2_app.runtime.cpu.library import FLAGS, SOURCES, Library, find_compiler
 from dsvl2_app.runtime.cpu.operations import CpuOperations
@@ -25,6 +25,7 @@ from tests.runtime.cpu.test_prefill import attend_exactly, distance, draw
 EMULATED = (*FLAGS, "-DEMULATE_TILES", "-fno-associative-math", "-fsigned-zeros", "-ffp-contract=off")
 ROUNDING = 5e-3  # of bfloat16, as a norm
 NARROW = 2e-2  # of activations as int8 with a scale per token
+NARROW_DTYPES = {"int8": torch.int8, "int4": torch.uint8}
 
 
 @pytest.fixture(scope="module", params=["emulated", "real"])
@@ -105,10 +106,12 @@ def compare(
 
 @pytest.mark.parametrize("rows", [17, 32, 61, 300])
 @pytest.mark.parametrize("shape", [(64, 64), (34, 80), (2, 16), (160, 144), (31 * 2, 528)])
-@pytest.mark.parametrize("int8", [False, True])
-def test_linear(operations: CpuOperations, rows: int, shape: tuple[int, int], int8: bool) -> None:
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
+def test_linear(operations: CpuOperations, rows: int, shape: tuple[int, int], quantize: str) -> None:
     weight = draw(*shape)
-    given = quantise(weight) if int8 else (weight, None)
+    int8, given = quantize == "int8", (weight, None)
+    if quantize != "none":
+        given = narrow(weight, NARROW_DTYPES[quantize])
     compare(operations, "linear", NARROW if int8 else ROUNDING, draw(rows, shape[1]), *given, int8=int8)
 
 
@@ -119,15 +122,16 @@ def test_bias_and_gelu(operations: CpuOperations, name: str, shape: tuple[int, i
 
 
 @pytest.mark.parametrize("tokens", [17, 64, 75, 600])
-@pytest.mark.parametrize("int8", [False, True])
-def test_feed_forward(operations: CpuOperations, tokens: int, int8: bool) -> None:
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
+def test_feed_forward(operations: CpuOperations, tokens: int, quantize: str) -> None:
     block = MLP(128, 192).requires_grad_(False)
     for weight in block.parameters():
         weight.normal_(0, weight.shape[-1] ** -0.5)
     block.bfloat16()
-    if int8:
-        turn_int8(block)
+    if quantize != "none":
+        turn_narrow(block, quantize)
     stacks = [(layer.weight, layer.weight_scale) for layer in (block.gate_up, block.down)]
+    int8 = quantize == "int8"
     compare(operations, "feed_forward", 2 * NARROW if int8 else 2 * ROUNDING, draw(1, tokens, 128), *stacks, int8=int8)
 
 
@@ -135,19 +139,20 @@ def test_feed_forward(operations: CpuOperations, tokens: int, int8: bool) -> Non
     ("tokens", "active", "count", "width", "inner"),
     [(17, 3, 8, 64, 64), (100, 2, 5, 128, 192), (40, 1, 64, 64, 128), (350, 1, 1, 64, 64), (700, 2, 2, 64, 64)],
 )
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
 def test_experts(
-    operations: CpuOperations, tokens: int, active: int, count: int, width: int, inner: int, int8: bool
+    operations: CpuOperations, tokens: int, active: int, count: int, width: int, inner: int, quantize: str
 ) -> None:
     sizes = SimpleNamespace(n_routed_experts=count, hidden_size=width, moe_intermediate_size=inner)
     experts = Experts(sizes).requires_grad_(False)
     for weight in experts.parameters():
         weight.normal_(0, weight.shape[-1] ** -0.5)
     experts.bfloat16()
-    if int8:
-        turn_int8(experts)
+    if quantize != "none":
+        turn_narrow(experts, quantize)
     stacks = (experts.gate_up, experts.gate_up_scale), (experts.down, experts.down_scale)
     chosen, weights = torch.rand(tokens, count).topk(active, sorted=False).indices, torch.rand(tokens, active)
+    int8 = quantize == "int8"
     tolerance = 2 * NARROW if int8 else 2 * ROUNDING
     compare(operations, "run_experts", tolerance, draw(tokens, width), weights, chosen, *stacks, int8=int8)
 

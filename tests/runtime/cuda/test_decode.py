@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,6 +49,17 @@ def test_rows_give_the_logits_of_each_alone(model: Model) -> None:
         if who == [2, 0]:
             graphs.release(seated[1])
     assert [cache.get_seq_length() for cache in seated] == [cache.get_seq_length() for cache in alone]
+
+
+@torch.inference_mode()
+def test_int4_weights_go_through_the_layers(reference_folder: Path, variant: str) -> None:
+    """No kernel in Triton reads them."""
+    model = Model.from_pretrained(reference_folder / variant / "checkpoint", quantize="int4")
+    graphs = GraphDecoder(model.decoder, model.lm_head, 1, 64, fuses=True)
+    seated, alone = (prefill(model, [5, 6, 7]) for _ in range(2))
+    found, expected = graphs.forward([40], [seated]), plainly(model, [40], [alone])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert not graphs.fuses and not graphs._fused
 
 
 @torch.inference_mode()

@@ -67,6 +67,7 @@ static void feed_forward(struct Step *step, struct Scratch *scratch) {
     struct Rows inner = step->inner, shared = step->shared;
     inner.width = layer->down.inputs;
     shared.width = layer->shared_down.inputs;
+    split_for(count ? &layer->gate_up : &layer->shared_gate_up, step, scratch, 0, &scratch->rows, batch);
     const long scored = count_blocks(count), blocks = count_blocks(shared.width);
     for (struct Piece piece = {}; take(&step->team, scratch->thread, scored + blocks, 4, &piece);)
         for (long block = piece.first; block < piece.end; block++) {
@@ -96,6 +97,8 @@ static void feed_forward(struct Step *step, struct Scratch *scratch) {
             }
         barrier(&step->team);
     }
+    split_for(&layer->down, step, scratch, 0, &inner, batch * active);
+    split_for(&layer->shared_down, step, scratch, 1, &shared, batch);
     const struct Matrix *widest = layer->shared_down.weights ? &layer->shared_down : &layer->down;
     for (struct Piece piece = {};
          take(&step->team, scratch->thread, count_blocks(step->decoder->width), piece_size(widest), &piece);) {

@@ -21,7 +21,7 @@ struct Group {
 #define MOST_PANELS 6 /* of one expert's tokens at once, so that they stay in a core's cache */
 
 /* What a thread holds for it: panels of tokens and, between the two matrices, of numbers inside the expert, and TALL
- * rows of int8 weights as bfloat16. */
+ * rows of int8 or int4 weights as bfloat16. */
 struct Workspace {
     Pair *tokens, *inner;
     uint16_t *rows;
@@ -31,23 +31,20 @@ struct Workspace {
  * those that come after each half. */
 INLINE void find_rows(const struct Matrix *matrix, long expert, long first, long second, uint16_t *wide,
                       const char **rows, struct Ahead *ahead) {
-    const long size = SIZES[matrix->kind], bytes = matrix->inputs * size, half = TALL / 2;
-    const char *weights = matrix->weights + expert * matrix->stride * size;
+    const long bytes = bytes_of(matrix->kind, matrix->inputs), half = TALL / 2;
+    const char *weights = matrix->weights + bytes_of(matrix->kind, expert * matrix->stride);
     const long next = second == first + half ? TALL : half;
-    *ahead = (struct Ahead){{weights + (first + next) * bytes, weights + (second + next) * bytes}, 2 * half * size};
+    *ahead = (struct Ahead){{weights + (first + next) * bytes, weights + (second + next) * bytes}, bytes_of(matrix->kind, 2 * half)};
     for (long row = 0; row < TALL; row++) {
-        const char *from = weights + (row < half ? first + row : second + row - half) * bytes;
-        rows[row] = from;
-        if (matrix->kind != INT8)
-            continue;
-        rows[row] = (char *)(wide + row * matrix->inputs);
-        for (long i = 0; i < matrix->inputs; i += 2 * LANES)
-            _mm512_storeu_si512(wide + row * matrix->inputs + i, (__m512i)load_pairs(from + i, INT8_PAIRS));
+        const long place = row < half ? first + row : second + row - half;
+        const char *from = weights + place * bytes;
+        uint16_t *to = wide + row * matrix->inputs;
+        rows[row] = matrix->kind == BFLOAT16 ? from : (char *)to;
+        if (matrix->kind == INT4)
+            unpack_row_of(matrix, expert, place, to);
+        for (long i = 0; matrix->kind == INT8 && i < matrix->inputs; i += 2 * LANES)
+            _mm512_storeu_si512(to + i, (__m512i)load_pairs(from + i, INT8_PAIRS));
     }
-}
-
-INLINE float scale_of(const struct Matrix *matrix, long expert, long row) {
-    return matrix->scales ? matrix->scales[expert * matrix->outputs + row] : 1;
 }
 
 /* SwiGLU of `group` by gate and up -> panels of numbers inside the expert, TALL / 2 of them at a time. */
@@ -67,8 +64,8 @@ static void enter_group(const struct Matrix *gate_up, const struct Group *group,
                 for (long lane = 0; lane < vectors * LANES; lane += LANES) {
                     Floats made[2];
                     for (long i = 0; i < 2; i++) {
-                        const float gate = scale_of(gate_up, group->expert, first + row + i);
-                        const float up = scale_of(gate_up, group->expert, inner + first + row + i);
+                        const float gate = weight_scale(gate_up, group->expert, first + row + i);
+                        const float up = weight_scale(gate_up, group->expert, inner + first + row + i);
                         made[i] = silu(load(sums[row + i] + lane) * gate) *
                                   (load(sums[TALL / 2 + row + i] + lane) * up);
                     }
@@ -111,7 +108,7 @@ static void leave_group(const struct Matrix *down, const struct Group *group, co
         float scales[TALL];
         find_rows(down, group->expert, first, first + TALL / 2, workspace->rows, rows, &ahead);
         for (long row = 0; row < TALL; row++)
-            scales[row] = scale_of(down, group->expert, first + row);
+            scales[row] = weight_scale(down, group->expert, first + row);
         const Pair *inner = workspace->inner;
         for (long at = 0, vectors; at < group->count; at += vectors * LANES) {
             Sums sums;

@@ -19,7 +19,12 @@ int allow_tiles(void) {
  * meets matrix 0. */
 void multiply_rows(const struct Matrix *matrix, long matrices, float *wide, uint16_t *halves, const int64_t *experts,
                    long pairs, long pairs_per_row, float *out, int threads) {
-    const struct Rows rows = {wide, HAS_PAIRS && pairs / pairs_per_row >= PAIRS_FROM ? halves : NULL, matrix->inputs};
+    const long count = pairs / pairs_per_row;
+    struct Rows rows = {wide, HAS_PAIRS && count >= PAIRS_FROM ? halves : NULL, matrix->inputs, NULL};
+    struct Split split;
+    char *bytes = NULL;
+    if (HAS_SPLIT && matrix->kind == INT4 && halves)
+        split_rows(&rows, count, &split, bytes = malloc(split_bytes_of(count, rows.width)));
     long *starts = malloc((matrices + 1 + pairs) * sizeof *starts), *order = starts + matrices + 1;
     sort_pairs(experts, pairs, matrices, starts, order);
     const long blocks = count_blocks(matrix->outputs), size = piece_size(matrix);
@@ -42,6 +47,7 @@ void multiply_rows(const struct Matrix *matrix, long matrices, float *wide, uint
     }
     free(team.chunks);
     free(starts);
+    free(bytes);
 }
 
 static void run_layer(struct Step *step, struct Scratch *scratch, const struct Layer *layer, char *const *buffers) {

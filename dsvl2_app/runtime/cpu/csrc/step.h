@@ -56,6 +56,8 @@ struct Scratch {
     int64_t *experts;
     long *used, *starts, *order, *all; /* `all` counts from 0 */
     float (*sums)[BLOCK], (*more)[BLOCK];
+    struct Split splits[2]; /* of rows in use, for int4 weights */
+    char *bytes[2];
 };
 
 static void put(struct Rows rows, enum Kind kind, long place, float number) {
@@ -78,7 +80,7 @@ INLINE void *cut(uintptr_t *from, long bytes) {
 
 static struct Rows cut_rows(uintptr_t *from, long rows, long width, int halves) {
     float *wide = cut(from, rows * width * sizeof(float));
-    return (struct Rows){wide, halves ? cut(from, rows * width * sizeof(uint16_t)) : NULL, width};
+    return (struct Rows){wide, halves ? cut(from, rows * width * sizeof(uint16_t)) : NULL, width, NULL};
 }
 
 /* Everything of the step, and of each of its threads, in `memory`; returns how much that is. */
@@ -126,6 +128,10 @@ static long lay_out(struct Step *step, struct Scratch *scratches, int threads, c
         scratch->all = cut(&at, batch * sizeof(long));
         scratch->sums = cut(&at, larger(chosen, larger(batch, MOST)) * BLOCK * sizeof(float));
         scratch->more = cut(&at, larger(chosen, larger(batch, MOST)) * BLOCK * sizeof(float));
+        const long most = larger(split_bytes_of(batch, larger(widest, heads * decoder->value)),
+                                 split_bytes_of(chosen, inner));
+        scratch->bytes[0] = cut(&at, most);
+        scratch->bytes[1] = cut(&at, split_bytes_of(batch, shared));
     }
     return at - (uintptr_t)memory;
 }
@@ -151,14 +157,23 @@ static void normalise(const struct Step *step, const float *numbers, long stride
     }
 }
 
+/* Some rows also in bytes, if they meet int4 weights and a processor that takes these. */
+INLINE void split_for(const struct Matrix *matrix, const struct Step *step, struct Scratch *scratch, int which,
+                      struct Rows *rows, long count) {
+    rows->split = NULL;
+    if (HAS_SPLIT && matrix->kind == INT4 && step->decoder->kind == BFLOAT16)
+        split_rows(rows, count, scratch->splits + which, scratch->bytes[which]);
+}
+
 INLINE long piece_size(const struct Matrix *matrix) {
-    return 1 + PIECE_BYTES / (BLOCK * matrix->inputs * SIZES[matrix->kind]);
+    return 1 + PIECE_BYTES / (BLOCK * bytes_of(matrix->kind, matrix->inputs));
 }
 
 /* out [B, stride] = rows through up to three matrices, their outputs in a row, or that much more. */
 static void project(struct Step *step, struct Scratch *scratch, struct Rows rows, const struct Matrix *const *matrices,
                     int count, float *out, long stride, int add) {
     long blocks = 0;
+    split_for(matrices[0], step, scratch, 0, &rows, step->batch);
     for (int i = 0; i < count; i++)
         blocks += count_blocks(matrices[i]->outputs);
     for (struct Piece piece = {}; take(&step->team, scratch->thread, blocks, piece_size(matrices[0]), &piece);)

@@ -63,7 +63,7 @@ static void enter_tiles(const struct Matrix *gate_up, long expert, struct Bench 
             for (long tile = 0; tile < wide; tile++) {
                 Words pairs[LANES] = {};
                 const float *scales = bench->tokens.scales + panel * SQUARE + tile * LANES;
-                if (gate_up->kind == INT8)
+                if (tile_kind(gate_up) == INT8)
                     swiglu_lanes(sums, tile * LANES, INT8, factors, load(scales), pairs);
                 else
                     swiglu_lanes(sums, tile * LANES, BFLOAT16, factors, (Floats){}, pairs);
@@ -115,7 +115,7 @@ INLINE void sum_pairs(const struct Tokens *tokens, const uint16_t *outputs, long
 void tile_experts(const struct Tokens *tokens, const struct Matrix *gate_up, const struct Matrix *down, long experts,
                   uint16_t *out, int threads) {
     const long pairs = tokens->count * tokens->active, width = tokens->width, inner = down->inputs;
-    const long steps = count_steps(width, gate_up->kind), inside = count_steps(inner, down->kind);
+    const long steps = count_steps(width, tile_kind(gate_up)), inside = count_steps(inner, tile_kind(down));
     long *starts = malloc((experts + 1 + pairs) * sizeof *starts), *order = starts + experts + 1;
     struct Group *groups = malloc((experts + pairs / SQUARE + 1) * sizeof *groups);
     uint16_t *outputs = tokens->weights ? malloc(pairs * width * sizeof *outputs) : out;
@@ -136,7 +136,7 @@ void tile_experts(const struct Tokens *tokens, const struct Matrix *gate_up, con
         struct Bench bench = {
             .tokens = new_right(MOST_TOGETHER + SQUARE, steps),
             .inner = new_right(MOST_TOGETHER + SQUARE, inside),
-            .wide = down->kind == INT8 ? malloc((MOST_TOGETHER + SQUARE) * inner * sizeof(uint16_t)) : NULL,
+            .wide = tile_kind(down) == INT8 ? malloc((MOST_TOGETHER + SQUARE) * inner * sizeof(uint16_t)) : NULL,
             .scratch = aligned_alloc(LINE, SQUARE * STEP * (steps > inside ? steps : inside)),
         };
         begin_tiles();
@@ -148,7 +148,7 @@ void tile_experts(const struct Tokens *tokens, const struct Matrix *gate_up, con
                 for (long at = 0; at < columns_of(&bench.tokens, panel); at++)
                     rows[at] = (const char *)(tokens->hidden +
                                               groups[i].order[panel * SQUARE + at] / tokens->active * width);
-                lay_panel(&bench.tokens, panel, rows, width, gate_up->kind, bench.scratch);
+                lay_panel(&bench.tokens, panel, rows, width, tile_kind(gate_up), bench.scratch);
             }
             enter_tiles(gate_up, groups[i].expert, &bench);
             leave_tiles(down, groups[i].expert, &bench, groups[i].order, outputs);

@@ -35,8 +35,13 @@ INLINE long round_up(long number, long multiple) {
     return (number + multiple - 1) / multiple * multiple;
 }
 
+/* As what a matrix is multiplied: int4 is unpacked. */
+INLINE enum Kind tile_kind(const struct Matrix *matrix) {
+    return matrix->kind == INT4 ? BFLOAT16 : matrix->kind;
+}
+
 INLINE long count_steps(long inputs, enum Kind kind) {
-    return (inputs * SIZES[kind] + STEP - 1) / STEP;
+    return (bytes_of(kind, inputs) + STEP - 1) / STEP;
 }
 
 INLINE long count_panels(long columns) {
@@ -139,32 +144,32 @@ INLINE Floats sums_of(Square sums, long row, long lane, enum Kind kind) {
 /* -- weights ------------------------------------------------------------------------------------------------------ */
 
 /* Rows `first` and `second` and the 15 behind each, where they lie; what does not fill a step, and squares that are not
- * whole, as a copy in `scratch` with zeros for what is missing. */
+ * complete, as a copy in `scratch` with zeros for what is missing, and int4 there as bfloat16. */
 static struct Left find_left(const struct Matrix *matrix, long which, long first, long second, char *scratch) {
     const enum Kind kind = matrix->kind;
-    const long bytes = matrix->inputs * SIZES[kind], steps = bytes / STEP;
+    const long bytes = matrix->inputs * SIZES[tile_kind(matrix)], steps = bytes / STEP;
     const char *weights = matrix->weights + which * matrix->stride * SIZES[kind];
     struct Left left = {{weights + first * bytes, weights + second * bytes}, .stride = bytes, .steps = steps, .kind = kind};
-    const int whole = first + TILE_ROWS <= matrix->outputs && second + TILE_ROWS <= matrix->outputs;
+    const int complete = first + TILE_ROWS <= matrix->outputs && second + TILE_ROWS <= matrix->outputs;
+    const int whole = complete && kind != INT4;
     if (whole && bytes == steps * STEP)
         return left;
     const long skipped = whole ? steps * STEP : 0, stride = round_up(bytes - skipped, STEP);
-    memset(scratch, 0, SQUARE * stride);
+    if (!complete || stride > bytes - skipped)
+        memset(scratch, 0, SQUARE * stride);
     for (long row = 0; row < SQUARE; row++) {
         const long from = (row < TILE_ROWS ? first : second) + row % TILE_ROWS;
-        if (from < matrix->outputs)
+        if (from < matrix->outputs && kind == INT4)
+            unpack_row_of(matrix, which, from, (uint16_t *)(scratch + row * stride));
+        else if (from < matrix->outputs)
             memcpy(scratch + row * stride, weights + from * bytes + skipped, bytes - skipped);
     }
     if (whole)
         left.rest = scratch;
     else
         left = (struct Left){{scratch, scratch + TILE_ROWS * stride}, .stride = stride, .steps = stride / STEP,
-                             .kind = kind};
+                             .kind = tile_kind(matrix)};
     return left;
-}
-
-INLINE float weight_scale(const struct Matrix *matrix, long which, long row) {
-    return matrix->scales ? matrix->scales[which * matrix->outputs + row] : 1;
 }
 
 /* -- tokens ------------------------------------------------------------------------------------------------------- */
@@ -222,7 +227,7 @@ struct Finish {
 };
 
 static struct Finish find_finish(const struct Matrix *matrix, long which, long first, const uint16_t *bias, int gelu) {
-    struct Finish finish = {.height = matrix->outputs - first, .kind = matrix->kind, .gelu = gelu};
+    struct Finish finish = {.height = matrix->outputs - first, .kind = tile_kind(matrix), .gelu = gelu};
     if (finish.height > SQUARE)
         finish.height = SQUARE;
     for (long row = 0; row < finish.height; row++) {
@@ -292,7 +297,7 @@ static void multiply_chunk(const struct Matrix *matrix, const uint16_t *bias, in
 /* rows [count, inputs] times a matrix, with a bias or without and GELU or not -> out [count, outputs], an even number. */
 void tile_linear(const uint16_t *rows, long count, const struct Matrix *matrix, const uint16_t *bias, int gelu,
                  uint16_t *out, int threads) {
-    const enum Kind kind = matrix->kind;
+    const enum Kind kind = tile_kind(matrix);
     const long steps = count_steps(matrix->inputs, kind), panels = count_panels(count);
     const long most = CHUNK_BYTES / (steps * 2 * TILE_BYTES) + 1, chunks = (panels + most - 1) / most;
     const long squares = count_panels(matrix->outputs), parts = (squares + TOGETHER - 1) / TOGETHER;
