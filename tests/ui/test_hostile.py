@@ -1,0 +1,54 @@
+"""Bad and odd files, and words, over HTTP: each is answered, and so is whoever comes next."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio_client import handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from tests.hostile.corpus import build
+from tests.ui.conftest import App
+
+# Pillow warns of metadata that it leaves out.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{each}:UserWarning")
+    for each in (".*EXIF", "Truncated File Read", "Invalid APNG")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_answers_each_and_whatever_comes_next(
+    scripted: App, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through /ground, which decodes a picture, draws on it and writes it, four at a time."""
+    assert scripted.script
+    scripted.script.say = "<|ref|>it<|/ref|><|det|>[[100, 100, 800, 800]]<|/det|>"
+    scripted.script.pause = 0
+    client, files = scripted.client(), build()
+
+    def ask(number: int) -> str | None:
+        file = files[number]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = folder / file.name
+        path.write_bytes(file.data)
+        try:
+            drawn, found, _ = client.predict(handle_file(path), "it", api_name="/ground")
+        except AppError as error:
+            said = str(error)
+            return None if file.size is None and "\n" not in said and said.endswith(".") else f"refused: {said}"
+        with Image.open(drawn) as image:
+            fits = image.size == file.size and len(found["boxes"]) == 1
+        return None if fits else f"shown: {image.size}, {found}"
+
+    with ThreadPoolExecutor(4) as threads:
+        faults = list(threads.map(ask, range(len(files))))
+    assert {file.name: fault for file, fault in zip(files, faults, strict=True) if fault} == {}
+    assert httpx.get(f"{scripted.url}healthz").status_code == 200
+    assert [record for record in caplog.records if record.exc_info] == []
