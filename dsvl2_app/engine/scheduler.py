@@ -36,7 +36,7 @@ class Scheduler(Generic[T]):
         """Let it wait. Raises BusyError when too many do, of all or of its owner."""
         if len(self.waiting) >= self.max_waiting:
             raise BusyError("{number} requests are already waiting; try again in a moment.", number=len(self.waiting))
-        if item.owner and count_owned(self.waiting, item.owner) >= self.max_per_owner:
+        if count_owned(self.waiting, item.owner) >= self.max_per_owner:
             raise BusyError(
                 "{number} of your requests are already waiting; let one of them end first.",
                 number=self.max_per_owner,
@@ -57,7 +57,7 @@ class Scheduler(Generic[T]):
         if len(self.running) >= self.max_running:
             return None
         running = {id(item): count_owned(self.running, item.owner) for item in self.waiting}
-        may = [item for item in self.waiting if not item.owner or running[id(item)] < self.max_per_owner]
+        may = [item for item in self.waiting if running[id(item)] < self.max_per_owner]
         return min(may, key=lambda item: running[id(item)], default=None)
 
     def take_turn(self, can_work: Callable[[T], bool]) -> T | None:
@@ -81,4 +81,5 @@ class Scheduler(Generic[T]):
 
 
 def count_owned(items: Iterable[Owned], owner: str) -> int:
-    return sum(item.owner == owner for item in items)
+    """Those without a name belong to as many owners."""
+    return sum(item.owner == owner for item in items) if owner else 0

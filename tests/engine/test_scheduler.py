@@ -43,6 +43,12 @@ def test_owners_with_fewer_running_answers_go_first() -> None:
     assert names(scheduler.admit()) == ["ann 1", "bob 1", "c", "ann 2"]
 
 
+def test_those_without_a_name_are_not_one_owner() -> None:
+    """Else whoever has a name would go before all of them but one."""
+    scheduler = schedule("a", "b", "ann 1", "c", max_running=3)
+    assert names(scheduler.admit()) == ["a", "b", "ann 1"]
+
+
 def test_no_owner_has_more_than_its_share_but_those_without_a_name() -> None:
     scheduler = schedule("ann 1", max_running=4, max_per_owner=1)
     scheduler.admit()
