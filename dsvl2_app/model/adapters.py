@@ -29,6 +29,8 @@ def load(model: nn.Module, folder: Path, name: str = "default", trainable: bool 
         from peft import PeftConfig, inject_adapter_in_model, load_peft_weights, set_peft_model_state_dict
     except ImportError as error:
         raise SettingsError(f"{folder} is an adapter, which needs peft; install it with: pip install peft") from error
+    if not (folder / WEIGHTS_NAME).is_file():  # peft would unpickle another file, or ask the hub for the folder's name
+        raise CheckpointError(f"{folder} has no {WEIGHTS_NAME}; save the adapter in that format.")
     try:
         config, state = PeftConfig.from_pretrained(str(folder)), load_peft_weights(str(folder), device="cpu")
         state = {key.removeprefix(PEFT_PREFIX): tensor for key, tensor in state.items()}

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -236,7 +236,7 @@ def _key_files(folder: Path) -> dict[str, Path]:
     try:
         if (folder / INDEX_NAME).exists():
             index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-            return {str(key): folder / name for key, name in index["weight_map"].items()}
+            return {str(key): _find_shard(folder, str(key), name) for key, name in index["weight_map"].items()}
         if (folder / FILE_NAME).exists():
             with safe_open(folder / FILE_NAME, framework="pt") as file:
                 return dict.fromkeys(file.keys(), folder / FILE_NAME)
@@ -246,6 +246,16 @@ def _key_files(folder: Path) -> dict[str, Path]:
         f"{folder} has neither {FILE_NAME} nor {INDEX_NAME}; download the whole checkpoint, or start with "
         "--load-format dummy to try its shapes with random weights."
     )
+
+
+def _find_shard(folder: Path, key: str, name: Any) -> Path:
+    """A file of the folder itself: an index is not to be followed elsewhere, nor to files that are opened otherwise."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^/\\\0:]+\.safetensors", name):
+        raise CheckpointError(
+            f"{INDEX_NAME} in {folder} says that {key} is in {name!r}, which is no .safetensors file beside it; "
+            "download the checkpoint again."
+        )
+    return folder / name
 
 
 def _name_some(keys: list[str], most: int = 5) -> str:

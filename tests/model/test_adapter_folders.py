@@ -167,6 +167,19 @@ def test_an_adapter_is_served_as_the_model_that_it_makes(tmp_path: Path, quantiz
 
 
 @pytest.mark.slow
+def test_an_adapter_that_is_pickled_is_not_opened(tmp_path: Path) -> None:
+    """Nor is the hub asked for one of the folder's name."""
+    adapt(target_modules=["q_proj"]).save_pretrained(tmp_path)
+    (tmp_path / "adapter_model.safetensors").unlink()
+    for name in ("", "adapter_model.bin"):
+        if name:
+            torch.save({}, tmp_path / name)
+        with pytest.raises(
+            CheckpointError, match=r"has no adapter_model\.safetensors; save the adapter in that format"
+        ):
+            adapters.load(load(), tmp_path)
+
+
 def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     adapt(target_modules=["q_proj"]).save_pretrained(tmp_path / "good")
     config, weights = tmp_path / "good" / "adapter_config.json", tmp_path / "good" / "adapter_model.safetensors"

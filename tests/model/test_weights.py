@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +233,48 @@ def test_unusable_index(sharded: Path, index: str) -> None:
     (sharded / INDEX_NAME).write_text(index, encoding="utf-8")
     with pytest.raises(CheckpointError):
         Model.from_pretrained(sharded)
+
+
+# -- files that mean harm ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["tiny"])
+@pytest.mark.parametrize(
+    "name", ["../{}", "{folder}/{}", "within/{}", "..", "C:{}", "model.bin", "{}\0", "", 5, None, ["a"]]
+)
+def test_an_index_leads_nowhere_else(sharded: Path, name: Any) -> None:
+    """Not even to a file that would fit."""
+    index = json.loads((sharded / INDEX_NAME).read_text())
+    key, shard = next(iter(index["weight_map"].items()))
+    (sharded / "within").mkdir()
+    for place in (sharded.parent, sharded / "within"):
+        (place / shard).write_bytes((sharded / shard).read_bytes())
+    index["weight_map"][key] = name.format(shard, folder=sharded.parent) if isinstance(name, str) else name
+    (sharded / INDEX_NAME).write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=rf"says that {re.escape(key)} is in .* no \.safetensors file beside it"):
+        Model.from_pretrained(sharded)
+
+
+class Harm:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("variant", ["tiny"])
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "model.pt"])
+def test_pickled_weights_are_not_opened(name: str, checkpoint_copy: Path, tmp_path: Path) -> None:
+    (checkpoint_copy / FILE_NAME).unlink()
+    (checkpoint_copy / name).write_bytes(pickle.dumps({"image_newline": Harm(tmp_path / "harm")}))
+    with pytest.raises(CheckpointError, match="cannot be read" if name == FILE_NAME else "has neither"):
+        Model.from_pretrained(checkpoint_copy)
+    assert not (tmp_path / "harm").exists()
+    pickle.loads((checkpoint_copy / name).read_bytes())
+    assert (tmp_path / "harm").exists()  # it would have
 
 
 # -- a configuration that does not fit --------------------------------------------------------------------------
