@@ -63,6 +63,14 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a name for whose a request is (`Request.owner`), and the network address that it came from."""
+
+    owner: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One answer wanted.
 
@@ -78,6 +86,7 @@ class Request:
     max_tiles: int | None = None  # local tiles per image at most; None: as many as the checkpoint's grids have
     grammar: bool = False  # inside <|det|> only well-formed boxes can be written
     owner: str = ""  # whose it is: turns are fair between owners, and only an owner's earlier words are built upon
+    address: str = ""  # of the network that it came from, for limits; never told to anybody
     alternatives: int | None = None  # tell each token's probability, and so many likely ones beside it; None: neither
 
 

@@ -22,7 +22,7 @@ from dsvl2_app.api.pictures import Reader
 from dsvl2_app.api.protocol import Question, read_question
 from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.backend.packing import unpack
-from dsvl2_app.request import Event, Request
+from dsvl2_app.request import Caller, Event, Request
 from dsvl2_app.text.grounding import ALLOWED
 
 MOST_BYTES = 100_000_000  # of a body: about 75 MB of pictures
@@ -36,12 +36,12 @@ class Chat:
         self.backend = backend
         self.reader = reader
 
-    async def complete(self, http: HttpRequest, owner: str) -> Response:
+    async def complete(self, http: HttpRequest, caller: Caller) -> Response:
         """Raises AppError for what is refused before the first word; whatever is refused later ends the stream."""
         text, files = split_body(http, await read_body(http))
         question = await to_thread(read_question, text)
         check_model(question.model, self.backend)
-        wanted = await to_thread(self.compose, question, owner, files)
+        wanted = await to_thread(self.compose, question, caller, files)
         completion = Completion(question, question.model)
         with ExitStack() as stack:
             streams = [stack.enter_context(self.backend.submit(each)) for each in wanted]
@@ -55,7 +55,7 @@ class Chat:
                     opening = [await skip_queue(batches)]
             return EventStream(stream_out(completion, streams, opening, batches), stack.pop_all())
 
-    def compose(self, question: Question, owner: str, files: Sequence[bytes] = ()) -> list[Request]:
+    def compose(self, question: Question, caller: Caller, files: Sequence[bytes] = ()) -> list[Request]:
         """One request for each answer that is wanted; all of them share the pictures."""
         messages, context = self.reader.read(question.messages, files), self.backend.card.context
         return [
@@ -66,7 +66,8 @@ class Chat:
                 tiling=question.tiling,
                 max_tiles=question.max_tiles,
                 grammar=question.grammar == "boxes",
-                owner=f"{owner} {question.owner}",
+                owner=f"{caller.owner} {question.owner}",
+                address=caller.address,
                 alternatives=question.alternatives,
             )
             for number in range(question.n)

@@ -1,5 +1,5 @@
-"""A backend that counts what each asks in a minute, and that can be told to end: it then takes nothing more, while
-what it has taken goes on."""
+"""A backend with the limits of whoever runs the app: what a request may hold (limits.py), how much each asks at once
+and in a minute. It can be told to end: it then takes nothing more, while what it has taken goes on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dsvl2_app.backend.backend import Backend
+from dsvl2_app.backend.limits import Addresses, RequestLimits
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.backend.wrapper import BackendWrapper, Kind
 from dsvl2_app.errors import BusyError
 from dsvl2_app.request import Event, Health, Request
+from dsvl2_app.settings import Settings
 
 MINUTE = 60.0  # seconds
 MOST_OWNERS = 10_000  # whose requests are remembered
@@ -48,10 +50,19 @@ class Rate:
 
 
 class GuardedBackend(BackendWrapper):
-    def __init__(self, backend: Backend, max_per_minute: int = 0) -> None:
-        """An owner's requests in a minute are at most `max_per_minute`; 0: any number."""
+    def __init__(
+        self,
+        backend: Backend,
+        max_per_minute: int = 0,
+        max_per_address: int = 0,
+        limits: RequestLimits = RequestLimits(),  # noqa: B008 - it is frozen
+    ) -> None:
+        """An owner's requests in a minute are at most `max_per_minute`, those of a network address at once at most
+        `max_per_address`; 0: any number."""
         super().__init__(backend)
         self._rate = Rate(max_per_minute)
+        self._addresses = Addresses(max_per_address)
+        self._limits = limits
         self._changed = threading.Condition()  # guards all below
         self._taken = 0  # streams that have not ended
         self._is_ending = False
@@ -67,25 +78,40 @@ class GuardedBackend(BackendWrapper):
             self._is_ending = True
             return self._changed.wait_for(lambda: not self._taken, max(0.0, until - time.monotonic()))
 
+    def submit(self, request: Request) -> Stream:
+        return super().submit(self._limits.apply(request, self.backend.plan))
+
     def _begin(self, kind: Kind, request: Request, submit: Callable[[], Stream]) -> Stream:
         with self._changed:
             if self._is_ending:
                 raise BusyError("The model is shutting down; start the app again to ask more.")
-            self._rate.count(request.owner)
+            give_back = self._addresses.take(request.address)
+            try:
+                self._rate.count(request.owner)
+            except BusyError:
+                give_back()
+                raise
             self._taken += 1
+
+        def give_up() -> None:
+            give_back()
+            with self._changed:
+                self._taken -= 1
+                self._changed.notify_all()
+
+        def watch(event: Event | None, error: BaseException | None) -> None:
+            if event is None:
+                give_up()
+
         try:
             stream = submit()
         except BaseException:
-            self._give_up()
+            give_up()
             raise
-        stream.observe(self._watch)
+        stream.observe(watch)
         return stream
 
-    def _watch(self, event: Event | None, error: BaseException | None) -> None:
-        if event is None:
-            self._give_up()
 
-    def _give_up(self) -> None:
-        with self._changed:
-            self._taken -= 1
-            self._changed.notify_all()
+def guard(backend: Backend, settings: Settings) -> GuardedBackend:
+    """With the limits that the settings name."""
+    return GuardedBackend(backend, settings.max_per_minute, settings.max_per_address, RequestLimits.of(settings))

@@ -11,7 +11,7 @@ from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.request import Event, Request, Sampling
+from dsvl2_app.request import Caller, Event, Request, Sampling
 from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
 from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS, Mode, ask_for
 from dsvl2_app.text.marking import ask_in_context
@@ -29,11 +29,12 @@ def compose(image: ImageRef, phrase: str, mode: Mode, example: Any, rectangle: A
     return ask_in_context(image, marked, read_rectangle(rectangle, marked.size))
 
 
-def submit(backend: Backend, messages: list[Message], *, well_formed: bool, owner: str) -> Stream:
+def submit(backend: Backend, messages: list[Message], *, well_formed: bool, caller: Caller) -> Stream:
     """With `well_formed` the model cannot write a malformed box. Greedy and without a penalty, which would keep
     coordinates from repeating digits."""
     sampling = Sampling(max_new_tokens=min(MOST_TOKENS, backend.card.context))
-    return backend.submit(Request(messages, sampling, allow=ALLOWED, grammar=well_formed, owner=owner))
+    wanted = Request(messages, sampling, ALLOWED, grammar=well_formed, owner=caller.owner, address=caller.address)
+    return backend.submit(wanted)
 
 
 async def read_answer(stream: Stream) -> AsyncIterator[tuple[str, Parsed, Event]]:

@@ -19,7 +19,7 @@ from dsvl2_app.text.tokens import check_count
 from dsvl2_app.ui.endpoints.client_turns import measure_pictures, pictures_of, read_history, read_turn
 from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.sampling import read_sampling
-from dsvl2_app.ui.uploads import name_owner, read_message
+from dsvl2_app.ui.uploads import name_caller, read_message
 from dsvl2_app.ui.words import wording
 
 
@@ -79,8 +79,8 @@ class ChatEndpoint:
         with wording.errors_for_clients():
             sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
             messages = await to_thread(self.compose, message, history or [])
-            grammar, owner, answer = self.backend.capabilities.grammar, name_owner(request), ""
-            wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=owner)
+            grammar, caller, answer = self.backend.capabilities.grammar, name_caller(request), ""
+            wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
             async with attended(self.backend.submit(wanted)) as stream:
                 async for event in stream:
                     if event.text:

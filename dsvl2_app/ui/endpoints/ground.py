@@ -14,7 +14,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import MODES, Mode
 from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
-from dsvl2_app.ui.uploads import measure, name_owner, save_drawing, uploaded_path
+from dsvl2_app.ui.uploads import measure, name_caller, save_drawing, uploaded_path
 from dsvl2_app.ui.words import wording
 
 
@@ -73,8 +73,7 @@ class GroundEndpoint:
             if mode == "in_context" and (example is None or rectangle is None):
                 raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
             messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
-            owner = name_owner(visitor) if visitor else ""
-            stream = submit(self.backend, messages, well_formed=well_formed, owner=owner)
+            stream = submit(self.backend, messages, well_formed=well_formed, caller=name_caller(visitor))
             async with attended(stream):
                 *_, (text, parsed, _) = [part async for part in read_answer(stream)]
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]

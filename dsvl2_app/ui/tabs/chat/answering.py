@@ -11,7 +11,7 @@ import gradio as gr
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
-from dsvl2_app.request import Event, Request
+from dsvl2_app.request import Caller, Event, Request
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui.events import REFRESH, attended
 from dsvl2_app.ui.gradio_quirks import last_update
@@ -19,7 +19,7 @@ from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
-from dsvl2_app.ui.uploads import measure, name_owner, read_message
+from dsvl2_app.ui.uploads import measure, name_caller, read_message
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -66,7 +66,7 @@ class Answering:
             return
         failure = None
         try:
-            wanted = self.compose(conversation, run.choices, name_owner(request))
+            wanted = self.compose(conversation, run.choices, name_caller(request))
             async with attended(self.backend.submit(wanted)) as stream:
                 conversation.stream = stream
                 if conversation.stopping:
@@ -92,7 +92,7 @@ class Answering:
             run.turns[-1] = replace(last, finish="cancelled")
         yield last_update(page.show(conversation), {page.box: box, page.notice: wording.show_notice(failure)})
 
-    def compose(self, conversation: Conversation, choices: Choices, owner: str) -> Request:
+    def compose(self, conversation: Conversation, choices: Choices, caller: Caller) -> Request:
         return Request(
             conversation.messages(choices.system),
             choices.sampling,
@@ -100,7 +100,8 @@ class Answering:
             tiling=choices.tiling,
             max_tiles=choices.max_tiles,
             grammar=self.backend.capabilities.grammar,
-            owner=owner,
+            owner=caller.owner,
+            address=caller.address,
         )
 
 
