@@ -46,13 +46,13 @@ def _serve(settings: Settings) -> None:
     import_early(settings)
 
     from dsvl2_app.backend import load_meanwhile
-    from dsvl2_app.backend.guarded import GuardedBackend
+    from dsvl2_app.backend.guarded import guard
     from dsvl2_app.ui.uploads import own_folder
 
     serving: list[gr.Blocks] = []
     with own_folder():
         backend, raise_failure = load_meanwhile(settings, on_failure=_thread.interrupt_main)
-        guarded = GuardedBackend(backend, settings.max_per_minute)
+        guarded = guard(backend, settings)
         try:
             _open(guarded, settings, serving)
             while True:
@@ -76,9 +76,10 @@ def _open(backend: GuardedBackend, settings: Settings, serving: list[gr.Blocks])
     from dsvl2_app.ui.uploads import image_limits
 
     watched, watching = health.watch(backend, settings)
-    routes = build_routes(watched, settings, image_limits(settings), read_keys(os.environ))
+    keys = read_keys(os.environ)
+    routes = build_routes(watched, settings, image_limits(settings), keys)
     serving.append(build(watched, settings))
-    launch(serving[0], settings, [*routes, *watching])
+    launch(serving[0], settings, [*routes, *watching], has_keys=bool(keys))
 
 
 def _let_end(backend: GuardedBackend, grace: float) -> None:

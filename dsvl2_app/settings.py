@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from dsvl2_app import __version__
+from dsvl2_app.credentials import Credentials, read_credentials
 from dsvl2_app.errors import SettingsError
 
 RELEASED = {
@@ -26,11 +27,12 @@ RELEASED = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the text of a flag may be; `read` raises ValueError for anything else."""
+    """What the text of a flag may be; `read` raises ValueError for anything else. No error repeats a secret one."""
 
     metavar: str
     allowed: str
     read: Callable[[str], Any]
+    secret: bool = False
 
 
 def one_of(*choices: str) -> Kind:
@@ -108,6 +110,9 @@ ADDRESSES = Kind("URL,...", "addresses that begin with http:// or https://, sepa
 ROOT_PATH = Kind("PATH", "a path as /demo, or an address that begins with http:// or https://", read_root_path)
 VARIABLE = matching(r"[A-Za-z_]\w*", "NAME", "the name of an environment variable")
 NAME = matching(r"\S+", "NAME", "a name without spaces")
+CREDENTIALS = Kind(
+    "FILE", "a file with a line name:password for each who may come in, or one such line", read_credentials, secret=True
+)
 DOMAINS = Kind("HOST,...", "host names, separated by commas", read_domains)
 SWITCH = Kind("on|off", "on or off", read_switch)
 
@@ -156,6 +161,12 @@ class Settings:
         "page", "", ROOT_PATH, "where a proxy shows the page, as /demo or https://example.org/demo", "GRADIO_ROOT_PATH"
     )
     share: bool = flag("page", False, SWITCH, "public gradio.live link")
+    auth: Credentials = flag(  # noqa: RUF009
+        "page",
+        Credentials(),
+        CREDENTIALS,
+        "a file of lines name:password, one of which is asked for; DSVL2_AUTH may hold such a line itself",
+    )
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")
     log_format: str = flag("page", "text", LOG_FORMAT, "json: one object a line, also for every request")
@@ -166,6 +177,22 @@ class Settings:
     )
     max_per_minute: int = flag(
         "page", 0, whole_number(0), "most requests of one visitor or client in a minute; 0: any number"
+    )
+    max_per_address: int = flag(
+        "page", 16, whole_number(0), "most requests of one network address that run or wait; 0: any number"
+    )
+    max_upload_files: int = flag(
+        "page", 500, whole_number(0), "most files that a network address uploads in an hour; 0: any number"
+    )
+    max_upload_mb: int = flag(
+        "page", 2000, whole_number(0), "most MB that a network address uploads in an hour; 0: any number"
+    )
+    max_disk_mb: int = flag("page", 8000, whole_number(1), "most MB of visitors' files that lie on the disk at once")
+    max_question_pictures: int = flag("page", 0, whole_number(0), "most pictures in a question; 0: as many as fit")
+    max_pictures: int = flag("page", 0, whole_number(0), "most pictures in a conversation; 0: as many as fit")
+    max_prompt_tokens: int = flag("page", 0, whole_number(0), "most tokens of a conversation; 0: as many as fit")
+    max_new_tokens: int = flag(
+        "page", 0, whole_number(0), "tokens after which an answer ends, whatever is asked for; 0: the model's context"
     )
     max_seconds: int = flag(
         "page", 0, whole_number(0), "local: seconds after which an answer that has begun ends; 0: none does"
@@ -266,5 +293,6 @@ def choose_value(f: Field[Any], given: str | None, env: Mapping[str, str]) -> An
             try:
                 return kind.read(text)
             except ValueError:
-                raise SettingsError(f"{source} is {text!r}, but must be {kind.allowed}.") from None
+                given = "not understood" if kind.secret else repr(text)
+                raise SettingsError(f"{source} is {given}, but must be {kind.allowed}.") from None
     return f.default

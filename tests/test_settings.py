@@ -30,6 +30,7 @@ EXAMPLES = [
     ("port", "8080", 8080, "65536"),
     ("root_path", "/demo/", "/demo", "demo"),
     ("share", "on", True, "maybe"),
+    ("auth", "me:first:second", (("me", "first:second"),), "nobody"),
     ("mcp", "on", True, "maybe"),
     ("metrics", "on", True, "maybe"),
     ("log_format", "json", "json", "xml"),
@@ -37,6 +38,14 @@ EXAMPLES = [
     ("max_queue", "8", 8, "1.5"),
     ("max_per_owner", "2", 2, "0"),
     ("max_per_minute", "60", 60, "-1"),
+    ("max_per_address", "8", 8, "-1"),
+    ("max_upload_files", "50", 50, "-1"),
+    ("max_upload_mb", "100", 100, "-1"),
+    ("max_disk_mb", "1000", 1000, "0"),
+    ("max_question_pictures", "2", 2, "-1"),
+    ("max_pictures", "9", 9, "many"),
+    ("max_prompt_tokens", "2000", 2000, "-1"),
+    ("max_new_tokens", "256", 256, "1e3"),
     ("max_seconds", "600", 600, "0.5"),
     ("grace", "30", 30, "0"),
     ("image_domains", "a.org, B.net,", ("a.org", "b.net"), "https://a.org"),
@@ -94,8 +103,22 @@ def test_a_bad_value_names_its_source_and_what_is_allowed(name: str, source: str
     with pytest.raises(SettingsError) as caught:
         Settings.parse(argv, env)
     sentence = str(caught.value)
-    assert sentence.startswith(f"{origin} is {BAD[name]!r}, but must be ")
+    shown = "not understood" if name == "auth" else repr(BAD[name])
+    assert sentence.startswith(f"{origin} is {shown}, but must be ")
     assert sentence.endswith(".")
+
+
+def test_passwords_are_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("# who may come in\nann:pass word\n\nbob:x:y\n")
+    settings = Settings.parse(["--auth", str(tmp_path / "users")], {})
+    assert settings.auth == (("ann", "pass word"), ("bob", "x:y"))
+    assert "pass word" not in f"{settings!r}{settings}"
+    assert settings.auth.admit("bob", "x:y") and settings.auth.admit("ann", "pass word")
+    assert not any(settings.auth.admit(*wrong) for wrong in (("bob", "x"), ("ann", ""), ("", ""), ("bob:x", "y")))
+    for text in (":secret", "secret", "ann:"):
+        with pytest.raises(SettingsError) as caught:
+            Settings.parse([], {"DSVL2_AUTH": text})
+        assert "secret" not in str(caught.value)
 
 
 def test_the_sentence_lists_the_choices() -> None:
