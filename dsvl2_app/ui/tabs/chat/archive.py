@@ -10,6 +10,7 @@ from typing import Any
 from dsvl2_app.errors import AppError, ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.uploads import measure, save_upload
 
@@ -50,6 +51,7 @@ def read_archive(path: str, limits: Limits) -> Conversation:
     except Exception:  # whatever hostile bytes make of zip and JSON
         raise PromptError("This file is no conversation of this page; choose a .zip that it exported.") from None
     conversation = Conversation()
+    hold(conversation)
     for left, turn in zip(range(len(turns), 0, -1), turns, strict=True):
         conversation.turns.append(turn)
         if left <= MOST_DRAWN:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 
 from dsvl2_app.backend import Stream
 from dsvl2_app.image.reference import ImageRef
@@ -17,6 +18,7 @@ from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.locate import draw
+from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.uploads import preview, save_preview
 
@@ -105,6 +107,14 @@ class Conversation:
         return [picture for turn in self.turns for picture in turn.pictures]
 
     @property
+    def files(self) -> set[Path]:
+        """All that the page shows of it, while it is shown; see ui/storage."""
+        if self.abandoned:
+            return set()
+        shown = {path for each in self.pictures for path in (each.image.path, Path(each.preview))}
+        return shown | {Path(turn.drawing) for turn in self.turns if turn.drawing}
+
+    @property
     def numbers(self) -> list[int | None]:
         """For each of the pictures its number, counting from 1 those that the model gets; None for the others."""
         number = count(1)
@@ -121,6 +131,7 @@ class Conversation:
 
     def begin(self, turn: Turn, choices: Choices) -> Run:
         """Put a question at the end, or in place of the edited turn and all after it. Ends the run before."""
+        hold(self)
         self.stopping = False
         self.interrupt()
         turns = [*self.turns[: self.editing], turn]
@@ -142,7 +153,7 @@ class Conversation:
 
     def mark(self, place: int | None = None) -> None:
         """Draw the boxes of the last answer on a picture: the one given, else the one that was spoken of."""
-        turn = self.turns[-1]
+        turn = self.turns[-1] if self.turns else Turn("", ())
         boxes = parse_boxes(turn.answer, complete=not turn.is_running).boxes
         if not boxes or not self.pictures:
             return

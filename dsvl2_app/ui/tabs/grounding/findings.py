@@ -16,6 +16,7 @@ from dsvl2_app.text.boxes import Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 from dsvl2_app.ui.events import download, download_button
 from dsvl2_app.ui.locate import draw
+from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.uploads import save_picture, save_upload
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
@@ -25,7 +26,7 @@ _SPECIAL = re.compile(r"<\|/?\w+\|>")
 FILES = ("PNG", *FORMATS)
 
 
-@dataclass
+@dataclass(eq=False)
 class Finding:
     """The picture that was searched last and what was found in it, in a gr.State."""
 
@@ -36,8 +37,13 @@ class Finding:
 
     def open(self, image: ImageRef, name: str) -> None:
         """Another picture is searched."""
+        hold(self)
         self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
         self.image, self.name, self.annotation = image, name, None
+
+    @property
+    def files(self) -> set[Path]:
+        return {self.image.path} if self.image else set()
 
 
 def build_downloads(finding: gr.State) -> gr.Row:
