@@ -21,10 +21,17 @@ import errno
 from collections.abc import Mapping
 from typing import Any
 
+LONGEST = 500  # characters of a value that a sentence repeats
+
 
 def fill(sentence: str, values: Mapping[str, Any]) -> str:
-    """`sentence.format(**values)`; without values the sentence itself, whose braces are ordinary characters."""
-    return sentence.format(**values) if values else sentence
+    """`sentence.format(**values)`; without values the sentence itself, whose braces are ordinary characters. Of a text
+    that is very long only the beginning is repeated."""
+    return sentence.format(**{name: _shorten(value) for name, value in values.items()}) if values else sentence
+
+
+def _shorten(value: Any) -> Any:
+    return value[:LONGEST] + "..." if isinstance(value, str) and len(value) > LONGEST else value
 
 
 class AppError(Exception):

@@ -20,10 +20,12 @@ import gradio.utils
 import httpx
 from gradio.blocks import BlocksConfig
 from gradio.context import LocalContext
+from gradio.exceptions import InvalidPathError as InvalidPathError
 from gradio.helpers import Examples
 from gradio.i18n import I18nData
 from gradio.processing_utils import encode_pil_to_bytes, hash_bytes, save_base64_to_cache, ssrf_protected_download
-from gradio.route_utils import API_PREFIX, get_root_url
+from gradio.route_utils import API_PREFIX, get_fn, get_root_url
+from gradio.route_utils import FnIndexInferError as FnIndexInferError
 from gradio.server_messages import HeartbeatMessage
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
@@ -50,9 +52,10 @@ def upload_folder() -> Path:
 
 
 def is_upload(file: Any) -> bool:
-    """Whether `file` is the dict of an uploaded file (gradio_client.utils.is_file_obj_with_meta). Gradio has checked
-    the path of such a dict, and of no other; handlers with preprocess=False get either."""
-    return is_file_obj_with_meta(file)
+    """Whether `file` is the dict of an uploaded file (gradio_client.utils.is_file_obj_with_meta, which fails
+    where "meta" is no dict). Gradio has checked the path of such a dict, and of no other; handlers with
+    preprocess=False get either."""
+    return isinstance(file, dict) and isinstance(file.get("meta"), dict) and is_file_obj_with_meta(file)
 
 
 def fetch_upload(address: str) -> str:
@@ -161,6 +164,10 @@ class _Sessions(StateHolder):
         return super().__getitem__(session_id)
 
 
+# ui/payloads.Page overrides two methods of gr.Blocks that have no documentation: process_api, through which every event
+# goes, whichever way it came, and preprocess_data, where its values are first looked at. ui/login puts logins where
+# Gradio keeps them.
+
 # -- events -----------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +175,35 @@ def served_request() -> gr.Request | None:
     """The request that is being served (gradio.context.LocalContext), where Gradio's own gr.Info finds it. A handler
     gets it as a parameter; the words that it calls for are written far below it."""
     return LocalContext.request.get(None)
+
+
+def begin_serving(request: gr.Request | None) -> None:
+    """What goes wrong before a handler is called is said in the visitor's language, too; Gradio sets the request just
+    before the call."""
+    LocalContext.request.set(request)
+
+
+def read_event_data(event: gr.EventData) -> Any:
+    """What the browser told of an event: a dict, unless somebody else than the page wrote it. gr.EventData takes it for
+    one."""
+    return event._data
+
+
+def count_waiting(demo: gr.Blocks, address: str) -> int:
+    """How many events of that network address wait in the queue, which has a limit for all together
+    (gradio.queueing.Queue)."""
+    queues = [*demo._queue.event_queue_per_concurrency_id.values()]
+    waiting = [event.request.client for queue in queues for event in [*queue.queue] if event.request]
+    return sum(client is not None and client.host == address for client in waiting)
+
+
+def is_about_unknown_event(error: BaseException) -> bool:
+    """Whether it was raised where Gradio looks an event up by its number or name (gradio.route_utils.get_fn), which it
+    does not expect to fail."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code is get_fn.__code__
 
 
 async def visitor_leaves() -> None:

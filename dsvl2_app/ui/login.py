@@ -6,14 +6,16 @@ and takes a name and a password with any request in place of the cookie.
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
+import gradio as gr
+from gradio_client import Client
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dsvl2_app.credentials import Credentials
-from dsvl2_app.ui.gradio_quirks import admit
 
 CLOSED = ("/v1", "/metrics", "/gradio_api/mcp", "/monitoring")  # what Gradio does not close
 REFUSAL = {
@@ -59,3 +61,28 @@ class Login:
         except ValueError:
             return ""
         return user if self.credentials.admit(user, password) else ""
+
+
+def admit(scope: Scope, user: str) -> Scope:
+    """The request as one of a browser in which that user has logged in: Gradio keeps its logins in `app.tokens`, and
+    looks for them in a cookie whose name has `app.cookie_id` (gradio.routes)."""
+    app = scope["app"]
+    token = next((token for token, name in app.tokens.items() if name == user), None) or token_urlsafe(16)
+    app.tokens[token] = user
+    cookie = f"access-token-{app.cookie_id}={token}".encode()
+    return {**scope, "headers": [*(each for each in scope["headers"] if each[0] != b"cookie"), (b"cookie", cookie)]}
+
+
+def let_tools_in(demo: gr.Blocks, user: str, password: str) -> None:
+    """Gradio's tools for MCP clients ask the server itself, by a client that it makes without a name and password
+    (gradio.mcp); this makes it with those, for when everybody must have some."""
+    basic = b64encode(f"{user}:{password}".encode()).decode()
+    demo.mcp_server_obj._client_instance = Client(  # pyright: ignore[reportOptionalMemberAccess]
+        demo.local_url or "",
+        headers={"x-gradio-user": "mcp", "Authorization": f"Basic {basic}"},
+        download_files=False,
+        verbose=False,
+        analytics_enabled=False,
+        ssl_verify=False,
+        _skip_components=False,
+    )

@@ -13,11 +13,15 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
+from dsvl2_app.ui.addresses import Addressed
 from dsvl2_app.ui.arrival import Arrival
 from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
-from dsvl2_app.ui.gradio_quirks import spare_work, spell_out_schemas
+from dsvl2_app.ui.gradio_quirks import FnIndexInferError, spare_work, spell_out_schemas
+from dsvl2_app.ui.login import Login, let_tools_in
+from dsvl2_app.ui.payloads import Page, Refusals, answer_unknown, closed_routes
+from dsvl2_app.ui.storage import Storage
 from dsvl2_app.ui.tabs import TABS
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
 from dsvl2_app.ui.uploads import image_limits
@@ -31,7 +35,7 @@ SCOPE = "A toy model: coloured shapes, printed English, simple charts and screen
 
 def build(backend: Backend, settings: Settings) -> gr.Blocks:
     limits = image_limits(settings)
-    with gr.Blocks(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
+    with Page(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
         header = gr.HTML(show_header(backend.card), elem_id="header")
         demo.load(lambda: show_header(backend.card), None, header, **QUIET)  # in the visitor's language
         Arrival(backend).build(demo)
@@ -46,13 +50,15 @@ def build(backend: Backend, settings: Settings) -> gr.Blocks:
     return demo.queue(max_size=settings.max_queue)
 
 
-def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()) -> str:
-    """Serve in the background, until the demo is closed; `routes` go before the page's own. Returns the local URL."""
+def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = (), *, has_keys: bool = False) -> str:
+    """Serve in the background, until the demo is closed; `routes` go before the page's own, and with `has_keys` those
+    under /v1 look for API keys themselves. Returns the local URL."""
     try:
         _, url, _ = demo.launch(
             server_name=settings.host,
             server_port=settings.port,
             root_path=settings.root_path,
+            auth=[*settings.auth] or None,
             share=settings.share,
             prevent_thread_lock=True,
             max_file_size=image_limits(settings).max_bytes,
@@ -67,8 +73,9 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
             js=read_script(),
             i18n=WORDS,
             app_kwargs={
-                "routes": [*routes, component_route()],
-                "middleware": [Middleware(BehindProxy, root_path=settings.root_path)],
+                "routes": [*routes, component_route(), *closed_routes()],
+                "middleware": list_middleware(demo, settings, has_keys=has_keys),
+                "exception_handlers": {LookupError: answer_unknown, FnIndexInferError: answer_unknown},
             },
         )
     except OSError as error:
@@ -76,7 +83,21 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
             f"Cannot serve on {settings.host}, port {settings.port}; it may be taken, so choose another --port."
         ) from error
     spare_work(demo)
+    if settings.auth and settings.mcp:
+        let_tools_in(demo, *settings.auth[0])
     return url
+
+
+def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> list[Middleware]:
+    """What every request passes, in this order."""
+    root_path = settings.root_path
+    return [
+        Middleware(BehindProxy, root_path=root_path),
+        Middleware(Login, credentials=settings.auth, has_keys=has_keys, root_path=root_path),
+        Middleware(Refusals),
+        Middleware(Addressed, demo=demo, most=settings.max_per_address),
+        Middleware(Storage, settings=settings),
+    ]
 
 
 def show_header(card: ModelCard) -> str:

@@ -24,6 +24,7 @@ from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.pixels import LARGE
 from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Caller
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.gradio_quirks import encode_picture, fetch_upload, has_session, is_upload, upload_folder, upload_path
 
@@ -51,6 +52,10 @@ def image_limits(settings: Settings) -> Limits:
     return Limits(max_pixels=settings.max_megapixels * 1_000_000)
 
 
+def refuse_path() -> ImageError:
+    return ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
+
+
 def uploaded_path(file: Any) -> str:
     """Of an upload, or of a bundled example; of nothing else on this machine, whatever a file object says of itself and
     wherever links lead."""
@@ -59,10 +64,10 @@ def uploaded_path(file: Any) -> str:
     if isinstance(file, str):
         return fetch(file)
     if not is_upload(file):
-        raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
+        raise refuse_path()
     path = Path(str(file["path"]).replace("\0", "")).resolve()
     if not any(path.is_relative_to(folder) for folder in (upload_folder(), EXAMPLES.resolve())):
-        raise ImageError("A picture must be an uploaded file; clients send it with handle_file(path or URL).")
+        raise refuse_path()
     return str(path)
 
 
@@ -127,9 +132,13 @@ def list_beside(message: dict[str, Any]) -> list[Any]:
     return [file for value in given for file in (value if isinstance(value, list) else [value])]
 
 
-def name_owner(request: gr.Request) -> str:
-    """Whose request it is (see request.Request): one page that is open, or one client; "" where it cannot come back."""
-    return str(request.session_hash) if has_session(request) else ""
+def name_caller(request: gr.Request | None) -> Caller:
+    """Whose request it is (see request.Request): one page that is open, or one client; "" where it cannot come
+    back."""
+    if request is None:
+        return Caller()
+    client = request.client if request.request is not None else None
+    return Caller(str(request.session_hash) if has_session(request) else "", client.host if client else "")
 
 
 def shrink(image: Image.Image) -> Image.Image:

@@ -45,6 +45,10 @@ class Visitor:
     def run(self, handler: str, *data: Any) -> dict[str, Any]:
         """To its end, which is returned."""
         self.join(handler, *data)
+        return self.listen()
+
+    def listen(self) -> dict[str, Any]:
+        """To the end of what was begun, which is returned."""
         with self.http.stream("GET", "queue/data", params={"session_hash": self.session}) as answer:
             messages = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
             return next(each for each in messages if each["msg"] == "process_completed")

@@ -219,6 +219,24 @@ CHINESE_ERRORS = {
     'The history must be a list of {"role": ..., "content": ...}.': (
         'history 必须是由 {"role": ..., "content": ...} 组成的列表。'
     ),
+    # Room for files
+    "A request may bring {number} files at most; send them in several.": (
+        "一个请求最多可带 {number} 个文件；请分多次发送。"
+    ),
+    "The server's room for files, {most} MB, is full; try again later.": (
+        "服务器存放文件的空间 {most} MB 已满；请稍后再试。"
+    ),
+    "{number} files within an hour are the most that this server takes from a network address; "
+    "try again later.": "此服务器每小时最多接受来自同一网络地址的 {number} 个文件；请稍后再试。",
+    "{most} MB within an hour are the most that this server takes from a network address; try again later.": (
+        "此服务器每小时最多接受来自同一网络地址的 {most} MB；请稍后再试。"
+    ),
+    # What no page sends
+    "What was sent does not fit here; reload the page and try again, or see the API's documentation.": (
+        "发送的内容不适用于此处；请重新加载页面后重试，或查看 API 文档。"
+    ),
+    "There is no such choice; reload the page and try again.": "没有这个选项；请重新加载页面后重试。",
+    "There is no such event; reload the page and try again.": "没有这个事件；请重新加载页面后重试。",
     # Rectangles
     "Nothing is marked yet; drag a rectangle around the thing in the example picture.": (
         "还没有标出物体；请在示例图片中拖动矩形框住它。"
@@ -275,6 +293,20 @@ CHINESE_ERRORS = {
     "The model has stopped working; start the app again.": "模型已停止工作；请重新启动应用。",
     "You have sent {number} requests within a minute, the most that this server takes; wait {seconds} s.": (
         "您在一分钟内已发送 {number} 个请求，达到此服务器的上限；请等待 {seconds} 秒。"
+    ),
+    "{number} requests from your network address are running or waiting, the most that this server takes; "
+    "let one of them end first.": (
+        "来自您网络地址的 {number} 个请求正在运行或等待，达到此服务器的上限；请先等其中一个结束。"
+    ),
+    "The question has {number} pictures, and this server takes {most} in a question; remove some.": (
+        "问题有 {number} 张图片，而此服务器每个问题最多接受 {most} 张；请移除一些。"
+    ),
+    "The conversation has {number} pictures, and this server takes {most} in all; begin another one.": (
+        "对话有 {number} 张图片，而此服务器总共最多接受 {most} 张；请开始新的对话。"
+    ),
+    "The conversation has {tokens:,} tokens, and this server takes {most:,}; shorten it, remove "
+    "pictures, or begin another one.": (
+        "对话有 {tokens:,} 个词元，而此服务器最多接受 {most:,} 个；请缩短、移除图片，或开始新的对话。"
     ),
     "The server has too little memory for this request; try fewer or smaller pictures or fewer words, or later.": (
         "服务器内存不足，无法处理此请求；请减少或缩小图片、减少文字，或稍后再试。"

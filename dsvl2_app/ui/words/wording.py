@@ -117,9 +117,11 @@ def show_status(text: str, *, running: bool = False) -> str:
 
 @contextmanager
 def errors_for_clients() -> Iterator[None]:
-    """Inside a named endpoint: any failure reaches the caller as one sentence."""
+    """Any failure within it reaches the caller of an event as one sentence."""
     try:
         yield
+    except gr.Error:
+        raise
     except Exception as error:
         raise gr.Error(describe_error(error), title=say("Error"), print_exception=False) from error
 

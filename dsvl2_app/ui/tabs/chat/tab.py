@@ -10,6 +10,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, download
 from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.tabs.chat.answering import Answering
 from dsvl2_app.ui.tabs.chat.choices import remember
 from dsvl2_app.ui.tabs.chat.meter import Meter
@@ -86,7 +87,7 @@ class Chat:
         parts = [conversation, *page.parts]
         upload.upload(transfer.receive, [upload, conversation], parts, preprocess=False, **waiting)
 
-    def choose(self, event: gr.SelectData) -> dict[str, Any]:
+    def choose(self, event: gr.EventData) -> dict[str, Any]:
         """By its number: what else the browser says of the example could be anything."""
-        example = self.examples[event.index]
+        example = self.examples[read_index(event, self.examples)]
         return {"text": example.text, "files": list(example.pictures)}

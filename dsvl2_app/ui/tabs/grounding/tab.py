@@ -22,11 +22,12 @@ from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
+from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.tabs.grounding.findings import Finding, describe_event
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import MODES, build_answer, build_question, phrase_texts, show_how_to
-from dsvl2_app.ui.uploads import measure, name_owner, save_preview, save_upload, uploaded_name, uploaded_path
+from dsvl2_app.ui.uploads import measure, name_caller, save_preview, save_upload, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -117,7 +118,7 @@ class Grounding:
             opened = await to_thread(image.opened)
             box = marking.get("box") if isinstance(marking, dict) else None
             messages = await to_thread(compose, opened, phrase, mode, example, box, self.limits)
-            stream = submit(self.backend, messages, well_formed=well_formed, owner=name_owner(visitor))
+            stream = submit(self.backend, messages, well_formed=well_formed, caller=name_caller(visitor))
         except Exception as error:
             finding.annotation = None
             yield {**self.clear(), page.notice: wording.show_notice(error)}
@@ -176,7 +177,7 @@ class Grounding:
         return show_examples(self.offered, {mode: name for name, mode in MODES})
 
     def load_example(self, event: gr.EventData) -> list[Any]:
-        chosen = self.offered[event.index]
+        chosen = self.offered[read_index(event, self.offered)]
         picture = _save(chosen.pictures[0])
         if chosen.mode != "in_context":
             return [picture, chosen.text, chosen.mode, gr.skip(), gr.skip()]

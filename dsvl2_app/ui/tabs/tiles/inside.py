@@ -10,6 +10,7 @@ import weakref
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,11 +21,13 @@ from dsvl2_app.image.heat import draw_heat, spread_tokens
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import are_tiled
-from dsvl2_app.request import Inspection, Request, Sampling
+from dsvl2_app.request import Caller, Inspection, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel
 from dsvl2_app.ui.gradio_quirks import last_update
+from dsvl2_app.ui.payloads import read_index
+from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
     show_answer,
     show_cost,
@@ -34,7 +37,7 @@ from dsvl2_app.ui.tabs.tiles.inside_figures import (
     show_twins,
 )
 from dsvl2_app.ui.tabs.tiles.inside_parts import InsidePage, build_page, show_how_to
-from dsvl2_app.ui.uploads import gallery_paths, measure, name_owner, preview
+from dsvl2_app.ui.uploads import gallery_paths, measure, name_caller, preview
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -53,6 +56,10 @@ class Look:
     answer: list[int] = field(default_factory=list)  # token ids
     seen: Inspection | None = None
     token: int = 0  # chosen one of the answer
+
+    @property
+    def files(self) -> set[Path]:
+        return {image.path for image in self.images}
 
 
 class Kept:
@@ -119,11 +126,12 @@ class Inside:
     ) -> AsyncIterator[dict[Any, Any]]:
         page = self.page
         try:
-            images, request = await self.compose(gallery, question, count, limit, name_owner(visitor))
+            images, request = await self.compose(gallery, question, count, limit, name_caller(visitor))
             stream = self.backend.submit(request)
         except Exception as error:
             yield {page.notice: wording.show_notice(error)}
             return
+        hold(look)
         look.request, look.images, look.answer, look.seen, look.token = request, images, [], None, 0
         text = ""
         async with attended(stream):
@@ -151,7 +159,7 @@ class Inside:
         yield last_update(stays if look.request is request else self.clear(), self.show_buttons(None))
 
     async def compose(
-        self, gallery: Any, question: str, count: int, limit: int, owner: str
+        self, gallery: Any, question: str, count: int, limit: int, caller: Caller
     ) -> tuple[list[ImageRef], Request]:
         """The pictures, and what is asked about them."""
         paths = gallery_paths(gallery)
@@ -166,7 +174,8 @@ class Inside:
             allow=ALLOWED,
             tiling=are_tiled(count),
             max_tiles=int(limit),
-            owner=owner,
+            owner=caller.owner,
+            address=caller.address,
         )
         return images, request
 
@@ -234,13 +243,14 @@ class Inside:
         }
 
     def choose(self, look: Look, layer: int, which: int, event: gr.EventData) -> dict[Any, Any]:
-        look.token = int(event.index)
+        if look.seen is not None:
+            look.token = read_index(event, look.seen.tokens)
         return self.draw(look, layer, which)
 
     def draw(self, look: Look, layer: int, which: int) -> dict[Any, Any]:
         """The heat of the chosen token, in a layer (or all, -1), over a picture."""
         page, seen = self.page, look.seen
-        if seen is None or not 0 <= look.token < len(seen.tokens):
+        if seen is None or None in (layer, which) or not 0 <= look.token < len(seen.tokens):
             return {page.notice: wording.show_notice()}
         try:
             image = preview(look.images[which])
