@@ -12,6 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.hostile.corpus import build
+from tests.hostile.words import CONTROL, PLACES, SCRIPTS, WRITINGS
 from tests.ui.conftest import App
 
 # Pillow warns of metadata that it leaves out.
@@ -52,3 +53,26 @@ def test_the_page_answers_each_and_whatever_comes_next(
     assert {file.name: fault for file, fault in zip(files, faults, strict=True) if fault} == {}
     assert httpx.get(f"{scripted.url}healthz").status_code == 200
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.slow
+def test_words_arrive_as_they_were_typed(scripted: App) -> None:
+    assert scripted.script
+    client = scripted.client()
+    typed = [*CONTROL, *SCRIPTS, *WRITINGS, *PLACES]
+    for words in typed:
+        assert client.predict({"text": f"Say {words}.", "files": []}, api_name="/chat") == "Hello."
+    requests = scripted.script.requests
+    arrived = ["".join(part["text"] for part in request.messages[-1]["content"]) for request in requests]
+    assert arrived == [f"Say {words}." for words in typed]
+    assert {request.allow for request in requests} == {frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["word ", "<|User|>", "\u202e", "<script>"])
+def test_a_megabyte_of_words_is_refused_and_the_next_is_answered(nano: App, word: str) -> None:
+    client = nano.client()
+    with pytest.raises(AppError, match="write less") as refusal:
+        client.predict({"text": word * (1_000_000 // len(word)), "files": []}, api_name="/chat")
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 200
+    assert isinstance(client.predict({"text": "Hi", "files": []}, max_new_tokens=2, api_name="/chat"), str)
