@@ -34,6 +34,12 @@ BENCH_SUITES = ("gpu", "cpu")
 SPACE_PRESETS = ("cpu-nano", "zerogpu-tiny", "zerogpu-small", "gpu-tiny", "gpu-small", "gpu-base")
 EVAL_SUITES = {"nano": "nano.suite"}  # module of each; evaluation.report says what such a module has
 EVAL_CASES = 100  # questions a row
+# Benchmarks that evaluation.tasks describes.
+EVAL_TASKS = (
+    "docvqa", "infovqa", "chartqa", "textvqa", "ocrbench", "mmstar", "ai2d", "realworldqa", "mmmu", "mmbench",
+    "refcoco", "refcoco+", "refcocog",
+)  # fmt: skip
+EVAL_BATCH = 4  # of them asked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +169,16 @@ def add_bench_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_eval_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", choices=EVAL_SUITES, default="nano", help="what is measured (default: nano)")
+    parser.add_argument("--suite", choices=EVAL_SUITES, help="what is measured (default: nano)")
+    parser.add_argument("--cases", type=int, metavar="N", help=f"suite: questions a row (default: {EVAL_CASES})")
+    parser.add_argument("--task", choices=EVAL_TASKS, help="a benchmark in place of a suite, over one's own --data")
+    parser.add_argument("--data", metavar="PATH", help="task: .parquet, a folder of these, .tsv, or COCO's .json")
     parser.add_argument(
-        "--cases", type=int, default=EVAL_CASES, metavar="N", help=f"questions a row (default: {EVAL_CASES})"
+        "--images", metavar="DIR", help="task: where pictures lie that --data names (default: beside it)"
     )
+    parser.add_argument("--limit", type=int, metavar="N", help="task: only the first rows (default: all)")
+    parser.add_argument("--batch", type=int, metavar="N", help=f"task: questions asked at once (default: {EVAL_BATCH})")
+    parser.add_argument("--out", metavar="DIR", help="task: write every answer here; the same command then goes on")
     parser.add_argument("--json", action="store_true", help="print the JSON object alone")
     add_backend_flags(parser)
 

@@ -37,6 +37,7 @@ class RowError(AppError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    number: int  # of its row, from 1
     id: str
     pictures: tuple[ImageRef, ...]
     prompt: str  # as the data set has it, without a task's wording
@@ -65,9 +66,8 @@ def read_question(row: Mapping[str, Any], number: int) -> Question:
     if _find(row, "options") is not None:
         truths = tuple(_letter_of(truth, options) for truth in truths)
     identity, kind = _find(row, "id"), _find(row, "kind")
-    return Question(
-        str(number if identity is None else identity), pictures, prompt, truths, options, str(kind or ""), box
-    )
+    name = str(number if identity is None else identity)
+    return Question(number, name, pictures, prompt, truths, options, str(kind or ""), box)
 
 
 def _find(row: Mapping[str, Any], what: str) -> Any:

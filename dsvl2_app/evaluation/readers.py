@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +34,23 @@ class BadRow:
         return f"row {self.number} is left out: {self.reason}"
 
 
-def read_questions(data: Path, images: Path | None = None) -> Iterator[Question | BadRow]:
-    """Of a file, or of all parquet files of a folder in the order of their names. `images` is where pictures lie that
-    a file names, unless they lie beside it. Raises SettingsError where the whole cannot be read."""
-    number = 0
-    for file in _list_files(data):
-        rows = READERS[file.suffix.lower()]
-        for row in rows(file, images or file.parent):
-            number += 1
+def read_questions(
+    data: Path, images: Path | None = None, limit: int | None = None, known: Container[int] = ()
+) -> Iterator[Question | BadRow]:
+    """Of the first `limit` rows of a file, or of all parquet files of a folder in the order of their names, without
+    rows whose number is `known`. `images` is where pictures lie that a file names, unless they lie beside it. Raises
+    SettingsError where the whole cannot be read."""
+    for number, row in enumerate(islice(_read_rows(data, images), limit), 1):
+        if number not in known:
             try:
                 yield read_question(row, number)
             except RowError as error:
                 yield BadRow(number, str(error))
+
+
+def _read_rows(data: Path, images: Path | None) -> Iterator[Row]:
+    for file in _list_files(data):
+        yield from READERS[file.suffix.lower()](file, images or file.parent)
 
 
 def _list_files(data: Path) -> list[Path]:

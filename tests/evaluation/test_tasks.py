@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from dsvl2_app.commands import EVAL_TASKS
+from dsvl2_app.evaluation.questions import Question, RowError
+from dsvl2_app.evaluation.tasks import TASKS, Scored
+from dsvl2_app.image.reference import ImageRef
+from tests.evaluation.datasets import encode
+
+PICTURE = ImageRef.of(encode(Image.new("RGB", (40, 30), "red")))
+OPTIONS = {"A": "a cat", "B": "a dog"}
+
+
+def question(**changed) -> Question:
+    row = {"number": 1, "id": "1", "pictures": (PICTURE,), "prompt": "What is it?", "truths": ("a cat",)}
+    return Question(**(row | changed))
+
+
+def text_of(name: str, asked: Question) -> str:
+    """The message, with <p> for a picture."""
+    (message,) = TASKS[name].ask(asked)
+    return "".join("<p>" if part["type"] == "image" else part["text"] for part in message["content"])
+
+
+def test_the_command_line_knows_the_tasks() -> None:
+    assert tuple(TASKS) == EVAL_TASKS
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (
+            ("docvqa", "infovqa", "chartqa", "textvqa"),
+            "<p>\nWhat is it?\nAnswer the question using a single word or phrase.",
+        ),
+        (("ocrbench",), "<p>\nWhat is it?"),
+        (
+            ("mmstar", "ai2d", "realworldqa", "mmbench"),
+            "<p>\nQuestion: What is it?\nOptions:\nA. a cat\nB. a dog\n"
+            "Please select the correct answer from the options above. \n",
+        ),
+        (
+            ("mmmu",),
+            "<p>\n What is it?\nA. a cat\nB. a dog\nAnswer with the option's letter from the given choices directly. "
+            "Answer the question using a single word or phrase.\n \n",
+        ),
+        (("refcoco", "refcoco+", "refcocog"), "<p>\n<|ref|>What is it?<|/ref|>."),
+    ],
+)
+def test_wordings(names: tuple[str, ...], text: str) -> None:
+    for name in names:
+        assert text_of(name, question(options=OPTIONS)) == text
+
+
+def test_mmmu_doubles_the_first_picture_and_puts_all_before_the_text() -> None:
+    asked = question(pictures=(PICTURE, PICTURE), options=OPTIONS, prompt="<image 1> or <image 2>?")
+    (message,) = TASKS["mmmu"].ask(asked)
+    first, second, text = message["content"]
+    assert (first["image"].size, second["image"].size) == ((80, 60), (40, 30))
+    assert text["text"].startswith("\n <image 1> or <image 2>?\nA. a cat\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "raw", "extracted", "score"),
+    [
+        ("docvqa", {}, " A cat.\n", "A cat", 1),
+        ("infovqa", {}, "a bat", "a bat", 4 / 5),
+        ("chartqa", {"truths": ("10",)}, "10.4.", "10.4", 1),
+        ("textvqa", {"truths": ("cat",) * 10}, "The cat.", "The cat", 1),
+        ("ocrbench", {"kind": "Doc-oriented VQA"}, "It is a cat.", "It is a cat", 1),
+        ("mmstar", {"options": OPTIONS, "truths": ("B",)}, "B. a dog", "B", 1),
+        ("mmstar", {"options": OPTIONS, "truths": ("B",)}, "A", "A", 0),
+        ("mmstar", {"options": OPTIONS, "truths": ("B",)}, "Who knows?", "", 0),
+        ("refcoco", {"truths": (), "box": (0, 0, 20, 30)}, "<|ref|>it<|/ref|><|det|>[[0, 0, 500, 999]]<|/det|>.",
+         "<|det|>[[0, 0, 500, 999]]<|/det|>", 1),
+        ("refcocog", {"truths": (), "box": (0, 0, 20, 30)}, "<|det|>[[500, 999, 0, 0]]<|/det|>", "", 0),
+        ("refcoco+", {"truths": (), "box": (0, 0, 20, 30)}, "nowhere", "", 0),
+    ],
+)  # fmt: skip
+def test_answers_are_read_and_scored(name: str, changed: dict, raw: str, extracted: str, score: float) -> None:
+    task, asked = TASKS[name], question(**changed)
+    task.check(asked)
+    assert task.extract(asked, raw) == extracted
+    assert task.score(asked, extracted) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "reason"),
+    [
+        ("docvqa", {"truths": ()}, "it has no answer"),
+        ("textvqa", {"truths": ("cat",) * 3}, "it has 3 answers of people, fewer than 4"),
+        ("ocrbench", {"kind": "Reading"}, "its part 'Reading' is none of OCRBench"),
+        ("mmstar", {}, "it has no options"),
+        ("mmstar", {"options": OPTIONS, "truths": ("C",)}, "its answer C is none of its options"),
+        ("mmstar", {"options": OPTIONS, "truths": ("A", "B")}, "its answer A B is none of its options"),
+        ("refcoco", {}, "it has no box"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(name: str, changed: dict, reason: str) -> None:
+    with pytest.raises(RowError) as raised:
+        TASKS[name].check(question(**changed))
+    assert str(raised.value) == reason
+
+
+def test_totals() -> None:
+    scored = [Scored("7", "", 1.0), Scored("1000007", "", 0.0), Scored("8", "", 1.0), Scored("x", "", 1.0)]
+    assert TASKS["docvqa"].total(scored) == {"score": 75}
+    assert TASKS["mmbench"].total(scored) == {"score": pytest.approx(200 / 3), "every rotation by itself": 75}
+    points = TASKS["ocrbench"].total([Scored("1", "Doc-oriented VQA", 1.0)] * 3)
+    assert points["score"] == points["Doc-oriented VQA"] == 3 and len(points) == 6
+
+
+def test_a_doubled_picture_is_the_one_that_bilinear_makes() -> None:
+    noise = Image.effect_noise((8, 6), 90).convert("RGB")
+    file = io.BytesIO()
+    noise.save(file, "PNG")
+    (message,) = TASKS["mmmu"].ask(question(pictures=(ImageRef.of(file.getvalue()),), options=OPTIONS))
+    expected = noise.resize((16, 12), Image.Resampling.BILINEAR)
+    assert message["content"][0]["image"].open().tobytes() == expected.tobytes()
