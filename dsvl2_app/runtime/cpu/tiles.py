@@ -1,6 +1,6 @@
 """What a prompt and a picture need on a matrix unit (Intel AMX): dense layers (tile_products.h), experts of many tokens
-(tile_experts.h) and attention of many queries (tile_attention.h). Activations are bfloat16; weights are that, int8, or
-int4, which is unpacked to bfloat16 a few rows at a time."""
+(tile_experts.h) and attention of many queries (tile_attention.h). Activations are bfloat16. Weights are that; or int8,
+which meets activations as int8 with a scale per token; or int4, which is unpacked to bfloat16 a few rows at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dsvl2_app.model.int4 import inputs_of
 from dsvl2_app.model.operations import FEW_TOKENS, Stack
-from dsvl2_app.runtime.cpu.library import Library, describe
+from dsvl2_app.runtime.cpu.library import describe
 from dsvl2_app.runtime.cpu.prefill import ManyTokens, Tokens
 from dsvl2_app.runtime.cpu.products import FEW_ROWS, is_readable
 
@@ -22,12 +22,6 @@ class Tiles(ManyTokens):
 
     attend_function, experts_function = "tile_attend", "tile_experts"
 
-    def __init__(self, library: Library, *, int8: bool = False) -> None:
-        """`int8`: int8 weights too, which meet activations as int8, a scale per token. It rounds these, by about a
-        hundredth, where other kernels do not."""
-        super().__init__(library)
-        self.steps = {kind: step for kind, step in STEPS.items() if int8 or kind != torch.int8}
-
     def supports(self, queries: Tensor, *_: Tensor) -> bool:
         return self._library.has_tiles and is_readable(queries, queries) and queries.dtype == torch.bfloat16
 
@@ -36,7 +30,7 @@ class Tiles(ManyTokens):
         return (
             self.supports(rows)
             and is_readable(rows, weight)
-            and weight.dtype in self.steps
+            and weight.dtype in STEPS
             and weight.is_contiguous()
             and rows.numel() > FEW_ROWS * inputs
             and outputs % 2 == 0
@@ -71,8 +65,8 @@ class Tiles(ManyTokens):
         return self.supports(hidden) and all(
             is_readable(hidden, stack)
             and stack.is_contiguous()
-            and stack.dtype in self.steps
-            and not any(width % self.steps[stack.dtype] for width in (stack.shape[-2], inputs_of(stack)))
+            and stack.dtype in STEPS
+            and not any(width % STEPS[stack.dtype] for width in (stack.shape[-2], inputs_of(stack)))
             for stack in stacks
         )
 

@@ -81,24 +81,11 @@ def test_emulated_instructions_equal_real_ones_bit_by_bit(library: Library, tmp_
             assert ((found[0] == found[1]) | (np.isnan(one) & np.isnan(other))).all()
 
 
-SUPPORTS = {"linear": "supports_linear", "feed_forward": "supports_feed_forward", "run_experts": "supports_experts"}
-
-
-def compare(
-    operations: CpuOperations, name: str, tolerance: float, *given: Tensor | Stack | None, int8: bool = False
-) -> None:
-    """int8 weights, which no operation gives to tiles by itself, are given to them."""
-    ran = watch(operations)
+def compare(operations: CpuOperations, name: str, tolerance: float, *given: Tensor | Stack | None) -> None:
     with torch.inference_mode():
-        if int8:
-            assert operations.library is not None
-            kernels = Tiles(operations.library, int8=True)
-            assert getattr(kernels, SUPPORTS[name])(*given)
-            assert operations.choose(name, *given).__self__.__class__ is not Tiles
-            found = getattr(kernels, name)(*given)
-        else:
-            found = getattr(operations, name)(*given)
-            assert len(ran) == 1 and not ran[0].startswith("operations.")
+        chosen = operations.choose(name, *given)
+        assert isinstance(getattr(chosen, "__self__", None), Tiles)
+        found = chosen(*given)
         expected = getattr(PLAIN, name)(*given)
     assert found.dtype == expected.dtype == torch.bfloat16 and found.shape == expected.shape
     assert distance(found, expected, expected) < tolerance
@@ -112,7 +99,7 @@ def test_linear(operations: CpuOperations, rows: int, shape: tuple[int, int], qu
     int8, given = quantize == "int8", (weight, None)
     if quantize != "none":
         given = narrow(weight, NARROW_DTYPES[quantize])
-    compare(operations, "linear", NARROW if int8 else ROUNDING, draw(rows, shape[1]), *given, int8=int8)
+    compare(operations, "linear", NARROW if int8 else ROUNDING, draw(rows, shape[1]), *given)
 
 
 @pytest.mark.parametrize("name", ["linear_bias", "linear_gelu"])
@@ -132,7 +119,7 @@ def test_feed_forward(operations: CpuOperations, tokens: int, quantize: str) -> 
         turn_narrow(block, quantize)
     stacks = [(layer.weight, layer.weight_scale) for layer in (block.gate_up, block.down)]
     int8 = quantize == "int8"
-    compare(operations, "feed_forward", 2 * NARROW if int8 else 2 * ROUNDING, draw(1, tokens, 128), *stacks, int8=int8)
+    compare(operations, "feed_forward", 2 * NARROW if int8 else 2 * ROUNDING, draw(1, tokens, 128), *stacks)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +141,7 @@ def test_experts(
     chosen, weights = torch.rand(tokens, count).topk(active, sorted=False).indices, torch.rand(tokens, active)
     int8 = quantize == "int8"
     tolerance = 2 * NARROW if int8 else 2 * ROUNDING
-    compare(operations, "run_experts", tolerance, draw(tokens, width), weights, chosen, *stacks, int8=int8)
+    compare(operations, "run_experts", tolerance, draw(tokens, width), weights, chosen, *stacks)
 
 
 @pytest.mark.parametrize("causal", [True, False])
