@@ -170,6 +170,7 @@ class Settings:
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")
     log_format: str = flag("page", "text", LOG_FORMAT, "json: one object a line, also for every request")
+    log_prompts: bool = flag("page", False, SWITCH, "write what is asked and answered to the log, too")
     max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
     max_queue: int = flag("page", 32, whole_number(1), "most requests that wait; others are turned away")
     max_per_owner: int = flag(

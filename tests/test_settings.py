@@ -34,6 +34,7 @@ EXAMPLES = [
     ("mcp", "on", True, "maybe"),
     ("metrics", "on", True, "maybe"),
     ("log_format", "json", "json", "xml"),
+    ("log_prompts", "on", True, "maybe"),
     ("max_megapixels", "100", 100, "-1"),
     ("max_queue", "8", 8, "1.5"),
     ("max_per_owner", "2", 2, "0"),
