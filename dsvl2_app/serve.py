@@ -72,6 +72,7 @@ def _open(backend: GuardedBackend, settings: Settings, serving: list[gr.Blocks])
     from dsvl2_app import health
     from dsvl2_app.api.access import read_keys
     from dsvl2_app.api.routes import build_routes
+    from dsvl2_app.ui.addresses import trust_space
     from dsvl2_app.ui.page import build, launch
     from dsvl2_app.ui.uploads import image_limits
 
@@ -79,6 +80,7 @@ def _open(backend: GuardedBackend, settings: Settings, serving: list[gr.Blocks])
     keys = read_keys(os.environ)
     routes = build_routes(watched, settings, image_limits(settings), keys)
     serving.append(build(watched, settings))
+    trust_space(os.environ)
     launch(serving[0], settings, [*routes, *watching], has_keys=bool(keys))
 
 

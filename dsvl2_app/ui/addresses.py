@@ -3,6 +3,8 @@ model waits, and behind the tools of MCP clients, which Gradio asks for from wit
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 import gradio as gr
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,6 +15,13 @@ from dsvl2_app.ui.words.wording import describe_error
 
 JOINS = ("/gradio_api/queue/join", "/gradio_api/call/")
 TOOLS = "/gradio_api/mcp"
+
+
+def trust_space(env: MutableMapping[str, str]) -> None:
+    """A Space is reached through proxies of Hugging Face's own network alone. Unless uvicorn is told to believe what
+    these say of visitors' addresses, all visitors have the proxies'."""
+    if env.get("SPACE_ID"):
+        env.setdefault("FORWARDED_ALLOW_IPS", "127.0.0.1,10.0.0.0/8")
 
 
 class Addressed:

@@ -25,6 +25,7 @@ from dsvl2_app.ui.words import wording
 
 REFUSED = "dsvl2.refused"  # of an ASGI scope: a list that is not empty once its request was refused
 NUMBERS = (gr.Slider, gr.Number)
+BEYOND = 100  # a slider may show more than its end: the number of pictures, where more were added than it reaches
 
 
 class Page(gr.Blocks):
@@ -80,7 +81,7 @@ def can_hold(component: Any, value: Any) -> bool:
             and not isinstance(value, bool)
             and math.isfinite(value)
             and (low is None or low <= value)
-            and (high is None or value <= high)
+            and (high is None or value <= max(high, BEYOND))
         )
     if isinstance(component, gr.Textbox):
         return isinstance(value, str)

@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dsvl2_app.backend.guarded import guard
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
+from dsvl2_app.ui.addresses import trust_space
 from tests.ui.conftest import CARD, App, serve_page
 from tests.ui.test_leaving import Visitor, wait_until
 from tests.ui.test_payloads import is_sentence
@@ -119,3 +121,13 @@ def test_one_address_does_not_fill_gradios_queue(limited: App, monkeypatch: pyte
     go_on.set()
     assert statuses.count(200) <= 4 + 3 + 4 and statuses[-1] == 429  # some may wait for a moment, before they run
     assert is_sentence(refused.json()["error"]) and others.status_code == 200
+
+
+def test_on_a_space_its_proxies_are_believed() -> None:
+    elsewhere: dict[str, str] = {}
+    space, own = {"SPACE_ID": "a/b"}, {"SPACE_ID": "a/b", "FORWARDED_ALLOW_IPS": "*"}
+    for env in (elsewhere, space, own):
+        trust_space(env)
+    assert elsewhere == {} and own["FORWARDED_ALLOW_IPS"] == "*"
+    trusted = ProxyHeadersMiddleware(None, space["FORWARDED_ALLOW_IPS"]).trusted_hosts  # type: ignore[arg-type]
+    assert trusted.get_trusted_client_address("198.51.100.9, 203.0.113.7, 10.1.2.3")[0] == "203.0.113.7"

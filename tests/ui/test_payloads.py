@@ -137,9 +137,9 @@ def test_there_is_no_such_event(
 def test_what_controls_can_hold() -> None:
     with gr.Blocks():
         slider, number = gr.Slider(1, 8), gr.Number()
-        for value in (1, 8, 2.5):
+        for value in (1, 8, 2.5, 12):
             assert can_hold(slider, value)
-        for value in (0, 9, None, True, "2", float("nan"), float("inf"), 10**30, [1]):
+        for value in (0, 101, None, True, "2", float("nan"), float("inf"), 10**30, [1]):
             assert not can_hold(slider, value)
         assert can_hold(number, None) and can_hold(number, -(10**30)) and not can_hold(number, float("nan"))
         assert can_hold(gr.Textbox(), "") and not can_hold(gr.Textbox(), None)
@@ -157,3 +157,18 @@ def test_only_what_is_there_can_be_chosen() -> None:
     for told in (*CHOSEN, {"index": 2}, None):
         with pytest.raises(PromptError, match="no such choice"):
             read_index(gr.EventData(None, told), "ab")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["local"], indirect=True)
+def test_what_the_page_does_send_fits(scripted: App, pictures: dict[str, Path]) -> None:
+    """More pictures than the Tiles tab's slider reaches, a slider that was moved, a picture by its number."""
+    visitor = Visitor(scripted.url)
+    gallery = [{"image": visitor.upload(pictures["wide"]), "caption": None} for _ in range(12)]
+    added = visitor.run("receive_1", gallery)
+    assert added["success"] and "12" in str(added["output"])
+    for which, count, limit, width in ((12, 12, 9, 0), (1, 3, 4, 500), (2, 1, 1, 0)):
+        ended = visitor.run("inspect_1", gallery, which, count, limit, width, 0, False)
+        assert ended["success"] and 'role="alert"' not in str(ended["output"]), ended
+    ended = visitor.run("answer_3", gallery, "Well?", 12, 9)
+    assert ended["success"] and "Hello." in str(ended["output"])
