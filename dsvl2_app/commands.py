@@ -132,6 +132,12 @@ def add_inspect_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(parser)
 
 
+def add_check_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="nano, tiny, small, base, owner/name or a folder, as --model")
+    add_settings(parser, "backend", "load_format", "device", "dtype", "quantize", "compile", "cache_mb", "threads")
+    add_json_flag(parser)
+
+
 def add_plan_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="nano, tiny, small, base, owner/name or a folder, as --model")
     parser.add_argument("--gpus", metavar="NxSIZE", help="such as 2x24GB: for these, in place of this machine")
@@ -246,6 +252,11 @@ COMMANDS = {
         "dsvl2_app.terminal.inspect",
         "List the parameters of a checkpoint by part, here or on the hub, without its weights; say whether they fit.",
         add_inspect_flags,
+    ),
+    "check": Command(
+        "dsvl2_app.evaluation.check",
+        "Ask a model seven questions with known answers, to know that its weights are read right.",
+        add_check_flags,
     ),
     "plan": Command(
         "dsvl2_app.terminal.plan",
