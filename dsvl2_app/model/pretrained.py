@@ -16,7 +16,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from dsvl2_app.errors import CheckpointError, SettingsError
 from dsvl2_app.hub import HUB_OPTIONS, find_base, find_folder, is_adapter, read_config
-from dsvl2_app.model import adapters, weights
+from dsvl2_app.model import adapters, saving, weights
 from dsvl2_app.model.adapter_names import take_official_layers
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Router
@@ -190,7 +190,7 @@ class OfficialLayoutModel(PreTrainedModel):
         folder = Path(save_directory)
         size = _count_bytes(max_shard_size)
         self.config.dtype = self.dtype
-        weights.save({name: each.detach() for name, each in tensors.items()}, folder, self.dtype, size)
+        saving.save({name: each.detach() for name, each in tensors.items()}, folder, self.dtype, size)
         self.config.architectures = ["DeepseekVLV2ForCausalLM"]  # the name that other engines look for
         self.config.save_pretrained(folder)
         if self.can_generate():
