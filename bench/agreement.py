@@ -47,7 +47,8 @@ def measure(settings: Settings, full: Engine) -> dict[str, Any]:
         found = [_predict(narrow, text) for text in texts]
         for about in ("noise", "examples"):
             chosen = [number for number, text in enumerate(texts) if text.about == about]
-            each = _compare(*([part[number] for number in chosen] for part in (texts, expected, found)), quantize)
+            said = [expected[each] for each in chosen], [found[each] for each in chosen]
+            each = _compare([texts[each] for each in chosen], *said, quantize)
             table.show(f"{quantize}, {about}: same likeliest token", None, f"{each['top1']:.3f}")
             both = f"{each['perplexity']:.3f} full", f"{each[f'perplexity_{quantize}']:.3f} {quantize}"
             table.show(f"{quantize}, {about}: perplexity", None, *both)

@@ -69,4 +69,4 @@ def _scale_range(values: np.ndarray) -> np.ndarray:
         values -= low
     values *= 255 / max(high - low, 1e-30)
     np.rint(values, out=values)
-    return np.clip(values, 0, 255, out=values).astype(np.uint8)
+    return values.clip(0, 255, out=values).astype(np.uint8)

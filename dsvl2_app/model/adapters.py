@@ -37,7 +37,7 @@ def load(model: nn.Module, folder: Path, name: str = "default", trainable: bool 
         if has_official_names(state):
             config, state = from_official(config, state, model)
         if getattr(config, "target_parameters", None) and scale_views(model):
-            kind = NARROW[model.lm_head.weight.dtype]
+            kind = next(NARROW[each.dtype] for each in model.parameters() if each.dtype in NARROW)
             raise SettingsError(f"{folder} adapts experts, which {kind} weights do not take; load it without quantize.")
         config.inference_mode = not trainable
         with warnings.catch_warnings():  # peft misses stacks of experts among modules, yet uses their ranks

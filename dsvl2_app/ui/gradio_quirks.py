@@ -51,6 +51,11 @@ def upload_folder() -> Path:
     return Path(get_upload_folder()).resolve()
 
 
+def own_files(demo: gr.Blocks) -> set[Path]:
+    """The files of a page that nobody has asked yet: pictures of its examples (gradio.Blocks.temp_file_sets)."""
+    return {Path(name).resolve() for files in demo.temp_file_sets for name in files}
+
+
 def is_upload(file: Any) -> bool:
     """Whether `file` is the dict of an uploaded file (gradio_client.utils.is_file_obj_with_meta, which fails
     where "meta" is no dict). Gradio has checked the path of such a dict, and of no other; handlers with

@@ -18,7 +18,7 @@ from dsvl2_app.ui.arrival import Arrival
 from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
-from dsvl2_app.ui.gradio_quirks import FnIndexInferError, spare_work, spell_out_schemas
+from dsvl2_app.ui.gradio_quirks import FnIndexInferError, own_files, spare_work, spell_out_schemas
 from dsvl2_app.ui.login import Login, let_tools_in
 from dsvl2_app.ui.payloads import Page, Refusals, answer_unknown, closed_routes
 from dsvl2_app.ui.storage import Storage
@@ -96,7 +96,7 @@ def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> l
         Middleware(Login, credentials=settings.auth, has_keys=has_keys, root_path=root_path),
         Middleware(Refusals),
         Middleware(Addressed, demo=demo, most=settings.max_per_address),
-        Middleware(Storage, settings=settings),
+        Middleware(Storage, settings=settings, files=own_files(demo)),
     ]
 
 

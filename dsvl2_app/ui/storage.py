@@ -1,17 +1,19 @@
 """The disk that visitors may fill: how many files an address sends in one request and in an hour, how much lies there
 in all, and how long.
 
-What lies in the folder of uploads is deleted an hour after it was last used, unless somebody's session still shows it
-(`hold`). Of an upload that is refused or cut off nothing stays.
+What lies in the folder of uploads is deleted an hour after it was last used, unless the page itself or somebody's
+session still shows it (`hold`). Of an upload that is refused or cut off nothing stays.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -76,8 +78,16 @@ def sweep(folder: Path, now: float | None = None) -> None:
         age = now - max(found.st_mtime, found.st_ctime)
         if age > (PART if path.parent == folder else HOUR) and path not in held:
             path.unlink(missing_ok=True)
-            if path.parent != folder and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            if path.parent != folder:
+                with suppress(OSError):  # there is something else in it, or it is gone
+                    path.parent.rmdir()
+
+
+async def sweep_regularly() -> None:
+    """Until it is cancelled."""
+    while True:
+        await asyncio.sleep(EVERY)
+        await asyncio.to_thread(sweep, upload_folder())
 
 
 @dataclass
@@ -94,17 +104,25 @@ class Sent:
 
 
 class Storage:
-    """An ASGI middleware for requests that bring files."""
+    """An ASGI middleware for requests that bring files, and what sweeps while the app is served."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, settings: Settings, files: set[Path]) -> None:
+        """`files` are the page's own, which stay."""
+        self.app, self.files = app, files
         self.max_files, self.max_bytes = settings.max_upload_files, settings.max_upload_mb * MB
         self.max_total = settings.max_disk_mb * MB
         self.sent: dict[str, Sent] = {}
         self.receiving = 0
-        self.swept = time.monotonic()
+        hold(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            sweeping = asyncio.create_task(sweep_regularly())
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                sweeping.cancel()
+            return
         kind = Headers(scope=scope).get("content-type", "") if scope["type"] == "http" else ""
         if not kind.lower().startswith("multipart/form-data"):
             await self.app(scope, receive, send)
@@ -135,9 +153,6 @@ class Storage:
         if not ended and not self.receiving:
             for path, _ in [each for each in list_files(folder) if each[0].parent == folder]:
                 path.unlink(missing_ok=True)
-        if time.monotonic() - self.swept > EVERY:
-            self.swept = time.monotonic()
-            threading.Thread(target=sweep, args=(folder,), name="sweep", daemon=True).start()
 
 
 class _Upload:

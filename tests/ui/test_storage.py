@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -118,6 +119,21 @@ def test_the_disk_takes_so_much_in_all(narrow: App) -> None:
     for path in kept:
         Path(path).unlink()
     assert send(narrow, b"x").status_code == 200
+
+
+@pytest.mark.slow
+def test_visitors_files_go_by_themselves_and_those_of_the_page_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "EVERY", 0.2)
+    monkeypatch.setattr(storage, "HOUR", 0.5)
+    script = ScriptedBackend(card=CARD)
+    for app in serve_page(script, Settings(), script):
+        page = httpx.get(app.url).text
+        names = set(re.findall(rf'"({upload_folder()}/[^"]+)"', page))
+        assert len(names) > 5  # the pictures of its examples
+        (sent,) = send(app, b"x").json()
+        assert Path(sent).exists()
+        wait_until(lambda sent=sent: not Path(sent).exists())
+        assert {httpx.get(f"{app.url}gradio_api/file={name}").status_code for name in names} == {200}
 
 
 @pytest.mark.slow
