@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ def soak(
     flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     with serving(program, folder, flags) as server:
-        with Watch(server) as watch:
-            rows = asyncio.run(visit(server.url, chats, seconds, program == "echo", pause, patience))
+        with Watch(server) as watch, ThreadPoolExecutor(1) as thread:  # a browser's tests have a loop in the first one
+            visitors = visit(server.url, chats, seconds, program == "echo", pause, patience)
+            rows = thread.submit(asyncio.run, visitors).result()
         alive = server.is_alive
         status = server.stop() if alive else server.process.returncode
         log = server.log.read_text(errors="replace")

@@ -26,9 +26,12 @@ LIMITS = ["--max-upload-files", "6", "--max-upload-mb", "3", "--max-disk-mb", "6
 
 
 @pytest.fixture(scope="module")
-def narrow() -> Iterator[App]:
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """In a folder of its own, because what other tests have sent takes room too."""
     script = ScriptedBackend(card=CARD)
-    yield from serve_page(script, Settings.parse(LIMITS, {}), script)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("narrow")))
+        yield from serve_page(script, Settings.parse(LIMITS, {}), script)
 
 
 def send(app: App, *files: bytes, address: str = "") -> httpx.Response:
