@@ -63,7 +63,8 @@ def test_words_arrive_as_they_were_typed(scripted: App) -> None:
     for words in typed:
         assert client.predict({"text": f"Say {words}.", "files": []}, api_name="/chat") == "Hello."
     requests = scripted.script.requests
-    arrived = ["".join(part["text"] for part in request.messages[-1]["content"]) for request in requests]
+    contents = [request.messages[-1]["content"] for request in requests]
+    arrived = [each if isinstance(each, str) else "".join(part["text"] for part in each) for each in contents]
     assert arrived == [f"Say {words}." for words in typed]
     assert {request.allow for request in requests} == {frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})}
 
