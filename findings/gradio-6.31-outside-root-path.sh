@@ -6,7 +6,7 @@
 # Happens: the page asks for /manifest.json at the root of the host (all of its other addresses are relative or below the
 #   prefix), and the page that explains the MCP server names http://HOST/gradio_api/mcp/, which the proxy does not pass on.
 # Shown: the page and the MCP page of an app, asked for as such a proxy does, with X-Forwarded-Host.
-# Matters here: our page adds a relative address of the manifest, and docs/serving.md names the address of MCP itself.
+# Matters here: our page adds a relative address of the manifest, and docs/serving.md says that MCP is below it too.
 # Source: gradio 6.31.0, templates/frontend/index.html and gradio/mcp.py (_server_url_from_scope).
 set -euo pipefail
 GRADIO=6.31.0
