@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Any
 
 from dsvl2_app.errors import BusyError, ContextError, PromptError
 from dsvl2_app.request import PromptPlan, Request
 from dsvl2_app.settings import Settings
+from dsvl2_app.text.prompt import count_pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class RequestLimits:
     def apply(self, request: Request, plan: Callable[..., PromptPlan]) -> Request:
         """The request, whose answer ends at the limit of new tokens. Raises PromptError or ContextError, which tell the
         limit; `plan` is the backend's, and is asked where tokens are limited."""
-        numbers = [count_pictures(message) for message in request.messages]
+        numbers = [*map(count_pictures, request.messages)]
         if self.question_pictures and numbers and numbers[-1] > self.question_pictures:
             raise PromptError(
                 "The question has {number} pictures, and this server takes {most} in a question; remove some.",
@@ -60,11 +60,6 @@ class RequestLimits:
         least = min(request.sampling.min_new_tokens, self.new_tokens)
         sampling = replace(request.sampling, max_new_tokens=self.new_tokens, min_new_tokens=least)
         return replace(request, sampling=sampling)
-
-
-def count_pictures(message: dict[str, Any]) -> int:
-    content = message.get("content")
-    return sum(part.get("type") == "image" for part in content) if isinstance(content, list) else 0
 
 
 class Addresses:

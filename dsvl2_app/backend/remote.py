@@ -32,7 +32,7 @@ from dsvl2_app.text.grammar import OPENING
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.processor import DeepseekVL2Processor
-from dsvl2_app.text.prompt import ANSWER_TOKENS, Message
+from dsvl2_app.text.prompt import ANSWER_TOKENS, Message, count_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class RemoteBackend:
             self._refuse_special(request)
             if (request.max_tiles or 0) >= self.processor.geometry.most_tiles:
                 request = replace(request, max_tiles=None)  # which limits nothing
-            if request.tiling == are_tiled(count_pictures(request)):
+            if request.tiling == are_tiled(sum(map(count_pictures, request.messages))):
                 request = replace(request, tiling=None)  # which changes nothing
         answer = _Answer(self)
         stream = answer.stream
@@ -160,7 +160,7 @@ class RemoteBackend:
     def compare(self, request: Request, server: Server, counted: int) -> None:
         """Say once where a server's first prompts, one without pictures and one with them, had other tokens than our
         own processor makes of them."""
-        kind = count_pictures(request) > 0
+        kind = any(map(count_pictures, request.messages))
         if not counted or kind in server.compared:
             return
         server.compared.add(kind)
@@ -260,11 +260,6 @@ class _Answer:
             raise httpx.RemoteProtocolError("the answer has no end")
         self.stream.put(self.reader.end())
         self.stream.end()
-
-
-def count_pictures(request: Request) -> int:
-    contents = [message["content"] for message in request.messages if not isinstance(message["content"], str)]
-    return sum(part["type"] == "image" for content in contents for part in content)
 
 
 def load(settings: Settings) -> RemoteBackend:

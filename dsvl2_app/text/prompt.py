@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.text.messages import ASSISTANT, IMAGE_TOKEN, USER, Message, Part, read_message
@@ -135,6 +135,12 @@ def place_images(text: str, images: Sequence[Any]) -> list[dict[str, Any]]:
         if piece:
             parts.append({"type": "text", "text": piece})
     return parts
+
+
+def count_pictures(message: Message) -> int:
+    content = message.get("content")
+    parts = cast("list[dict[str, Any]]", content) if isinstance(content, list) else []
+    return sum(part.get("type") == "image" for part in parts)
 
 
 def split_special(text: str, special: tuple[str, ...], allowed: frozenset[str]) -> list[str]:
