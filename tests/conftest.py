@@ -26,7 +26,6 @@ os.environ.setdefault("DSVL2_COMPILE", "off")  # of programs that tests start
 import torch
 
 if TYPE_CHECKING:
-    from gradio import Blocks
     from PIL import Image
     from torch import Tensor
     from transformers import BatchFeature
@@ -266,13 +265,6 @@ def _as_messages(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
             parts += [{"type": "image", "image": _open_image(name)}, {"type": "text", "text": text}]
         messages.append({"role": turn["role"], "content": parts})
     return messages
-
-
-def close(demo: Blocks) -> None:
-    """End an app, but leave its files: another app of this process may show the same pictures, which are one file."""
-    for files in demo.temp_file_sets:
-        files.clear()
-    demo.close(verbose=False)
 
 
 @pytest.fixture(scope="session")

@@ -28,14 +28,13 @@ from dsvl2_app.ui.uploads import image_limits
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import WORDS, label, say
 
-HOUR, DAY = 3600, 86400  # seconds
 MOST_SESSIONS = 2000  # that Gradio keeps the conversations of; the one that was used longest ago goes first
 SCOPE = "A toy model: coloured shapes, printed English, simple charts and screens. No photographs, no other language."
 
 
 def build(backend: Backend, settings: Settings) -> gr.Blocks:
     limits = image_limits(settings)
-    with Page(title="DeepSeek-VL2", analytics_enabled=False, delete_cache=(HOUR, DAY)) as demo:
+    with Page(title="DeepSeek-VL2", analytics_enabled=False) as demo:
         header = gr.HTML(show_header(backend.card), elem_id="header")
         demo.load(lambda: show_header(backend.card), None, header, **QUIET)  # in the visitor's language
         Arrival(backend).build(demo)

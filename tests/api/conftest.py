@@ -20,7 +20,6 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
-from tests.conftest import close
 
 KEYS = ("first key", "second key")
 
@@ -46,7 +45,7 @@ def serve(backend: Backend, settings: Settings, keys: tuple[str, ...] = ()) -> I
     demo = build(backend, settings)
     routes = build_routes(backend, settings, image_limits(settings), keys)
     yield Served(launch(demo, settings, routes), backend)
-    close(demo)
+    demo.close(verbose=False)
     backend.close()
     gc.collect()  # now, while the filter above holds
 

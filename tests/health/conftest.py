@@ -18,7 +18,6 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
-from tests.conftest import close
 
 Serve = Callable[..., httpx.Client]
 
@@ -46,7 +45,7 @@ def serving(backend: Backend, **given: Any) -> Iterator[httpx.Client]:
     url = launch(demo, settings, [*build_routes(watched, settings, image_limits(settings)), *watching])
     with httpx.Client(base_url=url, timeout=60) as client:
         yield client
-    close(demo)
+    demo.close(verbose=False)
     backend.close()
     gc.collect()  # now, while the filter above holds
 

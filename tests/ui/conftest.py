@@ -26,7 +26,6 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
-from tests.conftest import close
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -103,7 +102,7 @@ def serve_page(backend: Backend, settings: Settings, script: ScriptedBackend | N
     demo = build(watched, settings)
     routes = [*build_routes(watched, settings, image_limits(settings)), *watching]
     yield App(launch(demo, settings, routes), script)
-    close(demo)
+    demo.close(verbose=False)
     backend.close()
     gc.collect()  # now, while the filter above holds
 

@@ -15,7 +15,6 @@ import pytest
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
-from tests.conftest import close
 from tests.ui.conftest import CARD, App
 from tests.ui.test_leaving import Visitor
 
@@ -36,7 +35,7 @@ def served(script: ScriptedBackend) -> Iterator[tuple[gr.Blocks, App]]:
         settings = replace(settings, port=free.getsockname()[1])
     demo = build(script, settings)
     yield demo, App(launch(demo, settings), script)
-    close(demo)
+    demo.close(verbose=False)
     gc.collect()  # as conftest does
 
 

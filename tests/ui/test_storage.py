@@ -17,6 +17,7 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui import storage
 from dsvl2_app.ui.gradio_quirks import upload_folder
+from dsvl2_app.ui.page import build
 from dsvl2_app.ui.storage import HOUR, MOST_FILES, PART, hold, sweep
 from dsvl2_app.ui.tabs.chat.conversation import Conversation
 from tests.ui.conftest import CARD, App, serve_page
@@ -122,6 +123,11 @@ def test_the_disk_takes_so_much_in_all(narrow: App) -> None:
     for path in kept:
         Path(path).unlink()
     assert send(narrow, b"x").status_code == 200
+
+
+def test_gradio_deletes_nothing_by_itself() -> None:
+    """After a day it would delete what is shown all the same: pictures of examples, and of sessions that go on."""
+    assert build(ScriptedBackend(card=CARD), Settings()).delete_cache is None
 
 
 @pytest.mark.slow
