@@ -36,8 +36,8 @@ EVAL_SUITES = {"nano": "nano.suite"}  # module of each; evaluation.report says w
 EVAL_CASES = 100  # questions a row
 # Benchmarks that evaluation.tasks describes.
 EVAL_TASKS = (
-    "docvqa", "infovqa", "chartqa", "textvqa", "ocrbench", "mmstar", "ai2d", "realworldqa", "mmmu", "mmbench",
-    "refcoco", "refcoco+", "refcocog",
+    "docvqa", "infovqa", "chartqa", "textvqa", "ocrbench", "mmstar", "ai2d", "realworldqa", "mmmu", "mme",
+    "mmbench", "mathvista", "refcoco", "refcoco+", "refcocog",
 )  # fmt: skip
 EVAL_BATCH = 4  # of them asked at once
 

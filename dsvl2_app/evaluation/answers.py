@@ -26,6 +26,8 @@ class Line:
     raw: str  # the whole answer
     extracted: str
     score: float
+    group: str = ""
+    size: tuple[int, int] = (0, 0)  # of the first picture
 
 
 class Answers:

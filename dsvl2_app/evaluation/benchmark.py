@@ -40,12 +40,12 @@ class Outcome:
     def summarize(self, name: str, model: str) -> dict[str, Any]:
         """The JSON object at the end of a run; "score" is None where nothing was scored."""
         task = TASKS[name]
-        scored = [Scored(line.id, line.kind, line.score) for line in self.lines]
+        scored = [Scored(line.id, line.kind, line.score, line.group) for line in self.lines]
         total = task.total(scored) if scored else {"score": None}
         counts = {"questions": len(scored), "left_out": len(self.left_out)}
         score, parts = total.pop("score"), {"parts": total} if total else {}
         said = {"model": model, "task": name, "metric": task.metric, "score": score, **counts}
-        return {**said, **parts, "published": dict(task.published)}
+        return {**said, **parts, "paper": dict(task.paper), "vlmevalkit": dict(task.vlmevalkit)}
 
 
 def run(flags: argparse.Namespace) -> None:
@@ -122,12 +122,18 @@ def _read(task: Task, row: Question | BadRow, stream: Stream | None) -> Line | B
         return BadRow(row.number, str(error))
     extracted = task.extract(row, raw)
     truths = list(row.box) if row.box else list(row.truths)
-    return Line(row.number, row.id, row.kind, row.prompt, truths, raw, extracted, task.score(row, extracted))
+    score, size = task.score(row, extracted), row.pictures[0].size
+    return Line(row.number, row.id, row.kind, row.prompt, truths, raw, extracted, score, row.group, size)
 
 
 def describe(summary: dict[str, Any]) -> str:
     """The summary as a line for people."""
     score = "nothing to score" if summary["score"] is None else f"{summary['metric']} {summary['score']:.2f}"
-    published = ", ".join(f"{model} {number:g}" for model, number in summary["published"].items())
+    sources = {"DeepSeek's paper": summary["paper"], "DeepSeek with VLMEvalKit": summary["vlmevalkit"]}
+    published = [
+        f"{source}: " + ", ".join(f"{model} {number:g}" for model, number in numbers.items())
+        for source, numbers in sources.items()
+        if numbers
+    ]
     rows = f"{summary['questions']} questions, rows left out: {summary['left_out']}"
-    return f"{summary['task']}: {score} over {rows}; published: {published or 'nothing that we know of'}"
+    return f"{summary['task']}: {score} over {rows}; {'; '.join(published)}"

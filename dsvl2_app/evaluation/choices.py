@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Mapping
 
 _MARKS = ".()[],:;!*#{}"
+_HEADING = re.compile(r"(?:^|\n)\s*(?:Options|Choices)\s*:\s*", re.IGNORECASE)
 
 
 def extract_choice(answer: str, options: Mapping[str, str]) -> str | None:
@@ -42,6 +44,36 @@ def _plain(text: str) -> str:
 
 def _contains(text: str, part: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) is not None
+
+
+def contains_text(answer: str, text: str) -> bool:
+    """Whether the text stands in the answer as words of its own, but for case, spaces and marks around it."""
+    return bool(_plain(text)) and _contains(_plain(answer), _plain(text))
+
+
+def split_options(text: str) -> tuple[str, dict[str, str]]:
+    """A question that has its options inside -> without them, and their texts by letter; none where it has none.
+
+    MMStar's stand behind "Options:" in one line, "A: a cat, B: a dog"; MathVista's behind "Choices:"; RealWorldQA's on
+    lines of their own, "A. a cat", before a line that says how to answer, which goes too.
+    """
+    heading = _HEADING.search(text)
+    listed = text[heading.end() :] if heading else text
+    marks: list[re.Match[str]] = []
+    for letter in string.ascii_uppercase:
+        pattern = rf"(?:^|[\s,;])\(?{letter}[:.)]\s" if heading else rf"^\(?{letter}[:.)]\s"
+        mark = re.compile(pattern, re.MULTILINE).search(listed, marks[-1].end() - 1 if marks else 0)
+        if mark is None:
+            break
+        marks.append(mark)
+    if len(marks) < 2:
+        return text, {}
+    ends = [mark.start() for mark in marks[1:]] + [len(listed)]
+    texts = [listed[mark.end() : end].strip().rstrip(",;").strip() for mark, end in zip(marks, ends, strict=True)]
+    if not heading:
+        texts = [each.splitlines()[0] if each else "" for each in texts]
+    question = text[: heading.start()] if heading else text[: marks[0].start()]
+    return question.strip(), dict(zip(string.ascii_uppercase, texts, strict=False))
 
 
 def rotate_options(options: Mapping[str, str], truth: str) -> list[tuple[dict[str, str], str]]:

@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from dsvl2_app.errors import AppError
+from dsvl2_app.evaluation.choices import split_options
 from dsvl2_app.evaluation.scoring import Box
 from dsvl2_app.image.reference import ImageRef
 
 COLUMNS = {
-    "id": ("questionId", "question_id", "index", "id"),
+    "id": ("questionId", "question_id", "index", "pid", "id"),
     "prompt": ("question", "query", "caption"),
-    "truths": ("answers", "answer", "label"),
+    "hint": ("hint",),
+    "truths": ("answers", "answer_option", "answer", "label"),
     "options": ("options", "choices"),
-    "kind": ("question_type", "category", "type"),
-    "pictures": ("images", "image"),
+    "kind": ("task", "question_type", "category", "type"),
+    "pictures": ("images", "decoded_image", "image"),
+    "group": ("image_path",),
 }
 NUMBERED = tuple(f"image_{number}" for number in range(1, 8))  # MMMU's pictures
 LETTERS = string.ascii_uppercase
@@ -45,6 +48,13 @@ class Question:
     options: Mapping[str, str] = field(default_factory=dict[str, str])  # texts by letter
     kind: str = ""  # the part of the benchmark, where it has parts
     box: Box | None = None  # left, top, right, bottom in pixels of the picture
+    hint: str = ""  # MMBench's, said before the question
+    group: str = ""  # rows of the same are scored together: MME's two questions about a picture
+    split: str = ""
+    # MathVista's: what a number counts, "integer", "float", "list" or "text", and decimal places.
+    unit: str = ""
+    answer_type: str = ""
+    precision: int = 0
 
 
 def read_question(row: Mapping[str, Any], number: int) -> Question:
@@ -52,6 +62,8 @@ def read_question(row: Mapping[str, Any], number: int) -> Question:
 
     Every picture is decoded once, so that a damaged one is known before anything is asked. Raises RowError.
     """
+    if isinstance(row.get("metadata"), Mapping):
+        row = {**row["metadata"], **row}
     prompt = _find(row, "prompt")
     if not isinstance(prompt, str) or not prompt.strip():
         raise RowError("it has no question")
@@ -63,11 +75,28 @@ def read_question(row: Mapping[str, Any], number: int) -> Question:
     truths: tuple[str, ...] = () if box else tuple(_read_texts(_find(row, "truths")))
     if not box and not any(truth.strip() for truth in truths):
         raise RowError("it has no answer")
-    if _find(row, "options") is not None:
-        truths = tuple(_letter_of(truth, options) for truth in truths)
-    identity, kind = _find(row, "id"), _find(row, "kind")
-    name = str(number if identity is None else identity)
-    return Question(number, name, pictures, prompt, truths, options, str(kind or ""), box)
+    if not options and len(truths) == 1 and truths[0] in LETTERS:
+        prompt, options = split_options(prompt)
+    elif _find(row, "options") is not None:
+        truths = tuple(_letter_of(truth, options, row.get("question_type") == "multi_choice") for truth in truths)
+    name = str(_find(row, "id") if _find(row, "id") is not None else number)
+    return Question(
+        number, name, pictures, prompt, truths, options, _read_text(row, "kind"), box,
+        hint=_read_text(row, "hint"), group=_read_text(row, "group") or name, split=str(row.get("split") or ""),
+        unit=str(row.get("unit") or ""), answer_type=str(row.get("answer_type") or ""),
+        precision=_read_precision(row.get("precision")),
+    )  # fmt: skip
+
+
+def _read_text(row: Mapping[str, Any], what: str) -> str:
+    return str(_find(row, what) or "")
+
+
+def _read_precision(value: Any) -> int:
+    try:
+        return int(float(value or 0))
+    except (TypeError, ValueError):
+        raise RowError("its precision {value!r} is no number", value=value) from None
 
 
 def _find(row: Mapping[str, Any], what: str) -> Any:
@@ -102,8 +131,10 @@ def _read_options(row: Mapping[str, Any]) -> dict[str, str]:
     return dict(zip(LETTERS, texts, strict=False))
 
 
-def _letter_of(truth: str, options: Mapping[str, str]) -> str:
-    """AI2D counts options from 0."""
+def _letter_of(truth: str, options: Mapping[str, str], by_text: bool) -> str:
+    """MathVista names the text of an option; AI2D counts options from 0."""
+    if by_text:
+        return next((letter for letter, text in options.items() if text == truth), truth)
     return LETTERS[int(truth)] if truth.isascii() and truth.isdigit() and int(truth) < len(options) else truth
 
 

@@ -50,7 +50,19 @@ def read_questions(
 
 def _read_rows(data: Path, images: Path | None) -> Iterator[Row]:
     for file in _list_files(data):
-        yield from READERS[file.suffix.lower()](file, images or file.parent)
+        for row in READERS[file.suffix.lower()](file, images or file.parent):
+            yield from _part_phrases(row)
+
+
+def _part_phrases(row: Row) -> Iterator[Row]:
+    """A row for each phrase about a box: RefCOCO's parquet has them in a list "answer" beside one "bbox", and another
+    task's question."""
+    phrases = row.get("answer")
+    if row.get("bbox") is None or not isinstance(phrases, list):
+        yield row
+        return
+    for phrase in phrases:
+        yield {**row, "question": phrase, "answer": None}
 
 
 def _list_files(data: Path) -> list[Path]:

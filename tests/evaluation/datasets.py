@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from nano import scenes
-from nano.scenes.scene import Scene
+from nano.scenes.scene import SHAPES, Scene
 
 Row = dict[str, Any]
 
@@ -41,9 +41,6 @@ def ask_for_kinds(count: int) -> list[Row]:
 
 def write_parquet(file: Path, rows: list[Row]) -> Path:
     """As the hub has DocVQA: a picture is {"bytes": ..., "path": ...}."""
-    import pyarrow
-    from pyarrow import parquet
-
     table = [
         {
             "questionId": str(row["id"]),
@@ -53,6 +50,96 @@ def write_parquet(file: Path, rows: list[Row]) -> Path:
         }
         for row in rows
     ]
+    return _write_table(file, table)
+
+
+def write_mmstar_parquet(file: Path, rows: list[Row]) -> Path:
+    """As the hub has MMStar: options inside of the question, plain bytes in the column "image"."""
+    table = [
+        {
+            "index": row["id"],
+            "question": "What is there?\nOptions: "
+            + ", ".join(f"{letter}: {text}" for letter, text in zip("ABCD", row["options"], strict=True)),
+            "image": row["image"],
+            "answer": row["letter"],
+            "category": "shapes",
+            "l2_category": "kinds",
+            "meta_info": {"source": "scenes", "split": "val", "image_path": f"images/{row['id']}.png"},
+        }
+        for row in rows
+    ]
+    return _write_table(file, table)
+
+
+def write_refcoco_parquet(file: Path, count: int) -> Path:
+    """As the hub has RefCOCO: phrases in a list "answer", another task's question, the box as left, top, width, height.
+    Every second picture has two phrases."""
+    table = []
+    for number, scene in enumerate(draw(count)):
+        thing = scene.objects[0]
+        left, top, right, bottom = thing.box
+        phrases = [f"the {thing.colour} {thing.kind}", f"{thing.kind} that is {thing.colour}"]
+        table.append(
+            {
+                "question_id": str(number),
+                "image": {"bytes": encode(scene.picture), "path": f"{number}.png"},
+                "question": "Please write a caption for the area that is circled.",
+                "answer": phrases[: 1 + number % 2],
+                "segmentation": [0.0],
+                "bbox": [float(left), float(top), float(right - left), float(bottom - top)],
+                "iscrowd": 0,
+                "file_name": f"{number}.png",
+            }
+        )
+    return _write_table(file, table)
+
+
+def write_mme_parquet(file: Path, count: int) -> Path:
+    """As the hub has MME: two rows a picture, of which the answers are Yes and No."""
+    table = []
+    for number, scene in enumerate(draw(count)):
+        there = {item.kind for item in scene.objects}
+        other = next(each for each in SHAPES if each not in there)
+        for named, answer in ((scene.objects[0].kind, "Yes"), (other, "No")):
+            table.append(
+                {
+                    "question_id": f"existence/{number}.png",
+                    "image": {"bytes": encode(scene.picture), "path": None},
+                    "question": f"Is there a {named} in this image? Please answer yes or no.",
+                    "answer": answer,
+                    "category": "existence",
+                }
+            )
+    return _write_table(file, table)
+
+
+def write_mathvista_parquet(file: Path, count: int) -> Path:
+    """As the hub has MathVista: pictures in "decoded_image", choices or none, what is reported by in "metadata"."""
+    table = []
+    for number, scene in enumerate(draw(count)):
+        many = len(scene.objects)
+        table.append(
+            {
+                "pid": str(number),
+                "question": "How many objects are there?",
+                "image": f"images/{number}.png",
+                "decoded_image": {"bytes": encode(scene.picture), "path": None},
+                "choices": [str(many + step) for step in (1, 0, 2)] if number % 2 else None,
+                "unit": None,
+                "precision": 0.0,
+                "answer": str(many),
+                "question_type": "multi_choice" if number % 2 else "free_form",
+                "answer_type": "text" if number % 2 else "integer",
+                "metadata": {"task": "figure question answering", "skills": ["counting"], "split": "testmini"},
+            }
+        )
+    return _write_table(file, table)
+
+
+def _write_table(file: Path, table: list[Row]) -> Path:
+    import pyarrow
+    from pyarrow import parquet
+
     parquet.write_table(pyarrow.Table.from_pylist(table), file)
     return file
 

@@ -75,16 +75,20 @@ def test_a_benchmark_from_file_to_summary(tmp_path: Path, use, capsys: pytest.Ca
         "score": 75.0,
         "questions": 4,
         "left_out": 1,
-        "published": {"tiny": 49.3, "small": 57.0},
+        "paper": {"tiny": 45.9, "small": 57.0, "base": 61.3},
+        "vlmevalkit": {"tiny": 49.3, "small": 57.0},
     }
-    assert line == "mmstar: accuracy 75.00 over 4 questions, rows left out: 1; published: tiny 49.3, small 57"
+    assert line == (
+        "mmstar: accuracy 75.00 over 4 questions, rows left out: 1; DeepSeek's paper: tiny 45.9, small 57, base 61.3; "
+        "DeepSeek with VLMEvalKit: tiny 49.3, small 57"
+    )
     assert err.startswith("row 2 is left out: its picture cannot be read: ")
     head, *lines = read_lines(out)
     assert head == {"task": "mmstar", "model": "script", "source": "a script", "data": str(data)}
     assert [each["number"] for each in lines] == [1, 3, 4, 5] and [each["score"] for each in lines] == [1, 1, 0, 1]
-    assert lines[2] | {"truths": [], "id": "", "kind": ""} == {
+    assert lines[2] | {"truths": [], "id": "", "kind": "", "group": "", "size": []} == {
         "number": 4, "id": "", "kind": "", "question": "What is there?", "truths": [], "raw": "No idea",
-        "extracted": "", "score": 0.0,
+        "extracted": "", "score": 0.0, "group": "", "size": [],
     }  # fmt: skip
     assert backend.most_open == 3 and backend.open == 0
     assert {request.sampling.max_new_tokens for request in backend.requests} == {512}
@@ -133,7 +137,7 @@ def test_a_question_that_cannot_be_asked_is_left_out(tmp_path: Path, use, capsys
     assert main(["eval", "--task", "refcoco", "--data", str(data)]) == 0
     (line,), summary, err = read_summary(capsys)
     assert (summary["questions"], summary["left_out"], summary["score"]) == (2, 1, 0.0)
-    assert err == "row 2 is left out: It is too long.\n" and line.endswith("published: nothing that we know of")
+    assert err == "row 2 is left out: It is too long.\n" and line.endswith("tiny 84.7, small 93.9, base 95.1")
 
 
 def test_boxes_are_scored_against_what_was_drawn(tmp_path: Path, use, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,18 @@ from PIL import Image
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation.questions import Question, RowError, read_question
 from dsvl2_app.evaluation.readers import BadRow, read_questions
-from tests.evaluation.datasets import ask_for_kinds, draw, encode, write_coco, write_parquet, write_tsv
+from tests.evaluation.datasets import (
+    ask_for_kinds,
+    draw,
+    encode,
+    write_coco,
+    write_mathvista_parquet,
+    write_mme_parquet,
+    write_mmstar_parquet,
+    write_parquet,
+    write_refcoco_parquet,
+    write_tsv,
+)
 
 PICTURE = encode(Image.new("RGB", (40, 30), "red"))
 WHOLE = {"question": "Which?", "image": PICTURE, "answer": "red"}
@@ -20,7 +31,6 @@ WHOLE = {"question": "Which?", "image": PICTURE, "answer": "red"}
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 40])
 def test_parquet_has_what_was_written(tmp_path: Path, count: int) -> None:
-    pytest.importorskip("pyarrow")
     rows = ask_for_kinds(count)
     half = count // 2
     write_parquet(tmp_path / "test-00000-of-00002.parquet", rows[:half])
@@ -30,6 +40,30 @@ def test_parquet_has_what_was_written(tmp_path: Path, count: int) -> None:
     for question, row in zip(found, rows, strict=True):
         assert question.truths == (row["kind"],) * 10 and question.options == {} and question.box is None
         assert question.pictures[0].source == row["image"]
+
+
+@pytest.mark.slow
+def test_parquet_of_every_layout(tmp_path: Path) -> None:
+    rows = ask_for_kinds(3)
+    found = list(read_questions(write_mmstar_parquet(tmp_path / "mmstar.parquet", rows)))
+    for question, row in zip(found, rows, strict=True):
+        assert (question.prompt, question.kind, question.truths) == ("What is there?", "shapes", (row["letter"],))
+        assert question.options == dict(zip("ABCD", row["options"], strict=True))
+
+    found = list(read_questions(write_refcoco_parquet(tmp_path / "refcoco.parquet", 4)))
+    assert [question.id for question in found] == ["0", "1", "1", "2", "3", "3"]  # a question for each phrase
+    assert [question.number for question in found] == [1, 2, 3, 4, 5, 6]
+    boxes = {str(number): scene.objects[0].box for number, scene in enumerate(draw(4))}
+    for question in found:
+        assert question.box == boxes[question.id] and "caption" not in question.prompt and question.truths == ()
+
+    found = list(read_questions(write_mme_parquet(tmp_path / "mme.parquet", 3)))
+    assert [question.truths for question in found] == [("Yes",), ("No",)] * 3
+    assert [question.group for question in found] == [f"existence/{number // 2}.png" for number in range(6)]
+
+    found = list(read_questions(write_mathvista_parquet(tmp_path / "mathvista.parquet", 4)))
+    many = [str(len(scene.objects)) for scene in draw(4)]
+    assert [question.truths for question in found] == [(many[0],), ("B",), (many[2],), ("B",)]
 
 
 def test_a_tsv_has_what_was_written(tmp_path: Path) -> None:
@@ -138,6 +172,34 @@ def test_options_and_truths_as_data_sets_write_them(row, options: dict[str, str]
     assert (question.options, question.truths, question.id) == (options, truths, "3")
 
 
+def test_a_row_of_mathvista_has_its_form_its_unit_and_the_letter_of_its_answer() -> None:
+    row = {"pid": "7", "question": "Which?", "image": "images/7.jpg", "decoded_image": {"bytes": PICTURE, "path": None},
+           "choices": ["2", "3", "1"], "unit": None, "precision": None, "answer": "1", "question_type": "multi_choice",
+           "answer_type": "text", "metadata": {"task": "figure question answering", "split": "testmini"}}  # fmt: skip
+    found = read_question(row, 1)
+    assert (found.id, found.truths, found.kind) == ("7", ("C",), "figure question answering")
+    assert (found.split, found.answer_type, found.precision) == ("testmini", "text", 0)
+    free = {"choices": None, "question_type": "free_form", "answer_type": "float", "precision": 2.0, "unit": "$"}
+    found = read_question(row | free, 1)
+    assert (found.options, found.truths, found.precision, found.unit) == ({}, ("1",), 2, "$")
+    tsv = {"choices": "['2', '3', '1']", "answer_option": "C", "image": PICTURE, "decoded_image": None}
+    assert read_question(row | tsv, 1).truths == ("C",)
+    with pytest.raises(RowError, match="its precision 'many' is no number"):
+        read_question(row | {"precision": "many"}, 1)
+
+
+def test_options_inside_of_a_question_are_taken_out() -> None:
+    row = WHOLE | {"question": "Where?\nOptions: A: here, B: there", "answer": "B"}
+    found = read_question(row, 1)
+    assert (found.prompt, found.options, found.truths) == ("Where?", {"A": "here", "B": "there"}, ("B",))
+    assert read_question(WHOLE | {"question": "Which letter?", "answer": "B"}, 1).options == {}
+
+
+def test_rows_about_one_picture_have_one_group() -> None:
+    assert read_question(WHOLE | {"question_id": "OCR/1.png"}, 1).group == "OCR/1.png"  # MME's parquet
+    assert read_question(WHOLE | {"index": 5, "image_path": "OCR/1.png"}, 1).group == "OCR/1.png"  # and its TSV
+
+
 def test_mmmu_has_its_pictures_in_columns_of_their_own() -> None:
     row = {"question": "Which?", "answer": "A", "image_1": {"bytes": PICTURE}, "image_2": {"bytes": PICTURE}}
     assert len(read_question(row | {"image_3": None}, 1).pictures) == 2
@@ -154,8 +216,6 @@ def test_mmmu_has_its_pictures_in_columns_of_their_own() -> None:
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, text: str, sentence: str) -> None:
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow")
     file = tmp_path / name
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(SettingsError, match=sentence):

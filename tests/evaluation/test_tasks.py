@@ -48,12 +48,36 @@ def test_the_command_line_knows_the_tasks() -> None:
             "<p>\n What is it?\nA. a cat\nB. a dog\nAnswer with the option's letter from the given choices directly. "
             "Answer the question using a single word or phrase.\n \n",
         ),
+        (
+            ("mathvista",),
+            "<p>\nHint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the "
+            "end.\nQuestion: What is it?\nChoices:\n(A) a cat\n(B) a dog",
+        ),
+        (("mme",), "<p>\nWhat is it?"),
         (("refcoco", "refcoco+", "refcocog"), "<p>\n<|ref|>What is it?<|/ref|>."),
     ],
 )
 def test_wordings(names: tuple[str, ...], text: str) -> None:
     for name in names:
         assert text_of(name, question(options=OPTIONS)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "text"),
+    [
+        ("mmbench", {"options": OPTIONS, "hint": "It purrs."}, "<p>\nHint: It purrs.\nQuestion: What is it?\nOptions:\n"
+         "A. a cat\nB. a dog\nPlease select the correct answer from the options above. \n"),
+        ("mmmu", {}, "<p>\n What is it?\n"),
+        ("realworldqa", {}, "<p>\nWhat is it?"),
+        ("mathvista", {"answer_type": "float", "precision": 1, "unit": "$"}, "<p>\nHint: Please answer the question "
+         "requiring a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1.3, 1.4, "
+         "at the end.\nQuestion: What is it? (Unit: $)"),
+        ("mathvista", {"answer_type": "integer", "prompt": "Hint: Count.\nQuestion: How many?"},
+         "<p>\nHint: Count.\nQuestion: How many?"),
+    ],
+)  # fmt: skip
+def test_wordings_of_rows_with_more_or_less(name: str, changed: dict, text: str) -> None:
+    assert text_of(name, question(**changed)) == text
 
 
 def test_mmmu_doubles_the_first_picture_and_puts_all_before_the_text() -> None:
@@ -75,6 +99,16 @@ def test_mmmu_doubles_the_first_picture_and_puts_all_before_the_text() -> None:
         ("mmstar", {"options": OPTIONS, "truths": ("B",)}, "B. a dog", "B", 1),
         ("mmstar", {"options": OPTIONS, "truths": ("B",)}, "A", "A", 0),
         ("mmstar", {"options": OPTIONS, "truths": ("B",)}, "Who knows?", "", 0),
+        ("mmmu", {"truths": ("24/7",)}, "It is 24/7.", "It is 24/7", 1),
+        ("mmmu", {"truths": ("24/7", "3.429")}, "3.4", "3.4", 0),
+        ("mmmu", {"options": OPTIONS, "truths": ("B",)}, "(B)", "B", 1),
+        ("realworldqa", {"truths": ("Yes",)}, "yes.", "yes", 1),
+        ("realworldqa", {"truths": ("3",)}, "There are 3", "There are 3", 0),
+        ("realworldqa", {"options": OPTIONS, "truths": ("A",)}, "A", "A", 1),
+        ("mme", {"truths": ("Yes",), "kind": "count"}, "Yes, it is.", "yes", 1),
+        ("mme", {"truths": ("No",), "kind": "OCR"}, "Perhaps.", "", 0),
+        ("mathvista", {"options": OPTIONS, "truths": ("B",)}, "The answer is (B) a dog.", "B", 1),
+        ("mathvista", {"truths": ("1.2",), "answer_type": "float", "precision": 1}, "Answer: 1.23 cm", "1.23", 1),
         ("refcoco", {"truths": (), "box": (0, 0, 20, 30)}, "<|ref|>it<|/ref|><|det|>[[0, 0, 500, 999]]<|/det|>.",
          "<|det|>[[0, 0, 500, 999]]<|/det|>", 1),
         ("refcocog", {"truths": (), "box": (0, 0, 20, 30)}, "<|det|>[[500, 999, 0, 0]]<|/det|>", "", 0),
@@ -98,6 +132,12 @@ def test_answers_are_read_and_scored(name: str, changed: dict, raw: str, extract
         ("mmstar", {"options": OPTIONS, "truths": ("C",)}, "its answer C is none of its options"),
         ("mmstar", {"options": OPTIONS, "truths": ("A", "B")}, "its answer A B is none of its options"),
         ("refcoco", {}, "it has no box"),
+        ("mmmu", {"split": "dev"}, "it is of the split dev, whose questions are examples and no part of the score"),
+        ("mmmu", {"truths": ()}, "it has no answer"),
+        ("realworldqa", {"options": OPTIONS, "truths": ("C",)}, "its answer C is none of its options"),
+        ("mme", {"kind": "count"}, "its answer a cat is neither yes nor no"),
+        ("mme", {"truths": ("Yes",), "kind": "taste"}, "its category 'taste' is none of MME"),
+        ("mathvista", {"answer_type": "poem"}, "its answer_type 'poem' is none of MathVista"),
     ],
 )
 def test_what_cannot_be_scored_is_said(name: str, changed: dict, reason: str) -> None:
@@ -110,6 +150,11 @@ def test_totals() -> None:
     scored = [Scored("7", "", 1.0), Scored("1000007", "", 0.0), Scored("8", "", 1.0), Scored("x", "", 1.0)]
     assert TASKS["docvqa"].total(scored) == {"score": 75}
     assert TASKS["mmbench"].total(scored) == {"score": pytest.approx(200 / 3), "every rotation by itself": 75}
+    parts = [Scored("1", "b", 1.0), Scored("2", "a", 0.0), Scored("3", "b", 0.0)]
+    assert TASKS["mmstar"].total(parts) == {"score": pytest.approx(100 / 3), "a": 0, "b": 50}
+    assert TASKS["docvqa"].total([Scored(str(number), str(number), 1.0) for number in range(41)]) == {"score": 100}
+    pair = [Scored("1", "count", 1.0, "a.png"), Scored("2", "count", 0.0, "a.png")]
+    assert TASKS["mme"].total(pair)["score"] == 50
     points = TASKS["ocrbench"].total([Scored("1", "Doc-oriented VQA", 1.0)] * 3)
     assert points["score"] == points["Doc-oriented VQA"] == 3 and len(points) == 6
 
