@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from dsvl2_app.errors import SettingsError
 
 if TYPE_CHECKING:
     from dsvl2_app.image.geometry import TileGeometry
     from dsvl2_app.image.tiles import TileLayout
+    from dsvl2_app.inspection import Inspection
 
 Stage = Literal["queued", "vision", "prefill", "decode", "done"]
 Finish = Literal["eos", "length", "time", "cancelled"]
@@ -106,28 +105,6 @@ class Timings:
     reused_tiles: int = 0  # of the tiles, encoded for an earlier request
     waited: float = 0.0  # until the first token, where a server elsewhere does not say what it did meanwhile
     cache_bytes: int = 0  # of keys and values that this conversation occupies
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Arrays of an answer. A token's attention is that of the step which chose it, where it was not yet there."""
-
-    tokens: tuple[str, ...]  # the answer, piece by piece
-    layouts: tuple[TileLayout, ...]
-    twins: tuple[int, ...]  # tile -> the distinct one that was encoded for it, over all images
-    attention: np.ndarray  # float16 [L, A, I], to the tokens of all images in order; mean over the heads
-    elsewhere: np.ndarray  # float32 [L, A, 3], to the begin token, other text of the prompt, and the answer so far
-    expert_layers: tuple[int, ...]  # those that have experts
-    experts: np.ndarray  # float32 [expert layers, 2, E]: shares of image tokens' choices, and of text tokens'
-    prompt_tokens: int
-    seconds: float  # that collecting took
-    memory: int  # bytes that it took: the cache of the pass, and these arrays
-
-    def image_attention(self, image: int, layer: int | None = None) -> np.ndarray:
-        """float32 [A, tokens of that image], of a layer or averaged over all."""
-        start = sum(layout.num_tokens for layout in self.layouts[:image])
-        there = self.attention[:, :, start : start + self.layouts[image].num_tokens]
-        return there.mean(0, dtype=np.float32) if layer is None else there[layer].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ import numpy as np
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.image.geometry import RELEASED_GEOMETRY
 from dsvl2_app.image.tiles import TileLayout, lay_out_all
-from dsvl2_app.request import Capabilities, Event, Health, Inspection, ModelCard, PromptPlan, Request, Timings
+from dsvl2_app.inspection import Inspection
+from dsvl2_app.inspection.record import NEAREST, PLACES
+from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
 
@@ -99,19 +101,37 @@ def _find_sizes(messages: Sequence[Message]) -> list[tuple[int, int]]:
 
 
 def _look_evenly(layouts: Sequence[TileLayout], tokens: int, layers: int = 2) -> Inspection:
-    """Of two layers without experts. Half of each token's attention is for the pictures, half for the text."""
-    images = sum(layout.num_tokens for layout in layouts)
+    """Of two layers of one head, without experts. Half of each token's attention is for the pictures, half for the
+    text: two tokens before the pictures and one behind."""
+    starts = [2]
+    for layout in layouts:
+        starts.append(starts[-1] + layout.num_tokens)
+    images = starts.pop() - 2
+    attention = np.full((layers, 1, tokens, images + 3), 0.5 / max(1, images), np.float16)
+    attention[..., 0], attention[..., 1], attention[..., -1] = 0.1, 0.2, 0.2 if images else 0.7
     return Inspection(
+        prompt=("<begin>", "User: ", *[""] * images, "Well?"),
         tokens=("Hello. ",) * tokens,
+        answer_ids=(5,) * tokens,
+        starts=tuple(starts),
         layouts=tuple(layouts),
         twins=tuple(range(sum(layout.num_tiles for layout in layouts))),
-        attention=np.full((layers, tokens, images), 0.5 / max(1, images), np.float16),
-        elsewhere=np.tile(np.array([0.1, 0.4, 0.0], np.float32), (layers, tokens, 1)),
+        attention=attention,
+        answer_attention=np.zeros((layers, 1, tokens), np.float16),
         expert_layers=(),
-        experts=np.zeros((0, 2, 0), np.float32),
-        prompt_tokens=900,
+        experts=np.zeros((0, images + 2 + tokens, 0), np.uint8),
+        expert_weights=np.zeros((0, images + 2 + tokens, 0), np.float16),
+        expert_count=0,
+        lens_layers=(1,),
+        lens=np.full((1, images, NEAREST), 5, np.int32),
+        alternatives=np.full((tokens, 1 + NEAREST), 5, np.int32),
+        logprobs=np.zeros((tokens, 1 + NEAREST), np.float32),
+        corners=np.zeros((0, PLACES), np.float32),
+        corner_tokens=(),
+        words={5: "Hello. "},
         seconds=0.0,
         memory=0,
+        model=CARD.name,
     )
 
 

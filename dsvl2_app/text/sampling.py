@@ -41,12 +41,12 @@ class Ranking:
         """`logits` [vocabulary], `token` []; nothing waits for a GPU."""
         logprobs = logits.float().log_softmax(-1)
         _, likeliest = logprobs.topk(min(count, len(logprobs)))
-        self._ids = torch.cat((token[None], likeliest))  # [1 + count]
-        self._logprobs = logprobs[self._ids]
+        self.ids = torch.cat((token[None], likeliest))  # [1 + count]
+        self.logprobs = logprobs[self.ids]
 
     def read(self, tokenizer: PreTrainedTokenizerFast) -> tuple[Likelihood, ...]:
         """Of the chosen token, then of the likeliest ones."""
-        pairs = zip(self._ids.tolist(), self._logprobs.tolist(), strict=True)
+        pairs = zip(self.ids.tolist(), self.logprobs.tolist(), strict=True)
         return tuple(Likelihood(token, spell(tokenizer, token), logprob) for token, logprob in pairs)
 
 

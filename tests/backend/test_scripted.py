@@ -40,8 +40,8 @@ def test_it_fails_as_it_is_told() -> None:
 def test_its_inspection_adds_up() -> None:
     *_, last = ScriptedBackend().inspect(ASKED, [5, 5, 5])
     found = last.inspection
-    assert found is not None and len(found.tokens) == found.attention.shape[1] == 3
-    total = found.attention.sum(-1, dtype="float32") + found.elsewhere.sum(-1)
+    assert found is not None and len(found.tokens) == found.attention.shape[2] == 3
+    total = found.attention.sum(-1, dtype="float32") + found.answer_attention
     assert total == pytest.approx(1.0, abs=1e-2)
     assert found.image_attention(0).shape == (3, found.layouts[0].num_tokens)
 

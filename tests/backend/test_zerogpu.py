@@ -36,8 +36,9 @@ from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.errors import AppError, BusyError, ContextError, PromptError, ServerError, SettingsError
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import lay_out_all
+from dsvl2_app.inspection import Inspection
 from dsvl2_app.model.presets import PRESETS
-from dsvl2_app.request import Event, Inspection, PromptPlan, Request, Sampling
+from dsvl2_app.request import Event, PromptPlan, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import place_images
@@ -135,7 +136,7 @@ def test_an_inspection_crosses_the_border(call: Call, expected: list[Event]) -> 
     found = last.inspection
     wanted = inspect(load_engine(Settings(compile="off", device="cpu")), ASKED, ids)
     assert isinstance(found, Inspection) and found.tokens == wanted.tokens and found.twins == wanted.twins
-    for name in ("attention", "elsewhere", "experts"):
+    for name in ("attention", "answer_attention", "experts", "lens", "logprobs"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-3)
 
 

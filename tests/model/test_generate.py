@@ -14,7 +14,7 @@ from transformers import DynamicCache, StaticCache
 from transformers.utils import generic
 
 from dsvl2_app import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.engine.inspection import attention_weights
+from dsvl2_app.engine.watching import attention_weights
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.model.modeling import CACHE_NAME
 from dsvl2_app.model.rotary import rotary_angles
@@ -239,9 +239,9 @@ def test_attentions_of_every_layer(model: Model, text_ids: Tensor) -> None:
     for layer, state, weights in zip(model.decoder.layers, output.hidden_states, output.attentions, strict=False):
         cached = output[CACHE_NAME].layers[layer.self_attn.layer]
         hidden = layer.input_layernorm(state)
-        mean = attention_weights(layer.self_attn, hidden, rotary, cached.keys, cached.values)
+        each = attention_weights(layer.self_attn, hidden, rotary, cached.keys, cached.values)
         assert weights.shape == (1, model.config.language_config.num_attention_heads, 20, 20)
-        torch.testing.assert_close(weights[0].mean(0), mean, atol=2e-6, rtol=0)
+        torch.testing.assert_close(weights[0], each, atol=2e-6, rtol=0)
 
 
 def test_generate_hands_out_states_and_attentions(model: Model, text_ids: Tensor) -> None:

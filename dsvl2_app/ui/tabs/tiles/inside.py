@@ -21,7 +21,8 @@ from dsvl2_app.image.heat import draw_heat, spread_tokens
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import are_tiled
-from dsvl2_app.request import Caller, Inspection, Request, Sampling
+from dsvl2_app.inspection import Inspection
+from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel
@@ -81,7 +82,7 @@ class Kept:
 
 
 def count_bytes(seen: Inspection | None) -> int:
-    return seen.attention.nbytes + seen.elsewhere.nbytes + seen.experts.nbytes if seen else 0
+    return seen.nbytes if seen else 0
 
 
 class Inside:

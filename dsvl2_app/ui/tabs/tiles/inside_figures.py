@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from dsvl2_app.request import Inspection
+from dsvl2_app.inspection import Inspection
 from dsvl2_app.ui.tabs.tiles.token_map import name_tile
 from dsvl2_app.ui.words.translations import say
 
@@ -37,10 +37,11 @@ def _make_visible(piece: str) -> str:
 
 def show_shares(seen: Inspection, token: int, layer: int | None, image: int) -> str:
     """What a token attended to, as a bar and in words; `image` is the one whose heat is shown below."""
-    begin, text, answer = (
-        float(share) for share in (seen.elsewhere[:, token].mean(0) if layer is None else seen.elsewhere[layer, token])
-    )
-    attention = [seen.image_attention(place, layer)[token] for place in range(len(seen.layouts))]
+    begin, text, answer = seen.elsewhere(token, layer).tolist()
+    weights = seen.average(token, layer)
+    attention = [
+        weights[start : start + layout.num_tokens] for start, layout in zip(seen.starts, seen.layouts, strict=True)
+    ]
     pictures = [float(weights.sum()) for weights in attention]
     placed = [place.box is not None for place in seen.layouts[image].tokens()]
     on_picture = float(attention[image][placed].sum())
@@ -72,17 +73,18 @@ def show_experts(seen: Inspection) -> str:
     """A heat table for tokens of pictures and one for those of text: a row for each layer, a column for each expert."""
     if not seen.expert_layers:
         return ""
-    most = float(seen.experts.max()) or 1.0
+    all_shares = seen.expert_shares()
+    most = float(all_shares.max()) or 1.0
     tables = "".join(
         _show_heat_table(title, [layer + 1 for layer in seen.expert_layers], shares, most)
         for title, shares in zip(
-            (say("Tokens of pictures"), say("Tokens of text")), seen.experts.swapaxes(0, 1), strict=True
+            (say("Tokens of pictures"), say("Tokens of text")), all_shares.swapaxes(0, 1), strict=True
         )
     )
     how = say(
         "Of 100 choices of a layer's router, how many fell on each expert. If all were chosen alike it would be "
         "{even}, and the most is {most}.",
-        even=_percent(1 / seen.experts.shape[-1]),
+        even=_percent(1 / seen.expert_count),
         most=_percent(most),
     )
     return (

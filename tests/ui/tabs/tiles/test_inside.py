@@ -11,23 +11,37 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dsvl2_app.image.tiles import lay_out
-from dsvl2_app.request import Inspection
+from dsvl2_app.inspection import Inspection
 from dsvl2_app.ui.tabs.tiles.inside import Kept, Look
 from dsvl2_app.ui.tabs.tiles.inside_figures import show_cost, show_experts, show_pieces, show_shares, show_twins
 
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))
 TOKENS = sum(layout.num_tokens for layout in LAYOUTS)
+ATTENTION = np.zeros((2, 1, 3, 2 + TOKENS), np.float16)
+ATTENTION[..., 0], ATTENTION[..., 1], ATTENTION[..., 2:] = 0.1, 0.3, 0.5 / TOKENS
 SEEN = Inspection(
+    prompt=("<begin>", "Well?", *[""] * TOKENS),
     tokens=("<b>", " ", "done"),
+    answer_ids=(7, 8, 9),
+    starts=(2, 2 + LAYOUTS[0].num_tokens),
     layouts=LAYOUTS,
     twins=(0, 0, 1, 0),
-    attention=np.full((2, 3, TOKENS), 0.5 / TOKENS, np.float16),
-    elsewhere=np.tile(np.float32([0.1, 0.3, 0.1]), (2, 3, 1)),
+    attention=ATTENTION,
+    answer_attention=np.full((2, 1, 3), 0.1, np.float16),
     expert_layers=(1,),
-    experts=np.float32([[[0.75, 0.25], [0.5, 0.5]]]),
-    prompt_tokens=900,
+    experts=np.array([[[0]] * 2 + [[0], [0], [0], [1]] * (TOKENS // 4) + [[0]] * (TOKENS % 4) + [[1]] * 2], np.uint8),
+    expert_weights=np.ones((1, 4 + TOKENS, 1), np.float16),
+    expert_count=2,
+    lens_layers=(1,),
+    lens=np.full((1, TOKENS, 5), 7, np.int32),
+    alternatives=np.array([[7, 7, 8, 9, 10, 11]] * 3, np.int32),
+    logprobs=np.log(np.float32([[0.5, 0.5, 0.2, 0.1, 0.1, 0.1]] * 3)),
+    corners=np.zeros((0, 1000), np.float32),
+    corner_tokens=(),
+    words={7: "<b>", 8: " ", 9: "done", 10: "ten", 11: "<i>"},
     seconds=1.5,
     memory=2_500_000,
+    model="script",
 )
 
 
@@ -66,7 +80,7 @@ def test_twins_are_named():
 
 
 def test_the_cost_is_in_seconds_and_bytes():
-    assert "took 1.50 s and 2.5 MB: one more pass over 902 tokens" in show_cost(SEEN)
+    assert "took 1.50 s and 2.5 MB: one more pass over 846 tokens" in show_cost(SEEN)
 
 
 def ask(page: Page, *pictures: Path) -> None:
@@ -161,9 +175,8 @@ def test_an_answer_ends_with_its_pictures(scripted, pictures, open_page):
 
 def test_what_was_seen_is_bounded_and_the_oldest_goes_first():
     def see() -> Inspection:
-        zeros = np.zeros((1, 1, 500), np.float16)  # 1000 bytes
-        none = np.zeros((0, 0, 0), np.float32)
-        return Inspection(("a",), (), (), zeros, none, (), none, 1, 0.0, 0)
+        arrays = {name: np.zeros(0) for name in Inspection.__slots__ if isinstance(getattr(SEEN, name), np.ndarray)}
+        return replace(SEEN, **{**arrays, "attention": np.zeros((1, 1, 1, 500), np.float16)})  # 1000 bytes
 
     kept, looks = Kept(2500), [Look() for _ in range(4)]
     for look in looks[:3]:
