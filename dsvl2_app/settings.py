@@ -77,6 +77,13 @@ def read_addresses(text: str) -> tuple[str, ...]:
     return addresses
 
 
+def read_devices(text: str) -> tuple[str, ...]:
+    devices = tuple(device.strip() for device in text.split(",") if device.strip())
+    if not devices or not all(re.fullmatch(r"cpu|mps|cuda:\d+", device, re.ASCII) for device in devices):
+        raise ValueError
+    return devices
+
+
 def read_root_path(text: str) -> str:
     if not re.fullmatch(r"(?=.)(https?://[^\s/?#]+)?(/[^\s/?#]+)*/?", text):
         raise ValueError
@@ -101,6 +108,7 @@ MODEL = Kind("MODEL", "nano, tiny, small, base, a Hugging Face repo id (owner/na
 BACKEND = matching(r"\w+", "BACKEND", "the name of a backend")
 LOAD_FORMAT = one_of("auto", "dummy")
 DEVICE = matching(r"auto|cpu|mps|cuda(:\d+)?", "DEVICE", "one of auto, cpu, cuda, mps, cuda:N")
+DEVICES = Kind("DEVICE,...", "devices such as cuda:0,cuda:1", read_devices)
 DTYPE = one_of("auto", "float32", "bfloat16", "float16")
 QUANTIZE = one_of("none", "int8", "int4")
 LOG_FORMAT = one_of("text", "json")
@@ -138,6 +146,9 @@ class Settings:
     api_key_env: str = flag("backend", "", VARIABLE, "openai: the environment variable that holds their key")
     remote_model: str = flag("backend", "", NAME, "openai: the model to ask for, where it is not their first")
     api_timeout: int = flag("backend", 120, whole_number(1), "openai: seconds of silence until an answer is given up")
+    devices: tuple[str, ...] = flag(
+        "backend", (), DEVICES, "local: a copy of the model on each, as cuda:0,cuda:1; the least busy one answers"
+    )
     gpu_seconds: int = flag("backend", 120, whole_number(1), "zerogpu: most seconds of a GPU that an answer asks for")
 
     model: str = flag("model", "nano", MODEL, "nano, tiny, small, base, a Hugging Face repo id, or a folder")
@@ -204,6 +215,8 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        if self.devices and self.device != "auto":
+            raise SettingsError("--device and --devices cannot be given together; leave one of them out.")
         if self.mcp and find_spec("mcp") is None:
             raise SettingsError('--mcp needs a package that is not installed; run: pip install "gradio[mcp]".')
         if self.metrics and find_spec("prometheus_client") is None:

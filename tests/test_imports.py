@@ -36,8 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend.scripted": {"settings", "image", "inspection", "request", "text.prompt", "backend"},
     "backend.answer": {"errors", "request", "engine", "backend"},
     "backend.local": {"errors", "settings", "request", "text.prompt", "engine", "backend"},
+    "backend.waiting": {"errors", "request", "backend"},
+    "backend.pool": {"errors", "settings", "request", "text.prompt", "engine", "runtime", "backend"}
+    | {"backend.local", "backend.waiting"},
     "backend.loading": {"errors", "settings", "hub", "request", "text.prompt", "text.planner", "engine", "backend"}
-    | {"checkpoints", "progress"},
+    | {"checkpoints", "progress", "backend.local", "backend.waiting", "backend.pool"},
     "backend.servers": {"errors"},
     "backend.guided": {"text.grammar", "text.pattern", "backend.servers"},
     "backend.mismatch": {"settings", "image", "backend.servers"},
@@ -61,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": BASE | {"text", "backend", "commands"},
     # The two folders of a clone that no part of the package imports.
     "nano": BASE | {"text", "model", "runtime", "finetune", "evaluation", "commands"},
-    "bench": BASE | {"text", "model", "runtime", "engine", "backend", "ui"},  # measures the engine itself
+    "bench": BASE | {"text", "model", "runtime", "engine", "backend", "ui", "checkpoints"},  # measures the engine itself
 }
 START = {"__init__", "__main__"}  # these two start everything else
 GRADIO, TORCH = ("gradio", "gradio_client"), ("torch",)

@@ -17,6 +17,7 @@ EXAMPLES = [
     ("api_key_env", "MY_KEY", "MY_KEY", "my key"),
     ("remote_model", "org/model", "org/model", "a model"),
     ("api_timeout", "30", 30, "0"),
+    ("devices", "cuda:0, cuda:1,", ("cuda:0", "cuda:1"), "cuda"),
     ("gpu_seconds", "60", 60, "0"),
     ("model", "tiny", "tiny", "tinny"),
     ("load_format", "dummy", "dummy", "safetensors"),

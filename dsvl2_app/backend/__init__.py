@@ -14,7 +14,7 @@ from dsvl2_app.settings import Settings
 __all__ = ["NAMES", "Backend", "Stream", "import_early", "is_zerogpu", "load", "load_meanwhile"]
 
 # Names, and modules of this package, each with a function `load(settings) -> Backend`.
-NAMES = {"local": "local", "zerogpu": "zerogpu", "openai": "remote", "scripted": "scripted"}
+NAMES = {"local": "pool", "zerogpu": "zerogpu", "openai": "remote", "scripted": "scripted"}
 
 
 def is_zerogpu(environment: Mapping[str, str] = os.environ) -> bool:

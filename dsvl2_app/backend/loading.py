@@ -7,15 +7,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from dsvl2_app.backend import pool
 from dsvl2_app.backend.backend import Backend
-from dsvl2_app.backend.local import LocalBackend, refuse_late, start
+from dsvl2_app.backend.local import LocalBackend, refuse_late
 from dsvl2_app.backend.stream import Stream
+from dsvl2_app.backend.waiting import Waiting
 from dsvl2_app.checkpoints.fetch import fetch, list_files
-from dsvl2_app.engine.loading import Prospect, load_engine, look_ahead
+from dsvl2_app.engine.loading import Prospect, look_ahead
 from dsvl2_app.engine.scheduler import Scheduler
 from dsvl2_app.errors import AppError, CheckpointError
 from dsvl2_app.hub import find_folder
@@ -26,51 +27,6 @@ from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.prompt import Message
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Waiting:
-    """A request whose stream its reader has already."""
-
-    owner: str
-    submit: Callable[[Backend], Stream]
-    stream: Stream = field(init=False)
-    answer: Stream | None = None  # of the backend that writes it
-    began: float = field(default_factory=time.perf_counter)
-
-    def __post_init__(self) -> None:
-        self.stream = Stream(self._cancel)
-
-    def begin(self, backend: Backend) -> None:
-        """Ask `backend`; all that it writes goes into the stream that the reader has."""
-        waited = time.perf_counter() - self.began
-        try:
-            self.answer = self.submit(backend)
-        except AppError as error:
-            self.stream.end(error)
-            return
-        if self.stream.is_cancelled:
-            self.answer.cancel()
-
-        def hand_on(event: Event | None, error: BaseException | None) -> None:
-            if event is None:
-                self.stream.end(error)
-            else:
-                queued = event.timings.queued + waited
-                self.stream.put(replace(event, timings=replace(event.timings, queued=queued)))
-
-        self.answer.observe(hand_on)
-
-    def end(self) -> None:
-        """As cancelled, before anybody was asked."""
-        self.stream.put(Event("done", finish="cancelled"))
-        self.stream.end()
-
-    def _cancel(self) -> None:
-        if self.answer is not None:
-            self.answer.cancel()
-        else:
-            self.end()
 
 
 class LoadingBackend:
@@ -212,12 +168,11 @@ def load(settings: Settings, on_failure: Callable[[], None] = lambda: None) -> L
     return LoadingBackend(prospect, partial(_load_weights, settings, prospect), *limits, on_failure)
 
 
-def _load_weights(settings: Settings, prospect: Prospect) -> LocalBackend:
+def _load_weights(settings: Settings, prospect: Prospect) -> Backend:
     source = prospect.source
     if isinstance(source, str) and not Path(source).exists():
         try:
             find_folder(source, local_files_only=True)
         except CheckpointError:  # not all of it is here
             fetch(list_files(source))
-    engine = load_engine(settings, prospect)
-    return start(engine, settings)
+    return pool.load(settings, prospect)

@@ -19,7 +19,6 @@ from dsvl2_app.backend.answer import Answer
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.inspection import serve_inspection
-from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.engine.scheduler import Scheduler
 from dsvl2_app.engine.task import Task
 from dsvl2_app.errors import AppError, BusyError, EngineDeadError
@@ -51,9 +50,8 @@ class LocalBackend:
         self._max_seconds = max_seconds
         self.card: ModelCard = engine.card
         self._engine = engine
-        self._scheduler: Scheduler[Answer] = Scheduler(
-            min(max_active, engine.max_batch or max_active), max_waiting, max_per_owner
-        )
+        self.max_active = min(max_active, engine.max_batch or max_active)
+        self._scheduler: Scheduler[Answer] = Scheduler(self.max_active, max_waiting, max_per_owner)
         self._jobs: deque[tuple[Callable[[Engine], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()  # guards the jobs, the refusal, and those who wait
         self._refuse: Callable[[], AppError] | None = None  # why nothing is taken any more
@@ -136,13 +134,14 @@ class LocalBackend:
         with self._changed:
             assert self._refuse
             error = self._refuse()
-            for answer in (*self._scheduler.running, *self._scheduler.waiting):
-                answer.end(error)
+            answers, jobs = (*self._scheduler.running, *self._scheduler.waiting), [*self._jobs]
             self._scheduler.running.clear()
             self._scheduler.waiting.clear()
-            for _, future in self._jobs:
-                future.set_exception(error)
             self._jobs.clear()
+        for answer in answers:  # whose readers may ask another backend now, which has a lock too
+            answer.end(error)
+        for _, future in jobs:
+            future.set_exception(error)
 
     def _await_work(self) -> bool:
         """Sleep until there is something to do; False when the backend is closing."""
@@ -212,11 +211,6 @@ def refuse_late() -> AppError:
 
 def refuse_dead() -> AppError:
     return EngineDeadError("The model has stopped working; start the app again.")
-
-
-def load(settings: Settings) -> LocalBackend:
-    """Load the model that the settings name. Raises CheckpointError or SettingsError."""
-    return start(load_engine(settings), settings)
 
 
 def start(engine: Engine, settings: Settings) -> LocalBackend:

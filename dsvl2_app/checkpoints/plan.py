@@ -22,7 +22,7 @@ from dsvl2_app.runtime.cpu.runner import CpuRunner
 from dsvl2_app.runtime.cuda.decode import BATCHES, POOL_SHARE
 from dsvl2_app.runtime.cuda.prefill import MOST
 from dsvl2_app.runtime.cuda.runner import CudaRunner
-from dsvl2_app.runtime.devices import NARROW
+from dsvl2_app.runtime.devices import NARROW, fits_alone
 from dsvl2_app.runtime.eager import ALONE, EagerRunner
 
 # Share of the memory's read rate that a token's bytes reach, and seconds a layer besides, fitted to what
@@ -94,12 +94,19 @@ class Plan:
 
 
 def plan(
-    model: DeepseekVL2ForConditionalGeneration, places: Sequence[Place], *, context: int, chats: int = 1, cache: int = 0
+    model: DeepseekVL2ForConditionalGeneration,
+    places: Sequence[Place],
+    *,
+    context: int,
+    chats: int = 1,
+    cache: int = 0,
+    where: Mapping[str, int | str] | None = None,
 ) -> Plan:
     """`model` is on the meta device; `places` are GPUs and last, where there is one, RAM. `cache` is --cache-mb in
-    bytes. Raises SettingsError where the weights fit in no way."""
+    bytes, `where` a device_map with the places' keys in place of the one that loading chooses. Raises SettingsError
+    where the weights fit in no way."""
     config = model.config.language_config
-    where = spread(model, places)
+    where = where or spread(model, places)
     loads = {place.key: Load(place) for place in places}
     per_token = config.num_hidden_layers * config.cache_width * model.dtype.itemsize
     main = places[0]
@@ -135,6 +142,8 @@ def spread(model: DeepseekVL2ForConditionalGeneration, places: Sequence[Place]) 
     if len(places) == 1:
         return {"": places[0].key}
     gpus = [place for place in places if place.key != "cpu"]
+    if len(gpus) > 1 and fits_alone(sum(parameter.nbytes for parameter in model.parameters()), places[0].room):
+        return {"": places[0].key}
     room = {place.key: int(place.room * (0.9 if [place] == gpus else 1)) for place in places}
     talk = logging.getLogger("accelerate.utils.modeling")
     level, talk.level = talk.level, logging.ERROR  # it warns of GPUs that are not in this machine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -47,7 +48,7 @@ class Prospect:
 def look_ahead(settings: Settings) -> Prospect:
     """From configuration and tokenizer, which are fetched where they are elsewhere. Raises CheckpointError where these
     cannot be had, and SettingsError where the device is not there."""
-    device = choose_device(settings.device)
+    device, *_ = [choose_device(name) for name in settings.devices or (settings.device,)]
     if settings.load_format == "dummy" or (settings.model == "nano" and not has_weights(NANO)):
         return _look_at_random(settings, device)
     source = NANO if settings.model == "nano" else settings.checkpoint
@@ -70,20 +71,30 @@ def load_engine(settings: Settings, prospect: Prospect | None = None) -> Engine:
     prospect = prospect or look_ahead(settings)
     processor, card = prospect.processor, prospect.card
     library = runtime.prepare(settings.compile, prospect.device)
-    model = load_model(settings, prospect, choose_device_map(settings.device, prospect.device))
+    places = choose_device_map(settings.device, prospect.device, _weigh(settings, prospect))
+    model = load_model(settings, prospect, places)
     runner = runtime.choose(model, settings.compile, card.context, library)
     return Engine(runner, processor, card, vocabulary=prospect.vocabulary, cache_bytes=settings.cache_mb * MEBIBYTE)
 
 
+def _weigh(settings: Settings, prospect: Prospect) -> int:
+    """Bytes of the weights."""
+    dtype = choose_dtype(settings.dtype, prospect.config, prospect.device)
+    model = DeepseekVL2ForConditionalGeneration.on_meta(prospect.config, dtype, settings.quantize)
+    return sum(parameter.nbytes for parameter in model.parameters())
+
+
 def load_model(
-    settings: Settings, prospect: Prospect, places: torch.device | str
+    settings: Settings, prospect: Prospect, places: torch.device | str | dict[str, Any]
 ) -> DeepseekVL2ForConditionalGeneration:
     """The model alone, with its weights at `places` (as `device_map` of from_pretrained) in the number format of the
     prospect's device. Raises CheckpointError where it cannot be had."""
     return (_load_random if prospect.source is None else _load)(settings, prospect, places)
 
 
-def _load(settings: Settings, prospect: Prospect, places: torch.device | str) -> DeepseekVL2ForConditionalGeneration:
+def _load(
+    settings: Settings, prospect: Prospect, places: torch.device | str | dict[str, Any]
+) -> DeepseekVL2ForConditionalGeneration:
     """A checkpoint, or an adapter merged into the one that it adapts."""
     assert prospect.source is not None
     given = find_folder(prospect.source)
@@ -121,7 +132,7 @@ def _look_at_random(settings: Settings, device: torch.device) -> Prospect:
 
 
 def _load_random(
-    settings: Settings, prospect: Prospect, places: torch.device | str
+    settings: Settings, prospect: Prospect, places: torch.device | str | dict[str, Any]
 ) -> DeepseekVL2ForConditionalGeneration:
     config, tokenizer = prospect.config, prospect.processor.tokenizer
     dtype = choose_dtype(settings.dtype, config, prospect.device)

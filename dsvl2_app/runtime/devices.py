@@ -21,10 +21,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_device_map(name: str, device: torch.device) -> torch.device | str:
-    """Where the weights go: where no GPU was named, over all of them, and beyond what fits there into the machine's own
-    memory, from which they are brought for every token; else on `device`."""
-    return "auto" if device.type == "cuda" and name in ("auto", "cuda") else device
+WEIGHTS_SHARE = 0.7  # of a GPU's free memory, up to which weights leave room for graphs, conversations and the work
+
+
+def choose_device_map(name: str, device: torch.device, weights: int = 0) -> torch.device | str:
+    """Where so many bytes of weights go: where no GPU was named and the first has no room for all, over all of them,
+    and beyond what fits there into the machine's own memory, from which they are brought for every token; else on
+    `device`. A model on one GPU is many times as fast as the same on two."""
+    if device.type != "cuda" or name not in ("auto", "cuda"):
+        return device
+    several = torch.cuda.device_count() > 1
+    return torch.device("cuda:0") if several and fits_alone(weights, torch.cuda.mem_get_info(0)[0]) else "auto"
+
+
+def fits_alone(weights: int, room: int) -> bool:
+    """Whether so many bytes of weights are well placed on one of several GPUs, with so much room."""
+    return weights <= WEIGHTS_SHARE * room
 
 
 def choose_dtype(name: str, config: DeepseekVL2Config, device: torch.device) -> str | None:

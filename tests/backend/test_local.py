@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dsvl2_app.backend import Stream, local
+from dsvl2_app.backend import Stream, pool
 from dsvl2_app.backend.local import LocalBackend
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.engine.inspection import inspect
@@ -526,7 +526,7 @@ def test_bad_input_is_one_sentence_and_the_next_request_works(
 
 
 def test_loading_takes_the_queue_length_from_the_settings(reference_folder: Path) -> None:
-    backend = local.load(
+    backend = pool.load(
         Settings(model=str(reference_folder / "tiny" / "checkpoint"), device="cpu", compile="off", max_queue=1)
     )
     try:

@@ -202,9 +202,9 @@ def test_gpus_are_written_as_numbers_and_sizes() -> None:
 @pytest.mark.slow
 def test_the_command_tells_it_as_json_and_as_a_table(run: Run) -> None:
     told = json.loads(run("plan", "tiny", "--gpus", "2x24GB", "--bandwidth", "1008", "--json").out)
-    assert (told["runner"], told["dtype"], told["fits"]) == ("layers", "bfloat16", True)
-    assert [place["name"] for place in told["places"]] == ["GPU 0", "GPU 1"]
-    assert told["weights"] == sum(place["weights"] for place in told["places"]) == 6_741_002_880
+    assert (told["runner"], told["dtype"], told["fits"]) == ("graphs", "bfloat16", True)
+    assert [(place["name"], place["weights"]) for place in told["places"]] == [("GPU 0", 6_741_002_880), ("GPU 1", 0)]
+    assert told["weights"] == 6_741_002_880
     assert 0 < told["tokens_per_second"] < told["tokens_per_second_at_most"]
     done = run("plan", "small", "--gpus", "24GB")
     assert done.status == 0

@@ -23,6 +23,7 @@ def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (24 * 10**9, 24 * 10**9))
 
 
 @pytest.mark.usefixtures("no_accelerator")
@@ -57,7 +58,10 @@ def test_format_is_the_checkpoints_except_for_narrow_models_on_a_cpu() -> None:
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_weights_are_spread_over_all_gpus_unless_one_is_named() -> None:
-    assert choose_device_map("auto", torch.device("cuda")) == choose_device_map("cuda", torch.device("cuda")) == "auto"
-    assert choose_device_map("cuda:1", torch.device("cuda:1")) == torch.device("cuda:1")
+def test_weights_are_spread_over_all_gpus_unless_one_is_named_or_has_room_for_all() -> None:
+    gpu = torch.device("cuda")
+    for name in ("auto", "cuda"):
+        assert choose_device_map(name, gpu, 20 * 10**9) == "auto"
+        assert choose_device_map(name, gpu, 16 * 10**9) == torch.device("cuda:0")
+    assert choose_device_map("cuda:1", torch.device("cuda:1"), 20 * 10**9) == torch.device("cuda:1")
     assert choose_device_map("cpu", CPU) == choose_device_map("auto", CPU) == CPU

@@ -6,6 +6,7 @@ their own, and finds its outputs where they were the first time, until it is rep
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -13,21 +14,24 @@ import torch
 
 T = TypeVar("T")
 
+_recording = threading.Lock()  # engines of several GPUs have threads of their own
+
 WARM_UPS = 3  # runs before a recording, in which libraries choose and set up their kernels
 
 
 def record(run: Callable[[], T], memory: Any) -> tuple[Callable[[], None], T]:
     """A function that does what `run` does, and what that leaves. `memory` is shared by graphs that never run at the
-    same time."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UPS):
-            run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=memory):
-        outputs = run()
+    same time. Other threads may go on with other GPUs meanwhile."""
+    with _recording:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                run()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=memory, capture_error_mode="thread_local"):
+            outputs = run()
     return graph.replay, outputs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from dsvl2_app.runtime.runner import Options
 
 
 class CudaRunner(EagerRunner):
-    """On a single GPU everything runs as graphs, unless memory is too short for a conversation's row."""
+    """On a single GPU everything runs as graphs, unless memory is too short for a conversation's row. That GPU need not
+    be the current one of the thread that calls."""
 
     cuts_on_device = True
     prefill_chunk = 2048  # launch overhead exceeds compute for smaller chunks
@@ -29,8 +31,10 @@ class CudaRunner(EagerRunner):
         self.graphs: GraphDecoder | None = None
         self.graph_vision: GraphVision | None = None
         self.graph_prefill: GraphPrefill | None = None
-        if len({parameter.device for parameter in model.parameters()}) == 1:
-            self._prepare_graphs(context, fuses)
+        self.is_spread = len({parameter.device for parameter in model.parameters()}) > 1
+        if not self.is_spread:
+            with self._here():
+                self._prepare_graphs(context, fuses)
 
     @classmethod
     def start(cls, model: DeepseekVL2ForConditionalGeneration, options: Options) -> CudaRunner:
@@ -47,6 +51,10 @@ class CudaRunner(EagerRunner):
             if can_record(model.decoder):
                 self.graph_prefill = GraphPrefill(model.decoder, config)
 
+    def _here(self) -> AbstractContextManager[object]:
+        """Makes its GPU the current one, on whose streams graphs are recorded and kernels launched."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
     @property
     def max_batch(self) -> int | None:  # type: ignore[override]
         return self.graphs.max_batch if self.graphs else None
@@ -62,7 +70,8 @@ class CudaRunner(EagerRunner):
         return 32 if self.graphs else 0
 
     def encode(self, tiles: Tensor) -> Tensor:
-        return self.graph_vision(tiles) if self.graph_vision else super().encode(tiles)
+        with self._here():
+            return self.graph_vision(tiles) if self.graph_vision else super().encode(tiles)
 
     def chunk(self, tokens: int, cache: KVCache, *, alone: bool) -> int:
         if self.graph_prefill and self.graph_prefill.supports(tokens, cache):
@@ -70,21 +79,25 @@ class CudaRunner(EagerRunner):
         return super().chunk(tokens, cache, alone=alone)
 
     def prefill(self, embeds: Tensor, cache: KVCache) -> Tensor:
-        if self.graph_prefill and self.graph_prefill.supports(embeds.shape[1], cache):
-            return self.graph_prefill(embeds, cache)
-        return super().prefill(embeds, cache)
+        with self._here():
+            if self.graph_prefill and self.graph_prefill.supports(embeds.shape[1], cache):
+                return self.graph_prefill(embeds, cache)
+            return super().prefill(embeds, cache)
 
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int | Tensor], caches: Sequence[KVCache]) -> Tensor:
-        return self.graphs.forward(tokens, caches) if self.graphs else super().decode(tokens, caches)
+        with self._here():
+            return self.graphs.forward(tokens, caches) if self.graphs else super().decode(tokens, caches)
 
     def release(self, cache: KVCache) -> None:
         if self.graphs:
             self.graphs.release(cache)
 
     def describe(self) -> str:
+        if self.is_spread:
+            return "layer by layer, because several devices share it: graphs and fused kernels are for a single one"
         if self.graphs is None:
-            return "layer by layer, because several devices share it or memory is too short for graphs"
+            return "layer by layer, because memory is too short for graphs"
         kinds = [("kernels of our own", self.graphs.fuses), ("graphs of vision", self.graph_vision is not None)]
         return ", ".join(["as graphs of decode", *(name for name, there in kinds if there)])
 
