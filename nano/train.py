@@ -3,6 +3,7 @@
     python -m dsvl2_app train --out runs/nano --minutes 240
     python -m dsvl2_app train --out runs/more --minutes 20 --start assets/nano --seed 1
     accelerate launch -m dsvl2_app train --out runs/nano --minutes 20      # several GPUs
+    python -m dsvl2_app train --out runs/nano --steps 9000 --accumulate 2  # learns what two GPUs would
 
 A run that was killed resumes from its last checkpoint. In *align* the decoder is frozen, and vision and adaptor learn
 to predict what each patch and token shows; in *pretrain* all weights learn, from all text; in *sft* only answers count
@@ -16,12 +17,15 @@ import copy
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -45,7 +49,6 @@ from nano.samples import STAGES as MIXTURES
 from nano.stages import FROM_CHECKPOINT, FROM_NOTHING, Stage
 
 CHECKPOINT_SECONDS = 200  # with the longest pauses between two steps, a kill costs less than four minutes
-LOG_STEPS = 20
 WARM_UP_STEPS = 100
 CLIP = 1.0
 SHARD_SIZE = "9MB"  # a Space takes files up to 10 MB without LFS
@@ -56,6 +59,8 @@ LEAST = {
     "length": 512,
     "tiles": 2,
     "workers": 0,
+    "accumulate": 1,
+    "log_every": 1,
     "seed": 0,
     "snapshots": 0,
     "keep": 0,
@@ -90,6 +95,7 @@ class Run:
         self.stages = FROM_CHECKPOINT if start else FROM_NOTHING
         self.processor = self._choose_processor(start or NANO)
         self.model = build_model(start, options.seed)
+        torch.manual_seed(options.seed)  # of the heads, which are no part of the model
         self.bare = build_learner(self.model, self.processor, fresh=start is None)
         optimizer = build_optimizer(self.bare, options.rate)
         use_operations(self.bare, self.accelerator.device)
@@ -143,14 +149,15 @@ class Run:
             while (stage := self.stage) is not None:
                 if stage.name != self.progress.stage:
                     self.progress.stage, self.progress.stage_steps = stage.name, 0
-                for batch in self.lessons(stage):
+                for batches in self.lessons(stage):
                     share = self.share_done
-                    parts = self.learn(batch, stage)
-                    seconds, samples, stop = self._agree(time.monotonic() - started, batch.count, bool(caught))
+                    parts = self.learn(batches, stage)
+                    count = sum(batch.count for batch in batches)
+                    seconds, samples, stop = self._agree(time.monotonic() - started, count, bool(caught))
                     self.progress.seconds = before + seconds
                     self.progress.samples += samples
                     bar.update(min(self.share_done, 1.0) - bar.n)
-                    if self.progress.steps % LOG_STEPS == 0:
+                    if self.progress.steps % options.log_every == 0:
                         bar.set_postfix_str(self.log(stage, parts))
                     if stop or time.monotonic() - saved > CHECKPOINT_SECONDS:
                         self.save()
@@ -164,35 +171,48 @@ class Run:
         self.save()
         return self.write(self.finished)
 
-    def lessons(self, stage: Stage) -> Iterator[Batch]:
-        """The stage's batches on this process's device, from the first sample not yet seen."""
+    def lessons(self, stage: Stage) -> Iterator[tuple[Batch, ...]]:
+        """The batches of each step on this process's device, from the first sample not yet seen. With --accumulate N
+        they are those that N times as many processes have."""
         options, accelerator = self.options, self.accelerator
-        lessons = Lessons(
+        loaders = [
+            load_lessons(self._share(stage, number), options.workers, pin=accelerator.device.type == "cuda")
+            for number in range(options.accumulate)
+        ]
+        for batches in zip(*loaders, strict=True):
+            yield tuple(batch.to(accelerator.device) for batch in batches)
+
+    def _share(self, stage: Stage, number: int) -> Lessons:
+        """This process's samples for the batch of that number in each step."""
+        options, accelerator = self.options, self.accelerator
+        return Lessons(
             self.processor,
             MIXTURES[stage.mixture],
             BatchSize(options.rows, options.length, options.tiles),
             stage.question_weight,
             start=self.progress.samples,
             run=options.seed,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
+            rank=accelerator.process_index * options.accumulate + number,
+            world=accelerator.num_processes * options.accumulate,
         )
-        for batch in load_lessons(lessons, options.workers, pin=accelerator.device.type == "cuda"):
-            yield batch.to(accelerator.device)
 
-    def learn(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        """One step of the optimizer."""
+    def learn(self, batches: Sequence[Batch], stage: Stage) -> dict[str, Tensor]:
+        """One step of the optimizer, by the mean of the batches' gradients; what is told is their mean too."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_lr"] * self.rate(stage)
-        with self.accelerator.autocast():
-            losses = self.learner(
-                batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma, rest=stage.rests
-            )
-        self.accelerator.backward(losses.total)
+        told: list[dict[str, Tensor]] = []
+        for number, batch in enumerate(batches, start=1):
+            with nullcontext() if number == len(batches) else self.accelerator.no_sync(self.learner):
+                with self.accelerator.autocast():
+                    losses = self.learner(
+                        batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma, rest=stage.rests
+                    )
+                self.accelerator.backward(losses.total / len(batches))
+            told.append(losses.parts)
         norm = self.accelerator.clip_grad_norm_(self.learner.parameters(), CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        parts = {**losses.parts, "gradient": norm}
+        parts = {**average(told), "gradient": norm}
         if stage.speak:
             parts["busiest_expert"] = self.balance.step(self.accelerator)
         self.progress.steps += 1
@@ -211,7 +231,8 @@ class Run:
     # -- files ------------------------------------------------------------------------------------------------
 
     def log(self, stage: Stage, parts: dict[str, Tensor]) -> str:
-        values = {name: round(float(value), 4) for name, value in parts.items()}
+        told = gather_object([{name: float(value) for name, value in parts.items()}])
+        values = {name: round(value, 4) for name, value in average(told).items()}
         entry = {
             "stage": stage.name,
             "steps": self.progress.steps,
@@ -266,12 +287,19 @@ class Run:
         return {name: torch.lerp(weight, before[name].to(weight), keep) for name, weight in weights.items()}
 
 
+def average(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of each value over those that have it."""
+    names = dict.fromkeys(name for each in told for name in each)
+    there = {name: [each[name] for each in told if name in each] for name in names}
+    return {name: sum(values) / len(values) for name, values in there.items()}
+
+
 def run(flags: argparse.Namespace) -> None:
     """Do what the flags of `train` say."""
     require("matplotlib")
     for name, least in LEAST.items():
         if getattr(flags, name) < least:
-            raise SettingsError(f"--{name} is {getattr(flags, name)}; give at least {least}.")
+            raise SettingsError(f"--{name.replace('_', '-')} is {getattr(flags, name)}; give at least {least}.")
     if flags.keep > 1:
         raise SettingsError(f"--keep is {flags.keep}; give a share from 0 to 1.")
     if flags.seed >= RUNS:

@@ -31,6 +31,7 @@ def parse(out: Path, *more: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_train_flags(parser)
     small = ["--steps", str(STEPS), "--rows", "1", "--length", "512", "--tiles", "6", "--workers", "0", "--no-bf16"]
+    small += ["--log-every", "1"]
     return parser.parse_args(["--out", str(out), "--cpu", *small, *more])
 
 
@@ -39,7 +40,6 @@ def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     config = DeepseekVL2Config.preset("nano")
     config.vision_config.layers, config.language_config.num_hidden_layers = 1, 2
     monkeypatch.setattr(DeepseekVL2Config, "preset", lambda _: config)
-    monkeypatch.setattr(train, "LOG_STEPS", 1)
 
 
 def read_log(folder: Path) -> list[dict]:
@@ -146,7 +146,7 @@ def test_in_alignment_the_decoder_rests_and_a_batch_without_pictures_teaches(tmp
     talk = Lessons(run.processor, Mixture(shapes=0, documents=0, talk=1), BatchSize(1, 512, 6), 0.1)
     batch = next(iter(talk))
     assert len(batch.tiles) == 0
-    assert run.learn(batch, pretrain)["answer_loss"] > 0
+    assert run.learn([batch], pretrain)["answer_loss"] > 0
 
 
 def test_new_heads_learn_while_the_model_rests(tmp_path: Path):
@@ -193,7 +193,7 @@ def test_every_matrix_but_the_routers_learns_by_muon(tmp_path: Path):
     ("flag", "value"),
     [
         *(("--rows", "0"), ("--steps", "0"), ("--workers", "-1"), ("--minutes", "-2"), ("--seed", "9")),
-        *(("--keep", "-0.1"), ("--keep", "1.5")),
+        *(("--keep", "-0.1"), ("--keep", "1.5"), ("--accumulate", "0"), ("--log-every", "0")),
     ],
 )
 def test_a_flag_out_of_range_is_named(tmp_path: Path, flag: str, value: str):
@@ -206,9 +206,9 @@ def test_a_batch_without_a_character_teaches(tmp_path: Path):
     run = train.Run(parse(tmp_path))
     align = FROM_NOTHING[0]
     for name, nothing in (("characters", -1), ("order", -1), ("kinds", 0), ("token_boxes", -1)):
-        batch = next(run.lessons(align))
+        (batch,) = next(run.lessons(align))
         batch.looks[name].fill_(nothing)
-        parts = run.learn(batch, align)
+        parts = run.learn([batch], align)
         assert all(torch.isfinite(value) for value in parts.values()), name
 
 
@@ -222,7 +222,7 @@ def test_the_corner_error_is_that_of_answers(tmp_path: Path, asked: bool):
     encoder = Encoder(run.processor.tokenizer.encode, 7, find_special_ids(run.processor.tokenizer), 0.1)
     batch = collate([[lessons._encode(Sample((), ((turn,),)), encoder)]], 512)
     assert batch.corners.sum() == 4
-    assert bool(run.learn(batch, FROM_NOTHING[1])["corner_error"]) is not asked
+    assert bool(run.learn([batch], FROM_NOTHING[1])["corner_error"]) is not asked
 
 
 def test_a_row_of_nothing_is_padding():
