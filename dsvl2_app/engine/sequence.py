@@ -120,11 +120,12 @@ class Sequence:
     def _decode(self, logits: Tensor, limit: int) -> Generator[Event | DecodeRequest, Any, None]:
         """An event per token, then the closing one. Only the end token ends an answer early, never its text.
 
-        With `samples_ahead` the next step begins before the CPU has read the token, unless a grammar has to see it.
+        With `samples_ahead` the next step begins before the CPU has read the token. A grammar sees it while that step
+        runs, so that only the choice after it waits for what may come next.
         """
         started, finish = time.perf_counter(), "length"
         writer = Writer(self, limit, logits.device)
-        ahead = self.engine.runner.samples_ahead and not self.request.grammar
+        ahead = self.engine.runner.samples_ahead
         for number in range(1, limit + 1):
             picked = writer.pick(logits, number)
             if ahead and number < limit:

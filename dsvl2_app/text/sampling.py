@@ -15,6 +15,12 @@ from dsvl2_app.text.tokenizer import spell
 NUCLEUS = 1024  # ids that nearly always are enough
 
 
+def send(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Numbers on a device, which is not waited for."""
+    known = torch.from_numpy(numbers)
+    return known.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else known.to(device)
+
+
 class Choice:
     """A token that may still be on its way from a GPU, which meanwhile can be given it to go on with."""
 
@@ -25,7 +31,7 @@ class Choice:
             self._read = torch.empty((), dtype=token.dtype, pin_memory=True)
             self._read.copy_(token, non_blocking=True)
             self._arrival = torch.cuda.Event()
-            self._arrival.record()
+            self._arrival.record(torch.cuda.current_stream(token.device))  # which need not be the thread's own
 
     def read(self) -> int:
         """Waits for it, but for nothing that the GPU was given after it."""
@@ -70,7 +76,7 @@ class Sampler:
             scores = scores.clone()
             scores[banned] = float("-inf")
         if allowed is not None:
-            kept = torch.as_tensor(allowed, device=scores.device)
+            kept = send(allowed, scores.device)
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
         temperature = self.sampling.temperature
         token = self._draw(_divide(scores - scores.max(), temperature)) if temperature else scores.argmax()
