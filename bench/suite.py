@@ -143,6 +143,9 @@ class Suite:
             self.measure_peer(peers.measure, peers.LAYERS_BYTES)
         if self.meter.best.read:
             self.record.found["roofs"] |= asdict(self.meter.best)  # which may have risen
+        if self.meter.impossible:
+            self.record.failed.append("roofs")
+            self.record.found["roofs"]["impossible"] = self.meter.impossible
         return self.record.finish()
 
     def measure_parity(self, variant: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -87,6 +88,29 @@ def test_a_compressed_query_counts_both_its_matrices() -> None:
     queries = config.num_attention_heads * config.head_dim
     change = 100 * (config.hidden_size + queries) - config.hidden_size * queries
     assert costs.layer_weights(config) - costs.layer_weights(decoder("small")) == change * config.num_hidden_layers
+
+
+def test_a_roof_above_the_devices_own_peak_is_an_error_and_no_roof(
+    quick_roofs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a virtual machine's clock stood still while its GPU worked."""
+    h200 = SimpleNamespace(
+        major=9, minor=0, multi_processor_count=132, clock_rate=1_980_000, memory_clock_rate=3_201_000,
+        memory_bus_width=6016,
+    )  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: h200)
+    read, matrix = roofs.find_peaks(torch.device("cuda"))
+    assert (read, matrix) == (pytest.approx(4.81e12, rel=1e-2), pytest.approx(1.07e15, rel=1e-2))
+
+    meter = RoofMeter(torch.device("cpu"))
+    meter.sample()
+    before = meter.best
+    meter.matrix_peak, meter.read_peak = before.matrix["bfloat16"] / 1e6, before.read / 1e6
+    meter.sample()
+    assert meter.best == before and len(meter.impossible) == 3
+    assert meter.impossible[1].startswith("bfloat16 products at ")
+    roofs.Reader(meter).read()
+    assert meter.best == before and len(meter.impossible) == 4
 
 
 def test_roofs_are_positive_and_keep_the_best(quick_roofs: None, monkeypatch: pytest.MonkeyPatch) -> None:
