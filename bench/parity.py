@@ -37,11 +37,7 @@ def measure(settings: Settings, variant: str) -> dict[str, int]:
     there = replace(settings, model=checkpoint, load_format="auto", dtype="float32", quantize="none")
     plain = replace(there, device="cpu", compile="off")
     official = [read_answer(variant, case) for case in CASES]
-    sampling = Sampling(max_new_tokens=len(official[0]))
-    requests = [
-        Request(read_conversation(variant, case), sampling, allow=GROUNDING, owner=case)  # each its own visitor
-        for case in CASES
-    ]
+    requests = write_requests(variant, len(official[0]))
     on_cpu = write_answers(load_engine(plain), requests)
     engine = load_engine(there)
     on_device = write_answers(engine, requests)
@@ -52,6 +48,12 @@ def measure(settings: Settings, variant: str) -> dict[str, int]:
         "as_official": sum(map(list.__eq__, on_device, official)),
         "together": sum(map(list.__eq__, write_together(engine, requests), official)),
     }
+
+
+def write_requests(variant: str, tokens: int) -> list[Request]:
+    """Each its own visitor's, for so many tokens."""
+    sampling = Sampling(max_new_tokens=tokens)
+    return [Request(read_conversation(variant, case), sampling, allow=GROUNDING, owner=case) for case in CASES]
 
 
 def write_answers(engine: Engine, requests: Sequence[Request]) -> list[list[int]]:
