@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": BASE | {"text", "backend", "commands"},
     # The two folders of a clone that no part of the package imports.
     "nano": BASE | {"text", "model", "runtime", "finetune", "evaluation", "commands"},
-    "bench": BASE | {"text", "model", "runtime", "engine", "backend", "ui", "checkpoints"},  # measures the engine itself
+    "bench": BASE | {"text", "model", "runtime", "engine", "backend", "checkpoints", "ui"},  # the engine itself
 }
 START = {"__init__", "__main__"}  # these two start everything else
 GRADIO, TORCH = ("gradio", "gradio_client"), ("torch",)
