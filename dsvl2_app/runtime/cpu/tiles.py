@@ -1,4 +1,4 @@
-"""What a prompt and a picture need on a matrix unit (Intel AMX): dense layers (tile_products.h), experts of many tokens
+"""What a prompt and a picture need on a matrix unit (Intel AMX): dense layers (tile_linear.h), experts of many tokens
 (tile_experts.h) and attention of many queries (tile_attention.h). Activations are bfloat16. Weights are that; or int8,
 which meets activations as int8 with a scale per token; or int4, which is unpacked to bfloat16 a few rows at a time."""
 

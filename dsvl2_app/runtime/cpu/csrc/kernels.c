@@ -7,6 +7,7 @@
 #include "rows.h"
 #include "tile_attention.h"
 #include "tile_experts.h"
+#include "tile_linear.h"
 
 #if HAS_TILES
 /* Whether this process may use tiles, asked once and before all else. */

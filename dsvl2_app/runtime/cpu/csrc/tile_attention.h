@@ -53,7 +53,7 @@ static void attend_square(const struct Heads *queries, struct Desk *desk, long b
         memcpy(desk->queries + row * width, find(queries, batch, head, first + row), queries->width * sizeof(uint16_t));
     for (long panel = 0; panel < count_panels(end); panel++)
         multiply_square(&left, panel_of(&desk->keys, panel), columns_of(&desk->keys, panel) > TILE_ROWS ? 2 : 1,
-                        desk->scores + panel * SQUARE, row_bytes);
+                        desk->scores + panel * SQUARE, row_bytes, NULL);
     for (long row = 0; row < count; row++)
         totals[row] = weigh(desk->scores + row * desk->stride, causal ? past + first + row + 1 : past,
                             round_up(end, SQUARE), scale, desk->weights + row * desk->stride);
@@ -62,7 +62,7 @@ static void attend_square(const struct Heads *queries, struct Desk *desk, long b
     for (long panel = 0; panel < count_panels(desk->values.count); panel++) {
         Square sums __attribute__((aligned(LINE)));
         const long columns = columns_of(&desk->values, panel);
-        multiply_square(&left, panel_of(&desk->values, panel), columns > TILE_ROWS ? 2 : 1, sums, sizeof *sums);
+        multiply_square(&left, panel_of(&desk->values, panel), columns > TILE_ROWS ? 2 : 1, sums, sizeof *sums, NULL);
         for (long row = 0; row < count; row++)
             for (long lane = 0; lane < columns; lane += LANES) {
                 const Halves found = narrow_lanes(load(sums[row] + lane) * (1 / totals[row]));

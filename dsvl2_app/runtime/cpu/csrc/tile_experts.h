@@ -59,7 +59,7 @@ static void enter_tiles(const struct Matrix *gate_up, long expert, struct Bench 
         for (long panel = 0; panel < panels; panel++) {
             Square sums __attribute__((aligned(LINE)));
             const long wide = columns_of(&bench->tokens, panel) > TILE_ROWS ? 2 : 1;
-            multiply_ahead(&left, &bench->tokens, panel, 0, panels, sums);
+            multiply_ahead(&left, &bench->tokens, panel, 0, panels, sums, NULL);
             for (long tile = 0; tile < wide; tile++) {
                 Words pairs[LANES] = {};
                 const float *scales = bench->tokens.scales + panel * SQUARE + tile * LANES;
@@ -83,20 +83,22 @@ static void enter_tiles(const struct Matrix *gate_up, long expert, struct Bench 
 static void leave_tiles(const struct Matrix *down, long expert, const struct Bench *bench, const long *order,
                         uint16_t *out) {
     const long panels = count_panels(bench->inner.count);
+    struct Finish finishes[2];
+    struct Pending pending[2] __attribute__((aligned(LINE)));
+    int now = 0;
+    pending[1].count = pending[1].done = 0;
     for (long first = 0; first < down->outputs; first += SQUARE) {
-        const struct Finish finish = find_finish(down, expert, first, NULL, 0);
+        struct Finish *finish = &finishes[first / SQUARE % 2];
+        *finish = find_finish(down, expert, first, NULL, 0);
         struct Left left = find_left(down, expert, first, first + TILE_ROWS, bench->scratch);
         look_ahead(&left, SQUARE * left.stride);
-        for (long panel = 0; panel < panels; panel++) {
-            Square sums __attribute__((aligned(LINE)));
-            char *tokens[SQUARE];
-            const long count = columns_of(&bench->inner, panel);
-            for (long i = 0; i < count; i++)
-                tokens[i] = (char *)(out + order[panel * SQUARE + i] * down->outputs + first);
-            multiply_ahead(&left, &bench->inner, panel, 0, panels, sums);
-            store_square(&finish, sums, bench->inner.scales + panel * SQUARE, count, tokens);
+        for (long panel = 0; panel < panels; panel++, now = !now) {
+            for (long i = 0; i < columns_of(&bench->inner, panel); i++)
+                pending[now].out[i] = (char *)(out + order[panel * SQUARE + i] * down->outputs + first);
+            multiply_pending(&left, &bench->inner, panel, 0, panels, finish, &pending[now], &pending[!now]);
         }
     }
+    finish_rest(&pending[!now]);
 }
 
 /* out [T, D] = the weighted sum of the K outputs of each token. */

@@ -1,4 +1,5 @@
-/* Many rows of activations on a matrix unit: squares of 32 rows of weights times 32 tokens.
+/* Many rows of activations on a matrix unit: squares of 32 rows of weights times 32 tokens. What becomes of a square is
+ * worked out while the next one is multiplied, by the rest of the core.
  *
  * Weights are the left side and lie where they always do, row after row, so that nothing is packed when a model is
  * loaded and decode reads the same memory. The right side are panels: 32 tokens each, 64 bytes of every token a step.
@@ -11,8 +12,6 @@
 
 #if HAS_TILES
 #define SQUARE (2 * TILE_ROWS)
-#define CHUNK_BYTES (1 << 20) /* of panels, which stay in a core's cache while weights come by */
-#define TOGETHER 4            /* squares below each other that a thread takes at once */
 
 typedef float Square[SQUARE][SQUARE]; /* or int32_t; a row per output, a column per token */
 
@@ -68,70 +67,26 @@ static void free_right(struct Right *right) {
     free(right->scales);
 }
 
-/* -- the square --------------------------------------------------------------------------------------------------- */
+/* -- what becomes of sums ----------------------------------------------------------------------------------------- */
 
-/* Four sums, so that none waits for the one before it. */
-#define ONE_STEP(product, wide, first, second, stride) \
-    tile_load(4, first, stride); \
-    tile_load(6, panel, STEP); \
-    product(0, 4, 6); \
-    tile_load(5, second, stride); \
-    product(1, 5, 6); \
-    if (wide == 2) { \
-        tile_load(7, panel + TILE_BYTES, STEP); \
-        product(2, 4, 7); \
-        product(3, 5, 7); \
-    } \
-    panel += wide * TILE_BYTES;
+/* A factor of each row and a bias, then GELU. */
+struct Finish {
+    float factors[SQUARE], biases[SQUARE];
+    long height;
+    enum Kind kind;
+    int gelu;
+};
 
-#define STEPS(product, wide) \
-    for (long step = 0; step < left->steps; step++) { \
-        ONE_STEP(product, wide, left->rows[0] + step * STEP, left->rows[1] + step * STEP, left->stride) \
-        for (long row = left->fetch_from; row < left->fetch_to; row++) \
-            __builtin_prefetch(left->ahead[row / TILE_ROWS] + row % TILE_ROWS * left->stride + step * STEP, 0, 2); \
-    } \
-    if (left->rest) { \
-        ONE_STEP(product, wide, left->rest, left->rest + TILE_BYTES, STEP) \
-    }
-
-/* sums [32, 32] = rows times the columns of a panel, `stride` bytes from one row of sums to the next. The first line
- * says that panels in memory are complete: a tile's load does not tell GCC 12 that it reads. */
-static void multiply_square(const struct Left *left, const char *panel, int wide, void *sums, long stride) {
-    __asm__ volatile("" ::: "memory");
-    tile_zero(0);
-    tile_zero(1);
-    tile_zero(2);
-    tile_zero(3);
-    if (left->kind == INT8) {
-        if (wide == 2) {
-            STEPS(tile_multiply_int8, 2)
-        } else {
-            STEPS(tile_multiply_int8, 1)
-        }
-    } else if (wide == 2) {
-        STEPS(tile_multiply, 2)
-    } else {
-        STEPS(tile_multiply, 1)
-    }
-    tile_store(0, sums, stride);
-    tile_store(1, (char *)sums + TILE_ROWS * stride, stride);
-    tile_store(2, (char *)sums + STEP, stride);
-    tile_store(3, (char *)sums + TILE_ROWS * stride + STEP, stride);
-}
-
-/* The same of one of several panels, during which a share of the rows that lie `ahead` is fetched. */
-INLINE void multiply_ahead(struct Left *left, const struct Right *right, long panel, long first, long end,
-                           Square sums) {
-    left->fetch_from = left->ahead[0] ? SQUARE * (panel - first) / (end - first) : 0;
-    left->fetch_to = left->ahead[0] ? SQUARE * (panel - first + 1) / (end - first) : 0;
-    multiply_square(left, panel_of(right, panel), columns_of(right, panel) > TILE_ROWS ? 2 : 1, sums,
-                    sizeof(Square) / SQUARE);
-}
-
-INLINE void look_ahead(struct Left *left, long bytes) {
-    for (int half = 0; half < 2; half++)
-        left->ahead[half] = left->rows[half] + bytes;
-}
+/* A square's sums, of which `done` pieces are finished: each is two rows of LANES tokens. `scales` are of int8 tokens;
+ * numbers of token i go to out[i], places that the square after it will write are at `later`. */
+struct Pending {
+    Square sums;
+    Words lines[LANES];
+    const struct Finish *finish;
+    const float *scales;
+    char *out[SQUARE], *const *later;
+    long count, done;
+};
 
 INLINE Floats sums_of(Square sums, long row, long lane, enum Kind kind) {
     if (kind != INT8)
@@ -139,6 +94,169 @@ INLINE Floats sums_of(Square sums, long row, long lane, enum Kind kind) {
     Ints whole;
     memcpy(&whole, sums[row] + lane, sizeof whole);
     return __builtin_convertvector(whole, Floats);
+}
+
+static struct Finish find_finish(const struct Matrix *matrix, long which, long first, const uint16_t *bias, int gelu) {
+    struct Finish finish = {.height = matrix->outputs - first, .kind = tile_kind(matrix), .gelu = gelu};
+    if (finish.height > SQUARE)
+        finish.height = SQUARE;
+    for (long row = 0; row < finish.height; row++) {
+        finish.factors[row] = weight_scale(matrix, which, first + row);
+        finish.biases[row] = bias ? widen_one((const char *)(bias + first + row), BFLOAT16) : 0;
+    }
+    return finish;
+}
+
+INLINE Floats finish_lanes(const struct Pending *pending, long row, long lane, enum Kind kind, int curve) {
+    Floats found = sums_of((float(*)[SQUARE])pending->sums, row, lane, kind);
+    if (kind == INT8)
+        found *= load(pending->scales + lane) * pending->finish->factors[row];
+    found += pending->finish->biases[row];
+    return curve ? gelu(found) : found;
+}
+
+/* LANES tokens whose lines are complete. */
+INLINE void store_lines(struct Pending *pending, long lane) {
+    const long count = pending->count - lane, height = pending->finish->height;
+    transpose(pending->lines);
+    if (height == SQUARE && count >= LANES)
+#pragma GCC unroll 16
+        for (long i = 0; i < LANES; i++)
+            memcpy(pending->out[lane + i], &pending->lines[i], sizeof pending->lines[i]);
+    else
+        for (long i = 0; i < LANES && i < count; i++)
+            memcpy(pending->out[lane + i], &pending->lines[i], height * sizeof(uint16_t));
+}
+
+/* `kind` and `curve` are constants where this is inlined. */
+INLINE void finish_piece(struct Pending *pending, enum Kind kind, int curve) {
+    const long lane = pending->done / LANES * LANES, pair = pending->done % LANES;
+    if (pending->later)
+        __builtin_prefetch(pending->later[pending->done], 1);
+    pending->lines[pair] = pair_up(finish_lanes(pending, 2 * pair, lane, kind, curve),
+                                   finish_lanes(pending, 2 * pair + 1, lane, kind, curve));
+    pending->done++;
+    if (pair + 1 == LANES)
+        store_lines(pending, lane);
+}
+
+INLINE int is_left(const struct Pending *pending) {
+    return pending->done < round_up(pending->count, LANES);
+}
+
+static void finish_rest(struct Pending *pending) {
+    while (is_left(pending))
+        if (pending->finish->kind == INT8)
+            finish_piece(pending, INT8, 0);
+        else if (pending->finish->gelu)
+            finish_piece(pending, BFLOAT16, 1);
+        else
+            finish_piece(pending, BFLOAT16, 0);
+}
+
+/* -- the square --------------------------------------------------------------------------------------------------- */
+
+/* Products of all steps with one or two tiles of a panel, into four sums, so that none waits for the one before it; after
+ * each step a piece of what is `pending`. All but `left` and `panel` are constants where this is inlined. */
+INLINE void multiply_steps(const struct Left *left, const char *panel, enum Kind kind, int wide, int curve,
+                           struct Pending *pending) {
+    for (long step = 0; step < left->steps + (left->rest != NULL); step++) {
+        const int rest = step == left->steps;
+        const long stride = rest ? STEP : left->stride;
+        const char *first = rest ? left->rest : left->rows[0] + step * STEP;
+        const char *second = rest ? left->rest + TILE_BYTES : left->rows[1] + step * STEP;
+        tile_load(4, first, stride);
+        tile_load(6, panel, STEP);
+        if (kind == INT8)
+            tile_multiply_int8(0, 4, 6);
+        else
+            tile_multiply(0, 4, 6);
+        tile_load(5, second, stride);
+        if (kind == INT8)
+            tile_multiply_int8(1, 5, 6);
+        else
+            tile_multiply(1, 5, 6);
+        if (wide == 2) {
+            tile_load(7, panel + TILE_BYTES, STEP);
+            if (kind == INT8) {
+                tile_multiply_int8(2, 4, 7);
+                tile_multiply_int8(3, 5, 7);
+            } else {
+                tile_multiply(2, 4, 7);
+                tile_multiply(3, 5, 7);
+            }
+        }
+        panel += wide * TILE_BYTES;
+        for (long row = left->fetch_from; !rest && row < left->fetch_to; row++)
+            __builtin_prefetch(left->ahead[row / TILE_ROWS] + row % TILE_ROWS * left->stride + step * STEP, 0, 2);
+        if (pending && is_left(pending))
+            finish_piece(pending, kind, curve);
+    }
+}
+
+/* `before` is a constant where it is NULL. */
+INLINE void multiply_kinds(const struct Left *left, const char *panel, int wide, struct Pending *before) {
+    if (left->kind == INT8 && wide == 2)
+        multiply_steps(left, panel, INT8, 2, 0, before);
+    else if (left->kind == INT8)
+        multiply_steps(left, panel, INT8, 1, 0, before);
+    else if (before && before->finish->gelu && wide == 2)
+        multiply_steps(left, panel, BFLOAT16, 2, 1, before);
+    else if (before && before->finish->gelu)
+        multiply_steps(left, panel, BFLOAT16, 1, 1, before);
+    else if (wide == 2)
+        multiply_steps(left, panel, BFLOAT16, 2, 0, before);
+    else
+        multiply_steps(left, panel, BFLOAT16, 1, 0, before);
+}
+
+/* sums [32, 32] = rows times the columns of a panel, `stride` bytes from one row of sums to the next, while those of the
+ * square `before`, if there is one, are finished. The first line says that panels in memory are complete: a tile's load
+ * does not tell GCC 12 that it reads. */
+static void multiply_square(const struct Left *left, const char *panel, int wide, void *sums, long stride,
+                            struct Pending *before) {
+    __asm__ volatile("" ::: "memory");
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+    if (before && is_left(before)) {
+        multiply_kinds(left, panel, wide, before);
+        finish_rest(before);
+    } else
+        multiply_kinds(left, panel, wide, NULL);
+    tile_store(0, sums, stride);
+    tile_store(1, (char *)sums + TILE_ROWS * stride, stride);
+    tile_store(2, (char *)sums + STEP, stride);
+    tile_store(3, (char *)sums + TILE_ROWS * stride + STEP, stride);
+}
+
+/* The same of one of several panels, during which a share of the rows that lie `ahead` is fetched. */
+INLINE void multiply_ahead(struct Left *left, const struct Right *right, long panel, long first, long end, Square sums,
+                           struct Pending *before) {
+    left->fetch_from = left->ahead[0] ? SQUARE * (panel - first) / (end - first) : 0;
+    left->fetch_to = left->ahead[0] ? SQUARE * (panel - first + 1) / (end - first) : 0;
+    multiply_square(left, panel_of(right, panel), columns_of(right, panel) > TILE_ROWS ? 2 : 1, sums,
+                    sizeof(Square) / SQUARE, before);
+}
+
+/* A panel's square, which becomes `now`, while the one before it is finished. */
+static void multiply_pending(struct Left *left, const struct Right *right, long panel, long first, long end,
+                             const struct Finish *finish, struct Pending *now, struct Pending *before) {
+    now->finish = finish;
+    now->scales = right->scales + panel * SQUARE;
+    now->count = columns_of(right, panel);
+    now->done = 0;
+    now->later = NULL;
+    for (long i = now->count; i < SQUARE; i++)
+        now->out[i] = now->out[0];
+    before->later = now->out;
+    multiply_ahead(left, right, panel, first, end, now->sums, before);
+}
+
+INLINE void look_ahead(struct Left *left, long bytes) {
+    for (int half = 0; half < 2; half++)
+        left->ahead[half] = left->rows[half] + bytes;
 }
 
 /* -- weights ------------------------------------------------------------------------------------------------------ */
@@ -214,114 +332,5 @@ static void lay_panel(struct Right *right, long panel, const char **rows, long w
         rows[i] = (const char *)narrowed;
     }
     lay_columns(rows, count, bytes, panel_of(right, panel));
-}
-
-/* -- a layer ------------------------------------------------------------------------------------------------------ */
-
-/* What becomes of a square's sums: a factor of each row and a bias, then GELU. */
-struct Finish {
-    float factors[SQUARE], biases[SQUARE];
-    long height;
-    enum Kind kind;
-    int gelu;
-};
-
-static struct Finish find_finish(const struct Matrix *matrix, long which, long first, const uint16_t *bias, int gelu) {
-    struct Finish finish = {.height = matrix->outputs - first, .kind = tile_kind(matrix), .gelu = gelu};
-    if (finish.height > SQUARE)
-        finish.height = SQUARE;
-    for (long row = 0; row < finish.height; row++) {
-        finish.factors[row] = weight_scale(matrix, which, first + row);
-        finish.biases[row] = bias ? widen_one((const char *)(bias + first + row), BFLOAT16) : 0;
-    }
-    return finish;
-}
-
-INLINE Floats finish_lanes(const struct Finish *finish, Square sums, long row, long lane, enum Kind kind, int curve,
-                           Floats columns) {
-    Floats found = sums_of(sums, row, lane, kind);
-    if (kind == INT8)
-        found *= columns * finish->factors[row];
-    found += finish->biases[row];
-    return curve ? gelu(found) : found;
-}
-
-/* `kind` and `curve` are constants where this is inlined. */
-INLINE void store_lanes(const struct Finish *finish, Square sums, long lane, enum Kind kind, int curve, Floats columns,
-                        long count, char *const *out) {
-    Words lines[LANES];
-#pragma GCC unroll 16
-    for (long pair = 0; pair < LANES; pair++)
-        lines[pair] = pair_up(finish_lanes(finish, sums, 2 * pair, lane, kind, curve, columns),
-                              finish_lanes(finish, sums, 2 * pair + 1, lane, kind, curve, columns));
-    transpose(lines);
-    if (finish->height == SQUARE && lane + LANES <= count)
-#pragma GCC unroll 16
-        for (long i = 0; i < LANES; i++)
-            memcpy(out[lane + i], &lines[i], sizeof lines[i]);
-    else
-        for (long i = 0; i < LANES && lane + i < count; i++)
-            memcpy(out[lane + i], &lines[i], finish->height * sizeof(uint16_t));
-}
-
-/* Up to SQUARE numbers of each of `count` tokens -> out[i]. */
-static void store_square(const struct Finish *finish, Square sums, const float *scales, long count, char *const *out) {
-    for (long lane = 0; lane < count; lane += LANES)
-        if (finish->kind == INT8)
-            store_lanes(finish, sums, lane, INT8, 0, load(scales + lane), count, out);
-        else if (finish->gelu)
-            store_lanes(finish, sums, lane, BFLOAT16, 1, (Floats){}, count, out);
-        else
-            store_lanes(finish, sums, lane, BFLOAT16, 0, (Floats){}, count, out);
-}
-
-/* Squares `first` to `end` of a matrix times panels `from` to `to`. */
-static void multiply_chunk(const struct Matrix *matrix, const uint16_t *bias, int gelu, const struct Right *right,
-                           long first, long end, long from, long to, uint16_t *out, char *scratch) {
-    for (long square = first; square < end; square++) {
-        const struct Finish finish = find_finish(matrix, 0, square * SQUARE, bias, gelu);
-        struct Left left = find_left(matrix, 0, square * SQUARE, square * SQUARE + TILE_ROWS, scratch);
-        look_ahead(&left, SQUARE * left.stride);
-        for (long panel = from; panel < to; panel++) {
-            Square sums __attribute__((aligned(LINE)));
-            char *tokens[SQUARE];
-            const long count = columns_of(right, panel);
-            for (long i = 0; i < count; i++)
-                tokens[i] = (char *)(out + (panel * SQUARE + i) * matrix->outputs + square * SQUARE);
-            multiply_ahead(&left, right, panel, from, to, sums);
-            store_square(&finish, sums, right->scales + panel * SQUARE, count, tokens);
-        }
-    }
-}
-
-/* rows [count, inputs] times a matrix, with a bias or without and GELU or not -> out [count, outputs], an even number. */
-void tile_linear(const uint16_t *rows, long count, const struct Matrix *matrix, const uint16_t *bias, int gelu,
-                 uint16_t *out, int threads) {
-    const enum Kind kind = tile_kind(matrix);
-    const long steps = count_steps(matrix->inputs, kind), panels = count_panels(count);
-    const long most = CHUNK_BYTES / (steps * 2 * TILE_BYTES) + 1, chunks = (panels + most - 1) / most;
-    const long squares = count_panels(matrix->outputs), parts = (squares + TOGETHER - 1) / TOGETHER;
-    struct Right right = new_right(count, steps);
-#pragma omp parallel num_threads(threads)
-    {
-        char *scratch = aligned_alloc(LINE, SQUARE * steps * STEP);
-        begin_tiles();
-#pragma omp for schedule(dynamic)
-        for (long panel = 0; panel < panels; panel++) {
-            const char *columns[SQUARE];
-            for (long i = 0; i < columns_of(&right, panel); i++)
-                columns[i] = (const char *)(rows + (panel * SQUARE + i) * matrix->inputs);
-            lay_panel(&right, panel, columns, matrix->inputs, kind, scratch);
-        }
-#pragma omp for schedule(dynamic)
-        for (long unit = 0; unit < chunks * parts; unit++) {
-            const long chunk = unit / parts, part = unit % parts;
-            multiply_chunk(matrix, bias, gelu, &right, squares * part / parts, squares * (part + 1) / parts,
-                           panels * chunk / chunks, panels * (chunk + 1) / chunks, out, scratch);
-        }
-        end_tiles();
-        free(scratch);
-    }
-    free_right(&right);
 }
 #endif
