@@ -19,6 +19,7 @@ from PIL import Image
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.colour import to_rgb
+from dsvl2_app.image.documents import is_document, render_page
 from dsvl2_app.image.pixels import SlowPictureError, give_back, load_pixels, taking_turns
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
@@ -58,7 +59,7 @@ def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = USU
         _check_size(source, "The picture", limits)
         return decode(source, "The picture")
     data, name = read_source(source, limits), name_source(source)
-    return decode(read_header(data, name, limits), name)
+    return render_page(data, name, 0) if is_document(data) else decode(read_header(data, name, limits), name)
 
 
 def is_loaded(source: object) -> TypeGuard[Image.Image]:
@@ -159,18 +160,18 @@ def _explain(data: bytes, name: str) -> ImageError:
     brand = start[8:12] if start[4:8] == b"ftyp" else None
     if start.startswith(PICTURE_STARTS) or brand in (b"avif", *HEIF_BRANDS):
         return _explain_damage(name)
-    if start.startswith(b"%PDF"):
-        return ImageError("{name} is a PDF document; save the page as PNG or JPEG first.", name=name)
     if b"<svg" in start.lower():
         return ImageError("{name} is an SVG drawing; export it as PNG first.", name=name)
     if brand:
         return ImageError("{name} is a video; save a still from it as PNG or JPEG first.", name=name)
     if b"\0" not in start and _is_text(start):
         return ImageError(
-            "{name} is text, not a picture; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.", name=name
+            "{name} is text, not a picture; choose a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PDF file.",
+            name=name,
         )
     return ImageError(
-        "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.", name=name
+        "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PDF file.",
+        name=name,
     )
 
 

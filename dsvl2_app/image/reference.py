@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from dsvl2_app.errors import ImageError
+from dsvl2_app.image.documents import is_document, page_size, read_pages, render_page
 from dsvl2_app.image.load import (
     USUAL,
     Limits,
@@ -43,6 +44,7 @@ class ImageRef:
     frame: int = 0  # or page of the file, from 0
     limits: Limits = field(default=USUAL, repr=False)
     file_hash: bytes = field(default=b"", repr=False)
+    points: tuple[float, float] | None = None  # the same in points of 1/72 inch, of a PDF's page
     pixels: Image.Image | None = field(default=None, repr=False)  # RGB, where they are held; nobody may draw on them
 
     @classmethod
@@ -54,10 +56,14 @@ class ImageRef:
                 raise ValueError(f"frame {frame} of a PIL image; seek to it, or give the file")
             image = source if is_loaded(source) else load_image(source, limits=limits)
             return cls(image.size, None, pixels=image)
-        data = read_source(source, limits)
-        size = upright_size(read_header(data, name_source(source), limits, frame), data)
+        data, name = read_source(source, limits), name_source(source)
+        points = None
+        if is_document(data):
+            size, points = page_size(data, name, frame), read_pages(data, name)[frame]
+        else:
+            size = upright_size(read_header(data, name, limits, frame), data)
         kept = source if isinstance(source, bytes) else Path(source)
-        return cls(size, kept, frame, limits, _hash_file(data, frame))
+        return cls(size, kept, frame, limits, _hash_file(data, frame), points)
 
     @cached_property
     def content_hash(self) -> bytes:
@@ -82,8 +88,7 @@ class ImageRef:
         where the file is damaged, or another one by now."""
         if self.pixels is not None:
             return self.pixels
-        data, name = self.read(), name_source(self.source or b"")
-        image = decode(read_header(data, name, self.limits, self.frame), name)
+        name, image = name_source(self.source or b""), self._decode()
         if image.size != self.size:
             raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
         return image
@@ -93,7 +98,12 @@ class ImageRef:
         `open`."""
         if self.pixels is not None:
             return self.pixels
+        return self._decode(side)
+
+    def _decode(self, side: int | None = None) -> Image.Image:
         data, name = self.read(), name_source(self.source or b"")
+        if is_document(data):
+            return render_page(data, name, self.frame, side)
         return decode(read_header(data, name, self.limits, self.frame), name, side)
 
     def opened(self) -> ImageRef:
@@ -107,6 +117,19 @@ class ImageRef:
         if isinstance(self.source, Path) and _hash_file(data, self.frame) != self.file_hash:
             raise ImageError("{name} has changed since it was chosen; choose it again.", name=name_source(self.source))
         return data
+
+
+def count_frames(source: bytes | str | Path, limits: Limits = USUAL) -> int:
+    """Pages of a PDF or a TIFF, frames of an animation; 1 of any other picture. Raises an ImageError as `ImageRef.of`
+    does; no pixel is decoded."""
+    data, name = read_source(source, limits), name_source(source)
+    if is_document(data):
+        return len(read_pages(data, name))
+    image = read_header(data, name, limits)
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # of a file that is damaged behind its first frame
+        return 1
 
 
 def _hash_file(data: bytes, frame: int) -> bytes:

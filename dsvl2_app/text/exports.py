@@ -35,6 +35,8 @@ class Annotation:
     boxes: tuple[Box, ...]
     answer: str = ""  # the model's text
     address: str = ""  # of the picture: https://..., or its content as a data URL
+    page: int = 0  # its number, of a document's page; 0: of no document
+    points: tuple[float, float] | None = None  # width and height of a PDF's page
     names: tuple[str, ...] = ()  # labels of pictures before it, which keep their numbers
 
     @property
@@ -45,7 +47,7 @@ class Annotation:
     @property
     def number(self) -> int:
         """The same for the same picture and another for others, whenever they are written; below 2**31."""
-        return zlib.crc32(f"{self.picture} {self.width}x{self.height}".encode("utf-8", "replace")) >> 1
+        return zlib.crc32(f"{self.picture} {self.width}x{self.height}{self.page or ''}".encode("utf-8", "replace")) >> 1
 
     def pixels(self, box: Box) -> tuple[float, float, float, float]:
         return box.pixels(self.width, self.height)
@@ -53,9 +55,13 @@ class Annotation:
 
 def write_json(found: Annotation) -> str:
     boxes = [{**asdict(box), "pixels": found.pixels(box)} for box in found.boxes]
+    if found.points:
+        boxes = [{**each, "points": box.pixels(*found.points)} for each, box in zip(boxes, found.boxes, strict=True)]
     return _dump(
         {
             "picture": found.picture,
+            **({"page": found.page} if found.page else {}),
+            **({"points": found.points} if found.points else {}),
             "width": found.width,
             "height": found.height,
             "boxes": boxes,
@@ -68,11 +74,15 @@ def write_csv(found: Annotation) -> str:
     """A row per box. A name or label that a spreadsheet would take for a formula has an apostrophe before it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", "label", "left", "top", "right", "bottom", "x1", "y1", "x2", "y2", "notes"])
+    more = [f"points {edge}" for edge in ("left", "top", "right", "bottom")] if found.points else []
+    more += ["page"] if found.page else []
+    writer.writerow(["picture", "label", "left", "top", "right", "bottom", "x1", "y1", "x2", "y2", "notes", *more])
     for box in found.boxes:
         edges = [f"{edge:.2f}" for edge in found.pixels(box)]
         texts = [_quote(found.picture), _quote(_label(box))]
-        writer.writerow([*texts, *edges, box.x1, box.y1, box.x2, box.y2, "; ".join(box.notes)])
+        last = [f"{edge:.2f}" for edge in box.pixels(*found.points)] if found.points else []
+        last += [str(found.page)] if found.page else []
+        writer.writerow([*texts, *edges, box.x1, box.y1, box.x2, box.y2, "; ".join(box.notes), *last])
     return text.getvalue()
 
 

@@ -235,7 +235,7 @@ def impostors() -> Iterator[File]:
         "no-frames.gif": b"GIF89a\x10\0\x10\0\0\0\0;",
     }
     yield File("empty.png", b"", None, words="empty (0 bytes)")
-    yield File("document.png", b"%PDF-1.7\n1 0 obj<<>>endobj", None, words="PDF document")
+    yield File("document.png", b"%PDF-1.7\n1 0 obj<<>>endobj", None, words="damaged")  # a PDF is parsed
     yield File("film.jpg", b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(500), None, words="video")
     for group, words in ((texts, "is text"), (drawings, "SVG drawing"), (others, "known kind"), (damaged, "damaged")):
         for name, data in group.items():

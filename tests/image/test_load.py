@@ -398,7 +398,7 @@ def test_a_picture_without_pixels_is_refused() -> None:
     ("data", "words"),
     [
         (b"", "is empty"),
-        (b"%PDF-1.7 ...", "PDF"),
+        (b"%PDF-1.7 ...", "damaged"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         ("\ufeff<svg/>".encode(), "SVG"),
         (b"Just some text.\n", "is text"),

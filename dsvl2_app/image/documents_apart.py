@@ -1,0 +1,69 @@
+"""The process that parses a PDF: the file comes on its standard input, what is wanted as JSON in its argument.
+
+{"most": N} asks for the pages: {"pages": [[width, height], ...]} in points. {"pages": [[N, S], ...]} asks for pages by
+their numbers and scales: for each a line [width, height] and the pixels, RGB. What is wrong with the file goes to
+standard error as one word, with exit status 3. Nothing of dsvl2_app is imported, so that it starts quickly.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn
+
+MOST_SECONDS = 20  # of a processor
+MOST_BYTES = 4 * 2**30  # of address space
+LOCKED = (4, 5)  # PDFium's errors for a password, and for a kind of protection that it does not know
+
+
+def main() -> None:
+    with suppress(ImportError, ValueError, OSError):  # Windows, or less is allowed already
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    wanted = json.loads(sys.argv[1])
+    data = sys.stdin.buffer.read()
+    try:
+        import pypdfium2
+    except ImportError:
+        fail("missing")
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        fail("locked" if getattr(error, "err_code", None) in LOCKED else "damaged")
+    try:
+        answer(document, wanted)
+    except pypdfium2.PdfiumError:
+        fail("damaged")
+
+
+def answer(document: Any, wanted: dict[str, Any]) -> None:
+    out = sys.stdout.buffer
+    if "most" in wanted:
+        count = len(document)
+        if count < 1:
+            fail("damaged")
+        if count > wanted["most"]:
+            fail(str(count))
+        pages = [document.get_page_size(number) for number in range(count)]
+        out.write(json.dumps({"pages": pages}).encode())
+        return
+    for number, scale in wanted["pages"]:
+        bitmap = document[number].render(scale=scale, rev_byteorder=True)
+        width, height, stride = bitmap.width, bitmap.height, bitmap.stride
+        if bitmap.n_channels != 3:
+            fail("damaged")
+        pixels = ctypes.string_at(bitmap.buffer, stride * height)
+        out.write(json.dumps([width, height]).encode() + b"\n")
+        for row in range(height):
+            out.write(pixels[row * stride : row * stride + 3 * width])
+        bitmap.close()
+    out.flush()
+
+
+def fail(problem: str) -> NoReturn:
+    print(problem, file=sys.stderr)
+    raise SystemExit(3)

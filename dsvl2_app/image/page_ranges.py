@@ -1,0 +1,51 @@
+"""Pages as people write them, "1-3, 7" -> numbers from 0, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dsvl2_app.errors import PromptError
+from dsvl2_app.image.reference import ImageRef, count_frames
+
+FIRST = "1"
+MOST_CHOSEN = 200  # pages of a document at once
+_RANGE = re.compile(r"\s*(\d{1,6})?\s*(-|–|—|~|至|到)?\s*(\d{1,6})?\s*")
+
+
+def open_pages(file: str, pages: str = FIRST) -> list[ImageRef]:
+    """Those pages of a file; a picture has one."""
+    return [ImageRef.of(Path(file), frame=frame) for frame in read_ranges(pages, count_frames(Path(file)))]
+
+
+def read_ranges(text: str, count: int) -> list[int]:
+    """ "1-3, 7" -> [0, 1, 2, 6]; "-3" and "8-" have open ends, and nothing at all means all pages. Raises a PromptError
+    for what is no such list or names a page that is not there."""
+    pages: dict[int, None] = {}
+    for part in re.split(r"[,;，；、]", text) if text.strip() else ["-"]:
+        match = _RANGE.fullmatch(part[:40])
+        if not match or not part.strip():
+            raise PromptError("Pages are written as 1-3, 7; {text!r} is no such list.", text=text[:40])
+        first, dash, last = match.groups()
+        if not dash and (not first or last):
+            raise PromptError("Pages are written as 1-3, 7; {text!r} is no such list.", text=text[:40])
+        low = int(first or 1)
+        high = int(last or count) if dash else low
+        if not 1 <= low <= high <= count:
+            raise PromptError("There are pages 1 to {count:,}; {text!r} names others.", count=count, text=text[:40])
+        pages.update(dict.fromkeys(range(low - 1, high)))
+    if len(pages) > MOST_CHOSEN:
+        raise PromptError("At most {most} pages are read at once; choose fewer.", most=MOST_CHOSEN)
+    return list(pages)
+
+
+def write_ranges(frames: Sequence[int]) -> str:
+    """[0, 1, 2, 6] -> "1-3, 7"."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and runs[-1][1] == frame - 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    return ", ".join(f"{first + 1}-{last + 1}" if last > first else f"{first + 1}" for first, last in runs)
