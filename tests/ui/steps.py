@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from dsvl2_app.image.reference import ImageRef
+
+GIVE = """([kind, target, files]) => {
+  const held = new DataTransfer();
+  for (const [name, type, letters] of files) {
+    held.items.add(new File([Uint8Array.from(atob(letters), (one) => one.charCodeAt(0))], name, {type}));
+  }
+  const options = {bubbles: true, cancelable: true};
+  const make = {
+    drop: () => new DragEvent("drop", {...options, dataTransfer: held}),
+    dragover: () => new DragEvent("dragover", {...options, dataTransfer: held}),
+    paste: () => new ClipboardEvent("paste", {...options, clipboardData: held}),
+  };
+  return document.querySelector(target).dispatchEvent(make[kind]()); // false: the browser does nothing of its own
+}"""
+
+
+def give(page: Page, kind: str, target: str, *pictures: Path) -> bool:
+    """Let files be dropped on an element, or pasted. Returns whether the browser would take them itself."""
+    files = [
+        [
+            path.name,
+            "application/pdf" if path.suffix == ".pdf" else "image/png",
+            base64.b64encode(path.read_bytes()).decode(),
+        ]
+        for path in pictures
+    ]
+    return page.evaluate(GIVE, [kind, target, files])
 
 
 def see(picture: Image.Image | ImageRef) -> Image.Image:

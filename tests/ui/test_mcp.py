@@ -43,6 +43,9 @@ def test_tools_describe_themselves(mcp_app):
     for tool in tools.values():
         assert tool["description"]
         assert all(parameter["description"] for parameter in tool["inputSchema"]["properties"].values())
+    told = {name: each["description"] for name, each in tools["ground"]["inputSchema"]["properties"].items()}
+    assert told["phrase"].endswith('unused "in_context".')  # which stands on its second line
+    assert told["mode"].endswith("find what is marked in the example.")
 
 
 def test_chat_takes_pictures_by_address(mcp_app, pictures):

@@ -30,15 +30,16 @@ def describe_progress(event: Event) -> str:
     return say("Answering")
 
 
-def describe_ending(timings: Timings, finish: Finish | None) -> str:
-    """One line under an answer."""
+def describe_ending(timings: Timings, finish: Finish | None, context: int = 0) -> str:
+    """One line under an answer. `context` is the model's, in tokens, where it is known."""
     words = [count(timings.new_tokens, "token")]
     if timings.new_tokens > 1:
         words += describe_speed(timings.new_tokens, timings.decode)
     seconds = timings.waited + timings.queued + timings.vision + timings.prefill + timings.decode
     words.append(say("{seconds:.1f} s in all", seconds=seconds) if seconds >= 0.05 else say("under 0.1 s in all"))
     if finish == "length":
-        words.append(say("stopped at the limit of new tokens"))
+        full = 0 < context <= timings.prompt_tokens + timings.new_tokens + 1
+        words.append(say("stopped because the context is full" if full else "stopped at the limit of new tokens"))
     if finish == "time":
         words.append(say("stopped at this server's limit of time"))
     if finish == "cancelled":

@@ -26,3 +26,9 @@ def test_an_ending_says_what_it_cost() -> None:
         "300 tokens · 3,000 tokens/s · 1.6 s in all · stopped at the limit of new tokens"
     )
     assert describe_ending(Timings(), None) == "0 tokens · under 0.1 s in all"
+
+
+def test_a_full_context_is_told_from_a_limit() -> None:
+    timings = Timings(prompt_tokens=3594, new_tokens=502)
+    assert describe_ending(timings, "length", 4096).endswith("stopped because the context is full")
+    assert describe_ending(timings, "length", 8192).endswith("stopped at the limit of new tokens")

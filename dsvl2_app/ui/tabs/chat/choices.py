@@ -84,7 +84,7 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
 
 def remember(demo: gr.Blocks, controls: list[gr.Component]) -> None:
     """Keep the controls' values in the browser, and put them back when the page is opened again."""
-    memory = gr.BrowserState(None, storage_key=MEMORY, secret="")
+    memory = gr.BrowserState(None, storage_key=MEMORY, secret=MEMORY)  # without one, nothing outlives a restart
     changes = [getattr(control, "change") for control in controls]  # noqa: B009
     gr.on(changes, None, controls, memory, js="(...values) => [values]", **QUIET)
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Callable
 
 _SIGN = re.compile(r"^ |[\x00-\x1f!#-&(-+\-.:<=>@\[-`{-\x7f]")
 _PARAGRAPH_END = re.compile(r"(\n[ \t]*\n)")
 _INLINE = re.compile(r"\\\\|\\[&<`]|`+|[&<]|!\[")
 _TICKS = re.compile(r"`+")
+_INDENTED = re.compile(r"(?P<blank>\A|\n[ \t]*\n)(?P<code>(?:(?: {4}|\t)[^\n]*\S[^\n]*(?:\n|\Z))+)")
+_ITEM = re.compile(r"^\s{0,12}([-*+]|\d{1,9}[.)])\s", re.MULTILINE)
 _MARKED = re.compile(
     r"<\|ref\|>(?P<label>.*?)<\|/ref\|>|<\|det\|>(?P<boxes>.*?)<\|/det\|>|<\|(?P<token>/?\w+)\|>", re.DOTALL
 )
@@ -27,14 +30,15 @@ def show_answer(text: str, *, raw: bool = False) -> str:
     """The model's text as Markdown, with chips for labels, boxes and special tokens; with `raw`, to the letter."""
     if raw:
         return show_literally(text)
-    chips: list[str] = []
+    found: list[re.Match[str]] = []
 
     def keep_place(match: re.Match[str]) -> str:
-        chips.append(_show_chip(match))
-        return f"\ue000{len(chips) - 1}\ue001"
+        found.append(match)
+        return f"\ue000{len(found) - 1}\ue001"
 
     marked = _MARKED.sub(keep_place, text.translate({0xE000: 0xFFFD, 0xE001: 0xFFFD}))
-    return _PLACE.sub(lambda match: chips[int(match[1])], show_markdown(marked))
+    shown = show_markdown(marked, lambda code: _PLACE.sub(lambda match: found[int(match[1])].group(), code))
+    return _PLACE.sub(lambda match: _show_chip(found[int(match[1])]), shown)
 
 
 def show_question(text: str) -> str:
@@ -61,12 +65,14 @@ def show_literally(text: str) -> str:
     return _SIGN.sub(lambda match: _refer(match.group()), text)
 
 
-def show_markdown(text: str) -> str:
+def show_markdown(text: str, spell: Callable[[str], str] = str) -> str:
     """As Markdown: lists, tables, emphasis, links, code and formulas work; HTML and remote images do not.
 
     Fenced code goes to the left margin, where nothing around it can make it anything but code, in a fence longer
-    than any in it; a fence that is still open is closed.
+    than any in it; a fence that is still open is closed. Indented code is fenced, too. `spell` has the last word on
+    what is code.
     """
+    text = _INDENTED.sub(_fence, text)
     shown: list[str] = []
     prose: list[str] = []
     code: list[str] = []
@@ -77,10 +83,10 @@ def show_markdown(text: str) -> str:
             if fence is None and line is not None:
                 prose.append(line)
             else:
-                shown.append(_show_prose("\n".join(prose)))
+                shown.append(_show_prose("\n".join(prose), spell))
                 prose = []
         elif line is None or _closes(line, fence["fence"]):
-            shown.append(_show_code(code, fence["language"]))
+            shown.append(_show_code(spell("\n".join(code)).split("\n"), fence["language"]))
             code, fence = [], None
         else:
             code.append(line.removeprefix(fence["indent"]))
@@ -98,11 +104,21 @@ def _show_code(lines: list[str], language: str) -> str:
     return "\n".join([f"{fence}{language}", *lines, fence])
 
 
-def _show_prose(text: str) -> str:
-    return "".join(map(_show_paragraph, _PARAGRAPH_END.split(text)))
+def _fence(match: re.Match[str]) -> str:
+    """Indented code as a fenced block. Within a list, which may be indented as far, it stays as it is."""
+    before = match.string[: match.start("code")].rstrip().rpartition("\n\n")[2]
+    fence = "~" * (max(map(len, re.findall("~+", match["code"])), default=2) + 1)
+    if _ITEM.search(before) or before.startswith((" ", "\t")):
+        return match.group()
+    lines = [line.removeprefix("\t").removeprefix("    ") for line in match["code"].rstrip("\n").split("\n")]
+    return "\n".join([f"{match['blank']}{fence}", *lines, f"{fence}\n"])
 
 
-def _show_paragraph(text: str) -> str:
+def _show_prose(text: str, spell: Callable[[str], str]) -> str:
+    return "".join(_show_paragraph(each, spell) for each in _PARAGRAPH_END.split(text))
+
+
+def _show_paragraph(text: str, spell: Callable[[str], str]) -> str:
     runs: dict[int, list[int]] = defaultdict(list)  # length of a run of backticks -> where such runs begin
     for ticks in _TICKS.finditer(text):
         runs[len(ticks.group())].append(ticks.start())
@@ -114,7 +130,7 @@ def _show_paragraph(text: str) -> str:
         if sign.startswith("`"):
             closing = runs[len(sign)][bisect_left(runs[len(sign)], place) :][:1]
             if closing:
-                code = show_literally(text[place : closing[0]].replace("\n", " ").strip(" "))
+                code = show_literally(spell(text[place : closing[0]]).replace("\n", " ").strip(" "))
                 shown.append(f'<code class="inline">{code}</code>')
                 place = closing[0] + len(sign)
             else:

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.ui.tabs.chat.choices import Choices, keep_valid
+from dsvl2_app.ui.tabs.chat.choices import MEMORY, Choices, keep_valid, remember
 
 USUAL = [0.2, 0.9, 1, 512, "", "", "Automatic", 9]
 STORED = [0.8, 0.95, 1.1, 100, "7", "Be brief.", "Never", 4]
@@ -28,3 +28,11 @@ def test_what_is_no_settings_changes_nothing(stored: Any):
 def test_a_wrong_setting_is_named_in_a_sentence():
     with pytest.raises(SettingsError, match=r"^The seed is 'abc'; choose a whole number"):
         Choices.read(*USUAL[:4], "abc", *USUAL[5:])
+
+
+def test_what_the_browser_remembers_outlives_a_restart():
+    """It is encrypted with a secret, which is the same in every process."""
+    with gr.Blocks() as demo:
+        remember(demo, [gr.Checkbox()])
+    (memory,) = [block for block in demo.blocks.values() if isinstance(block, gr.BrowserState)]
+    assert (memory.storage_key, memory.secret) == (MEMORY, MEMORY)

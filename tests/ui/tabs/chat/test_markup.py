@@ -93,3 +93,20 @@ def test_chips_leave_no_way_for_tags(text):
 def test_raw_is_to_the_letter():
     text = "<|ref|>x<|/ref|> **b**"
     assert unescape(show_answer(text, raw=True)) == text
+
+
+BOX = "<|ref|>dog<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
+
+
+@pytest.mark.parametrize("code", [f"```json\n{BOX}\n```", f"~~~\n{BOX}", f"    {BOX}\n", f"So:\n\n\t{BOX}\n\nThat."])
+def test_in_code_there_are_no_chips(code):
+    shown = show_answer(code)
+    assert BOX in shown
+    assert "chip" not in shown
+    assert "chip" not in re.sub("<code.*?</code>", "", show_answer(f"See `{BOX}`."))
+
+
+def test_indented_code_is_code_and_lists_stay_lists():
+    assert show_markdown("So:\n\n    if a < b:\n        c()\n\nThat.") == "So:\n\n```\nif a < b:\n    c()\n```\n\nThat."
+    for listed in ("- one\n\n    more of it <b>", "1. one\n    - two\n\n    three"):
+        assert "```" not in show_markdown(listed)

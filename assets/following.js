@@ -1,0 +1,33 @@
+// The conversation follows its end while an answer is written, until the reader scrolls up; it goes on following once
+// the reader is at the end again, or asks. Gradio's own way goes to the end at every update.
+() => {
+  const END = 48; // px from it that count as being there
+  const find = () => document.querySelector("#conversation .bubble-wrap");
+  let following = true;
+  let place = 0;
+  let height = 0;
+  let questions = 0;
+  document.addEventListener("scroll", ({target}) => {
+    if (target !== find()) return;
+    if (target.scrollHeight - target.scrollTop - target.clientHeight < END) following = true;
+    else if (target.scrollTop < place) following = false;
+    place = target.scrollTop;
+  }, true);
+  const follow = () => {
+    const area = find();
+    if (!area) return;
+    if (area.scrollTop < place && area.scrollHeight >= height) following = false; // of which no event has told yet
+    const asked = area.querySelectorAll(".user-row").length;
+    if (asked > questions) following = true;
+    questions = asked;
+    if (following) area.scrollTop = area.scrollHeight;
+    place = area.scrollTop;
+    height = area.scrollHeight;
+  };
+  new MutationObserver((changes) => {
+    if (changes.some(({target}) => target.closest?.("#conversation"))) follow();
+  }).observe(document.body, {childList: true, subtree: true});
+  document.addEventListener("load", ({target}) => {
+    if (target.closest?.("#conversation")) follow(); // a picture has its height by now
+  }, true);
+}
