@@ -1,0 +1,1 @@
+"""The Documents tab: files of pages are read one page after another."""

@@ -1,0 +1,100 @@
+"""The parts of the Documents tab, in their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from dsvl2_app.bundled import read_asset
+from dsvl2_app.ui.events import download_button
+from dsvl2_app.ui.pages import build_pages
+from dsvl2_app.ui.tabs.documents.exports import FORMATS
+from dsvl2_app.ui.tabs.documents.tasks import OWN, offer_tasks
+from dsvl2_app.ui.uploads import KINDS
+from dsvl2_app.ui.words.translations import label, say, text_label
+
+HOW_TO = "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file."
+
+
+@dataclass(frozen=True)
+class Question:
+    """On the left: which pages, and what of them."""
+
+    files: gr.File
+    pages: gr.HTML
+    task: gr.Radio
+    own: gr.Textbox
+    start: gr.Button
+    halt: gr.Button
+
+
+@dataclass(frozen=True)
+class Answer:
+    """On the right: the page beside what was read."""
+
+    notice: gr.HTML
+    how: gr.HTML
+    status: gr.HTML
+    which: gr.Dropdown
+    row: gr.Row
+    picture: gr.HTML
+    text: gr.Markdown
+    exports: gr.Row
+
+    @property
+    def shown(self) -> list[gr.Component | gr.Row]:
+        return [self.notice, self.how, self.status, self.which, self.row, self.picture, self.text, self.exports]
+
+
+def build_question(*, bundled: bool) -> Question:
+    """Made within its column."""
+    return Question(
+        gr.File(
+            label=label("Documents"),
+            file_count="multiple",
+            file_types=KINDS,
+            type="filepath",
+            height=150,
+            elem_id="documents-files",
+        ),
+        build_pages("documents-pages"),
+        gr.Radio(
+            [(label(name), key) for name, key in offer_tasks(bundled=bundled)],
+            value="text",
+            label=label("What to do with each page"),
+            elem_id="documents-task",
+        ),
+        gr.Textbox(
+            label=label("Question"),
+            placeholder=text_label("What is the invoice number?"),
+            visible=False,
+            elem_id="documents-own",
+        ),
+        gr.Button(label("Read"), variant="primary", elem_id="documents-start"),
+        gr.Button(label("Stop"), variant="stop", visible=False, elem_id="documents-stop"),
+    )
+
+
+def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:
+    """Made within its column; also a button for each format, and what downloads the file."""
+    notice = gr.HTML(elem_id="documents-notice")
+    how = gr.HTML(show_how_to(), elem_id="documents-how")
+    status = gr.HTML(elem_id="documents-status")
+    which = gr.Dropdown([], label=label("Page"), visible=False, interactive=True, elem_id="documents-which")
+    with gr.Row(visible=False, equal_height=False, elem_id="documents-page") as row:
+        with gr.Column(min_width=260):
+            picture = gr.HTML(js_on_load=read_asset("boxes.js"), apply_default_css=False, elem_id="documents-picture")
+        with gr.Column(min_width=260):
+            text = gr.Markdown(elem_id="documents-text", buttons=["copy"], container=True)
+    with gr.Row(visible=False, elem_id="documents-exports") as exports:
+        buttons = {name: gr.Button(text_label(name), size="sm", min_width=60) for name in FORMATS}
+    return Answer(notice, how, status, which, row, picture, text, exports), buttons, download_button("documents-file")
+
+
+def show_how_to() -> str:
+    return f'<p class="empty">{say(HOW_TO)}</p>'
+
+
+def shows_question(task: str) -> bool:
+    return task == OWN

@@ -1,0 +1,78 @@
+"""What one visitor reads in the Documents tab, page by page, as the server keeps it (in a gr.State)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsvl2_app.backend import Stream
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Finish, Timings
+from dsvl2_app.text.boxes import Box, parse_boxes
+from dsvl2_app.ui.storage import hold
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A page and what the model wrote about it."""
+
+    image: ImageRef
+    name: str  # of its file
+    text: str = ""
+    finish: Finish | None = None  # None: not read, or not to its end
+    timings: Timings = field(default_factory=Timings)
+    seconds: float = 0.0
+
+    @property
+    def is_read(self) -> bool:
+        return self.finish is not None and self.finish != "cancelled"
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        return parse_boxes(self.text, complete=self.finish is not None).boxes
+
+
+@dataclass(eq=False)
+class Reading:
+    """All pages that were chosen, and which of them is shown."""
+
+    leaves: list[Leaf] = field(default_factory=list)
+    asked: tuple[str, str] = ("", "")  # the task, and the question where that is one's own
+    shown: int = 0
+    follows: bool = True  # shows the page that is being read
+    stream: Stream | None = None
+    stopping: bool = False
+
+    def open(self, pages: Sequence[tuple[ImageRef, str]], asked: tuple[str, str]) -> None:
+        """Begin with these pages; or go on, where they are asked the same as before: what is read stays."""
+        hold(self)
+        self.stopping, self.follows = False, True
+        known = {leaf.image: leaf for leaf in self.leaves if leaf.is_read} if asked == self.asked else {}
+        self.leaves = [known.get(image) or Leaf(image, name) for image, name in pages]
+        self.asked = asked
+
+    @property
+    def read(self) -> list[Leaf]:
+        return [leaf for leaf in self.leaves if leaf.is_read]
+
+    @property
+    def written(self) -> list[Leaf]:
+        """Those about which there is anything."""
+        return [leaf for leaf in self.leaves if leaf.text]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the time that the pages so far took; None before the first one."""
+        times = [leaf.seconds for leaf in self.read if leaf.seconds]
+        left = len(self.leaves) - len(self.read)
+        return left * sum(times) / len(times) if times else None
+
+    @property
+    def files(self) -> set[Path]:
+        return {leaf.image.path for leaf in self.leaves}
+
+    def stop(self) -> None:
+        self.stopping = True
+        if self.stream:
+            self.stream.cancel()

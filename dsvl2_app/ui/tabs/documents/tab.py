@@ -1,0 +1,194 @@
+"""The Documents tab: files of pages -> what is written on each, beside it, and as files."""
+
+from __future__ import annotations
+
+from asyncio import create_task, to_thread
+from collections.abc import AsyncIterator
+from functools import partial
+from time import monotonic
+from typing import Any, ClassVar
+
+import gradio as gr
+
+from dsvl2_app.backend import Backend
+from dsvl2_app.errors import ImageError, PromptError
+from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Caller, Request, Sampling
+from dsvl2_app.text.grounding import ALLOWED
+from dsvl2_app.ui.arrival import describe_time_left
+from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
+from dsvl2_app.ui.gradio_quirks import last_update
+from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages
+from dsvl2_app.ui.tabs.chat.markup import show_answer
+from dsvl2_app.ui.tabs.documents.exports import save_file
+from dsvl2_app.ui.tabs.documents.parts import build_answer, build_question, show_how_to, shows_question
+from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.documents.tasks import MOST_TOKENS, compose
+from dsvl2_app.ui.tabs.grounding.linked import show_boxes
+from dsvl2_app.ui.uploads import name_caller, save_preview, uploaded_name, uploaded_path
+from dsvl2_app.ui.words import wording
+from dsvl2_app.ui.words.translations import say
+
+
+class Documents:
+    """Reads page by page; what was read stays when it is stopped, and it goes on from there."""
+
+    title: ClassVar[str] = "Documents"
+    id: ClassVar[str] = "documents"
+
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
+        self.limits = limits
+
+    def build(self, demo: gr.Blocks) -> None:
+        self.reading = gr.State(Reading())
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=300):
+                self.question = build_question(bundled=self.backend.card.bundled)
+            with gr.Column(scale=5, min_width=300):
+                self.answer, buttons, file = build_answer()
+        self.wire()
+        for name, button in buttons.items():
+            download(button, partial(write, name), self.reading, file)
+
+    def wire(self) -> None:
+        asked, shown = self.question, self.answer
+        gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
+        offered = [asked.files, asked.pages]
+        asked.files.change(self.offer, offered, [asked.pages, shown.notice], preprocess=False, **PRIVATE)
+        asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
+        inputs = [asked.files, asked.pages, asked.task, asked.own, self.reading]
+        outputs = [*shown.shown, asked.start, asked.halt]
+        gr.on([asked.start.click, asked.own.submit], self.read, inputs, outputs, preprocess=False, **STREAMING)
+        asked.halt.click(Reading.stop, self.reading, None, **QUIET)
+        turned = [shown.picture, shown.text]
+        shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
+
+    def offer(self, files: Any, pages: Any) -> tuple[Any, Any]:
+        """The choice of pages; all of them, unless others are chosen."""
+        try:
+            paths = [uploaded_path(file) for file in files or []]
+            every = {path: range(count_pages(path, self.limits)) for path in paths}
+            return offer_pages(paths, pages, self.limits, every), wording.show_notice()
+        except Exception as error:
+            return None, wording.show_notice(error)
+
+    async def read(
+        self, files: Any, pages: Any, task: str, own: str, reading: Reading, visitor: gr.Request
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Read every page that is not read yet, and show it as it grows."""
+        page = self.answer
+        try:
+            chosen = await to_thread(self.list, files, pages)
+            compose(None, task, own)
+            reading.stop()
+            reading.open(chosen, (task, own if shows_question(task) else ""))
+        except Exception as error:
+            yield {page.notice: wording.show_notice(error)}
+            return
+        yield {**await to_thread(self.show, reading), **self.show_buttons(busy=True), page.notice: ""}
+        failure, waiting, caller = None, [*enumerate(reading.leaves)], name_caller(visitor)
+        waiting = [(number, leaf) for number, leaf in waiting if not leaf.is_read]
+        opening = create_task(to_thread(waiting[0][1].image.opened)) if waiting else None
+        try:
+            for place, (number, leaf) in enumerate(waiting):
+                assert opening
+                image = await opening
+                more = waiting[place + 1 :]
+                opening = create_task(to_thread(more[0][1].image.opened)) if more else None  # while this one is read
+                if reading.follows:
+                    reading.shown = number
+                    yield await to_thread(self.show, reading)
+                async for _ in self.read_page(image, leaf, reading, caller):
+                    yield self.show_growth(reading, number)
+                if reading.stopping:
+                    break
+        except Exception as error:
+            failure = error
+        finally:
+            if opening:
+                opening.cancel()
+        shown = await to_thread(self.show, reading)
+        yield last_update(shown, self.show_buttons(busy=False), {page.notice: wording.show_notice(failure)})
+
+    async def read_page(self, image: ImageRef, leaf: Leaf, reading: Reading, caller: Caller) -> AsyncIterator[None]:
+        """Let the page's text grow; yields whenever it has."""
+        began, leaf.text = monotonic(), ""
+        sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context))
+        grammar = self.backend.capabilities.grammar
+        messages = compose(image, *reading.asked)
+        wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
+        async with attended(self.backend.submit(wanted)) as stream:
+            reading.stream = stream
+            if reading.stopping:
+                stream.cancel()
+            async for events in stream.throttled(REFRESH):
+                leaf.text += "".join(event.text for event in events)
+                leaf.finish, leaf.timings = events[-1].finish, events[-1].timings
+                yield
+        leaf.seconds = monotonic() - began
+
+    def list(self, files: Any, pages: Any) -> list[tuple[ImageRef, str]]:
+        """The pages that are meant, each with the name of its file."""
+        if not files:
+            raise ImageError("There is no document; add a PDF or pictures first.")
+        names = {uploaded_path(file): uploaded_name(file) for file in files}
+        found = [(image, names[str(image.path)]) for image in list_pages([*names], pages, self.limits)]
+        if len({image for image, _ in found}) < len(found):
+            raise PromptError("A page is chosen twice; choose each once.")
+        return found
+
+    # -- what is shown --------------------------------------------------------------------------------------
+
+    def show(self, reading: Reading) -> dict[Any, Any]:
+        """All of it; a page is opened for its preview."""
+        page, leaves = self.answer, reading.leaves
+        names = [(f"{leaf.name} · {leaf.image.frame + 1}", number) for number, leaf in enumerate(leaves)]
+        picture, text = self.show_page(reading)
+        return {
+            page.how: gr.HTML(visible=not leaves),
+            page.status: self.describe(reading),
+            page.which: gr.Dropdown(names, value=reading.shown if leaves else None, visible=len(leaves) > 1),
+            page.row: gr.Row(visible=bool(leaves)),
+            page.picture: picture,
+            page.text: text,
+            page.exports: gr.Row(visible=bool(reading.written)),
+        }
+
+    def show_growth(self, reading: Reading, number: int) -> dict[Any, Any]:
+        shown = {self.answer.status: self.describe(reading)}
+        if reading.shown == number:
+            shown[self.answer.text] = show_answer(reading.leaves[number].text)
+        return shown
+
+    def show_page(self, reading: Reading) -> tuple[str, str]:
+        if not reading.leaves:
+            return "", ""
+        leaf = reading.leaves[min(reading.shown, len(reading.leaves) - 1)]
+        return show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes), show_answer(leaf.text)
+
+    def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
+        return {self.question.start: gr.Button(visible=not busy), self.question.halt: gr.Button(visible=busy)}
+
+    def describe(self, reading: Reading) -> str:
+        """How far it is, and how long the rest will take."""
+        done, total = len(reading.read), len(reading.leaves)
+        if done == total:
+            return wording.show_status(say("All {total:,} pages are read.", total=total)) if total else ""
+        words = say("{done:,} of {total:,} pages are read", done=done, total=total)
+        if reading.stopping:
+            return wording.show_status(say("{words}; Read goes on from there.", words=words))
+        return wording.show_status(f"{words}{describe_time_left(reading.seconds_left)}", running=True)
+
+    def turn(self, which: Any, reading: Reading) -> tuple[str, str]:
+        """Another page is chosen; the one that is being read is then no longer followed."""
+        if isinstance(which, int) and 0 <= which < len(reading.leaves):
+            reading.follows = False
+            reading.shown = which
+        return self.show_page(reading)
+
+
+def write(format: str, reading: Reading) -> str:
+    with wording.errors_for_clients():
+        return save_file(reading, format)

@@ -1,0 +1,155 @@
+"""The Documents tab in a browser."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from pypdfium2 import PdfDocument
+
+from dsvl2_app.errors import PromptError
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
+from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
+from tests.image.papers import A4, write_pdf, write_tiff
+
+TEXT = "# Title\n\n- one\n- two"
+BOXES = "<|ref|>chart<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>"
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("papers")
+    (folder / "paper.pdf").write_bytes(write_pdf(3))
+    (folder / "scan.tif").write_bytes(write_tiff(2))
+    (folder / "locked.pdf").write_bytes(write_pdf(2, encrypt="secret"))
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path]) -> None:
+    pages = [(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(3)]
+    reading = Reading()
+    assert reading.seconds_left is None
+    reading.open(pages, ("text", ""))
+    for leaf, finish in zip(reading.leaves, ("eos", "cancelled", None), strict=True):
+        leaf.text, leaf.finish, leaf.seconds = "words", finish, 2.0
+    assert reading.seconds_left == 4.0
+    reading.open(pages[1:] + pages[:1], ("text", ""))
+    assert [leaf.text for leaf in reading.leaves] == ["", "", "words"]
+    reading.open(pages, ("own", "What?"))
+    assert reading.written == []
+    with pytest.raises(PromptError, match="Nothing is read yet"):
+        save_file(reading, "Text")
+
+
+def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> None:
+    reading = Reading()
+    scan = ImageRef.of(papers["scan"], frame=1)
+    reading.leaves = [
+        Leaf(ImageRef.of(papers["paper"], frame=1), "paper.pdf", TEXT, "eos"),
+        Leaf(ImageRef.of(papers["paper"], frame=2), "paper.pdf", f"A {BOXES}", "length"),
+        Leaf(ImageRef.of(papers["paper"], frame=0), "paper.pdf"),
+    ]
+    files = {name: Path(save_file(reading, name)) for name in FORMATS}
+    assert files["Markdown"].name == "paper.md"
+    assert files["Markdown"].read_text() == f"<!-- page 2 -->\n\n{TEXT}\n\n<!-- page 3 -->\n\nA chart\n"
+    assert files["Text"].read_text() == f"{TEXT}\n\fA chart\n"
+    found = json.loads(files["JSON"].read_text())
+    assert [page["page"] for page in found["pages"]] == [2, 3]
+    assert found["pages"][1]["boxes"][0]["points"] == [
+        pytest.approx(at)
+        for at in (
+            A4[0] * 100 / 999,
+            A4[1] * 200 / 999,
+            A4[0] * 500 / 999,
+            A4[1] * 700 / 999,
+        )
+    ]
+    searchable = PdfDocument(files["Searchable PDF"])
+    assert len(searchable) == 2
+    assert searchable[1].get_size() == A4
+    assert "chart" in searchable[1].get_textpage().get_text_range()
+    reading.leaves.append(Leaf(scan, "paper.tif", "Other", "eos"))
+    with zipfile.ZipFile(save_file(reading, "Text")) as archive:
+        assert archive.namelist() == ["paper.txt", "2-paper.txt"]
+        assert archive.read("2-paper.txt") == b"Other\n"
+
+
+def test_the_bundled_model_is_asked_what_it_can_do() -> None:
+    assert {key for _, key in offer_tasks(bundled=True)} == {"text", "figures", "own"}
+    assert {key for _, key in offer_tasks(bundled=False)} == set(TASKS)
+    with pytest.raises(PromptError, match="no question for the pages"):
+        compose(None, "own", " ")
+
+
+def add(page: Page, *files: Path) -> None:
+    page.set_input_files("#documents-files input[type=file]", list(files))
+
+
+@pytest.mark.slow
+def test_documents_are_read_page_by_page(scripted, papers, open_page, tmp_path):
+    scripted.script.say, scripted.script.pause = TEXT, 0.05
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Documents").click()
+    start = page.locator("#documents-start")
+    expect(page.locator("#documents-how .empty")).to_be_visible()
+    start.click()
+    expect(page.locator("#documents-notice")).to_contain_text("There is no document")
+    add(page, papers["locked"])
+    expect(page.locator("#documents-notice")).to_contain_text("is locked with a password")
+    page.locator("#documents-files").get_by_role("button", name="Clear").click()
+    add(page, papers["paper"], papers["scan"])
+    pages = page.locator("#documents-pages .document")
+    expect(pages).to_have_count(2)
+    expect(pages.locator("button[aria-pressed=true]")).to_have_count(5)  # all of them, unless others are chosen
+    pages.nth(0).locator("input").fill("2-3")
+    pages.nth(0).locator("input").press("Enter")
+    start.click()
+    status, text = page.locator("#documents-status"), page.locator("#documents-text")
+    expect(status).to_contain_text("of 4 pages are read")
+    expect(text.locator("h1")).to_have_text("Title")
+    expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
+    expect(text.locator("li")).to_have_count(2)
+    expect(page.locator("#documents-picture img")).to_be_visible()
+    page.locator("#documents-which input").click()
+    expect(page.get_by_role("option")).to_have_count(4)
+    page.get_by_role("option", name="paper.pdf · 3").click()
+    expect(page.locator("#documents-picture .canvas")).to_have_attribute("style", "--width:1189;--height:1683")
+    for name, suffix in (("Searchable PDF", "-searchable.pdf.zip"), ("Markdown", ".md.zip")):
+        with page.expect_download() as download:
+            page.locator("#documents-exports").get_by_role("button", name=name).click()
+        assert download.value.suggested_filename == f"documents{suffix}"
+    assert zipfile.ZipFile(download.value.path()).namelist() == ["paper.md", "scan.md"]
+    serious = [found for found in Axe().run(page).response["violations"] if found["impact"] in ("serious", "critical")]
+    assert serious == []
+
+    # stopped, it goes on with what is left
+    asked = len(scripted.script.requests)
+    page.get_by_label("Figures with boxes").check()
+    scripted.script.endless, scripted.script.say = True, f"{BOXES}\n"
+    start.click()
+    expect(text).to_contain_text("chart")
+    page.locator("#documents-stop").click()
+    expect(status).to_contain_text("0 of 4 pages are read; Read goes on from there.")
+    scripted.script.endless = False
+    start.click()
+    expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
+    assert len(scripted.script.requests) == asked + 5
+    expect(page.locator("#documents-picture .box")).to_have_count(1)
+    expect(page.locator("#documents-picture tr[data-index]")).to_have_count(1)
+
+    # one's own question
+    page.get_by_label("My own question").check()
+    page.locator("#documents-own textarea, #documents-own input").fill("How many?")
+    scripted.script.say = "Three."
+    start.click()
+    expect(text).to_contain_text("Three.")
+    expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
+    assert scripted.script.requests[-1].messages[0]["content"][-1]["text"].strip() == "How many?"
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
