@@ -71,6 +71,7 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         "question", nargs="?", help="<image> in it says where a picture goes; without a question, each line is one"
     )
     parser.add_argument("--image", action="append", default=[], metavar="FILE", help="once for each picture")
+    add_pages_flag(parser)
     parser.add_argument("--system", default="", metavar="TEXT", help="said to the model first")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the likeliest (default: 0)")
     parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="share of tokens to choose from")
@@ -82,6 +83,7 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
 def add_ground_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("phrase", nargs="?", default="", help="what to find; with --mode describe, a question")
     parser.add_argument("--image", required=True, metavar="FILE", help="where to look")
+    parser.add_argument("--page", type=int, default=1, metavar="N", help="of a PDF or TIFF (default: 1)")
     parser.add_argument("--mode", choices=MODES, default="find", help="(default: find)")
     parser.add_argument("--example", metavar="FILE", help="with --mode in_context: a picture that shows such a thing")
     parser.add_argument("--rectangle", metavar="L,T,R,B", help="and where, in pixels: left,top,right,bottom")
@@ -97,6 +99,10 @@ def add_ground_flags(parser: argparse.ArgumentParser) -> None:
     add_answer_flags(parser)
 
 
+def add_pages_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pages", default="1", metavar="1-3,7", help="of a PDF, TIFF or animation (default: 1)")
+
+
 def add_answer_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="(default: 512)")
     parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
@@ -110,6 +116,7 @@ def add_json_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_tiles_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="+", metavar="FILE", help="the pictures of one conversation")
+    add_pages_flag(parser)
     parser.add_argument("--model", help="whose tiles (default: those of the released models, 384 px)")
     parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles per picture at most (default: the model's)")
     add_json_flag(parser)

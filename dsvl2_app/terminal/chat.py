@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from dsvl2_app.errors import AppError, PromptError
-from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.page_ranges import open_pages
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.terminal.answer import answer, open_backend, summarise
 from dsvl2_app.text.grounding import ALLOWED
@@ -26,7 +27,7 @@ def run(flags: argparse.Namespace) -> None:
         max_new_tokens=flags.max_new_tokens,
         seed=flags.seed,
     )
-    images = [ImageRef.of(file).opened() for file in flags.image]
+    images = [page.opened() for file in flags.image for page in open_pages(file, flags.pages)]
     messages: list[dict[str, Any]] = [{"role": "system", "content": flags.system}] if flags.system else []
     with open_backend(flags) as backend:
         for question in _read_questions(flags.question):
@@ -57,6 +58,9 @@ def _read_questions(question: str | None) -> Iterator[str]:
         yield question
         return
     prompt = "> " if sys.stdin.isatty() else ""
+    if prompt:
+        with suppress(ImportError):  # Windows
+            import readline  # noqa: F401  # arrow keys edit the line and bring earlier ones back
     while True:
         try:
             line = input(prompt)

@@ -25,7 +25,7 @@ from dsvl2_app.text.prompt import Message
 
 
 def run(flags: argparse.Namespace) -> None:
-    image = ImageRef.of(flags.image).opened()
+    image = ImageRef.of(flags.image, frame=max(0, flags.page - 1)).opened()
     request = Request(
         _compose(flags, image),
         Sampling(max_new_tokens=flags.max_new_tokens),
@@ -38,11 +38,18 @@ def run(flags: argparse.Namespace) -> None:
     parsed = parse_boxes(summary["text"])
     if flags.json:
         boxes = [{**asdict(box), "pixels": box.pixels(*image.size)} for box in parsed.boxes]
+        if image.points:
+            boxes = [
+                each | {"points": box.pixels(*image.points)} for each, box in zip(boxes, parsed.boxes, strict=True)
+            ]
         problems = [problem.describe() for problem in parsed.problems]
         print(json.dumps({"boxes": boxes, "problems": problems, **summary}))
     else:
         _print(parsed, image.size, summary["text"])
-    found = Annotation(Path(flags.image).name, *image.size, parsed.boxes, summary["text"])
+    page = flags.page if flags.page > 1 or image.points else 0
+    found = Annotation(
+        Path(flags.image).name, *image.size, parsed.boxes, summary["text"], page=page, points=image.points
+    )
     for name in flags.out:
         _write(name, image, found)
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from dsvl2_app.hub import TEXT_FILES, find_folder, read_config
 from dsvl2_app.image.description import describe_layout, token_parts
 from dsvl2_app.image.geometry import TileGeometry
+from dsvl2_app.image.page_ranges import open_pages
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import MOST_TILED_IMAGES, TileLayout, are_tiled, lay_out_all
 from dsvl2_app.model.configuration import DeepseekVL2Config
@@ -24,8 +25,9 @@ from dsvl2_app.terminal.answer import OUTPUT
 
 def run(flags: argparse.Namespace) -> None:
     geometry = _read_geometry(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}).model)
-    layouts = lay_out_all([ImageRef.of(file).size for file in flags.image], geometry, max_tiles=flags.max_tiles)
-    pairs = list(zip(flags.image, layouts, strict=True))
+    pages = [(file, page) for file in flags.image for page in open_pages(file, flags.pages)]
+    layouts = lay_out_all([page.size for _, page in pages], geometry, max_tiles=flags.max_tiles)
+    pairs = [(_name(file, page), layout) for (file, page), layout in zip(pages, layouts, strict=True)]
     if flags.json:
         print(json.dumps([{"file": file, **describe_layout(layout)} for file, layout in pairs]))
         return
@@ -34,6 +36,10 @@ def run(flags: argparse.Namespace) -> None:
         _print(console, file, layout)
     if not are_tiled(len(layouts)):
         print(f"With more than {MOST_TILED_IMAGES} pictures in a conversation, each has a single local tile.")
+
+
+def _name(file: str, page: ImageRef) -> str:
+    return f"{file}, page {page.frame + 1}" if page.frame or page.points else file
 
 
 def _read_geometry(model: str) -> TileGeometry:

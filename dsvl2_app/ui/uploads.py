@@ -32,7 +32,7 @@ PREVIEW_SIDE = 1280  # px
 LONGEST_WEBP, LONGEST_JPEG = 16_383, 65_500  # px that their encoders take
 LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
 BESIDE = ("files", "images", "image")  # where clients put the pictures of a message
-KINDS = ["image", ".heic", ".heif", ".avif", ".webp"]  # what file pickers offer
+KINDS = ["image", ".heic", ".heif", ".avif", ".webp", ".pdf"]  # what file pickers offer
 
 
 @contextmanager
@@ -94,14 +94,15 @@ def fetch(address: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def measure(path: str, limits: Limits) -> ImageRef:
-    """The picture in an upload's file. Those lie in folders named after what is in them, so they never change."""
-    return ImageRef.of(path, limits=limits)
+def measure(path: str, limits: Limits, frame: int = 0) -> ImageRef:
+    """The picture in an upload's file, or a page of it. Those lie in folders named after what is in them, so they never
+    change."""
+    return ImageRef.of(path, frame=frame, limits=limits)
 
 
 def gallery_paths(gallery: Any) -> list[str]:
     """What a gr.Gallery holds."""
-    return [uploaded_path(item.get("image")) for item in gallery or []]
+    return [uploaded_path(item.get("image") or item.get("video")) for item in gallery or []]
 
 
 def read_message(message: Any) -> tuple[str, list[str]]:
@@ -162,6 +163,13 @@ def save_preview(image: Image.Image | ImageRef) -> str:
     return save_upload(encode_picture(small, "webp"), "picture.webp")
 
 
+def encode_small(image: Image.Image, side: int) -> bytes:
+    """A .webp at most `side` px long."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    return encode_picture(small, "webp")
+
+
 def save_picture(image: Image.Image, name: str) -> str:
     """A .png in Gradio's cache, to the pixel."""
     return save_upload(encode_picture(image, "png"), name)
@@ -170,11 +178,17 @@ def save_picture(image: Image.Image, name: str) -> str:
 def save_drawing(image: Image.Image) -> str:
     """A file in Gradio's cache, of the picture's size: WebP where that is small, else JPEG, because WebP takes seconds
     for the largest pictures and no side beyond 16,383 px; PNG beyond those of a JPEG."""
+    data, suffix = encode_drawing(image)
+    return save_upload(data, f"image.{suffix}")
+
+
+def encode_drawing(image: Image.Image) -> tuple[bytes, str]:
+    """The bytes of such a file, and its suffix."""
     longest = max(image.size)
     if longest <= LONGEST_WEBP and image.width * image.height <= LARGE:
-        return save_upload(encode_picture(image, "webp"), "image.webp")
+        return encode_picture(image, "webp"), "webp"
     kind, suffix = ("jpeg", "jpg") if longest <= LONGEST_JPEG else ("png", "png")
-    return save_upload(encode_picture(image, kind), f"image.{suffix}")
+    return encode_picture(image, kind), suffix
 
 
 def save_upload(data: bytes, name: str) -> str:

@@ -11,6 +11,7 @@ import gradio as gr
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.page_ranges import FIRST
 from dsvl2_app.request import Request
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.messages import Message
@@ -18,6 +19,8 @@ from dsvl2_app.text.prompt import place_images
 from dsvl2_app.text.tokens import check_count
 from dsvl2_app.ui.endpoints.client_turns import measure_pictures, pictures_of, read_history, read_turn
 from dsvl2_app.ui.events import MODEL, attended
+from dsvl2_app.ui.gradio_quirks import whole_arguments
+from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.sampling import read_sampling
 from dsvl2_app.ui.uploads import name_caller, read_message
 from dsvl2_app.ui.words import wording
@@ -41,6 +44,7 @@ class ChatEndpoint:
                 gr.Number(value=1.0, label="repetition_penalty"),
                 gr.Number(value=min(512, self.backend.card.context), precision=0, label="max_new_tokens"),
                 gr.Number(value=None, precision=0, label="seed"),
+                gr.Textbox(value=FIRST, label="pages"),
             ],
             gr.Textbox(label="answer"),
             api_name="chat",
@@ -48,6 +52,7 @@ class ChatEndpoint:
             **MODEL,
         )
 
+    @whole_arguments
     async def chat(
         self,
         request: gr.Request,
@@ -58,6 +63,7 @@ class ChatEndpoint:
         repetition_penalty: float = 1.0,
         max_new_tokens: int = 512,
         seed: int | None = None,
+        pages: str = FIRST,
     ) -> AsyncIterator[str]:
         """Answer a message about any number of pictures. Streams the answer so far; the last value is all of it.
 
@@ -75,10 +81,11 @@ class ChatEndpoint:
             repetition_penalty: Above 1 discourages tokens that occurred before; it harms numbers.
             max_new_tokens: The answer's limit.
             seed: The same seed gives the same answer; leave it out for a random one.
+            pages: Of a PDF, a TIFF or an animation among the files, such as 1-3, 7; the first unless given.
         """
         with wording.errors_for_clients():
             sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
-            messages = await to_thread(self.compose, message, history or [])
+            messages = await to_thread(self.compose, message, history or [], pages)
             grammar, caller, answer = self.backend.capabilities.grammar, name_caller(request), ""
             wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
             async with attended(self.backend.submit(wanted)) as stream:
@@ -88,9 +95,9 @@ class ChatEndpoint:
                         yield answer
             yield answer
 
-    def compose(self, message: Any, history: Any) -> list[Message]:
-        """Too many pictures are refused before one of them is measured."""
-        messages = [*read_history(history), self.read_message(message)]
+    def compose(self, message: Any, history: Any, pages: str = FIRST) -> list[Message]:
+        """Too many pictures are refused before one of them is measured, but for those of which pages are named."""
+        messages = [*read_history(history), self.read_message(message, pages)]
         card = self.backend.card
         check_count(len([*pictures_of(messages)]), card.geometry, card.context)
         return measure_pictures(messages, self.limits)
@@ -99,11 +106,12 @@ class ChatEndpoint:
         """Messages as clients write them (see `client_turns`) -> messages with references in place of files."""
         return measure_pictures(read_history(history), self.limits)
 
-    def read_message(self, message: Any) -> Message:
+    def read_message(self, message: Any, pages: str = FIRST) -> Message:
         """What is asked now, in the form of a gr.MultimodalTextbox or of a turn of the history."""
         if not isinstance(message, dict) or "content" not in message:
             text, paths = read_message(message)
-            return {"role": "user", "content": place_images(text, paths)}
+            images = paths if pages == FIRST else list_pages(paths, f"{pages}", self.limits)
+            return {"role": "user", "content": place_images(text, images)}
         if message.get("role") != "user":
             raise PromptError("The message is not a user's; put earlier answers into the history.")
         return read_turn(message)

@@ -14,6 +14,7 @@ from typing import Any
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.messages import PICTURE_KINDS, Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.gradio_quirks import is_upload
@@ -52,7 +53,8 @@ def pictures_of(messages: list[Message]) -> Iterator[dict[str, Any]]:
 def measure_pictures(messages: list[Message], limits: Limits) -> list[Message]:
     """The same messages, with references in place of the pictures' files."""
     for part in pictures_of(messages):
-        part["image"] = measure(part["image"], limits)
+        if not isinstance(part["image"], ImageRef):
+            part["image"] = measure(part["image"], limits)
     return messages
 
 

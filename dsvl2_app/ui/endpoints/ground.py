@@ -9,11 +9,13 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.backend import Backend
-from dsvl2_app.errors import PromptError
+from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import MODES, Mode
 from dsvl2_app.ui.events import MODEL, attended
+from dsvl2_app.ui.gradio_quirks import whole_arguments
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
+from dsvl2_app.ui.sampling import read_whole_number
 from dsvl2_app.ui.uploads import measure, name_caller, save_drawing, uploaded_path
 from dsvl2_app.ui.words import wording
 
@@ -35,6 +37,7 @@ class GroundEndpoint:
                 gr.Image(label="example", type="filepath"),
                 gr.JSON(label="rectangle"),
                 gr.Checkbox(value=self.backend.capabilities.grammar, label="well_formed"),
+                gr.Number(value=1, precision=0, label="page"),
             ],
             [gr.Image(label="annotated"), gr.JSON(label="boxes"), gr.Textbox(label="text")],
             api_name="ground",
@@ -42,6 +45,7 @@ class GroundEndpoint:
             **MODEL,
         )
 
+    @whole_arguments
     async def ground(
         self,
         image: Any,
@@ -50,6 +54,7 @@ class GroundEndpoint:
         example: Any = None,
         rectangle: list[float] | None = None,
         well_formed: bool = True,
+        page: int = 1,
         visitor: gr.Request | None = None,
     ) -> tuple[str, dict[str, Any], str]:
         """Find something in a picture.
@@ -62,14 +67,17 @@ class GroundEndpoint:
                 "in_context": find what is marked in the example.
             example: In mode "in_context" another picture, handle_file(path or URL), that shows such a thing.
             rectangle: [left, top, right, bottom] around the thing in the example, in pixels of the upright picture.
-            well_formed: The model can write nothing but whole boxes; with False it writes what it would.
+            well_formed: A box that the model begins is written whole, with any words around it; with False a box may
+                break off.
+            page: Of a PDF, a TIFF or an animation.
 
         Returns:
             The picture with boxes drawn on it; {"boxes": [{"label", "x1", "y1", "x2", "y2" in 0..999, "pixels":
-            [left, top, right, bottom], "notes"}], "problems": [{"place", "what", "excerpt"}]}; the model's text.
+            [left, top, right, bottom], of a PDF also "points", "notes"}], "problems": [{"place", "what", "excerpt"}]};
+            the model's text.
         """
         with wording.errors_for_clients():
-            picture = await to_thread(lambda: measure(uploaded_path(image), self.limits).opened())
+            picture = await to_thread(lambda: measure(uploaded_path(image), self.limits, read_page(page)).opened())
             if mode == "in_context" and (example is None or rectangle is None):
                 raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
             messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
@@ -77,6 +85,19 @@ class GroundEndpoint:
             async with attended(stream):
                 *_, (text, parsed, _) = [part async for part in read_answer(stream)]
             boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
+            if picture.points:
+                boxes = [
+                    each | {"points": box.pixels(*picture.points)}
+                    for each, box in zip(boxes, parsed.boxes, strict=True)
+                ]
             problems = [problem.describe() for problem in parsed.problems]
             drawn = await to_thread(lambda: save_drawing(draw(picture.open(), parsed.boxes)))
             return drawn, {"boxes": boxes, "problems": problems}, text
+
+
+def read_page(page: Any) -> int:
+    """A page's number as clients count -> from 0."""
+    number = read_whole_number("page", page)
+    if number < 1:
+        raise SettingsError("The {name} is {value!r}; choose a whole number from 1 up.", name="page", value=page)
+    return number - 1

@@ -10,9 +10,12 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import ImageError, SettingsError
 from dsvl2_app.image.description import describe_layout
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.page_ranges import FIRST
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
 from dsvl2_app.ui.events import TILING
-from dsvl2_app.ui.uploads import measure, uploaded_path
+from dsvl2_app.ui.gradio_quirks import whole_arguments
+from dsvl2_app.ui.pages import list_pages
+from dsvl2_app.ui.uploads import uploaded_path
 from dsvl2_app.ui.words import wording
 
 
@@ -29,6 +32,7 @@ class TilesEndpoint:
             [
                 gr.File(label="images", file_count="multiple", type="filepath"),
                 gr.Number(label="pictures_in_conversation", value=None, precision=0),
+                gr.Textbox(value=FIRST, label="pages"),
             ],
             gr.JSON(label="layouts"),
             api_name="tiles",
@@ -36,13 +40,17 @@ class TilesEndpoint:
             **TILING,
         )
 
-    def describe_tiles(self, images: Any, pictures_in_conversation: int | None = None) -> dict[str, Any]:
+    @whole_arguments
+    def describe_tiles(
+        self, images: Any, pictures_in_conversation: int | None = None, pages: str = FIRST
+    ) -> dict[str, Any]:
         """How pictures are cut into tiles and which tokens they become.
 
         Args:
             images: A list of handle_file(path or URL).
             pictures_in_conversation: As many as there are images, unless given; with more than two, each picture is
                 a single tile.
+            pages: Of a PDF, a TIFF or an animation, such as 1-3, 7; the first unless given.
 
         Returns:
             {"tokens": of all images, "context": of the model, "images": [{"size", "grid": [columns, rows], "canvas",
@@ -53,15 +61,15 @@ class TilesEndpoint:
             files = images if isinstance(images, list) else [images]
             if not files:
                 raise ImageError("There is no picture; send at least one.")
-            count = len(files) if pictures_in_conversation is None else pictures_in_conversation
+            found = list_pages([uploaded_path(file) for file in files], f"{pages}", self.limits)
+            count = len(found) if pictures_in_conversation is None else pictures_in_conversation
             if not isinstance(count, int | float) or count < 1:
                 raise SettingsError(
                     "The {name} is {value!r}; choose a whole number from 1 up.",
                     name="pictures_in_conversation",
                     value=count,
                 )
-            sizes = [measure(uploaded_path(file), self.limits).size for file in files]
-            layouts = lay_out_all(sizes, self.card.geometry, are_tiled(count))
+            layouts = lay_out_all([image.size for image in found], self.card.geometry, are_tiled(count))
             return {
                 "tokens": sum(layout.num_tokens for layout in layouts),
                 "context": self.card.context,

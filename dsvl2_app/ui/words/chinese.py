@@ -60,6 +60,36 @@ CHINESE = {
     "Find all yellow shapes.": "查找所有黄色图形。",
     "Describe this picture with boxes.": "带框描述这张图片。",
     "Picture {number}": "图片 {number}",
+    "page {number}": "第 {number} 页",
+    # Documents
+    "Documents": "文档",
+    "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file.": (
+        "添加 PDF、扫描件或图片：逐页读取，读出的内容可保存为文件。"
+    ),
+    "What to do with each page": "对每一页做什么",
+    "Read everything": "读出全部文字",
+    "As Markdown": "转为 Markdown",
+    "Tables as CSV": "表格转为 CSV",
+    "Figures with boxes": "带框描述图表",
+    "Translate into English": "译成英文",
+    "Translate into Chinese": "译成中文",
+    "My own question": "自己提问",
+    "What is the invoice number?": "发票号码是多少？",
+    "Read": "开始读",
+    "Page": "页",
+    "Text": "纯文本",
+    "Searchable PDF": "可搜索的 PDF",
+    "JSON": "JSON",
+    "CSV": "CSV",
+    "All {total:,} pages are read.": "全部 {total:,} 页已读完。",
+    "{done:,} of {total:,} pages are read": "已读 {done:,} / {total:,} 页",
+    "{words}; Read goes on from there.": "{words}；点“开始读”可继续。",
+    # Pages of documents
+    "Open a PDF, TIFF or GIF": "打开 PDF、TIFF 或 GIF",
+    "Page {number}": "第 {number} 页",
+    "Pages": "页码",
+    "{name}: {count:,} pages": "{name}：共 {count:,} 页",
+    "Type the numbers of later pages.": "更后面的页请直接输入页码。",
     "Boxes": "框",
     "Boxes on picture {number}": "图片 {number} 上的框",
     "The model had nothing to say.": "模型没有回答。",
@@ -84,6 +114,7 @@ CHINESE = {
     "{seconds:.2f} s": "{seconds:.2f} 秒",
     "stopped at this server's limit of time": "已达到此服务器的时间上限",
     "stopped at the limit of new tokens": "达到词元上限而停止",
+    "stopped because the context is full": "上下文已满而停止",
     "stopped": "已停止",
     ", {merged:,} more alike": "，另有 {merged:,} 个相同",
     "From the cache": "取自缓存",
@@ -102,6 +133,9 @@ CHINESE = {
     "{excess:,} too many": "超出 {excess:,}",
     "With a third picture every picture of the conversation is a single tile, the earlier ones too.": (
         "加入第三张图片后，对话中的每张图片（包括之前的）都只有一个切片。"
+    ),
+    "There is no picture for an <image> in the text, which goes to the model as that word.": (
+        "文字中的 <image> 没有对应的图片，将按原文交给模型。"
     ),
     "The conversation is full: drop its oldest turn, shorten the message or remove a picture.": (
         "对话已满：去掉最早的一轮、缩短消息或移除一张图片。"
@@ -146,8 +180,8 @@ CHINESE = {
     "Examples": "示例",
     "Picture": "图片",
     "Well-formed boxes only": "只允许完整的框",
-    "The model can write nothing but whole boxes; off, it shows what it would write": (
-        "模型只能写出完整的框；关闭后显示它原本会写的内容"
+    "A box that the model begins is written whole, with any words around it; off, a box may break off": (
+        "模型开始写的框必定写完整；框以外的文字由它自定。关闭后框可能残缺"
     ),
     "Find": "查找",
     "Describe": "描述",

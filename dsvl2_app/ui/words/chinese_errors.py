@@ -8,6 +8,15 @@ CHINESE_ERRORS = {
         "这些权重是随机的：一切功能和开销都与实际相同，但文字毫无意义。"
     ),
     "random weights": "随机权重",
+    "There is no document; add a PDF or pictures first.": "还没有文档；请先添加 PDF 或图片。",
+    "There is no question for the pages yet; type one.": "还没有对这些页的问题；请输入。",
+    "A page is chosen twice; choose each once.": "有一页选了两次；请每页只选一次。",
+    "Nothing is read yet; read some pages first.": "还没有读过任何页；请先读几页。",
+    "The task is {task!r}; choose one of {tasks}.": "任务是 {task!r}；请从 {tasks} 中选择。",
+    "Pages are written as 1-3, 7; {text!r} is no such list.": "页码的写法如 1-3, 7；{text!r} 不是这样的列表。",
+    "There are pages 1 to {count:,}; {text!r} names others.": "只有第 1 至 {count:,} 页；{text!r} 超出了范围。",
+    "At most {most} pages are read at once; choose fewer.": "一次最多读 {most} 页；请少选一些。",
+    "There is no conversation yet; ask something first.": "还没有对话；请先提问。",
     # A model's server elsewhere
     "--backend openai needs --api-base, the address of a server such as http://localhost:8000/v1.": (
         "--backend openai 需要 --api-base，即服务器地址，例如 http://localhost:8000/v1。"
@@ -129,18 +138,22 @@ CHINESE_ERRORS = {
     "run `pip install pillow-heif`, or save the picture as JPEG or PNG.": (
         "{name} 是 HEIC 图片，需要另装一个软件包：请运行 `pip install pillow-heif`，或将图片另存为 JPEG 或 PNG。"
     ),
-    "{name} is a PDF document; save the page as PNG or JPEG first.": (
-        "{name} 是 PDF 文档；请先将该页另存为 PNG 或 JPEG。"
+    "{name} is locked with a password; save it without one.": "{name} 有密码保护；请另存为没有密码的文件。",
+    "{name} takes too long to render; save the page as PNG or JPEG.": "{name} 渲染太慢；请将该页另存为 PNG 或 JPEG。",
+    "{name} is a PDF document, which needs one more package: run `pip install pypdfium2`, or save the page as "
+    "PNG or JPEG.": "{name} 是 PDF 文档，还需要一个软件包：运行 `pip install pypdfium2`，或将该页另存为 PNG 或 JPEG。",
+    "{name} has {pages:,} pages and the limit is {most:,}; split it.": (
+        "{name} 有 {pages:,} 页，上限为 {most:,} 页；请拆分。"
     ),
     "{name} is an SVG drawing; export it as PNG first.": "{name} 是 SVG 图形；请先导出为 PNG。",
     "{name} is a video; save a still from it as PNG or JPEG first.": (
         "{name} 是视频；请先将其中一帧另存为 PNG 或 JPEG。"
     ),
-    "{name} is text, not a picture; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.": (
-        "{name} 是文本而不是图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件。"
+    "{name} is text, not a picture; choose a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PDF file.": (
+        "{name} 是文本而不是图片；请选择 JPEG、PNG、WebP、AVIF、HEIC、GIF、BMP、TIFF 或 PDF 文件。"
     ),
-    "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.": (
-        "{name} 不是已知类型的图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件。"
+    "{name} is not a picture of a known kind; choose a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PDF file.": (
+        "{name} 不是已知类型的图片；请选择 JPEG、PNG、WebP、AVIF、HEIC、GIF、BMP、TIFF 或 PDF 文件。"
     ),
     "{name} is {width}x{height} px and the limit of a side is {limit:,} px; cut it into pieces.": (
         "{name} 为 {width}x{height} 像素，每边上限为 {limit:,} 像素；请裁成几张。"

@@ -15,11 +15,12 @@ from dsvl2_app.request import Caller, Event, Request
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.ui.events import REFRESH, attended
 from dsvl2_app.ui.gradio_quirks import last_update
+from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
-from dsvl2_app.ui.uploads import measure, name_caller, read_message
+from dsvl2_app.ui.uploads import name_caller, read_message
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -33,11 +34,11 @@ class Answering:
         self.limits = limits
         self.page = page
 
-    def send(self, message: Any, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
+    def send(self, message: Any, pages: Any, conversation: Conversation, *choices: Any) -> dict[Any, Any]:
         try:
             chosen = Choices.read(*choices)
             text, paths = read_message(message)
-            turn = Turn(text, tuple(Attachment.of(measure(path, self.limits)) for path in paths))
+            turn = Turn(text, tuple(map(Attachment.of, list_pages(paths, pages, self.limits))))
         except Exception as error:
             return {self.page.notice: wording.show_notice(error)}
         return self.begin(conversation, turn, chosen)
@@ -54,7 +55,8 @@ class Answering:
         return self.begin(conversation, Turn(last.question, last.pictures), chosen)
 
     def begin(self, conversation: Conversation, turn: Turn, choices: Choices) -> dict[Any, Any]:
-        conversation.begin(replace(turn, progress=say("Starting")), choices)
+        context = self.backend.card.context
+        conversation.begin(replace(turn, progress=say("Starting"), context=context), choices)
         return self.page.show_running(conversation)
 
     async def answer(self, request: gr.Request, conversation: Conversation) -> AsyncIterator[dict[Any, Any]]:
@@ -87,6 +89,7 @@ class Answering:
         box = show_box(busy=False)
         if not last.is_answered:
             conversation.turns, conversation.editing = run.before, run.editing
+            conversation.returned = run.turn
             box = put_back(run.turn)
         elif failure:
             run.turns[-1] = replace(last, finish="cancelled")

@@ -24,14 +24,16 @@ LARGEST_INDEX, LARGEST_PICTURE = 10_000_000, 100_000_000  # bytes, as unpacked
 def write_archive(conversation: Conversation, path: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         turns: list[dict[str, Any]] = []
-        number = 0
+        files: dict[Path, str] = {}
         for turn in conversation.turns:
-            names = []
-            for picture in turn.pictures:
-                number += 1
-                names.append(f"pictures/{number}{picture.image.path.suffix.lower()}")
-                archive.write(picture.image.path, names[-1])
-            turns.append({"question": turn.question, "pictures": names, "answer": turn.answer, "dropped": turn.dropped})
+            for file in (picture.image.path for picture in turn.pictures):
+                if file not in files:  # a document is there once, whichever pages of it are shown
+                    files[file] = f"pictures/{len(files) + 1}{file.suffix.lower()}"
+                    archive.write(file, files[file])
+            names = [files[each.image.path] for each in turn.pictures]
+            pages = [each.image.frame for each in turn.pictures]
+            said = {"question": turn.question, "pictures": names, "pages": pages, "answer": turn.answer}
+            turns.append({**said, "dropped": turn.dropped, "marked": turn.marked})
         archive.writestr(INDEX, json.dumps({"format": FORMAT, "turns": turns}, indent=2, ensure_ascii=False))
     return path
 
@@ -46,16 +48,18 @@ def read_archive(path: str, limits: Limits) -> Conversation:
             if sum(len(entry["pictures"]) for entry in index["turns"]) > MOST_PICTURES:
                 raise ValueError
             turns = [_read_turn(archive, entry, limits) for entry in index["turns"]]
+            marked = [entry.get("marked") for entry in index["turns"]]
     except AppError:
         raise
     except Exception:  # whatever hostile bytes make of zip and JSON
         raise PromptError("This file is no conversation of this page; choose a .zip that it exported.") from None
     conversation = Conversation()
     hold(conversation)
-    for left, turn in zip(range(len(turns), 0, -1), turns, strict=True):
+    for left, turn, place in zip(range(len(turns), 0, -1), turns, marked, strict=True):
         conversation.turns.append(turn)
         if left <= MOST_DRAWN:
-            conversation.mark()
+            on = isinstance(place, int) and 0 <= place < len(conversation.pictures)
+            conversation.mark(place if on else None)
     return conversation
 
 
@@ -63,10 +67,10 @@ def _read_turn(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) 
     question, answer, dropped = entry["question"], entry["answer"], entry["dropped"]
     if not (isinstance(question, str) and isinstance(answer, str) and isinstance(dropped, bool)):
         raise ValueError
-    pictures = []
-    for name in entry["pictures"]:
+    pictures, names = [], entry["pictures"]
+    for name, page in zip(names, entry.get("pages") or [0] * len(names), strict=True):
         data = _read(archive, name, LARGEST_PICTURE)
-        pictures.append(Attachment.of(measure(save_upload(data, Path(name).name), limits)))
+        pictures.append(Attachment.of(measure(save_upload(data, Path(name).name), limits, int(page))))
     return Turn(question, tuple(pictures), answer, finish="eos", dropped=dropped)
 
 

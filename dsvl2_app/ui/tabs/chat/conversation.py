@@ -22,8 +22,13 @@ from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.uploads import preview, save_preview
 
-_ORDINAL = re.compile(r"\b(first|second|third|fourth)\b", re.IGNORECASE)
+_ORDINAL = re.compile(
+    r"\b(first|second|third|fourth)\b|\b(?:picture|image|photo|page|figure)\s*(?:no\.?|number|#)?\s*(\d{1,3})\b"
+    r"|第\s*([一二三四五六七八九]|\d{1,3})\s*(?:张|幅|页|个图)|图片?\s*(\d{1,3})",
+    re.IGNORECASE,
+)
 _ORDINALS = ("first", "second", "third", "fourth")
+_NUMERALS = "一二三四五六七八九"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Turn:
     progress: str = ""  # in words, while there is no answer yet
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
+    context: int = 0  # tokens of the model that answers
     dropped: bool = False  # shown, but no longer sent to the model
     marked: int | None = None  # place among the conversation's pictures of the one that its boxes are drawn on
     drawing: str = ""  # that picture with the boxes
@@ -81,6 +87,7 @@ class Conversation:
     def __init__(self, turns: Sequence[Turn] = ()) -> None:
         self.turns = list(turns)
         self.raw = False
+        self.returned: Turn | None = None  # the turn whose question went back to where it was typed, last
         self.editing: int | None = None  # the turn that the next question replaces, and with it all after it
         self.run: Run | None = None
         self.asked: Run | None = None  # the run whose answer has not begun yet
@@ -97,6 +104,14 @@ class Conversation:
         """All turns; those that the edited question will replace count as dropped."""
         stays = len(self.turns) if self.editing is None else self.editing
         return [*self.turns[:stays], *(replace(turn, dropped=True) for turn in self.turns[stays:])]
+
+    @property
+    def frames(self) -> dict[str, list[int]]:
+        """Of each file of the question that went back, the pages that were shown."""
+        frames: dict[str, list[int]] = {}
+        for picture in self.returned.pictures if self.returned else ():
+            frames.setdefault(str(picture.image.path), []).append(picture.image.frame)
+        return frames
 
     @property
     def kept(self) -> list[Turn]:
@@ -151,16 +166,22 @@ class Conversation:
         if place is not None:
             self.turns[place] = replace(self.turns[place], dropped=True)
 
-    def mark(self, place: int | None = None) -> None:
-        """Draw the boxes of the last answer on a picture: the one given, else the one that was spoken of."""
-        turn = self.turns[-1] if self.turns else Turn("", ())
+    @property
+    def drawn(self) -> int | None:
+        """The number of the last turn with a drawing."""
+        return next((number for number in reversed(range(len(self.turns))) if self.turns[number].drawing), None)
+
+    def mark(self, place: int | None = None, number: int = -1) -> None:
+        """Draw the boxes of an answer, the last one unless a number is given, on a picture: the one at that place, else
+        the one that was spoken of."""
+        turn = self.turns[number] if self.turns else Turn("", ())
         boxes = parse_boxes(turn.answer, complete=not turn.is_running).boxes
         if not boxes or not self.pictures:
             return
         if place is None:
             place = _choose_picture(turn.question, self.numbers)
         drawing = save_preview(draw(preview(self.pictures[place].image), boxes))
-        self.turns[-1] = replace(turn, marked=place, drawing=drawing)
+        self.turns[number] = replace(turn, marked=place, drawing=drawing)
 
     def stop(self) -> None:
         self.stopping = True
@@ -183,6 +204,11 @@ class Conversation:
 
 def _choose_picture(question: str, numbers: Sequence[int | None]) -> int:
     """The place of the only one that the question names by its number, else of the last."""
-    named = {1 + _ORDINALS.index(word.lower()) for word in _ORDINAL.findall(question)}
+    named = {_read_number(next(filter(None, words)).lower()) for words in _ORDINAL.findall(question)}
     number = named.pop() if len(named) == 1 else None
     return numbers.index(number) if number and number in numbers else len(numbers) - 1
+
+
+def _read_number(word: str) -> int:
+    names = _ORDINALS if word in _ORDINALS else _NUMERALS
+    return int(word) if word.isdecimal() else 1 + names.index(word)

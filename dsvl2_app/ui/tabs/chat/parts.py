@@ -10,6 +10,7 @@ import gradio as gr
 from dsvl2_app.request import ModelCard
 from dsvl2_app.ui.events import download_button
 from dsvl2_app.ui.examples import Example
+from dsvl2_app.ui.pages import build_pages
 from dsvl2_app.ui.tabs.chat.choices import build_choices
 from dsvl2_app.ui.tabs.chat.conversation import Conversation, Turn
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
@@ -41,6 +42,7 @@ class ChatPage:
             show_label=False,
             height="max(22rem, calc(100dvh - 24.5rem))",
             editable="user",
+            autoscroll=False,  # assets/following.js does, and lets readers scroll up
             buttons=["copy", "copy_all"],
             feedback_options=None,
             latex_delimiters=FORMULAS,
@@ -54,6 +56,7 @@ class ChatPage:
         )
         self.marked = gr.Radio(label=label("Boxes are drawn on picture"), visible=False, elem_id="chat-marked")
         self.notice = gr.HTML(elem_id="chat-notice")
+        self.pages = build_pages("chat-pages")
         self.box = gr.MultimodalTextbox(
             value=EMPTY,
             label=label("Message"),
@@ -82,7 +85,8 @@ class ChatPage:
     def show(self, conversation: Conversation) -> dict[Any, Any]:
         """The transcript, and the choice of the picture to draw on where there is one."""
         numbers = conversation.numbers
-        marked = conversation.turns[-1].marked if conversation.turns and len(numbers) > 1 else None
+        drawn = conversation.drawn
+        marked = conversation.turns[drawn].marked if drawn is not None and len(numbers) > 1 else None
         choices = [(f"{number}", place) for place, number in enumerate(numbers) if number]
         return {
             self.chatbot: show_transcript(conversation),
@@ -143,6 +147,5 @@ def show_box(*, busy: bool, **content: Any) -> Any:
 
 def put_back(turn: Turn) -> Any:
     """The message box with the question of a turn, pictures and all."""
-    return show_box(
-        busy=False, value={"text": turn.question, "files": [str(picture.image.path) for picture in turn.pictures]}
-    )
+    files = list(dict.fromkeys(str(picture.image.path) for picture in turn.pictures))
+    return show_box(busy=False, value={"text": turn.question, "files": files})

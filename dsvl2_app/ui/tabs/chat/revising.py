@@ -35,7 +35,7 @@ class Revising:
         if not match or int(match[2]) >= len(conversation.turns) or conversation.is_running:
             return {self.page.notice: gr.skip()}
         number = int(match[2])
-        turn = conversation.turns[number]
+        turn = conversation.returned = conversation.turns[number]
         if match[1] == "undo":
             conversation.undo(number)
         else:
@@ -48,12 +48,13 @@ class Revising:
 
     def drop_oldest(self, conversation: Conversation) -> dict[Any, Any]:
         conversation.drop_oldest()
-        return self.page.show(conversation)
+        return {**self.page.show(conversation), self.page.notice: ""}  # which may have said that it does not fit
 
     def show_raw(self, conversation: Conversation, raw: bool) -> list[dict[str, Any]]:
         conversation.raw = raw
         return show_transcript(conversation)
 
     def mark(self, conversation: Conversation, place: int) -> list[dict[str, Any]]:
-        conversation.mark(place)
+        if conversation.drawn is not None:
+            conversation.mark(place, conversation.drawn)
         return show_transcript(conversation)

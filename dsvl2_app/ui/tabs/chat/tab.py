@@ -48,12 +48,12 @@ class Chat:
         answering = Answering(self.backend, self.limits, page)
         conversation, parts, choices = page.conversation, page.parts, controls.choices
         asked = [
-            page.box.submit(answering.send, [page.box, conversation, *choices], parts, **ASKING),
+            page.box.submit(answering.send, [page.box, page.pages, conversation, *choices], parts, **ASKING),
             page.chatbot.retry(answering.retry, [conversation, *choices], parts, **ASKING),
         ]
         if self.examples:
             chosen = page.chatbot.example_select(self.choose, None, page.box, **PRIVATE)
-            asked.append(chosen.then(answering.send, [page.box, conversation, *choices], parts, **ASKING))
+            asked.append(chosen.then(answering.send, [page.box, page.pages, conversation, *choices], parts, **ASKING))
         # A question may follow while the answer before it is still ending, so that there are two for a moment.
         for event in asked:
             event.then(answering.answer, conversation, parts, trigger_mode="multiple", **STREAMING)
@@ -69,15 +69,15 @@ class Chat:
         page.marked.input(revising.mark, [conversation, page.marked], page.chatbot, **PRIVATE)
 
     def wire_meter(self, page: ChatPage, controls: Controls) -> None:
-        weighed = [page.box, page.chatbot, *controls.choices[-3:]]  # what the number of tokens depends on
-        gr.on(
-            [getattr(part, "change") for part in weighed],  # noqa: B009
-            Meter(self.backend, self.limits, page).weigh,
-            [page.box, page.conversation, *controls.choices],
-            [page.meter, page.drop],
-            trigger_mode="always_last",
-            **{**ASKING, "concurrency_id": "meter"},
-        )
+        meter = Meter(self.backend, self.limits, page)
+        offered = [page.box, page.pages, page.conversation]
+        page.box.change(meter.offer, offered, page.pages, trigger_mode="always_last", preprocess=False, **QUIET)
+        weighed = [page.box, page.pages, page.chatbot, *controls.choices[-3:]]  # what the number of tokens depends on
+        inputs = [page.box, page.pages, page.conversation, *controls.choices]
+        weighing: dict[str, Any] = {"trigger_mode": "always_last", **ASKING, "concurrency_id": "meter"}
+        changes = [getattr(part, "change") for part in weighed]  # noqa: B009
+        gr.on(changes, meter.weigh, inputs, [page.meter, page.drop], **weighing)
+        page.pages.pick(meter.weigh, inputs, [page.meter, page.drop], **weighing)
 
     def wire_files(self, page: ChatPage, controls: Controls) -> None:
         transfer, conversation, upload = Transfer(self.limits, page), page.conversation, controls.upload

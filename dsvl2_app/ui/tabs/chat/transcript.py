@@ -39,6 +39,7 @@ def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
         source = file_address(picture.preview)
         size = "{:,} × {:,} px".format(*picture.image.size)
         words = say("Picture {number}", number=number) + f", {size}" if number else size
+        words += f", {say('page {number}', number=picture.image.frame + 1)}" if picture.image.frame else ""
         links += f'<a class="picture" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
     return f'<div class="pictures">{links}</div>\n\n'
 
@@ -73,7 +74,7 @@ def _show_timings(turn: Turn) -> str:
         )
         for stage, what, speed, seconds in wording.describe_timings(turn.timings)
     )
-    summary = wording.describe_ending(turn.timings, turn.finish)
+    summary = wording.describe_ending(turn.timings, turn.finish, turn.context)
     return f'\n\n<details class="timings"><summary>{summary}</summary><table><tbody>{rows}</tbody></table></details>'
 
 

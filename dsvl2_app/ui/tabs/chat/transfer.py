@@ -9,6 +9,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
+from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.gradio_quirks import upload_folder
 from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive, write_markdown
@@ -26,11 +27,11 @@ class Transfer:
         self.page = page
 
     def export(self, conversation: Conversation) -> str:
-        with wording.errors_for_clients(), _new_folder() as folder:
+        with wording.errors_for_clients(), _new_folder(conversation) as folder:
             return str(write_archive(conversation, folder / "conversation.zip"))
 
     def write_markdown(self, conversation: Conversation) -> str:
-        with wording.errors_for_clients(), _new_folder() as folder:
+        with wording.errors_for_clients(), _new_folder(conversation) as folder:
             path = folder / "conversation.md"
             path.write_text(write_markdown(conversation), encoding="utf-8")
             return str(path)
@@ -45,8 +46,11 @@ class Transfer:
 
 
 @contextmanager
-def _new_folder() -> Iterator[Path]:
-    """A folder to write into, which is removed where that fails."""
+def _new_folder(conversation: Conversation) -> Iterator[Path]:
+    """A folder to write it into, which is removed where that fails. Raises PromptError where there is nothing to
+    write."""
+    if not conversation.turns:
+        raise PromptError("There is no conversation yet; ask something first.")
     uploads = upload_folder()
     uploads.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(dir=uploads))

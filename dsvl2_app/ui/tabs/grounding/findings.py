@@ -12,7 +12,7 @@ import gradio as gr
 
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
-from dsvl2_app.text.boxes import Parsed
+from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
 from dsvl2_app.ui.events import download, download_button
 from dsvl2_app.ui.locate import draw
@@ -41,6 +41,13 @@ class Finding:
         self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
         self.image, self.name, self.annotation = image, name, None
 
+    def annotate(self, boxes: tuple[Box, ...], answer: str) -> Annotation:
+        """What was found on the picture."""
+        assert self.image
+        points, page = self.image.points, self.image.frame + 1 if self.image.frame or self.image.points else 0
+        size = self.image.size
+        return Annotation(self.name, *size, boxes, answer, names=self.labels, page=page, points=points)
+
     @property
     def files(self) -> set[Path]:
         return {self.image.path} if self.image else set()
@@ -65,7 +72,7 @@ def save_file(finding: Finding, name: str) -> str | None:
     found = finding.annotation
     if found is None or finding.image is None:
         return None
-    stem = Path(found.picture).stem
+    stem = Path(found.picture).stem + (f"-page-{found.page}" if found.page else "")
     if name == "PNG":
         return save_picture(draw(finding.image.open(), found.boxes), f"{stem}-boxes.png")
     format = FORMATS[name]

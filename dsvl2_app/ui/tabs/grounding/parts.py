@@ -9,7 +9,9 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.bundled import read_asset
+from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import Mode
+from dsvl2_app.ui.opening import Opener
 from dsvl2_app.ui.tabs.grounding.findings import build_downloads
 from dsvl2_app.ui.tabs.grounding.marking import build_marking
 from dsvl2_app.ui.words.translations import label, say
@@ -32,6 +34,7 @@ class Question:
     example: gr.Image
     marking: gr.HTML
     picture: gr.Image
+    opener: Opener
     phrase: gr.Textbox
     well_formed: gr.Checkbox
     start: gr.Button
@@ -50,7 +53,7 @@ class Answer:
     raw: gr.Textbox
 
 
-def build_question(*, shapes_only: bool, can_hold: bool) -> Question:
+def build_question(limits: Limits, *, shapes_only: bool, can_hold: bool) -> Question:
     """Made within its column. With `can_hold` the backend can keep an answer well-formed."""
     mode = gr.Radio(
         [(label(name), mode) for name, mode in MODES],
@@ -69,12 +72,15 @@ def build_question(*, shapes_only: bool, can_hold: bool) -> Question:
         example,
         marking,
         gr.Image(label=label("Picture"), height=300, buttons=["fullscreen"], elem_id="grounding-picture", **UPLOAD),
+        Opener("grounding", limits, single=True),
         gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", shapes_only, label)),
         gr.Checkbox(
             value=can_hold,
             visible=can_hold,
             label=label("Well-formed boxes only"),
-            info=label("The model can write nothing but whole boxes; off, it shows what it would write"),
+            info=label(
+                "A box that the model begins is written whole, with any words around it; off, a box may break off"
+            ),
             elem_id="grounding-well-formed",
         ),
         gr.Button(label("Find"), variant="primary", elem_id="grounding-start"),

@@ -16,7 +16,6 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
-from dsvl2_app.text.exports import Annotation
 from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
 from dsvl2_app.ui.examples import read_examples, show_examples
@@ -59,10 +58,11 @@ class Grounding:
     def build(self, demo: gr.Blocks) -> None:
         self.running = gr.State(None)
         self.finding = gr.State(Finding())
+        self.opened = gr.State({})  # files that show pages of documents -> those pages
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 can_hold = self.backend.capabilities.grammar
-                self.question = build_question(shapes_only=self.shapes_only, can_hold=can_hold)
+                self.question = build_question(self.limits, shapes_only=self.shapes_only, can_hold=can_hold)
             with gr.Column(scale=3, min_width=300, elem_id="grounding-result"):
                 self.answer = build_answer(self.finding)
         self.wire()
@@ -72,7 +72,7 @@ class Grounding:
         page = [shown.how, shown.boxes, shown.status, shown.exports, shown.raw, shown.notice]
         page += [asked.start, asked.halt, self.running]
         inputs = [asked.picture, asked.phrase, asked.mode, asked.well_formed, asked.example, asked.marking]
-        inputs += [self.finding]
+        inputs += [self.finding, self.opened]
         asking = {"preprocess": False, **STREAMING}
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
         starts, reveal = [asked.start.click, asked.phrase.submit], read_asset("reveal.js")
@@ -81,6 +81,11 @@ class Grounding:
         asked.halt.click(cancel, self.running, None, **QUIET)
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
+        turned = [asked.opener.pages, asked.picture, self.opened, shown.notice]
+        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
+        asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **opening)
+        asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **opening)
+        asked.picture.input(None, None, asked.opener.pages, js="() => null", **PRIVATE)  # another one is chosen
         marking = [asked.example, asked.marking, shown.notice]
         asked.example.upload(self.open_example, asked.example, marking, preprocess=False, **PRIVATE)
         asked.marking.another(self.close_example, None, marking, **QUIET)
@@ -109,29 +114,31 @@ class Grounding:
         example: Any,
         marking: Any,
         finding: Finding,
+        opened: dict[str, ImageRef],
         visitor: gr.Request,
     ) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer; whenever there is another box it joins the picture and the table."""
         page = self.answer
         try:
-            image = await to_thread(lambda: measure(uploaded_path(picture), self.limits))
-            opened = await to_thread(image.opened)
+            path = uploaded_path(picture)
+            image = opened.get(path) or await to_thread(measure, path, self.limits)
+            held = await to_thread(image.opened)
             box = marking.get("box") if isinstance(marking, dict) else None
-            messages = await to_thread(compose, opened, phrase, mode, example, box, self.limits)
+            messages = await to_thread(compose, held, phrase, mode, example, box, self.limits)
             stream = submit(self.backend, messages, well_formed=well_formed, caller=name_caller(visitor))
         except Exception as error:
             finding.annotation = None
             yield {**self.clear(), page.notice: wording.show_notice(error)}
             return
-        finding.open(image, uploaded_name(picture))
+        finding.open(image, image.path.name if path in opened else uploaded_name(picture))
         failure: dict[Any, Any] = {}
         async with attended(stream):
-            shown = Shown(await to_thread(save_preview, opened), image.size)
+            shown = Shown(await to_thread(save_preview, held), image.size)
             starting = {page.status: wording.show_status(say("Starting"), running=True)}
             yield {**self.show(shown), **starting, page.exports: gr.Row(visible=False), **self.show_buttons(stream)}
             try:
                 async for text, parsed, event in read_answer(stream):
-                    finding.annotation = Annotation(finding.name, *image.size, parsed.boxes, text, names=finding.labels)
+                    finding.annotation = finding.annotate(parsed.boxes, text)
                     yield self.go_on(shown, text, parsed, event)
             except Exception as error:
                 failure = {page.notice: wording.show_notice(error), page.status: ""}
@@ -170,6 +177,26 @@ class Grounding:
         start, halt = self.question.start, self.question.halt
         busy = stream is not None
         return {start: gr.Button(visible=not busy), halt: gr.Button(visible=busy), self.running: stream}
+
+    # -- pages of a document --------------------------------------------------------------------------------
+
+    def open_document(self, file: Any, opened: dict[str, ImageRef]) -> tuple[Any, ...]:
+        try:
+            pages, shown = self.question.opener.open(file)
+        except Exception as error:
+            return gr.skip(), gr.skip(), opened, wording.show_notice(error)
+        return pages, *self.show_document(shown, opened)
+
+    def turn_page(self, pages: Any, opened: dict[str, ImageRef]) -> tuple[Any, ...]:
+        try:
+            shown = self.question.opener.turn(pages)
+        except Exception as error:
+            return gr.skip(), gr.skip(), opened, wording.show_notice(error)
+        return gr.skip(), *self.show_document(shown, opened)
+
+    def show_document(self, shown: list[tuple[str, ImageRef]], opened: dict[str, ImageRef]) -> tuple[Any, ...]:
+        """The first of the pages as the picture."""
+        return shown[0][0], {**opened, **dict(shown[:1])}, wording.show_notice()
 
     # -- examples to try ------------------------------------------------------------------------------------
 

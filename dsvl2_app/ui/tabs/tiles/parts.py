@@ -9,9 +9,11 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.image.geometry import RELEASED_GEOMETRY
+from dsvl2_app.image.load import Limits
 from dsvl2_app.request import ModelCard
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.gradio_quirks import gallery_changes
+from dsvl2_app.ui.opening import Opener
 from dsvl2_app.ui.tabs.tiles.layout_figures import ALL_GRIDS, HEADERS
 from dsvl2_app.ui.words.translations import label, say
 
@@ -41,6 +43,7 @@ class TilesPage:
     """Made by `build_page`: what is asked on the left, what comes of it on the right and below."""
 
     gallery: gr.Gallery
+    opener: Opener
     changes: list[Callable[..., Any]]  # events after which the gallery may hold other pictures
     which: gr.Radio
     count: gr.Slider
@@ -61,11 +64,11 @@ class TilesPage:
         return [*above, self.tiles, self.candidates]
 
 
-def build_page(card: ModelCard) -> TilesPage:
+def build_page(card: ModelCard, limits: Limits) -> TilesPage:
     """Made within the tab's Blocks."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
-            gallery, which, count = build_pictures()
+            gallery, opener, which, count = build_pictures(limits)
             what_if = build_what_if(card)
             offered = [[list(example.pictures)] for example in read_examples("tiles")]
             examples = gr.Examples(offered, [gallery], label=label("Examples")) if offered else None
@@ -83,10 +86,10 @@ def build_page(card: ModelCard) -> TilesPage:
             )
             budget = gr.HTML(elem_id="tiles-budget")
     changes = gallery_changes(gallery, examples)
-    return TilesPage(gallery, changes, which, count, what_if, notice, how, summary, grid, budget, *build_cut())
+    return TilesPage(gallery, opener, changes, which, count, what_if, notice, how, summary, grid, budget, *build_cut())
 
 
-def build_pictures() -> tuple[gr.Gallery, gr.Radio, gr.Slider]:
+def build_pictures(limits: Limits) -> tuple[gr.Gallery, Opener, gr.Radio, gr.Slider]:
     gallery = gr.Gallery(
         label=label("Pictures"),
         type="filepath",
@@ -96,8 +99,10 @@ def build_pictures() -> tuple[gr.Gallery, gr.Radio, gr.Slider]:
         height=240,
         object_fit="contain",
         sources=["upload", "clipboard"],
+        file_types=["image", ".heic", ".heif", ".avif", ".webp"],
         elem_id="tiles-pictures",
     )
+    opener = Opener("tiles", limits, single=False)
     which = gr.Radio(label=label("Picture to look at"), visible=False, elem_id="tiles-which")
     count = gr.Slider(
         1,
@@ -108,7 +113,7 @@ def build_pictures() -> tuple[gr.Gallery, gr.Radio, gr.Slider]:
         info=label("With more than two, each of them is a single tile"),
         elem_id="tiles-count",
     )
-    return gallery, which, count
+    return gallery, opener, which, count
 
 
 def build_what_if(card: ModelCard) -> WhatIf:

@@ -37,13 +37,18 @@ class Tiles:
         self.inside = Inside(backend, limits)
 
     def build(self, demo: gr.Blocks) -> None:
-        self.page = build_page(self.card)
+        self.page = build_page(self.card, self.limits)
         self.inside.build(self.page.gallery, self.page.count, self.page.what_if.limit)
         self.wire(self.page)
 
     def wire(self, page: TilesPage) -> None:
         options = {"preprocess": False, **TILING, **PRIVATE}
         gr.on(None, show_how_to, None, page.how, **QUIET)  # in the visitor's language
+        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
+        page.opener.button.upload(
+            self.open, page.opener.button, [page.opener.pages, page.gallery, page.notice], **opening
+        )
+        page.opener.pages.pick(self.turn, page.opener.pages, [page.gallery, page.notice], **opening)
         for change in page.changes:
             received = [page.gallery, self.inside.look, *page.what_if.all]
             change(self.receive, received, [*page.outputs, *self.inside.stale], **options)
@@ -55,6 +60,21 @@ class Tiles:
             trigger_mode="always_last",
             **options,
         )
+
+    def open(self, file: Any) -> tuple[Any, Any, str]:
+        """Pages of a document take the place of the pictures."""
+        try:
+            pages, shown = self.page.opener.open(file)
+        except Exception as error:
+            return gr.skip(), gr.skip(), wording.show_notice(error)
+        return pages, [path for path, _ in shown], wording.show_notice()
+
+    def turn(self, pages: Any) -> tuple[Any, str]:
+        """Other pages are chosen."""
+        try:
+            return [path for path, _ in self.page.opener.turn(pages)], wording.show_notice()
+        except Exception as error:
+            return gr.skip(), wording.show_notice(error)
 
     def receive(self, gallery: Any, look: Look, *what_if: Any) -> dict[Any, Any]:
         """Pictures were added or removed: look at the last one."""

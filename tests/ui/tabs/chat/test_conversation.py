@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from dsvl2_app.errors import AppError, PromptError
-from dsvl2_app.image.load import Limits
+from dsvl2_app.image.load import USUAL, Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import PromptPlan, Sampling, Timings
 from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive, write_markdown
-from dsvl2_app.ui.tabs.chat.choices import Choices
-from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
-from dsvl2_app.ui.tabs.chat.meter import count, show_plan
+from dsvl2_app.ui.tabs.chat.choices import Choices, build_choices
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn, _choose_picture
+from dsvl2_app.ui.tabs.chat.meter import Meter, count, show_plan
+from dsvl2_app.ui.tabs.chat.parts import ChatPage
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
+from dsvl2_app.ui.tabs.chat.transfer import Transfer
 from dsvl2_app.ui.words.wording import describe_timings
 
 ANSWER = "<|ref|>a|b<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
@@ -170,3 +173,54 @@ def test_an_interrupted_answer_is_one_that_was_stopped(conversation):
 def test_what_does_not_fit_is_said():
     assert "81 too many" in show_plan(PromptPlan(4176, (), 4096))
     assert "1 left for the answer" in show_plan(PromptPlan(4095, (), 4096))
+
+
+def test_the_meter_counts_no_message_twice(nano_backend, conversation):
+    with gr.Blocks():
+        page = ChatPage([])
+        usual = [control.value for control in build_choices(nano_backend.card)]
+    meter = Meter(nano_backend, USUAL, page)
+    once = meter.weigh({"text": "Now?", "files": []}, None, conversation, *usual)[page.meter]
+    conversation.begin(Turn("Now?", ()), choose())
+    late = meter.weigh({"text": "Now?", "files": []}, None, conversation, *usual)  # the box is emptied a moment after
+    assert "tokens of" in once
+    assert "tokens of" not in str(late[page.meter])
+
+
+def test_a_place_without_a_picture_is_said(nano_backend):
+    plan = nano_backend.plan([{"role": "user", "content": "<image>"}])
+    assert "no picture for an &lt;image&gt;" in show_plan(plan, lacking=True)
+
+
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [
+        ("Find the dog in the first image.", 0),
+        ("Where is the dog in picture 1?", 0),
+        ("What is in Image #2?", 1),
+        ("第一张里的狗在哪里？", 0),
+        ("图片1里的狗", 0),
+        ("Is the dog of image 1 in picture 2?", 2),
+        ("Find the dog.", 2),
+        ("Find 1 dog in image 9.", 2),
+    ],
+)
+def test_boxes_go_on_the_picture_that_is_spoken_of(question, place):
+    assert _choose_picture(question, [1, 2, 3]) == place
+
+
+def test_the_chosen_picture_stays_and_travels(conversation, tmp_path):
+    with gr.Blocks():
+        page = ChatPage([])
+    conversation.mark(0)
+    number = conversation.drawn
+    assert number == 1
+    conversation.turns.append(replace(conversation.turns[0], answer="No boxes.", drawing="", marked=None, pictures=()))
+    assert page.show(conversation)[page.marked].value == 0
+    read = read_archive(str(write_archive(conversation, tmp_path / "c.zip")), USUAL)
+    assert read.turns[number].marked == 0
+
+
+def test_nothing_is_not_exported():
+    with pytest.raises(gr.Error, match="no conversation yet"):
+        Transfer(USUAL, None).export(Conversation())

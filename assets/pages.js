@@ -1,0 +1,56 @@
+// Pages of documents (see dsvl2_app/ui/pages.py): thumbnails are pressed, or ranges such as "1-3, 7" are typed. The value
+// of the component holds for each document what is typed.
+const find = (key) => props.value.documents.find((each) => each.key === key);
+// The numbers that a text stands for; null where it is no list of pages.
+const read = (text, count) => {
+  const numbers = new Set();
+  for (const part of text.trim() ? text.split(/[,;，；、]/) : ["-"]) {
+    const found = part.match(/^\s*(\d+)?\s*([-–—~至到])?\s*(\d+)?\s*$/);
+    if (!found || !part.trim()) return null;
+    const first = Number(found[1] ?? 1);
+    const last = found[2] ? Number(found[3] ?? count) : first;
+    for (let number = first; number <= Math.min(last, count); number++) numbers.add(number);
+  }
+  return numbers;
+};
+const write = (numbers) => {
+  const runs = [];
+  for (const number of [...numbers].sort((one, other) => one - other)) {
+    if (runs.at(-1)?.[1] === number - 1) runs.at(-1)[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(", ");
+};
+const show = () => {
+  for (const part of element.querySelectorAll(".document")) {
+    const shown = find(part.dataset.key);
+    const numbers = read(shown.chosen, shown.count);
+    part.querySelector("input").value = shown.chosen;
+    part.querySelector("input").setAttribute("aria-invalid", numbers === null);
+    for (const button of part.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", Boolean(numbers?.has(Number(button.dataset.number))));
+    }
+  }
+};
+const choose = (key, chosen) => {
+  const documents = props.value.documents.map((each) => (each.key === key ? {...each, chosen} : each));
+  props.value = {...props.value, documents};
+  requestAnimationFrame(show);
+  trigger("pick");
+};
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-number]");
+  if (!button) return;
+  const key = button.closest(".document").dataset.key;
+  const numbers = read(find(key).chosen, find(key).count) ?? new Set();
+  const number = Number(button.dataset.number);
+  if (props.single) numbers.clear();
+  if (numbers.has(number) && numbers.size > 1) numbers.delete(number);
+  else numbers.add(number);
+  choose(key, write(numbers));
+});
+element.addEventListener("change", (event) => {
+  if (event.target.matches("input")) choose(event.target.closest(".document").dataset.key, event.target.value);
+});
+watch("value", () => { if (props.value) show(); });
+if (props.value) show();

@@ -1,0 +1,109 @@
+"""Which pages of the documents that are attached are meant: thumbnails to click, ranges to type (assets/pages.js)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.bundled import read_asset
+from dsvl2_app.image.documents import is_document, render_small
+from dsvl2_app.image.load import Limits, name_source, read_source
+from dsvl2_app.image.page_ranges import FIRST, read_ranges, write_ranges
+from dsvl2_app.image.reference import ImageRef, count_frames
+from dsvl2_app.ui.gradio_quirks import file_address
+from dsvl2_app.ui.uploads import encode_small, measure, save_upload
+from dsvl2_app.ui.words.translations import say
+
+MOST_SHOWN = 24  # thumbnails of a document
+SIDE = 160  # px of a thumbnail
+# Handlebars, which escapes what it puts in.
+_TEMPLATE = """{{#if value}}{{#each value.documents}}<fieldset class="document" data-key="{{this.key}}">
+<legend>{{this.title}}</legend>
+<label>{{../value.words.pages}} <input value="{{this.chosen}}" placeholder="1-3, 7"></label>
+<div class="thumbnails">{{#each this.thumbnails}}<button type="button" data-number="{{this.number}}"
+aria-label="{{this.words}}"><img src="{{this.source}}" alt=""><span>{{this.number}}</span></button>{{/each}}</div>
+{{#if this.more}}<p>{{this.more}}</p>{{/if}}</fieldset>{{/each}}{{/if}}"""
+
+
+def build_pages(elem_id: str, *, single: bool = False) -> gr.HTML:
+    """A component whose value is None or `offer_pages`'s; its event `pick` tells that other pages are chosen. With
+    `single` a thumbnail takes the place of the one before."""
+    return gr.HTML(
+        None,
+        html_template=_TEMPLATE,
+        js_on_load=read_asset("pages.js"),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes="pages",
+        single=single,
+    )
+
+
+def offer_pages(
+    files: Sequence[str], shown: Any, limits: Limits, chosen: Mapping[str, Sequence[int]] | None = None, first: str = ""
+) -> dict[str, Any] | None:
+    """What the component shows for the files that have several pages; None without such. What was chosen in `shown`,
+    its value so far, stays; of other files the pages in `chosen`, which count from 0, or `first`."""
+    counts = {file: count_pages(file, limits) for file in dict.fromkeys(files)}
+    before = read_chosen(shown)
+    documents = []
+    for file, count in counts.items():
+        if count < 2:
+            continue
+        usual = write_ranges((chosen or {}).get(file, ())) or first or FIRST
+        documents.append(
+            {
+                "key": file,
+                "title": say("{name}: {count:,} pages", name=name_source(file).strip("'"), count=count),
+                "count": count,
+                "chosen": before.get(file, usual),
+                "thumbnails": [
+                    {"number": number, "source": file_address(source), "words": say("Page {number}", number=number)}
+                    for number, source in enumerate(_thumbnails(file, min(count, MOST_SHOWN), limits), start=1)
+                ],
+                "more": say("Type the numbers of later pages.") if count > MOST_SHOWN else "",
+            }
+        )
+    return {"documents": documents, "words": {"pages": say("Pages")}} if documents else None
+
+
+def read_chosen(shown: Any) -> dict[str, str]:
+    """What is typed for each file, of the component's value, which comes from the browser."""
+    documents = shown.get("documents") if isinstance(shown, dict) else None
+    found = {}
+    for each in documents if isinstance(documents, list) else []:
+        if isinstance(each, dict) and isinstance(each.get("key"), str) and isinstance(each.get("chosen"), str):
+            found[each["key"]] = each["chosen"]
+    return found
+
+
+def list_pages(files: Sequence[str], shown: Any, limits: Limits) -> list[ImageRef]:
+    """The pictures that are meant: each file, or the pages of it that are chosen in `shown`, which is the component's
+    value or, for all files, a range. Raises an ImageError or a PromptError."""
+    chosen = dict.fromkeys(files, shown) if isinstance(shown, str) else read_chosen(shown)
+    images = []
+    for file in files:
+        count = count_pages(file, limits)
+        frames = read_ranges(chosen.get(file, FIRST), count) if count > 1 else [0]
+        images += [measure(file, limits, frame) for frame in frames]
+    return images
+
+
+@lru_cache(maxsize=256)
+def count_pages(file: str, limits: Limits) -> int:
+    """Of an upload's file, which never changes."""
+    return count_frames(file, limits)
+
+
+@lru_cache(maxsize=64)
+def _thumbnails(file: str, count: int, limits: Limits) -> tuple[str, ...]:
+    """Files in Gradio's cache."""
+    data = read_source(file, limits)
+    if is_document(data):
+        images = render_small(data, name_source(file), range(count), SIDE)
+    else:
+        images = [measure(file, limits, frame).open_small(SIDE) for frame in range(count)]
+    return tuple(save_upload(encode_small(image, SIDE), "page.webp") for image in images)
