@@ -28,7 +28,7 @@ PIXELS, LONGEST = 2_000_000, 3456  # px in all, and along its longer side
 START = "from dsvl2_app.image.documents_apart import main; main()"
 PATIENCE = 60.0  # seconds, on a machine that has no processor left for it
 
-Size = tuple[float, float]  # width and height of a page in points, which are 1/72 inch
+Size = tuple[float, float]  # width and height of a page in its units: points of 1/72 inch, unless it has a /UserUnit
 
 
 def is_document(data: bytes) -> bool:

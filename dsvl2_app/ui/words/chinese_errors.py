@@ -13,6 +13,9 @@ CHINESE_ERRORS = {
     "A page is chosen twice; choose each once.": "有一页选了两次；请每页只选一次。",
     "Nothing is read yet; read some pages first.": "还没有读过任何页；请先读几页。",
     "The task is {task!r}; choose one of {tasks}.": "任务是 {task!r}；请从 {tasks} 中选择。",
+    "What this browser kept is no conversation of this page; delete it there.": (
+        "此浏览器保存的内容不是本页面的对话；请在列表中删除。"
+    ),
     "Pages are written as 1-3, 7; {text!r} is no such list.": "页码的写法如 1-3, 7；{text!r} 不是这样的列表。",
     "There are pages 1 to {count:,}; {text!r} names others.": "只有第 1 至 {count:,} 页；{text!r} 超出了范围。",
     "At most {most} pages are read at once; choose fewer.": "一次最多读 {most} 页；请少选一些。",

@@ -80,8 +80,8 @@ class Answering:
                 await to_thread(conversation.mark)
         except Exception as error:
             failure = error
-        if conversation.abandoned:  # what comes last stays on the page
-            yield page.show_empty()
+        if conversation.abandoned:  # what comes last stays on the page, which shows another one by now
+            yield page.show_new(conversation.successor or Conversation())
             return
         if conversation.run is not run:  # asked anew or undone in the meantime
             return

@@ -84,8 +84,13 @@ class Run:
 class Conversation:
     """The turns and, while an answer is being written, its stream."""
 
-    def __init__(self, turns: Sequence[Turn] = ()) -> None:
+    def __init__(self, turns: Sequence[Turn] = (), before: Conversation | None = None) -> None:
+        """`before` is what the page showed before it, until the next question."""
         self.turns = list(turns)
+        self.before = before if before and before.turns else None
+        if self.before:
+            self.before.before = None
+            hold(self)
         self.raw = False
         self.returned: Turn | None = None  # the turn whose question went back to where it was typed, last
         self.editing: int | None = None  # the turn that the next question replaces, and with it all after it
@@ -94,6 +99,7 @@ class Conversation:
         self.stream: Stream | None = None
         self.stopping = False
         self.abandoned = False
+        self.successor: Conversation | None = None  # what the page shows in place of it
 
     @property
     def is_running(self) -> bool:
@@ -126,6 +132,11 @@ class Conversation:
         """All that the page shows of it, while it is shown; see ui/storage."""
         if self.abandoned:
             return set()
+        if self.before and not self.turns:
+            return self.before.list_files()
+        return self.list_files()
+
+    def list_files(self) -> set[Path]:
         shown = {path for each in self.pictures for path in (each.image.path, Path(each.preview))}
         return shown | {Path(turn.drawing) for turn in self.turns if turn.drawing}
 
@@ -147,7 +158,7 @@ class Conversation:
     def begin(self, turn: Turn, choices: Choices) -> Run:
         """Put a question at the end, or in place of the edited turn and all after it. Ends the run before."""
         hold(self)
-        self.stopping = False
+        self.stopping, self.before = False, None
         self.interrupt()
         turns = [*self.turns[: self.editing], turn]
         self.run = self.asked = Run(turn, choices, turns, before=self.turns, editing=self.editing)
@@ -196,9 +207,16 @@ class Conversation:
         if self.is_running:
             self.turns = [*self.turns[:-1], replace(self.turns[-1], finish="cancelled")]
 
-    def abandon(self) -> None:
+    def revive(self) -> Conversation:
+        """One with the same turns, to go on with."""
+        ended = [replace(turn, finish="cancelled") if turn.is_running else turn for turn in self.turns]
+        revived = Conversation([turn for turn in ended if turn.is_answered])
+        hold(revived)
+        return revived
+
+    def abandon(self, successor: Conversation | None = None) -> None:
         """The visitor has begun another one, or gone."""
-        self.abandoned = True
+        self.abandoned, self.successor = True, successor
         self.stop()
 
 

@@ -72,15 +72,17 @@ class ChatPage:
         with gr.Row(elem_id="chat-cost"):
             self.meter = gr.HTML(elem_id="chat-meter")
             self.keep = gr.Button(label("Cancel editing"), size="sm", visible=False, elem_id="chat-keep")
+            self.back = gr.Button(label("Bring the conversation back"), size="sm", visible=False, elem_id="chat-back")
             self.drop = gr.Button(label("Drop the oldest turn"), size="sm", visible=False, elem_id="chat-drop")
 
+        self.keeper: gr.HTML  # the browser's list of conversations, below the settings (see keeping.py)
         # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
         self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
 
     @property
     def parts(self) -> list[gr.Component]:
         """What `show` and its kin set."""
-        return [self.box, self.chatbot, self.notice, self.marked, self.keep]
+        return [self.box, self.chatbot, self.notice, self.marked, self.keep, self.back]
 
     def show(self, conversation: Conversation) -> dict[Any, Any]:
         """The transcript, and the choice of the picture to draw on where there is one."""
@@ -92,6 +94,7 @@ class ChatPage:
             self.chatbot: show_transcript(conversation),
             self.marked: gr.Radio(choices, value=marked, visible=marked is not None),
             self.keep: gr.Button(visible=conversation.editing is not None),
+            self.back: gr.Button(visible=not conversation.is_running and bool(conversation.before)),
         }
 
     def caption_examples(self) -> Any:
@@ -109,10 +112,12 @@ class ChatPage:
             self.notice: "",
             self.marked: gr.Radio(visible=False),
             self.keep: gr.Button(visible=False),
+            self.back: gr.Button(visible=False),
         }
 
-    def show_empty(self) -> dict[Any, Any]:
-        return {**self.show(Conversation()), self.box: show_box(busy=False, value=EMPTY), self.notice: ""}
+    def show_new(self, conversation: Conversation) -> dict[Any, Any]:
+        """Another conversation; what is being typed stays."""
+        return {**self.show(conversation), self.box: show_box(busy=conversation.is_running), self.notice: ""}
 
 
 @dataclass(frozen=True)

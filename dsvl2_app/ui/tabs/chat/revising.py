@@ -24,8 +24,18 @@ class Revising:
         conversation.stop()
 
     def clear(self, conversation: Conversation) -> dict[Any, Any]:
-        conversation.abandon()
-        return {self.page.conversation: Conversation(), **self.page.show_empty()}
+        """Empty but for what is being typed. The conversation can be brought back until the next question."""
+        new = Conversation(before=conversation)
+        conversation.abandon(new)
+        return {self.page.conversation: new, **self.page.show_new(new)}
+
+    def bring_back(self, conversation: Conversation) -> dict[Any, Any]:
+        """The conversation that was there before."""
+        if conversation.before is None or conversation.is_running:
+            return {self.page.notice: gr.skip()}
+        back = conversation.before.revive()
+        conversation.abandon(back)
+        return {self.page.conversation: back, **self.page.show_new(back)}
 
     def revise(self, revision: str, conversation: Conversation) -> dict[Any, Any]:
         """ "edit 2 1" or "undo 2 1": question 2 goes back to where it was typed, pictures and all. Edited, it stays in

@@ -13,6 +13,7 @@ from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.tabs.chat.answering import Answering
 from dsvl2_app.ui.tabs.chat.choices import remember
+from dsvl2_app.ui.tabs.chat.keeping import Keeping, build_keeper
 from dsvl2_app.ui.tabs.chat.meter import Meter
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, Controls, build_controls
 from dsvl2_app.ui.tabs.chat.revising import Revising
@@ -36,15 +37,29 @@ class Chat:
         page = ChatPage(self.examples)
         controls = build_controls(self.backend.card)
         remember(demo, controls.choices)
+        keeping = self.wire_keeping(demo, page)
         # A conversation exists from the start, so that it can be abandoned; one that has begun by then is kept.
         demo.load(lambda begun: begun, page.conversation, page.conversation, **QUIET)
         demo.load(page.caption_examples, None, page.chatbot, **QUIET)
-        self.wire_asking(page, controls)
-        self.wire_revising(page, controls)
+        changes = [
+            *self.wire_asking(page, controls),
+            *self.wire_revising(page, controls),
+            *self.wire_files(page, controls),
+        ]
         self.wire_meter(page, controls)
-        self.wire_files(page, controls)
+        for change in changes:
+            change.then(keeping.keep, page.conversation, page.keeper, **QUIET)
 
-    def wire_asking(self, page: ChatPage, controls: Controls) -> None:
+    def wire_keeping(self, demo: gr.Blocks, page: ChatPage) -> Keeping:
+        keeping = Keeping(self.limits, page)
+        page.keeper = build_keeper()
+        demo.load(keeping.begin, None, page.keeper, **QUIET)
+        restored = [page.conversation, *page.parts]
+        page.keeper.restore(keeping.restore, page.conversation, restored, **PRIVATE)
+        return keeping
+
+    def wire_asking(self, page: ChatPage, controls: Controls) -> list[Any]:
+        """Returns the events after which the conversation is another, as the next two do."""
         answering = Answering(self.backend, self.limits, page)
         conversation, parts, choices = page.conversation, page.parts, controls.choices
         asked = [
@@ -55,18 +70,23 @@ class Chat:
             chosen = page.chatbot.example_select(self.choose, None, page.box, **PRIVATE)
             asked.append(chosen.then(answering.send, [page.box, page.pages, conversation, *choices], parts, **ASKING))
         # A question may follow while the answer before it is still ending, so that there are two for a moment.
-        for event in asked:
-            event.then(answering.answer, conversation, parts, trigger_mode="multiple", **STREAMING)
+        answered = [
+            event.then(answering.answer, conversation, parts, trigger_mode="multiple", **STREAMING) for event in asked
+        ]
+        return [*asked, *answered]
 
-    def wire_revising(self, page: ChatPage, controls: Controls) -> None:
+    def wire_revising(self, page: ChatPage, controls: Controls) -> list[Any]:
         revising, conversation, parts = Revising(page), page.conversation, page.parts
         page.box.stop(revising.stop, conversation, None, **QUIET)
-        page.chatbot.clear(revising.clear, conversation, [conversation, *parts], **QUIET)
-        page.revision.change(revising.revise, [page.revision, conversation], parts, **QUIET)
-        page.keep.click(revising.keep_all, conversation, parts, **QUIET)
-        page.drop.click(revising.drop_oldest, conversation, parts, **QUIET)
+        changes = [
+            page.chatbot.clear(revising.clear, conversation, [conversation, *parts], **QUIET),
+            page.back.click(revising.bring_back, conversation, [conversation, *parts], **QUIET),
+            page.revision.change(revising.revise, [page.revision, conversation], parts, **QUIET),
+            page.keep.click(revising.keep_all, conversation, parts, **QUIET),
+            page.drop.click(revising.drop_oldest, conversation, parts, **QUIET),
+        ]
         controls.raw.input(revising.show_raw, [conversation, controls.raw], page.chatbot, **QUIET)
-        page.marked.input(revising.mark, [conversation, page.marked], page.chatbot, **PRIVATE)
+        return [*changes, page.marked.input(revising.mark, [conversation, page.marked], page.chatbot, **PRIVATE)]
 
     def wire_meter(self, page: ChatPage, controls: Controls) -> None:
         meter = Meter(self.backend, self.limits, page)
@@ -79,13 +99,13 @@ class Chat:
         gr.on(changes, meter.weigh, inputs, [page.meter, page.drop], **weighing)
         page.pages.pick(meter.weigh, inputs, [page.meter, page.drop], **weighing)
 
-    def wire_files(self, page: ChatPage, controls: Controls) -> None:
+    def wire_files(self, page: ChatPage, controls: Controls) -> list[Any]:
         transfer, conversation, upload = Transfer(self.limits, page), page.conversation, controls.upload
         download(controls.export, transfer.export, conversation, controls.file)
         download(controls.share, transfer.write_markdown, conversation, controls.file)
         waiting = {**PRIVATE, "show_progress": "full", "show_progress_on": page.chatbot}
         parts = [conversation, *page.parts]
-        upload.upload(transfer.receive, [upload, conversation], parts, preprocess=False, **waiting)
+        return [upload.upload(transfer.receive, [upload, conversation], parts, preprocess=False, **waiting)]
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """By its number: what else the browser says of the example could be anything."""

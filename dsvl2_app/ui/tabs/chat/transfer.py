@@ -41,8 +41,9 @@ class Transfer:
             imported = read_archive(uploaded_path(file), self.limits)
         except Exception as error:
             return {self.page.notice: wording.show_notice(error)}
-        conversation.abandon()
-        return {self.page.conversation: imported, **self.page.show_empty(), **self.page.show(imported)}
+        conversation.abandon(imported)
+        imported.before = conversation if conversation.turns else None
+        return {self.page.conversation: imported, **self.page.show_new(imported)}
 
 
 @contextmanager

@@ -1,0 +1,123 @@
+"""Conversations that the browser keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from dsvl2_app.errors import AppError, PromptError
+from dsvl2_app.image.load import USUAL
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.keeping import Keeping, snapshot
+from dsvl2_app.ui.uploads import save_upload
+from tests.ui.steps import ask, attach, bot, user
+
+BOXES = "A <|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
+
+
+def test_what_is_kept_is_read_back(pictures: dict[str, Path]) -> None:
+    file = save_upload(pictures["wide"].read_bytes(), "wide.png")
+    shown = (Attachment.of(ImageRef.of(Path(file))),)
+    before = Conversation(
+        [Turn("What?", shown, BOXES, finish="eos", dropped=True), Turn("And?", shown, "Half", finish="cancelled")]
+    )
+    kept = snapshot(before)["turns"]
+    brought = [
+        {**turn, "pictures": [{"path": file, "page": each["page"]} for each in turn["pictures"]]} for turn in kept
+    ]
+    after = Keeping(USUAL, None).read({"turns": brought})
+    assert [(turn.question, turn.answer, turn.dropped) for turn in after.turns] == [
+        ("What?", BOXES, True),
+        ("And?", "Half", False),
+    ]
+    assert [picture.image for picture in after.pictures] == [picture.image for picture in before.pictures]
+    assert after.turns[0].drawing
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None,
+        [],
+        {},
+        {"turns": 1},
+        {"turns": [{}]},
+        {"turns": [{"question": 1, "answer": "", "pictures": []}]},
+        {"turns": [{"question": "", "answer": "", "pictures": [{"path": "/etc/passwd"}]}]},
+        {"turns": [{"question": "", "answer": "", "pictures": [{"path": 7, "page": "x"}]}]},
+        {"turns": [{"question": "", "answer": "", "pictures": []}] * 501},
+    ],
+)
+def test_whatever_a_browser_brings_is_a_conversation_or_one_sentence(told: Any) -> None:
+    with pytest.raises(AppError):
+        Keeping(USUAL, None).read(told)
+    with pytest.raises(PromptError):
+        Keeping(USUAL, None).read({"turns": "x"})
+
+
+@pytest.mark.slow
+def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pictures, open_page):
+    scripted.script.say = BOXES
+    page = open_page(scripted)
+    history = page.locator("#chat-history")
+    expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
+    attach(page, pictures["wide"])
+    ask(page, "Where is the dog?")
+    expect(bot(page).locator("img.drawing")).to_be_visible()
+    expect(history.locator("summary")).to_contain_text("Earlier conversations (1, ")
+    page.locator("#message textarea").fill("half a questi")
+    page.reload()
+    expect(user(page)).to_contain_text("Where is the dog?")
+    expect(user(page).locator(".picture img")).to_have_count(1)
+    expect(bot(page).locator("img.drawing")).to_be_visible()
+    expect(page.locator("#message textarea")).to_have_value("half a questi")
+    scripted.script.say = "Brown."
+    ask(page, "Which colour?")
+    expect(bot(page)).to_contain_text("Brown.")
+    assert [len(message["content"]) > 0 for message in scripted.script.requests[-1].messages] == [True] * 3
+    assert scripted.script.requests[-1].messages[0]["content"][0]["image"].size == (1000, 400)
+
+    # cleared by mistake: what is typed stays, and the conversation comes back
+    page.locator("#message textarea").fill("next")
+    page.locator("#conversation").get_by_role("button", name="Clear").click()
+    expect(page.locator("#conversation .user-row")).to_have_count(0)
+    expect(page.locator("#message textarea")).to_have_value("next")
+    page.get_by_role("button", name="Bring the conversation back").click()
+    expect(page.locator("#conversation .user-row")).to_have_count(2)
+    expect(page.locator("#chat-back")).to_be_hidden()
+    expect(history.locator("summary")).to_contain_text("Earlier conversations (")
+
+    # another branch: both are kept
+    page.locator("#conversation .undo").first.click()
+    expect(page.locator("#conversation .user-row")).to_have_count(0)
+    expect(page.locator("#message textarea")).to_have_value("Where is the dog?")
+    ask(page, "Where is the cat?")
+    expect(bot(page)).to_contain_text("Brown.")
+    history.locator("summary").click()
+    expect(history.locator(".open")).to_have_text(["Where is the cat?", "Where is the dog?"])
+    history.locator("[type=search]").fill("which colour")
+    expect(history.locator(".open")).to_have_text(["Where is the dog?"])
+    history.locator(".open").click()
+    expect(page.locator("#conversation .user-row")).to_have_count(2)
+    expect(user(page)).to_contain_text("Which colour?")
+
+    # forgotten, it is gone
+    page.on("dialog", lambda dialog: dialog.accept())
+    history.locator(".forget").click()
+    expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
+    kept = page.evaluate(
+        "() => new Promise((done) => { const opened = indexedDB.open('dsvl2');"
+        " opened.onsuccess = () => { const all = opened.result.transaction('pictures').objectStore('pictures').count();"
+        " all.onsuccess = () => done(all.result); }; })"
+    )
+    assert kept == 0
+    history.locator("[type=checkbox]").uncheck()
+    ask(page, "Is this kept?")
+    expect(bot(page)).to_contain_text("Brown.")
+    page.reload()
+    expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
+    expect(page.locator("#conversation .user-row")).to_have_count(0)
