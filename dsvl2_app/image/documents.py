@@ -39,7 +39,7 @@ def is_document(data: bytes) -> bool:
 def read_pages(data: bytes, name: str) -> tuple[Size, ...]:
     """Width and height of each page in points, as it is shown. Raises an ImageError for what is damaged, locked, or has
     too many pages; `name` is what that calls the file."""
-    found = _read_pages(_Bytes(data))
+    found = _read_pages(FileBytes(data))
     if isinstance(found, str):
         raise _explain(found, name)
     return found
@@ -79,7 +79,7 @@ def render_small(data: bytes, name: str, pages: Sequence[int], side: int) -> lis
 
 def _render(data: bytes, name: str, pages: list[tuple[int, float]]) -> list[Image.Image]:
     """Pages and their scales -> pictures."""
-    done = _run(data, {"pages": pages})
+    done = run_apart(START, data, {"pages": pages})
     if isinstance(done, str):
         raise _explain(done, name)
     images, place = [], 0
@@ -112,7 +112,7 @@ def _explain(problem: str, name: str) -> ImageError:
     return ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
 
 
-class _Bytes:
+class FileBytes:
     """A file's bytes as a key of a cache that does not keep them."""
 
     def __init__(self, data: bytes) -> None:
@@ -120,23 +120,23 @@ class _Bytes:
         self.digest = hashlib.blake2b(data, digest_size=16).digest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Bytes) and self.digest == other.digest
+        return isinstance(other, FileBytes) and self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)
 
 
 @lru_cache(maxsize=256)
-def _read_pages(file: _Bytes) -> tuple[Size, ...] | str:
+def _read_pages(file: FileBytes) -> tuple[Size, ...] | str:
     """Also what is wrong with it, in one of the words of `documents_apart`."""
-    done, file.data = _run(file.data or b"", {"most": MOST_PAGES}), None
+    done, file.data = run_apart(START, file.data or b"", {"most": MOST_PAGES}), None
     return done if isinstance(done, str) else tuple((width, height) for width, height in json.loads(done)["pages"])
 
 
-def _run(data: bytes, wanted: dict[str, Any]) -> bytes | str:
-    """What the process answers, or a word for what is wrong."""
+def run_apart(start: str, data: bytes, wanted: dict[str, Any]) -> bytes | str:
+    """What a process that runs `start` answers, or a word for what is wrong."""
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", START, json.dumps(wanted)]
+    command = [sys.executable, "-c", start, json.dumps(wanted)]
     try:
         done = subprocess.run(  # noqa: S603  # a constant command; the file goes to its input
             command, input=data, capture_output=True, env={**os.environ, **path}, timeout=PATIENCE, check=False

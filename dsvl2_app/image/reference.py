@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from dsvl2_app.errors import ImageError
+from dsvl2_app.image.clips import is_clip, read_clip, render_stills
 from dsvl2_app.image.documents import is_document, page_size, read_pages, render_page
 from dsvl2_app.image.load import (
     USUAL,
@@ -60,6 +61,11 @@ class ImageRef:
         points = None
         if is_document(data):
             size, points = page_size(data, name, frame), read_pages(data, name)[frame]
+        elif is_clip(data):
+            clip = read_clip(data, name, limits.max_pixels)
+            if frame >= len(clip.frames):
+                raise ImageError("{name} has no page {number}; choose an earlier one.", name=name, number=frame + 1)
+            size = clip.size
         else:
             size = upright_size(read_header(data, name, limits, frame), data)
         kept = source if isinstance(source, bytes) else Path(source)
@@ -104,6 +110,8 @@ class ImageRef:
         data, name = self.read(), name_source(self.source or b"")
         if is_document(data):
             return render_page(data, name, self.frame, side)
+        if is_clip(data):
+            return render_stills(data, name, [self.frame], self.limits.max_pixels)[0]
         return decode(read_header(data, name, self.limits, self.frame), name, side)
 
     def opened(self) -> ImageRef:
@@ -120,11 +128,13 @@ class ImageRef:
 
 
 def count_frames(source: bytes | str | Path, limits: Limits = USUAL) -> int:
-    """Pages of a PDF or a TIFF, frames of an animation; 1 of any other picture. Raises an ImageError as `ImageRef.of`
-    does; no pixel is decoded."""
+    """Pages of a PDF or a TIFF, frames of an animation, stills of a clip; 1 of any other picture. Raises an ImageError
+    as `ImageRef.of` does; no pixel is decoded, but those of a clip."""
     data, name = read_source(source, limits), name_source(source)
     if is_document(data):
         return len(read_pages(data, name))
+    if is_clip(data):
+        return len(read_clip(data, name, limits.max_pixels).frames)
     image = read_header(data, name, limits)
     try:
         return getattr(image, "n_frames", 1)

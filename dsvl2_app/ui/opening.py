@@ -13,7 +13,7 @@ from dsvl2_app.ui.pages import build_pages, count_pages, list_pages, offer_pages
 from dsvl2_app.ui.uploads import encode_drawing, save_upload, uploaded_path
 from dsvl2_app.ui.words.translations import text_label
 
-KINDS = [".pdf", ".tif", ".tiff", ".gif", ".webp"]  # files of several pages or frames
+KINDS = [".pdf", ".tif", ".tiff", ".gif", ".webp", ".mp4", ".webm", ".mov"]  # files of several pages or frames
 
 
 class Opener:
@@ -22,7 +22,7 @@ class Opener:
     def __init__(self, tab: str, limits: Limits, *, single: bool) -> None:
         self.limits = limits
         self.button = gr.UploadButton(
-            text_label("Open a PDF, TIFF or GIF"), size="sm", file_types=KINDS, elem_id=f"{tab}-document"
+            text_label("Open a PDF, TIFF, GIF or clip"), size="sm", file_types=KINDS, elem_id=f"{tab}-document"
         )
         self.pages = build_pages(f"{tab}-pages", single=single)
 

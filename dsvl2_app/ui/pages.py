@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.bundled import read_asset
+from dsvl2_app.image.clips import Clip, describe_moment, is_clip, read_clip, render_stills, spread
 from dsvl2_app.image.documents import is_document, render_small
 from dsvl2_app.image.load import Limits, name_source, read_source
 from dsvl2_app.image.page_ranges import FIRST, read_ranges, write_ranges
@@ -18,13 +19,16 @@ from dsvl2_app.ui.uploads import encode_small, measure, save_upload
 from dsvl2_app.ui.words.translations import say
 
 MOST_SHOWN = 24  # thumbnails of a document
+STILLS = 6  # of a clip, unless others are chosen: what a conversation of the released models has room for
+STILL_WORDS = "The model sees these stills one by one, neither motion nor sound."
 SIDE = 160  # px of a thumbnail
 # Handlebars, which escapes what it puts in.
 _TEMPLATE = """{{#if value}}{{#each value.documents}}<fieldset class="document" data-key="{{this.key}}">
 <legend>{{this.title}}</legend>
 <label>{{../value.words.pages}} <input value="{{this.chosen}}" placeholder="1-3, 7"></label>
 <div class="thumbnails">{{#each this.thumbnails}}<button type="button" data-number="{{this.number}}"
-aria-label="{{this.words}}"><img src="{{this.source}}" alt=""><span>{{this.number}}</span></button>{{/each}}</div>
+aria-label="{{this.words}}"><img src="{{this.source}}" alt=""><span>{{this.number}}</span>
+{{#if this.moment}}<small>{{this.moment}}</small>{{/if}}</button>{{/each}}</div>
 {{#if this.more}}<p>{{this.more}}</p>{{/if}}</fieldset>{{/each}}{{/if}}"""
 
 
@@ -53,18 +57,33 @@ def offer_pages(
     for file, count in counts.items():
         if count < 2:
             continue
-        usual = write_ranges((chosen or {}).get(file, ())) or first or FIRST
+        clip = find_clip(file, limits)
+        evenly = write_ranges(spread(count, STILLS)) if clip else FIRST
+        usual = write_ranges((chosen or {}).get(file, ())) or first or evenly
+        name = name_source(file).strip("'")
+        title = say("{name}: {count:,} pages", name=name, count=count)
+        if clip:
+            title = say("{name}: {count} stills of {seconds:.1f} s", name=name, count=count, seconds=clip.length)
         documents.append(
             {
                 "key": file,
-                "title": say("{name}: {count:,} pages", name=name_source(file).strip("'"), count=count),
+                "title": title,
                 "count": count,
                 "chosen": before.get(file, usual),
                 "thumbnails": [
-                    {"number": number, "source": file_address(source), "words": say("Page {number}", number=number)}
+                    {
+                        "number": number,
+                        "source": file_address(source),
+                        "words": say("Page {number}", number=number),
+                        "moment": describe_moment(clip.seconds[number - 1]) if clip else "",
+                    }
                     for number, source in enumerate(_thumbnails(file, min(count, MOST_SHOWN), limits), start=1)
                 ],
-                "more": say("Type the numbers of later pages.") if count > MOST_SHOWN else "",
+                "more": say(STILL_WORDS)
+                if clip
+                else say("Type the numbers of later pages.")
+                if count > MOST_SHOWN
+                else "",
             }
         )
     return {"documents": documents, "words": {"pages": say("Pages")}} if documents else None
@@ -98,11 +117,20 @@ def count_pages(file: str, limits: Limits) -> int:
     return count_frames(file, limits)
 
 
+@lru_cache(maxsize=256)
+def find_clip(file: str, limits: Limits) -> Clip | None:
+    """What is known of a clip; None of any other file."""
+    data = read_source(file, limits)
+    return read_clip(data, name_source(file), limits.max_pixels) if is_clip(data) else None
+
+
 @lru_cache(maxsize=64)
 def _thumbnails(file: str, count: int, limits: Limits) -> tuple[str, ...]:
     """Files in Gradio's cache."""
     data = read_source(file, limits)
-    if is_document(data):
+    if is_clip(data):
+        images = render_stills(data, name_source(file), range(count), limits.max_pixels)
+    elif is_document(data):
         images = render_small(data, name_source(file), range(count), SIDE)
     else:
         images = [measure(file, limits, frame).open_small(SIDE) for frame in range(count)]

@@ -32,7 +32,7 @@ PREVIEW_SIDE = 1280  # px
 LONGEST_WEBP, LONGEST_JPEG = 16_383, 65_500  # px that their encoders take
 LONGEST_NAME = 200  # bytes; file systems take 255, and downloads add to it
 BESIDE = ("files", "images", "image")  # where clients put the pictures of a message
-KINDS = ["image", ".heic", ".heif", ".avif", ".webp", ".pdf"]  # what file pickers offer
+KINDS = ["image", ".heic", ".heif", ".avif", ".webp", ".pdf", ".mp4", ".webm", ".mov"]  # what file pickers offer
 
 
 @contextmanager

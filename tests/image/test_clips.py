@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dsvl2_app.errors import ImageError
+from dsvl2_app.image import clips
+from dsvl2_app.image.clips import describe_moment, is_clip, read_clip, render_stills, spread
+from dsvl2_app.image.clips_apart import choose
+from dsvl2_app.image.load import load_image
+from dsvl2_app.image.reference import ImageRef, count_frames
+
+STEP = 6  # brightness from one frame to the next
+MOST = 40_000_000
+
+
+def write_clip(path: Path, frames: int = 40, kind: str = "mp4v", size: tuple[int, int] = (64, 48)) -> bytes:
+    """Ten frames a second, frame N of brightness STEP N."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*kind), 10, size)
+    assert writer.isOpened()
+    for number in range(frames):
+        writer.write(np.full((size[1], size[0], 3), STEP * number, np.uint8))
+    writer.release()
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    write_clip(path)
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("mp4", "mp4v"), ("webm", "VP80")])
+def test_stills_are_even_in_time(tmp_path: Path, suffix: str, kind: str) -> None:
+    data = write_clip(tmp_path / f"clip.{suffix}", kind=kind)
+    assert is_clip(data)
+    found = read_clip(data, "clip", MOST)
+    assert found.size == (64, 48)
+    assert len(found.frames) == clips.MOST_STILLS
+    assert found.length == pytest.approx(3.9, abs=0.11)
+    assert np.allclose(found.seconds, [number / 10 for number in found.frames], atol=0.06)
+    assert np.ptp(np.diff(found.frames)) <= 1
+    stills = render_stills(data, "clip", [0, 11, 23], MOST)
+    for still, at in zip(stills, (0, 11, 23), strict=True):
+        assert still.size == (64, 48)
+        assert np.asarray(still).mean() == pytest.approx(STEP * found.frames[at], abs=4)
+
+
+def test_a_still_is_a_page_of_its_file(clip: Path) -> None:
+    assert count_frames(clip) == 24
+    first, last = ImageRef.of(clip), ImageRef.of(clip, frame=23)
+    assert first.size == last.size == (64, 48)
+    assert first.content_hash != last.content_hash
+    assert np.asarray(last.open()).mean() > np.asarray(first.open()).mean() + 100
+    with pytest.raises(ImageError, match="has no page 25"):
+        ImageRef.of(clip, frame=24)
+    with pytest.raises(ImageError, match="is a video"):  # where no page can be chosen
+        load_image(clip)
+
+
+def test_uneven_clips_are_even_in_time() -> None:
+    times = [at / 10 for at in range(10)] + [1.0 + at for at in range(10)]
+    assert choose(times, 5) == [10, 12, 14, 16, 18]
+    assert choose(times[:3], 5) == [0, 1, 2]
+    assert choose([0.0] * 30, 5) == [29]
+
+
+def test_what_cannot_be_decoded_is_said(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = clip.read_bytes()
+    for damaged in (b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(500), b"\x1aE\xdf\xa3" + bytes(500), data[:200]):
+        with pytest.raises(ImageError, match="is damaged or incomplete"):
+            ImageRef.of(damaged)
+    with pytest.raises(ImageError, match="far too many pixels"):
+        read_clip(data, "clip", 1000)
+    read_clip(data, "clip", MOST)
+    ended = subprocess.CompletedProcess([], -24, b"", b"")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(ImageError, match="cut the clip shorter"):
+        render_stills(data, "clip", [0], MOST)
+
+
+def test_stills_are_chosen_evenly_and_moments_are_written() -> None:
+    assert spread(24, 6) == [2, 6, 10, 14, 18, 22]
+    assert spread(3, 6) == [0, 1, 2]
+    assert [describe_moment(seconds) for seconds in (0, 3.54, 75.25, 600)] == ["0:00.0", "0:03.5", "1:15.2", "10:00.0"]
