@@ -7,9 +7,11 @@ import csv
 import io
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -138,6 +140,24 @@ def write_yolo_names(found: Annotation) -> str:
     return "names:\n" + "".join(f"  {number}: {label}\n" for number, label in enumerate(quoted))
 
 
+def write_yolo_set(found: Sequence[tuple[Annotation, bytes]]) -> bytes:
+    """A .zip of pictures (as JPEG) with a file of boxes each, and one data.yaml whose classes are those of all, as
+    https://docs.ultralytics.com/datasets/detect describes it. Pictures of the same name are numbered."""
+    labels = list(dict.fromkeys(label for annotation, _ in found for label in annotation.labels))
+    stream, taken = io.BytesIO(), set[str]()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, (annotation, picture) in enumerate(found, start=1):
+            named = replace(annotation, names=tuple(labels))
+            stem = PurePath(annotation.picture).stem + (f"-page-{annotation.page}" if annotation.page else "")
+            stem = f"{stem}-{number}" if stem in taken else stem
+            taken.add(stem)
+            archive.writestr(f"images/{stem}.jpg", picture)
+            archive.writestr(f"labels/{stem}.txt", write_yolo(named))
+        names = write_yolo_names(replace(found[0][0], names=tuple(labels)))
+        archive.writestr("data.yaml", f"path: .\ntrain: images\nval: images\nnc: {len(labels)}\n{names}")
+    return stream.getvalue()
+
+
 def write_label_studio(found: Annotation) -> str:
     """https://labelstud.io/guide/predictions: per cent of the picture's sides. Without an address the picture is
     named as a file of Label Studio's local storage."""
@@ -191,9 +211,13 @@ FORMATS: dict[str, Format] = {
 
 def data_url(image: Image.Image) -> str:
     """The picture itself as an address, upright, as the boxes are."""
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image)).decode()}"
+
+
+def encode_jpeg(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=95)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return stream.getvalue()
 
 
 def _quote(cell: str) -> str:

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from PIL import Image, ImageOps
 
 from dsvl2_app.image.load import load_image
 from dsvl2_app.text.boxes import LARGEST, Box, parse_boxes
-from dsvl2_app.text.exports import FORMATS, Annotation, data_url
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_yolo_set
 
 sides = st.integers(1, 8000)
 coordinates = st.integers(0, 999)
@@ -265,3 +266,25 @@ def test_supervision_reads_the_same_boxes_from_an_answer():
     ours = parse_boxes(answer).boxes
     assert theirs.xyxy == pytest.approx(np.array([box.pixels(*SIZE) for box in ours]), abs=1e-3)
     assert list(theirs.data["class_name"]) == [box.label for box in ours]
+
+
+@pytest.mark.slow
+def test_supervision_reads_a_whole_set(tmp_path):
+    supervision = pytest.importorskip("supervision")
+    box = Box("dog", 100, 100, 500, 600)
+    pictures = [Image.new("RGB", (200, 100), "green"), Image.new("RGB", (90, 300), "blue")]
+    found = [
+        (Annotation("a.png", 200, 100, (box,)), encode_jpeg(pictures[0])),
+        (Annotation("a.tif", 90, 300, (replace(box, label="cat"), box), page=2), encode_jpeg(pictures[1])),
+        (Annotation("a.jpg", 200, 100, (replace(box, label="cat"),)), encode_jpeg(pictures[0])),
+    ]
+    with zipfile.ZipFile(io.BytesIO(write_yolo_set(found))) as archive:
+        archive.extractall(tmp_path)
+    names = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert names == ["a-3.jpg", "a-page-2.jpg", "a.jpg"]
+    read = supervision.DetectionDataset.from_yolo(
+        str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "data.yaml")
+    )
+    assert read.classes == ["dog", "cat"]
+    classes = {path.split("/")[-1]: detections.class_id.tolist() for path, _, detections in read}
+    assert classes == {"a.jpg": [0], "a-page-2.jpg": [1, 0], "a-3.jpg": [1]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,19 @@ import gradio as gr
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
-from dsvl2_app.text.exports import FORMATS, Annotation, data_url
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_yolo_set
 from dsvl2_app.ui.events import download, download_button
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.uploads import save_picture, save_upload
 from dsvl2_app.ui.words import wording
-from dsvl2_app.ui.words.translations import say
+from dsvl2_app.ui.words.translations import say, text_label
 
+SET = "YOLO set"  # of every picture that was searched
+MOST_KEPT = 100  # pictures of it
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
 _SPECIAL = re.compile(r"<\|/?\w+\|>")
-FILES = ("PNG", *FORMATS)
+FILES = ("PNG", *FORMATS, SET)
 
 
 @dataclass(eq=False)
@@ -33,6 +35,7 @@ class Finding:
     image: ImageRef | None = None  # that was searched
     name: str = ""  # that the visitor knows it by
     annotation: Annotation | None = None
+    kept: dict[ImageRef, Annotation] = field(default_factory=dict)  # the last of each picture that was searched
     labels: tuple[str, ...] = ()  # of the pictures before, so that a class has one number in all of them
 
     def open(self, image: ImageRef, name: str) -> None:
@@ -46,17 +49,22 @@ class Finding:
         assert self.image
         points, page = self.image.points, self.image.frame + 1 if self.image.frame or self.image.points else 0
         size = self.image.size
-        return Annotation(self.name, *size, boxes, answer, names=self.labels, page=page, points=points)
+        found = Annotation(self.name, *size, boxes, answer, names=self.labels, page=page, points=points)
+        if boxes:
+            self.kept[self.image] = found
+            while len(self.kept) > MOST_KEPT:
+                del self.kept[next(iter(self.kept))]
+        return found
 
     @property
     def files(self) -> set[Path]:
-        return {self.image.path} if self.image else set()
+        return {image.path for image in (*self.kept, *filter(None, [self.image]))}
 
 
 def build_downloads(finding: gr.State) -> gr.Row:
     """A row of buttons, hidden until there are boxes."""
     with gr.Row(visible=False, elem_id="grounding-exports") as row:
-        buttons = [gr.Button(name, size="sm", min_width=60) for name in FILES]
+        buttons = [gr.Button(text_label(name), size="sm", min_width=60) for name in FILES]
     file = download_button("grounding-download")
     for name, button in zip(FILES, buttons, strict=True):
 
@@ -75,6 +83,9 @@ def save_file(finding: Finding, name: str) -> str | None:
     stem = Path(found.picture).stem + (f"-page-{found.page}" if found.page else "")
     if name == "PNG":
         return save_picture(draw(finding.image.open(), found.boxes), f"{stem}-boxes.png")
+    if name == SET:
+        pictures = ((each, encode_jpeg(image.open())) for image, each in finding.kept.items())
+        return save_upload(write_yolo_set([*pictures]), "yolo-set.zip")
     format = FORMATS[name]
     if name == "Label Studio":
         found = replace(found, address=data_url(finding.image.open()))
