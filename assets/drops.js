@@ -29,6 +29,14 @@
     input.files = given.files;
     input.dispatchEvent(new Event("change", {bubbles: true}));
   };
+  // What was attached in a format that the browser cannot show.
+  document.addEventListener("error", ({target}) => {
+    const thumbnail = target.closest?.("#message .thumbnail-item");
+    if (!thumbnail) return;
+    thumbnail.classList.add("unseen");
+    thumbnail.dataset.format = (target.src.match(/\.(\w{2,5})$/)?.[1] ?? "?").toUpperCase();
+  }, true);
+
   document.addEventListener("dragover", (event) => {
     if (!holdsFiles(event)) return;
     event.preventDefault();

@@ -20,6 +20,8 @@ def read_sampling(temperature: Any, top_p: Any, repetition_penalty: Any, max_new
 
 def read_whole_number(name: str, value: Any) -> int:
     try:
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError
         return int(value)
     except (TypeError, ValueError, OverflowError):
         raise SettingsError("The {name} is {value!r}; choose a whole number.", name=name, value=value) from None

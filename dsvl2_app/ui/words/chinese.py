@@ -94,7 +94,11 @@ CHINESE = {
     "{done:,} of {total:,} pages are read": "已读 {done:,} / {total:,} 页",
     "{words}; Read goes on from there.": "{words}；点“开始读”可继续。",
     # Pages of documents
-    "Open a PDF, TIFF or GIF": "打开 PDF、TIFF 或 GIF",
+    "Open a PDF, TIFF, GIF or clip": "打开 PDF、TIFF、GIF 或视频片段",
+    "{name}: {count} stills of {seconds:.1f} s": "{name}：{seconds:.1f} 秒中的 {count} 帧",
+    "The model sees these stills one by one, neither motion nor sound.": (
+        "模型逐帧看这些静止画面，看不到动作，也听不到声音。"
+    ),
     "Page {number}": "第 {number} 页",
     "Pages": "页码",
     "{name}: {count:,} pages": "{name}：共 {count:,} 页",
@@ -154,6 +158,7 @@ CHINESE = {
     "Raw": "原文",
     "Show answers to the letter, special tokens and all": "逐字显示回答，包括特殊标记",
     "Preset": "预设",
+    "Reset all": "全部重置",
     "Precise": "精确",
     "Balanced": "均衡",
     "Creative": "创意",

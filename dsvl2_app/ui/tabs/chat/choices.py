@@ -17,6 +17,7 @@ from dsvl2_app.ui.words.translations import label
 # temperature, top-p
 PRESETS: dict[str, tuple[float, float]] = {"Precise": (0.0, 1.0), "Balanced": (0.2, 0.9), "Creative": (0.8, 0.95)}
 TILINGS: dict[str, bool | None] = {"Automatic": None, "Always": True, "Never": False}
+CHANGED = "JSON.stringify(now.map((one) => one ?? '')) !== JSON.stringify(USUAL.map((one) => one ?? ''))"
 MEMORY = "dsvl2-settings"  # the key in the browser's storage
 
 
@@ -89,6 +90,10 @@ def remember(demo: gr.Blocks, controls: list[gr.Component]) -> None:
     gr.on(changes, None, controls, memory, js="(...values) => [values]", **QUIET)
 
     usual = [control.value for control in controls]
+    changed = f"(...now) => {{document.querySelector('#chat-settings')?.classList.toggle('changed', {CHANGED})}}"
+    gr.on(changes, None, controls, None, js=changed.replace("USUAL", json.dumps(usual)), **QUIET)
+    reset = gr.Button(label("Reset all"), size="sm", elem_id="chat-reset")
+    reset.click(None, None, controls, js=f"() => {json.dumps(usual)}", **QUIET)
     demo.load(lambda stored: keep_valid(stored, usual), memory, controls, **QUIET)
 
 

@@ -12,7 +12,6 @@ from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, download
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.tabs.chat.answering import Answering
-from dsvl2_app.ui.tabs.chat.choices import remember
 from dsvl2_app.ui.tabs.chat.keeping import Keeping, build_keeper
 from dsvl2_app.ui.tabs.chat.meter import Meter
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, Controls, build_controls
@@ -35,8 +34,7 @@ class Chat:
 
     def build(self, demo: gr.Blocks) -> None:
         page = ChatPage(self.examples)
-        controls = build_controls(self.backend.card)
-        remember(demo, controls.choices)
+        controls = build_controls(demo, self.backend.card)
         keeping = self.wire_keeping(demo, page)
         # A conversation exists from the start, so that it can be abandoned; one that has begun by then is kept.
         demo.load(lambda begun: begun, page.conversation, page.conversation, **QUIET)

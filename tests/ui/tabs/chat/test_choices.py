@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from dsvl2_app.errors import SettingsError
+from dsvl2_app.ui.sampling import read_whole_number
 from dsvl2_app.ui.tabs.chat.choices import MEMORY, Choices, keep_valid, remember
 
 USUAL = [0.2, 0.9, 1, 512, "", "", "Automatic", 9]
@@ -36,3 +37,10 @@ def test_what_the_browser_remembers_outlives_a_restart():
         remember(demo, [gr.Checkbox()])
     (memory,) = [block for block in demo.blocks.values() if isinstance(block, gr.BrowserState)]
     assert (memory.storage_key, memory.secret) == (MEMORY, MEMORY)
+
+
+def test_numbers_of_things_are_whole():
+    assert read_whole_number("max_tiles", 3.0) == 3
+    for half in (2.5, "2.5", float("nan"), float("inf")):
+        with pytest.raises(SettingsError, match="choose a whole number"):
+            read_whole_number("max_tiles", half)

@@ -324,3 +324,10 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     assert request.grammar
     assert request.owner
     assert request.sampling.temperature == 0.8
+    expect(page.locator("#chat-settings")).to_have_class(re.compile("changed"))
+    with stored(page):
+        page.get_by_role("button", name="Reset all").click()
+        expect(page.get_by_label("Balanced")).to_be_checked()
+    expect(page.get_by_label("number input for Tiles at most")).to_have_value("9")
+    expect(page.get_by_label("System prompt")).to_have_value("")
+    expect(page.locator("#chat-settings")).not_to_have_class(re.compile("changed"))
