@@ -55,7 +55,7 @@ const digest = async (blob) => {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 };
 const known = new Map(); // addresses -> keys, while the page is open
-const keepPicture = async ({address, name, page}) => {
+const keepPicture = async ({address, name, page, gone}) => {
   if (!known.has(address)) {
     const blob = await (await fetch(address)).blob();
     // Without a secure connection browsers give no digests.
@@ -63,7 +63,7 @@ const keepPicture = async ({address, name, page}) => {
     await act("pictures", "readwrite", (store) => store.put({blob, name}, key));
     known.set(address, key);
   }
-  return {key: known.get(address), name, page};
+  return {key: known.get(address), name, page, gone};
 };
 const same = (one, other) => one && other && one.question === other.question && one.answer === other.answer;
 const name = () => (crypto.randomUUID ? crypto.randomUUID() : `${Date.now()}-${Math.random()}`);
@@ -73,7 +73,10 @@ const keep = async (kept) => {
     sessionStorage.removeItem(HERE); // the conversation that was cleared stays in the list
     return;
   }
-  let id = sessionStorage.getItem(HERE);
+  // One that came back after it was cleared goes on where it was kept.
+  const isPart = (record) => record.turns.every((turn, place) => same(turn, kept[place]));
+  let id = sessionStorage.getItem(HERE) ?? (await list()).find(isPart)?.id;
+  if (id) sessionStorage.setItem(HERE, id);
   const before = id && await find(id);
   // Of a conversation that goes on otherwise from one of its turns, both branches are kept.
   const gone = before?.turns.findIndex((turn, place) => turn.answer && !same(turn, kept[place])) ?? -1;
@@ -102,7 +105,7 @@ const restore = async (id) => {
       paths.set(key, (await upload(new File([blob], name, {type: blob.type}))).path);
     }
     const turns = record.turns.map((turn) => ({
-      ...turn, pictures: turn.pictures.map(({key, page}) => ({path: paths.get(key), page})),
+      ...turn, pictures: turn.pictures.map(({key, page, gone}) => ({path: paths.get(key), page, gone})),
     }));
     sessionStorage.setItem(HERE, id);
     trigger("restore", {turns});

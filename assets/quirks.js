@@ -63,6 +63,23 @@
     revise(undoes ? "undo" : "edit", number);
   }, true);
 
+  // A picture of a question is left out by the key Delete, or by the button in its corner, and comes back the same way.
+  const PICTURES = "#conversation .user-row a.picture";
+  const leaveOut = (picture) => revise("picture", [...document.querySelectorAll(PICTURES)].indexOf(picture));
+  document.addEventListener("click", (event) => {
+    const picture = event.target.closest?.(PICTURES);
+    if (!picture) return;
+    const {right, top} = picture.getBoundingClientRect();
+    if (event.clientX < right - 24 || event.clientY > top + 24 || !event.clientX) return;
+    event.preventDefault();
+    leaveOut(picture);
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Delete" || !event.target.matches?.(PICTURES)) return;
+    event.preventDefault();
+    leaveOut(event.target);
+  });
+
   const makeUndo = () => {
     const undo = document.createElement("button");
     undo.className = "undo";
@@ -101,6 +118,10 @@
     all("button:not([role]):has(button.upload-container)", (outer) => {
       outer.setAttribute("role", "group");
       outer.tabIndex = -1;
+    });
+    // A button that is named by the key of its translation.
+    all('button[aria-label="common.webcam"]', (button) => {
+      button.setAttribute("aria-label", navigator.language.startsWith("zh") ? "摄像头" : "Webcam");
     });
     // Messages repeat what they say, character references and all.
     all("#conversation [data-testid][aria-label]", (message) => message.removeAttribute("aria-label"));

@@ -7,13 +7,12 @@ page in a browser) from top to bottom, and run the tests of tests/ui. assets/pag
 
 from __future__ import annotations
 
-import inspect
 from asyncio import Event, sleep
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
@@ -252,23 +251,6 @@ def download_script(elem_id: str) -> str:
 
 
 # -- schemas for MCP clients ------------------------------------------------------------------------------------
-
-
-Handler = TypeVar("Handler", bound=Callable[..., Any])
-
-
-def whole_arguments(handler: Handler) -> Handler:
-    """A decorator: what a docstring says of an argument on several lines stands on one. Gradio tells MCP clients the
-    first one alone (gradio.utils.get_function_description)."""
-    lines = inspect.cleandoc(handler.__doc__ or "").split("\n")
-    joined: list[str] = []
-    for line in lines:
-        if line.startswith(8 * " ") and joined:
-            joined[-1] += f" {line.strip()}"
-        else:
-            joined.append(line)
-    handler.__doc__ = "\n".join(joined)
-    return handler
 
 
 def spell_out_schemas(demo: gr.Blocks) -> None:

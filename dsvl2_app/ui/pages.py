@@ -51,42 +51,34 @@ def offer_pages(
 ) -> dict[str, Any] | None:
     """What the component shows for the files that have several pages; None without such. What was chosen in `shown`,
     its value so far, stays; of other files the pages in `chosen`, which count from 0, or `first`."""
-    counts = {file: count_pages(file, limits) for file in dict.fromkeys(files)}
-    before = read_chosen(shown)
-    documents = []
-    for file, count in counts.items():
-        if count < 2:
-            continue
-        clip = find_clip(file, limits)
-        evenly = write_ranges(spread(count, STILLS)) if clip else FIRST
-        usual = write_ranges((chosen or {}).get(file, ())) or first or evenly
-        name = name_source(file).strip("'")
-        title = say("{name}: {count:,} pages", name=name, count=count)
-        if clip:
-            title = say("{name}: {count} stills of {seconds:.1f} s", name=name, count=count, seconds=clip.length)
-        documents.append(
-            {
-                "key": file,
-                "title": title,
-                "count": count,
-                "chosen": before.get(file, usual),
-                "thumbnails": [
-                    {
-                        "number": number,
-                        "source": file_address(source),
-                        "words": say("Page {number}", number=number),
-                        "moment": describe_moment(clip.seconds[number - 1]) if clip else "",
-                    }
-                    for number, source in enumerate(_thumbnails(file, min(count, MOST_SHOWN), limits), start=1)
-                ],
-                "more": say(STILL_WORDS)
-                if clip
-                else say("Type the numbers of later pages.")
-                if count > MOST_SHOWN
-                else "",
-            }
-        )
+    before, documents = read_chosen(shown), []
+    for file in dict.fromkeys(files):
+        count = count_pages(file, limits)
+        if count > 1:
+            described = _describe(file, count, limits, first, (chosen or {}).get(file, ()))
+            documents.append(described | ({"chosen": before[file]} if file in before else {}))
     return {"documents": documents, "words": {"pages": say("Pages")}} if documents else None
+
+
+def _describe(file: str, count: int, limits: Limits, first: str, chosen: Sequence[int]) -> dict[str, Any]:
+    """What the component shows of a file."""
+    clip, name = find_clip(file, limits), name_source(file).strip("'")
+    title = say("{name}: {count:,} pages", name=name, count=count)
+    more = say("Type the numbers of later pages.") if count > MOST_SHOWN else ""
+    if clip:
+        title = say("{name}: {count} stills of {seconds:.1f} s", name=name, count=count, seconds=clip.length)
+        more = say(STILL_WORDS)
+    thumbnails = [
+        {
+            "number": number,
+            "source": file_address(source),
+            "words": say("Page {number}", number=number),
+            "moment": describe_moment(clip.seconds[number - 1]) if clip else "",
+        }
+        for number, source in enumerate(_thumbnails(file, min(count, MOST_SHOWN), limits), start=1)
+    ]
+    usual = write_ranges(chosen) or first or (write_ranges(spread(count, STILLS)) if clip else FIRST)
+    return {"key": file, "title": title, "count": count, "chosen": usual, "thumbnails": thumbnails, "more": more}
 
 
 def read_chosen(shown: Any) -> dict[str, str]:

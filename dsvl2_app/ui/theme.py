@@ -9,7 +9,7 @@ from dsvl2_app.bundled import ASSETS, read_asset
 
 STYLE_SHEET = ASSETS / "page.css"
 
-SCRIPTS = ("tokens.js", "quirks.js", "drops.js", "following.js")
+SCRIPTS = ("tokens.js", "quirks.js", "drops.js", "following.js", "shortcuts.js")
 
 
 def read_script() -> str:

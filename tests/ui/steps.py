@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from dsvl2_app.image.reference import ImageRef
 
@@ -64,3 +64,20 @@ def bot(page: Page) -> Locator:
 
 def user(page: Page) -> Locator:
     return page.locator("#conversation .user-row").last
+
+
+def watch_requests(page: Page) -> set[Request]:
+    """Those that have begun from now on and not ended yet."""
+    waiting: set[Request] = set()
+    page.on("request", lambda request: waiting.add(request))
+    page.on("requestfinished", lambda request: waiting.discard(request))
+    page.on("requestfailed", lambda request: waiting.discard(request))
+    return waiting
+
+
+def rest(page: Page, waiting: set[Request]) -> None:
+    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer."""
+    quiet = 0
+    while quiet < 10:
+        page.wait_for_timeout(50)
+        quiet = 0 if waiting else quiet + 1

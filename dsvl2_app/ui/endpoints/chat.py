@@ -17,9 +17,9 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.text.tokens import check_count
+from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.endpoints.client_turns import measure_pictures, pictures_of, read_history, read_turn
 from dsvl2_app.ui.events import MODEL, attended
-from dsvl2_app.ui.gradio_quirks import whole_arguments
 from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.sampling import read_sampling
 from dsvl2_app.ui.uploads import name_caller, read_message
@@ -70,8 +70,8 @@ class ChatEndpoint:
         Nothing is kept between calls: what was said before goes into `history`, oldest turn first, as [{"role":
         "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]. Content may also be a list of
         {"type": "text", "text": ...} and {"type": "image", "image": picture}, and the first role may be "system". The
-        parts of Gradio's chatbots and of OpenAI's clients work as well, as do "files" beside content.
-        A picture is handle_file(path or URL) in gradio_client and an http(s) or data URL for MCP clients.
+        parts of Gradio's chatbots and of OpenAI's clients work as well, as do "files" beside content. A picture is
+        handle_file(path or URL) in gradio_client and an http(s) or data URL for MCP clients.
 
         Args:
             message: {"text": question, "files": [pictures]}; <image> in the text says where the next picture goes.
@@ -81,8 +81,7 @@ class ChatEndpoint:
             repetition_penalty: Above 1 discourages tokens that occurred before; it harms numbers.
             max_new_tokens: The answer's limit.
             seed: The same seed gives the same answer; leave it out for a random one.
-            pages: Of a PDF, a TIFF or an animation among the files, such as 1-3, 7; the first unless given.
-        """
+            pages: Of documents and clips among the files, such as 1-3, 7; the first unless given."""
         with wording.errors_for_clients():
             sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
             messages = await to_thread(self.compose, message, history or [], pages)

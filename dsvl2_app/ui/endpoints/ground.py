@@ -11,9 +11,12 @@ import gradio as gr
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Caller
 from dsvl2_app.text.grounding import MODES, Mode
+from dsvl2_app.text.messages import Message
+from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.events import MODEL, attended
-from dsvl2_app.ui.gradio_quirks import whole_arguments
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
 from dsvl2_app.ui.sampling import read_whole_number
 from dsvl2_app.ui.uploads import measure, name_caller, save_drawing, uploaded_path
@@ -81,18 +84,23 @@ class GroundEndpoint:
             if mode == "in_context" and (example is None or rectangle is None):
                 raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
             messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
-            stream = submit(self.backend, messages, well_formed=well_formed, caller=name_caller(visitor))
-            async with attended(stream):
-                *_, (text, parsed, _) = [part async for part in read_answer(stream)]
-            boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
-            if picture.points:
-                boxes = [
-                    each | {"points": box.pixels(*picture.points)}
-                    for each, box in zip(boxes, parsed.boxes, strict=True)
-                ]
-            problems = [problem.describe() for problem in parsed.problems]
-            drawn = await to_thread(lambda: save_drawing(draw(picture.open(), parsed.boxes)))
-            return drawn, {"boxes": boxes, "problems": problems}, text
+            return await self.find(picture, messages, well_formed=well_formed, caller=name_caller(visitor))
+
+    async def find(
+        self, picture: ImageRef, messages: list[Message], *, well_formed: bool, caller: Caller
+    ) -> tuple[str, dict[str, Any], str]:
+        """The picture with boxes, the boxes, the text."""
+        stream = submit(self.backend, messages, well_formed=well_formed, caller=caller)
+        async with attended(stream):
+            *_, (text, parsed, _) = [part async for part in read_answer(stream)]
+        boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
+        if picture.points:
+            boxes = [
+                each | {"points": box.pixels(*picture.points)} for each, box in zip(boxes, parsed.boxes, strict=True)
+            ]
+        problems = [problem.describe() for problem in parsed.problems]
+        drawn = await to_thread(lambda: save_drawing(draw(picture.open(), parsed.boxes)))
+        return drawn, {"boxes": boxes, "problems": problems}, text
 
 
 def read_page(page: Any) -> int:

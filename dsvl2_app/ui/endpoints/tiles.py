@@ -12,8 +12,8 @@ from dsvl2_app.image.description import describe_layout
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.page_ranges import FIRST
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
+from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.events import TILING
-from dsvl2_app.ui.gradio_quirks import whole_arguments
 from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.uploads import uploaded_path
 from dsvl2_app.ui.words import wording

@@ -48,10 +48,10 @@ CHINESE = {
     "Download": "下载",
     (
         '<div class="welcome"><h2>Ask about your pictures</h2>'
-        "<p>Drop, paste or attach one or more, then type a question.<br>"
+        "<p>Drop, paste or attach pictures, documents or clips, then type a question.<br>"
         "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes.</p></div>"
     ): (
-        '<div class="welcome"><h2>就图片提问</h2><p>拖入、粘贴或添加一张或多张图片，然后输入问题。<br>'
+        '<div class="welcome"><h2>就图片提问</h2><p>拖入、粘贴或添加图片、文档或视频片段，然后输入问题。<br>'
         "在文字中写 <code>&lt;image&gt;</code> 表示下一张图片的位置。</p></div>"
     ),
     # Examples

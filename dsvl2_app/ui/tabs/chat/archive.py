@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def write_archive(conversation: Conversation, path: Path) -> Path:
                     archive.write(file, files[file])
             names = [files[each.image.path] for each in turn.pictures]
             pages = [each.image.frame for each in turn.pictures]
-            said = {"question": turn.question, "pictures": names, "pages": pages, "answer": turn.answer}
+            gone = [each.dropped for each in turn.pictures]
+            said = {"question": turn.question, "pictures": names, "pages": pages, "gone": gone, "answer": turn.answer}
             turns.append({**said, "dropped": turn.dropped, "marked": turn.marked})
         archive.writestr(INDEX, json.dumps({"format": FORMAT, "turns": turns}, indent=2, ensure_ascii=False))
     return path
@@ -68,9 +70,11 @@ def _read_turn(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) 
     if not (isinstance(question, str) and isinstance(answer, str) and isinstance(dropped, bool)):
         raise ValueError
     pictures, names = [], entry["pictures"]
-    for name, page in zip(names, entry.get("pages") or [0] * len(names), strict=True):
+    pages, gone = entry.get("pages") or [0] * len(names), entry.get("gone") or [False] * len(names)
+    for name, page, left_out in zip(names, pages, gone, strict=True):
         data = _read(archive, name, LARGEST_PICTURE)
-        pictures.append(Attachment.of(measure(save_upload(data, Path(name).name), limits, int(page))))
+        picture = Attachment.of(measure(save_upload(data, Path(name).name), limits, int(page)))
+        pictures.append(replace(picture, dropped=left_out is True))
     return Turn(question, tuple(pictures), answer, finish="eos", dropped=dropped)
 
 

@@ -15,7 +15,7 @@ from dsvl2_app.backend import Stream
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Finish, Timings
 from dsvl2_app.text.boxes import parse_boxes
-from dsvl2_app.text.messages import Message
+from dsvl2_app.text.messages import IMAGE_TOKEN, Message
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
@@ -37,6 +37,7 @@ class Attachment:
 
     image: ImageRef  # the upload
     preview: str  # the file that the page shows of it
+    dropped: bool = False  # shown, but no longer sent to the model
 
     @classmethod
     def of(cls, image: ImageRef) -> Attachment:
@@ -144,14 +145,18 @@ class Conversation:
     def numbers(self) -> list[int | None]:
         """For each of the pictures its number, counting from 1 those that the model gets; None for the others."""
         number = count(1)
-        return [None if turn.dropped else next(number) for turn in self.shown for _ in turn.pictures]
+        return [
+            None if turn.dropped or picture.dropped else next(number)
+            for turn in self.shown
+            for picture in turn.pictures
+        ]
 
     def messages(self, system: str = "", asking: Turn | None = None) -> list[Message]:
         """For the backend: transformers messages, the last turn, or else `asking`, waiting for its answer."""
         messages: list[Message] = [{"role": "system", "content": system}] if system.strip() else []
         for turn in [*self.kept, asking] if asking else self.kept:
-            images = [picture.image for picture in turn.pictures]
-            messages.append({"role": "user", "content": place_images(turn.question, images)})
+            images = [picture.image for picture in turn.pictures if not picture.dropped]
+            messages.append({"role": "user", "content": place_images(_without_dropped(turn), images)})
             messages.append({"role": "assistant", "content": turn.answer})
         return messages[:-1]
 
@@ -181,6 +186,16 @@ class Conversation:
     def drawn(self) -> int | None:
         """The number of the last turn with a drawing."""
         return next((number for number in reversed(range(len(self.turns))) if self.turns[number].drawing), None)
+
+    def drop_picture(self, place: int) -> None:
+        """The picture at that place among all of the conversation is sent no more, or is again."""
+        for number, turn in enumerate(self.turns):
+            if place < len(turn.pictures):
+                pictures = list(turn.pictures)
+                pictures[place] = replace(pictures[place], dropped=not pictures[place].dropped)
+                self.turns[number] = replace(turn, pictures=tuple(pictures))
+                return
+            place -= len(turn.pictures)
 
     def mark(self, place: int | None = None, number: int = -1) -> None:
         """Draw the boxes of an answer, the last one unless a number is given, on a picture: the one at that place, else
@@ -218,6 +233,17 @@ class Conversation:
         """The visitor has begun another one, or gone."""
         self.abandoned, self.successor = True, successor
         self.stop()
+
+
+def _without_dropped(turn: Turn) -> str:
+    """The question without the `<image>` of each picture that is sent no more: the last pictures have one each, see
+    text.prompt.place_images."""
+    pieces = turn.question.split(IMAGE_TOKEN)
+    placed = min(len(pieces) - 1, len(turn.pictures))
+    dropped = [picture.dropped for picture in turn.pictures[len(turn.pictures) - placed :]]
+    dropped += [False] * (len(pieces) - 1 - placed)
+    marks = ["" if gone else IMAGE_TOKEN for gone in dropped]
+    return pieces[0] + "".join(mark + piece for mark, piece in zip(marks, pieces[1:], strict=True))
 
 
 def _choose_picture(question: str, numbers: Sequence[int | None]) -> int:

@@ -6,6 +6,7 @@ keeps both. To bring one back it uploads them again. The server keeps nothing of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def snapshot(conversation: Conversation) -> dict[str, Any]:
                         "address": file_address(picture.image.path),
                         "name": picture.image.path.name,
                         "page": picture.image.frame,
+                        "gone": picture.dropped,
                     }
                     for picture in turn.pictures
                 ],
@@ -114,4 +116,5 @@ class Keeping:
 
     def open(self, picture: Any) -> Attachment:
         path = uploaded_path(as_upload(str(Path(picture["path"]))))
-        return Attachment.of(measure(path, self.limits, int(picture.get("page") or 0)))
+        shown = Attachment.of(measure(path, self.limits, int(picture.get("page") or 0)))
+        return replace(shown, dropped=picture.get("gone") is True)

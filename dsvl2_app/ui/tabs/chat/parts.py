@@ -26,7 +26,7 @@ FORMULAS = [
 ]
 WELCOME = (
     '<div class="welcome"><h2>Ask about your pictures</h2>'
-    "<p>Drop, paste or attach one or more, then type a question.<br>"
+    "<p>Drop, paste or attach pictures, documents or clips, then type a question.<br>"
     "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes.</p></div>"
 )
 
@@ -69,15 +69,18 @@ class ChatPage:
             autofocus=True,
             elem_id="message",
         )
+        self.build_cost()
+        self.keeper: gr.HTML  # the browser's list of conversations, below the settings (see keeping.py)
+        # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
+        self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
+
+    def build_cost(self) -> None:
+        """The line below the message box."""
         with gr.Row(elem_id="chat-cost"):
             self.meter = gr.HTML(elem_id="chat-meter")
             self.keep = gr.Button(label("Cancel editing"), size="sm", visible=False, elem_id="chat-keep")
             self.back = gr.Button(label("Bring the conversation back"), size="sm", visible=False, elem_id="chat-back")
             self.drop = gr.Button(label("Drop the oldest turn"), size="sm", visible=False, elem_id="chat-drop")
-
-        self.keeper: gr.HTML  # the browser's list of conversations, below the settings (see keeping.py)
-        # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
-        self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
 
     @property
     def parts(self) -> list[gr.Component]:

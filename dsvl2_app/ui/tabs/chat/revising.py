@@ -11,7 +11,7 @@ from dsvl2_app.ui.tabs.chat.conversation import Conversation
 from dsvl2_app.ui.tabs.chat.parts import EMPTY, ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 
-_REVISION = re.compile(r"(edit|undo) (\d{1,6}) \d+", re.ASCII)
+_REVISION = re.compile(r"(edit|undo|picture) (\d{1,6}) \d+", re.ASCII)
 
 
 class Revising:
@@ -40,8 +40,12 @@ class Revising:
     def revise(self, revision: str, conversation: Conversation) -> dict[Any, Any]:
         """ "edit 2 1" or "undo 2 1": question 2 goes back to where it was typed, pictures and all. Edited, it stays in
         its place until it is sent, and all after it until then; undone, they are gone. The last number only makes this
-        differ from what was asked for before, since nothing sets it back while the visitor may ask for more."""
+        differ from what was asked for before, since nothing sets it back while the visitor may ask for more. "picture
+        2 1": the third picture of the conversation is sent no more, or again."""
         match = _REVISION.fullmatch(revision)
+        if match and match[1] == "picture" and not conversation.is_running:
+            conversation.drop_picture(int(match[2]))
+            return {**self.page.show(conversation), self.page.notice: ""}
         if not match or int(match[2]) >= len(conversation.turns) or conversation.is_running:
             return {self.page.notice: gr.skip()}
         number = int(match[2])

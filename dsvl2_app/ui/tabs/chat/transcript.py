@@ -40,7 +40,8 @@ def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
         size = "{:,} × {:,} px".format(*picture.image.size)
         words = say("Picture {number}", number=number) + f", {size}" if number else size
         words += f", {say('page {number}', number=picture.image.frame + 1)}" if picture.image.frame else ""
-        links += f'<a class="picture" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
+        kind = "picture gone" if picture.dropped else "picture"
+        links += f'<a class="{kind}" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
     return f'<div class="pictures">{links}</div>\n\n'
 
 

@@ -71,7 +71,13 @@ def build_question(limits: Limits, *, shapes_only: bool, can_hold: bool) -> Ques
         example_column,
         example,
         marking,
-        gr.Image(label=label("Picture"), height=300, buttons=["fullscreen"], elem_id="grounding-picture", **UPLOAD),
+        gr.Image(
+            label=label("Picture"),
+            height=300,
+            buttons=["fullscreen"],
+            elem_id="grounding-picture",
+            **{**UPLOAD, "sources": [*UPLOAD["sources"], "webcam"]},
+        ),
         Opener("grounding", limits, single=True),
         gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", shapes_only, label)),
         gr.Checkbox(

@@ -98,7 +98,7 @@ def build_pictures(limits: Limits) -> tuple[gr.Gallery, Opener, gr.Radio, gr.Sli
         fit_columns=False,
         height=240,
         object_fit="contain",
-        sources=["upload", "clipboard"],
+        sources=["upload", "clipboard", "webcam"],
         file_types=["image", ".heic", ".heif", ".avif", ".webp"],
         elem_id="tiles-pictures",
     )

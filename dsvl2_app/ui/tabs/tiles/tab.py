@@ -45,11 +45,10 @@ class Tiles:
         options = {"preprocess": False, **TILING, **PRIVATE}
         gr.on(None, show_how_to, None, page.how, **QUIET)  # in the visitor's language
         opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
-        page.opener.button.upload(
-            self.open, page.opener.button, [page.opener.pages, page.gallery, page.notice], **opening
-        )
-        page.opener.pages.pick(self.turn, page.opener.pages, [page.gallery, page.notice], **opening)
-        for change in page.changes:
+        opener, shown = page.opener, [page.gallery, page.notice]
+        opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **opening)
+        turned = opener.pages.pick(self.turn, opener.pages, shown, **opening)
+        for change in [*page.changes, opened.success, turned.success]:  # a gallery that is set does not always tell
             received = [page.gallery, self.inside.look, *page.what_if.all]
             change(self.receive, received, [*page.outputs, *self.inside.stale], **options)
         gr.on(

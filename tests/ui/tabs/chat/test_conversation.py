@@ -224,3 +224,25 @@ def test_the_chosen_picture_stays_and_travels(conversation, tmp_path):
 def test_nothing_is_not_exported():
     with pytest.raises(gr.Error, match="no conversation yet"):
         Transfer(USUAL, None).export(Conversation())
+
+
+def test_one_picture_is_left_out_and_comes_back(conversation, tmp_path):
+    """With its `<image>`; the numbers of the others close up."""
+    first, second = conversation.turns
+    both = replace(first, question="Is <image> in <image>?", pictures=first.pictures + second.pictures)
+    three = replace(first, question="And <image>, <image>?", pictures=(*both.pictures, first.pictures[0]))
+    conversation = Conversation([both, three])
+    before = conversation.messages()
+    conversation.drop_picture(1)
+    conversation.drop_picture(2)  # which has no place in the text
+    conversation.drop_picture(9)
+    assert conversation.numbers == [1, None, None, 2, 3]
+    texts = [[part.get("text", "picture") for part in message["content"]] for message in conversation.messages()[::2]]
+    assert texts == [["Is ", "picture", " in ?"], ["And ", "picture", ", ", "picture", "?"]]
+    shown = show_transcript(conversation)[0]["content"][0]["text"]
+    assert shown.count("picture gone") == 1
+    read = read_archive(str(write_archive(conversation, tmp_path / "c.zip")), USUAL)
+    assert [picture.dropped for picture in read.pictures] == [False, True, True, False, False]
+    conversation.drop_picture(1)
+    conversation.drop_picture(2)
+    assert conversation.messages() == before

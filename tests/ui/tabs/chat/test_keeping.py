@@ -14,7 +14,7 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.keeping import Keeping, snapshot
 from dsvl2_app.ui.uploads import save_upload
-from tests.ui.steps import ask, attach, bot, user
+from tests.ui.steps import ask, attach, bot, rest, user, watch_requests
 
 BOXES = "A <|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
 
@@ -63,6 +63,7 @@ def test_whatever_a_browser_brings_is_a_conversation_or_one_sentence(told: Any) 
 def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pictures, open_page):
     scripted.script.say = BOXES
     page = open_page(scripted)
+    waiting = watch_requests(page)
     history = page.locator("#chat-history")
     expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
     attach(page, pictures["wide"])
@@ -70,11 +71,13 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     expect(bot(page).locator("img.drawing")).to_be_visible()
     expect(history.locator("summary")).to_contain_text("Earlier conversations (1, ")
     page.locator("#message textarea").fill("half a questi")
+    rest(page, waiting)  # a page that is left before the server has answered reports an error
     page.reload()
     expect(user(page)).to_contain_text("Where is the dog?")
     expect(user(page).locator(".picture img")).to_have_count(1)
     expect(bot(page).locator("img.drawing")).to_be_visible()
     expect(page.locator("#message textarea")).to_have_value("half a questi")
+    waiting = watch_requests(page)
     scripted.script.say = "Brown."
     ask(page, "Which colour?")
     expect(bot(page)).to_contain_text("Brown.")
@@ -105,6 +108,17 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     expect(page.locator("#conversation .user-row")).to_have_count(2)
     expect(user(page)).to_contain_text("Which colour?")
 
+    # the arrow up takes the last question back, Escape stops an answer
+    page.locator("#message textarea").press("ArrowUp")
+    expect(page.locator("#message textarea")).to_have_value("Which colour?")
+    expect(page.locator("#chat-keep")).to_be_visible()
+    scripted.script.endless = True
+    page.locator("#message textarea").press("Enter")
+    expect(bot(page)).to_contain_text("Brown.Brown.")
+    page.keyboard.press("Escape")
+    expect(bot(page).locator("summary")).to_contain_text("stopped")
+    scripted.script.endless = False
+
     # forgotten, it is gone
     page.on("dialog", lambda dialog: dialog.accept())
     history.locator(".forget").click()
@@ -118,6 +132,13 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     history.locator("[type=checkbox]").uncheck()
     ask(page, "Is this kept?")
     expect(bot(page)).to_contain_text("Brown.")
+    rest(page, waiting)
     page.reload()
     expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
     expect(page.locator("#conversation .user-row")).to_have_count(0)
+
+    # a link leads to a tab and brings a question
+    rest(page, set())
+    page.goto(f"{scripted.url}?tab=documents&q=What%20is%20this%3F")
+    expect(page.locator("#documents-files")).to_be_visible()
+    expect(page.locator("#message textarea")).to_have_value("What is this?")

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, expect
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.tabs.chat.choices import MEMORY
-from tests.ui.steps import ask, attach, bot, open_settings, user
+from tests.ui.steps import ask, attach, bot, open_settings, rest, user, watch_requests
 
 pytestmark = pytest.mark.slow
 
@@ -270,23 +270,6 @@ def test_pictures_are_shown_whole(scripted, open_page, tmp_path, width):
         assert (across, down) == pytest.approx((scale * own_width, scale * own_height), abs=1.5)
         assert across <= column
     assert shown[-1][0] > 200  # what was found is large enough to be seen
-
-
-def watch_requests(page: Page) -> set[Request]:
-    """Those that have begun from now on and not ended yet."""
-    waiting: set[Request] = set()
-    page.on("request", lambda request: waiting.add(request))
-    page.on("requestfinished", lambda request: waiting.discard(request))
-    page.on("requestfailed", lambda request: waiting.discard(request))
-    return waiting
-
-
-def rest(page: Page, waiting: set[Request]) -> None:
-    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer."""
-    quiet = 0
-    while quiet < 10:
-        page.wait_for_timeout(50)
-        quiet = 0 if waiting else quiet + 1
 
 
 @contextmanager
