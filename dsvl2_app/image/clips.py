@@ -40,6 +40,8 @@ def is_clip(data: bytes) -> bool:
 def read_clip(data: bytes, name: str, most_pixels: int) -> Clip:
     """Its stills' places. Raises an ImageError for what is damaged, has too many pixels, or takes too long."""
     found = _read_clip(FileBytes(data), most_pixels)
+    if found == "slow":
+        _read_clip.cache_clear()  # it may be faster another time
     if isinstance(found, str):
         raise _explain(found, name)
     return found

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -28,6 +29,7 @@ PIXELS, LONGEST = 2_000_000, 3456  # px in all, and along its longer side
 START = "from dsvl2_app.image.documents_apart import main; main()"
 PATIENCE = 60.0  # seconds, on a machine that has no processor left for it
 
+_turns = threading.BoundedSemaphore(2)  # of processes at once
 Size = tuple[float, float]  # width and height of a page in its units: points of 1/72 inch, unless it has a /UserUnit
 
 
@@ -40,6 +42,8 @@ def read_pages(data: bytes, name: str) -> tuple[Size, ...]:
     """Width and height of each page in points, as it is shown. Raises an ImageError for what is damaged, locked, or has
     too many pages; `name` is what that calls the file."""
     found = _read_pages(FileBytes(data))
+    if found == "slow":
+        _read_pages.cache_clear()  # it may be faster another time
     if isinstance(found, str):
         raise _explain(found, name)
     return found
@@ -138,9 +142,10 @@ def run_apart(start: str, data: bytes, wanted: dict[str, Any]) -> bytes | str:
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", start, json.dumps(wanted)]
     try:
-        done = subprocess.run(  # noqa: S603  # a constant command; the file goes to its input
-            command, input=data, capture_output=True, env={**os.environ, **path}, timeout=PATIENCE, check=False
-        )
+        with _turns:
+            done = subprocess.run(  # noqa: S603  # a constant command; the file goes to its input
+                command, input=data, capture_output=True, env={**os.environ, **path}, timeout=PATIENCE, check=False
+            )
     except subprocess.TimeoutExpired:
         return "slow"
     if done.returncode == -getattr(signal, "SIGXCPU", 0):
