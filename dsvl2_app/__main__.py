@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> None:
     flags = parse(argv)
+    flags.argv = tuple(argv)  # for a command that starts itself again
     import_listed(COMMANDS[flags.command].module).run(flags)
 
 

@@ -189,9 +189,20 @@ def add_eval_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", metavar="DIR", help="task: where pictures lie that --data names (default: beside it)"
     )
+    parser.add_argument(
+        "--circular", action="store_true", default=None, help="task: ask every rotation of the options of each question"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="task: only the first rows (default: all)")
     parser.add_argument("--batch", type=int, metavar="N", help=f"task: questions asked at once (default: {EVAL_BATCH})")
-    parser.add_argument("--out", metavar="DIR", help="task: write every answer here; the same command then goes on")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="task: so many models at once, each with a share of the rows (default: 1)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="task: write every answer and report.html here; the same command then goes on"
+    )
     parser.add_argument("--json", action="store_true", help="print the JSON object alone")
     add_backend_flags(parser)
 

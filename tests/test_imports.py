@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": BASE | {"inspection", "text", "backend", "model", "runtime", "checkpoints", "progress"},
     "finetune": BASE | {"text", "model", "runtime"},
     "evaluation": BASE | {"text", "backend", "commands"},
+    "integrations": BASE | {"text", "backend"},
     # The two folders of a clone that no part of the package imports.
     "nano": BASE | {"text", "model", "runtime", "finetune", "evaluation", "commands"},
     "bench": BASE | {"text", "model", "runtime", "engine", "backend", "checkpoints", "ui"},  # the engine itself

@@ -7,26 +7,30 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dsvl2_app.backend import Backend, Stream, load
 from dsvl2_app.commands import EVAL_BATCH
 from dsvl2_app.errors import ImageError, PromptError, SettingsError
-from dsvl2_app.evaluation.answers import Answers, Line
+from dsvl2_app.evaluation.answers import Answers, Line, take_in_parts
+from dsvl2_app.evaluation.choices import ROTATED, rotate_options
+from dsvl2_app.evaluation.gallery import write_report
+from dsvl2_app.evaluation.pictures import keep
 from dsvl2_app.evaluation.questions import Question, RowError
-from dsvl2_app.evaluation.readers import BadRow, read_questions
-from dsvl2_app.evaluation.tasks import TASKS, Scored, Task
+from dsvl2_app.evaluation.readers import BadRow, Rows
+from dsvl2_app.evaluation.shares import Share, launch
+from dsvl2_app.evaluation.showing import shown_rows
+from dsvl2_app.evaluation.tasks import TASKS, Scored, Task, make_circular
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import ANSWER_TOKENS
 
 MOST_NEW_TOKENS = 512  # VLMEvalKit's for DeepSeek-VL2
 MOST_AT_ONCE = 32  # a backend lets that many wait
-TOLD_EVERY = 100  # rows
 ABOUT_ONE = (RowError, PromptError, ImageError)  # what goes wrong with one question and not with all
 
 
@@ -37,9 +41,9 @@ class Outcome:
     lines: list[Line]
     left_out: list[BadRow] = field(default_factory=list[BadRow])
 
-    def summarize(self, name: str, model: str) -> dict[str, Any]:
+    def summarize(self, name: str, task: Task, model: str) -> dict[str, Any]:
         """The JSON object at the end of a run; "score" is None where nothing was scored."""
-        task = TASKS[name]
+        self.lines.sort(key=lambda line: line.number)
         scored = [Scored(line.id, line.kind, line.score, line.group) for line in self.lines]
         total = task.total(scored) if scored else {"score": None}
         counts = {"questions": len(scored), "left_out": len(self.left_out)}
@@ -55,32 +59,95 @@ def run(flags: argparse.Namespace) -> None:
     batch = EVAL_BATCH if flags.batch is None else flags.batch
     if not 1 <= batch <= MOST_AT_ONCE:
         raise SettingsError(f"--batch is {batch}; choose a number from 1 to {MOST_AT_ONCE}.")
-    if flags.limit is not None and flags.limit < 1:
-        raise SettingsError(f"--limit is {flags.limit}; choose 1 or more.")
-    data, images = Path(flags.data), Path(flags.images) if flags.images else None
-    with closing(load(Settings.choose(flags, os.environ))) as backend:
+    for name in ("limit", "processes"):
+        if getattr(flags, name) is not None and getattr(flags, name) < 1:
+            raise SettingsError(f"--{name} is {getattr(flags, name)}; choose 1 or more.")
+    share = Share.find()
+    if flags.out is None and (share.count > 1 or (flags.processes or 1) > 1):
+        raise SettingsError("Several processes need --out, a folder in which they put their answers together.")
+    if share.count == 1 and (flags.processes or 1) > 1:
+        launch(flags.processes, flags.argv)
+    else:
+        run_share(flags, share, batch)
+
+
+def run_share(flags: argparse.Namespace, share: Share, batch: int) -> None:
+    """Ask this process's share of the rows; the first process says what all of them found."""
+    data, images, out = (Path(path) if path else None for path in (flags.data, flags.images, flags.out))
+    assert data is not None
+    with closing(load(share.settle(Settings.choose(flags, os.environ)))) as backend:
         about = {"task": flags.task, "model": backend.card.name, "source": backend.card.source, "data": str(data)}
-        with Answers.open(Path(flags.out) if flags.out else None, about, flags.limit) as answers:
-            rows = read_questions(data, images, flags.limit, answers.known)
-            outcome = measure(backend, TASKS[flags.task], rows, answers, batch)
-        summary = outcome.summarize(flags.task, backend.card.name)
+        task = TASKS[flags.task]
+        if flags.circular:
+            about["circular"], task = "yes", make_circular(task)
+        if out and share.is_first:
+            take_in_parts(out, about)
+        share.gather([])
+        with Answers.open(out, about, flags.limit, None if share.count == 1 else share.index) as answers:
+            rows = Rows(data, images, flags.limit)
+            chosen = _keep(choose_rows(rows, share, answers.known, bool(flags.circular)), out)
+            done = sum(share.has(number) for number in answers.known)
+            with shown_rows(lambda: -(-rows.count() // share.count), done, share.is_first) as move:
+                outcome = measure(backend, task, chosen, answers, batch, move)
+        outcome.left_out = share.gather(outcome.left_out)
+        if not share.is_first:
+            return
+        if out:
+            take_in_parts(out, about)
+            with Answers.open(out, about, flags.limit) as answers:
+                outcome.lines = answers.lines
+        summary = outcome.summarize(flags.task, task, backend.card.name)
+    if out:
+        (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        write_report(out, summary, outcome.lines, outcome.left_out)
     if not flags.json:
         print(describe(summary))
     print(json.dumps(summary), flush=True)
 
 
-def measure(backend: Backend, task: Task, rows: Iterable[Question | BadRow], answers: Answers, batch: int) -> Outcome:
+def choose_rows(data: Rows, share: Share, known: Container[int], circular: bool) -> Iterator[Question | BadRow]:
+    """Those of a share that are not known yet; with `circular` every rotation of them. There all rows are read again,
+    because how many rotations a row has is known from its options alone."""
+    if not circular:
+        return data.read(lambda number: share.has(number) and number not in known)
+    rows = (turned for row in data.read(share.has) for turned in _turn(row))
+    return (row for row in rows if isinstance(row, BadRow) or row.number not in known)
+
+
+def _turn(row: Question | BadRow) -> Iterator[Question | BadRow]:
+    if isinstance(row, BadRow) or len(row.truths) != 1 or row.truths[0] not in row.options:
+        yield row
+        return
+    for turn, (options, truth) in enumerate(rotate_options(row.options, row.truths[0])):
+        yield replace(row, number=row.number + turn * ROTATED, options=options, truths=(truth,))
+
+
+def measure(
+    backend: Backend,
+    task: Task,
+    rows: Iterator[Question | BadRow],
+    answers: Answers,
+    batch: int,
+    move: Callable[[], None],
+) -> Outcome:
     """Ask all of them, `batch` at once, and keep each line in `answers` in the order of the rows."""
     outcome = Outcome(answers.lines)
-    for number, found in enumerate(_answer_all(backend, task, rows, batch), 1):
+    for found in _answer_all(backend, task, rows, batch):
         if isinstance(found, BadRow):
             outcome.left_out.append(found)
             print(found, file=sys.stderr)
         else:
             answers.add(found)
-        if number % TOLD_EVERY == 0:
-            print(f"{number} rows", file=sys.stderr)
+        move()
     return outcome
+
+
+def _keep(rows: Iterable[Question | BadRow], out: Path | None) -> Iterator[Question | BadRow]:
+    """The same, with small copies of their pictures beside the answers."""
+    for row in rows:
+        if out and isinstance(row, Question):
+            keep(out, row)
+        yield row
 
 
 def _answer_all(backend: Backend, task: Task, rows: Iterable[Question | BadRow], batch: int) -> Iterator[Line | BadRow]:

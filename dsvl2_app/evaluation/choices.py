@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Iterable, Mapping
 
+ROTATED = 1_000_000  # added to the number of a question once for each rotation of its options, as in MMBench's index
 _MARKS = ".()[],:;!*#{}"
 _HEADING = re.compile(r"(?:^|\n)\s*(?:Options|Choices)\s*:\s*", re.IGNORECASE)
 

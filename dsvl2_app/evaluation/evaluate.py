@@ -20,7 +20,7 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import ANSWER_TOKENS
 
 MOST_NEW_TOKENS = 300  # the longest true answers are half of that
-OF_SUITES, OF_TASKS = ("suite", "cases"), ("data", "images", "limit", "batch", "out")
+OF_SUITES, OF_TASKS = ("suite", "cases"), ("data", "images", "circular", "limit", "batch", "processes", "out")
 
 
 def run(flags: argparse.Namespace) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,24 +35,39 @@ class BadRow:
         return f"row {self.number} is left out: {self.reason}"
 
 
-def read_questions(
-    data: Path, images: Path | None = None, limit: int | None = None, known: Container[int] = ()
-) -> Iterator[Question | BadRow]:
-    """Of the first `limit` rows of a file, or of all parquet files of a folder in the order of their names, without
-    rows whose number is `known`. `images` is where pictures lie that a file names, unless they lie beside it. Raises
-    SettingsError where the whole cannot be read."""
-    for number, row in enumerate(islice(_read_rows(data, images), limit), 1):
-        if number not in known:
-            try:
-                yield read_question(row, number)
-            except RowError as error:
-                yield BadRow(number, str(error))
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The first `limit` rows of a file, or of all parquet files of a folder in the order of their names. `images` is
+    where pictures lie that a file names, unless they lie beside it."""
+
+    data: Path
+    images: Path | None = None
+    limit: int | None = None
+
+    def read(self, wanted: Callable[[int], bool] = lambda number: True) -> Iterator[Question | BadRow]:
+        """Those whose number, from 1, is wanted. Raises SettingsError where the whole cannot be read."""
+        for number, row in enumerate(islice(_read_rows(self.data, self.images), self.limit), 1):
+            if wanted(number):
+                try:
+                    yield read_question(row, number)
+                except RowError as error:
+                    yield BadRow(number, str(error))
+
+    def count(self) -> int:
+        """How many there are; pictures are not read, but of a TSV every line is."""
+        found = sum(_count_rows(file, self.images or file.parent) for file in _list_files(self.data))
+        return found if self.limit is None else min(found, self.limit)
 
 
 def _read_rows(data: Path, images: Path | None) -> Iterator[Row]:
     for file in _list_files(data):
         for row in READERS[file.suffix.lower()](file, images or file.parent):
             yield from _part_phrases(row)
+
+
+def _count_rows(file: Path, images: Path) -> int:
+    reader = _count_parquet if file.suffix.lower() == ".parquet" else READERS[file.suffix.lower()]
+    return sum(1 for row in reader(file, images) for _ in _part_phrases(row))
 
 
 def _part_phrases(row: Row) -> Iterator[Row]:
@@ -78,6 +94,23 @@ def _list_files(data: Path) -> list[Path]:
 
 
 def read_parquet(file: Path, images: Path) -> Iterator[Row]:
+    with _open_parquet(file) as opened:
+        for batch in opened.iter_batches(ROWS_AT_ONCE):
+            yield from batch.to_pylist()
+
+
+def _count_parquet(file: Path, images: Path) -> Iterator[Row]:
+    """Rows that have what says how many questions they are, and nothing else."""
+    with _open_parquet(file) as opened:
+        if "bbox" not in opened.schema_arrow.names:
+            yield from ({} for _ in range(opened.metadata.num_rows))
+            return
+        for batch in opened.iter_batches(columns=["bbox", "answer"]):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _open_parquet(file: Path) -> Iterator[Any]:
     try:
         from pyarrow import ArrowInvalid  # pyright: ignore[reportMissingImports]
         from pyarrow.parquet import ParquetFile  # pyright: ignore[reportMissingImports]
@@ -85,8 +118,7 @@ def read_parquet(file: Path, images: Path) -> Iterator[Row]:
         raise SettingsError("pyarrow is not installed, which reads parquet; run `pip install pyarrow` first.") from None
     try:
         with ParquetFile(file) as opened:
-            for batch in opened.iter_batches(ROWS_AT_ONCE):
-                yield from batch.to_pylist()
+            yield opened
     except (ArrowInvalid, OSError) as error:
         raise SettingsError(f"{file} is no whole parquet file ({error}).") from None
 

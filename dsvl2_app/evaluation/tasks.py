@@ -1,19 +1,15 @@
 """Benchmarks: how each asks, what it reads from an answer, how it scores, and what DeepSeek published.
 
-The wordings are those of VLMEvalKit (its commit e8e78f0 of August 2026), with what its class for DeepSeek-VL2 makes of
-them: pictures before the text, a full stop at the end taken off, MMMU's first picture doubled. RefCOCO alone is asked
-as DeepSeek's own examples ask for a box.
+A full stop at the end of an answer is taken off, as VLMEvalKit's class for DeepSeek-VL2 does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-
-from PIL import Image
+from dataclasses import dataclass, field, replace
 
 from dsvl2_app.evaluation import mathvista
-from dsvl2_app.evaluation.choices import circular_accuracy, contains_text, extract_choice
+from dsvl2_app.evaluation.choices import ROTATED, circular_accuracy, contains_text, extract_choice
 from dsvl2_app.evaluation.metrics import (
     OCRBENCH_PARTS,
     anls,
@@ -26,14 +22,16 @@ from dsvl2_app.evaluation.mme import MME_PARTS, SAYS, extract_yes_no, sum_mme
 from dsvl2_app.evaluation.questions import Question, RowError
 from dsvl2_app.evaluation.report import Messages
 from dsvl2_app.evaluation.vqa import FEWEST, vqa_accuracy
-from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.evaluation.wordings import (
+    ask_mathvista,
+    ask_mmmu,
+    ask_plainly,
+    ask_realworldqa,
+    ask_shortly,
+    ask_to_choose,
+    ask_to_find,
+)
 from dsvl2_app.text.boxes import parse_boxes
-from dsvl2_app.text.grounding import ask_for
-
-SHORTLY = "\nAnswer the question using a single word or phrase."
-CHOOSE = "Please select the correct answer from the options above. \n"
-CHOOSE_LETTER = f"Answer with the option's letter from the given choices directly. {SHORTLY.strip()}\n \n"
-ROTATED = 1_000_000  # added to the index of a question once for each rotation of its options
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,55 +68,6 @@ class Task:
     # "score" by model: in the paper on DeepSeek-VL2 (2024), and in DeepSeek's pull request 697 to VLMEvalKit.
     paper: Mapping[str, float] = field(default_factory=dict[str, float])
     vlmevalkit: Mapping[str, float] = field(default_factory=dict[str, float])
-
-
-def _say(pictures: Sequence[ImageRef], text: str, apart: bool = True) -> Messages:
-    """The pictures, each with a line break behind it or one behind all of them, then the text."""
-    content = []
-    for picture in pictures:
-        content += [{"type": "image", "image": picture}, *([{"type": "text", "text": "\n"}] if apart else [])]
-    return [{"role": "user", "content": [*content, {"type": "text", "text": text if apart else f"\n{text}"}]}]
-
-
-def _list_options(question: Question) -> str:
-    return "".join(f"{letter}. {text}\n" for letter, text in question.options.items())
-
-
-def _ask_shortly(question: Question) -> Messages:
-    return _say(question.pictures, question.prompt + SHORTLY)
-
-
-def _ask_plainly(question: Question) -> Messages:
-    return _say(question.pictures, question.prompt)
-
-
-def _ask_to_choose(question: Question) -> Messages:
-    hint = f"Hint: {question.hint}\n" if question.hint else ""
-    choices = f"Options:\n{_list_options(question)}{CHOOSE}" if question.options else ""
-    return _say(question.pictures, f"{hint}Question: {question.prompt}\n{choices}")
-
-
-def _ask_realworldqa(question: Question) -> Messages:
-    """An open question as it stands; it says itself how to answer."""
-    return _ask_to_choose(question) if question.options else _ask_plainly(question)
-
-
-def _ask_mathvista(question: Question) -> Messages:
-    asked = (question.prompt, question.options, question.unit, question.answer_type, question.precision)
-    return _say(question.pictures, mathvista.write_query(*asked))
-
-
-def _ask_mmmu(question: Question) -> Messages:
-    """The first picture twice as large, and every picture before the text, which still says <image 1> where it was."""
-    first, *others = question.pictures
-    width, height = first.size
-    doubled = ImageRef.of(first.open().resize((2 * width, 2 * height), Image.Resampling.BILINEAR))
-    choices = f"{_list_options(question)}{CHOOSE_LETTER}" if question.options else ""
-    return _say([doubled, *others], f" {question.prompt}\n{choices}", apart=False)
-
-
-def _ask_to_find(question: Question) -> Messages:
-    return ask_for(question.pictures[0], question.prompt)
 
 
 def _extract_text(question: Question, answer: str) -> str:
@@ -238,22 +187,27 @@ def _total_circles(scored: Sequence[Scored]) -> dict[str, float]:
     return {"score": 100 * circular_accuracy(circles), "every rotation by itself": _mean(scored)["score"]}
 
 
+def make_circular(task: Task) -> Task:
+    """The same, where a question is right only with every rotation of its options."""
+    return replace(task, metric="circular accuracy", total=_total_circles)
+
+
 def _sizes(tiny: float, small: float, base: float) -> dict[str, float]:
     return {"tiny": tiny, "small": small, "base": base}
 
 
 def _choice(paper: Mapping[str, float], **vlmevalkit: float) -> Task:
-    return Task("accuracy", _ask_to_choose, _extract_letter, _score_letter, _check_options, paper=paper,
+    return Task("accuracy", ask_to_choose, _extract_letter, _score_letter, _check_options, paper=paper,
                 vlmevalkit=vlmevalkit)  # fmt: skip
 
 
 def _anls(paper: Mapping[str, float]) -> Task:
-    return Task("ANLS", _ask_shortly, _extract_text, lambda asked, answer: anls(answer, asked.truths), _check_truths,
+    return Task("ANLS", ask_shortly, _extract_text, lambda asked, answer: anls(answer, asked.truths), _check_truths,
                 paper=paper)  # fmt: skip
 
 
 def _refcoco(paper: Mapping[str, float]) -> Task:
-    return Task("accuracy at IoU 0.5", _ask_to_find, _extract_box, _score_box, _check_box, paper=paper)
+    return Task("accuracy at IoU 0.5", ask_to_find, _extract_box, _score_box, _check_box, paper=paper)
 
 
 TASKS: dict[str, Task] = {
@@ -261,7 +215,7 @@ TASKS: dict[str, Task] = {
     "infovqa": _anls(_sizes(66.1, 75.8, 78.1)),
     "chartqa": Task(
         "relaxed accuracy",
-        _ask_shortly,
+        ask_shortly,
         _extract_text,
         lambda asked, answer: relaxed_accuracy(answer, asked.truths),
         _check_truths,
@@ -270,7 +224,7 @@ TASKS: dict[str, Task] = {
     ),
     "textvqa": Task(
         "soft accuracy",
-        _ask_shortly,
+        ask_shortly,
         _extract_text,
         lambda asked, answer: vqa_accuracy(answer, asked.truths),
         _check_people,
@@ -279,7 +233,7 @@ TASKS: dict[str, Task] = {
     ),
     "ocrbench": Task(
         "points",
-        _ask_plainly,
+        ask_plainly,
         _extract_text,
         lambda asked, answer: ocrbench(answer, asked.truths, asked.kind),
         _check_part,
@@ -291,7 +245,7 @@ TASKS: dict[str, Task] = {
     "ai2d": _choice(_sizes(71.6, 80.0, 81.4), tiny=74.8, small=79.0),
     "realworldqa": Task(
         "accuracy",
-        _ask_realworldqa,
+        ask_realworldqa,
         _extract_letter_or_text,
         _score_letter_or_same,
         _check_choice_or_open,
@@ -299,7 +253,7 @@ TASKS: dict[str, Task] = {
     ),
     "mmmu": Task(
         "accuracy",
-        _ask_mmmu,
+        ask_mmmu,
         _extract_letter_or_text,
         _score_mmmu,
         _check_mmmu,
@@ -308,7 +262,7 @@ TASKS: dict[str, Task] = {
     ),
     "mme": Task(
         "accuracy and accuracy+",
-        _ask_plainly,
+        ask_plainly,
         lambda asked, answer: extract_yes_no(answer),
         lambda asked, answer: float(answer == asked.truths[0].strip().rstrip(".").lower()),
         _check_yes_no,
@@ -317,7 +271,7 @@ TASKS: dict[str, Task] = {
     ),
     "mmbench": Task(
         "circular accuracy",
-        _ask_to_choose,
+        ask_to_choose,
         _extract_letter,
         _score_letter,
         _check_options,
@@ -326,7 +280,7 @@ TASKS: dict[str, Task] = {
     ),
     "mathvista": Task(
         "accuracy",
-        _ask_mathvista,
+        ask_mathvista,
         lambda asked, answer: mathvista.extract_answer(answer, asked.options, asked.answer_type),
         _score_mathvista,
         _check_mathvista,

@@ -12,8 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from nano import scenes
-from nano.scenes.scene import SHAPES, Scene
+from nano import scenes, tasks
+from nano.scenes.scene import Scene
+from nano.suite import ROWS
 
 Row = dict[str, Any]
 
@@ -95,22 +96,39 @@ def write_refcoco_parquet(file: Path, count: int) -> Path:
 
 
 def write_mme_parquet(file: Path, count: int) -> Path:
-    """As the hub has MME: two rows a picture, of which the answers are Yes and No."""
+    """As the hub has MME: two rows a picture, of which the answers are Yes and No; questions that nano knows."""
     table = []
     for number, scene in enumerate(draw(count)):
-        there = {item.kind for item in scene.objects}
-        other = next(each for each in SHAPES if each not in there)
-        for named, answer in ((scene.objects[0].kind, "Yes"), (other, "No")):
+        rng = Random(number)
+        questions: dict[bool, str] = {}
+        while len(questions) < 2:
+            turn = tasks.ask(scene, rng, "exists")
+            if turn is not None:
+                questions[turn.truth["yes"]] = turn.question
+        for yes in (True, False):
             table.append(
                 {
                     "question_id": f"existence/{number}.png",
                     "image": {"bytes": encode(scene.picture), "path": None},
-                    "question": f"Is there a {named} in this image? Please answer yes or no.",
-                    "answer": answer,
+                    "question": questions[yes],
+                    "answer": "Yes" if yes else "No",
                     "category": "existence",
                 }
             )
     return _write_table(file, table)
+
+
+def write_ocrbench_tsv(file: Path, count: int) -> Path:
+    """As VLMEvalKit has OCRBench: a list of answers in Python's spelling; words that nano reads."""
+    (row,) = (row for row in ROWS if row.task == "read a word")
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        table = csv.writer(opened, delimiter="\t")
+        table.writerow(["index", "image", "question", "answer", "category"])
+        for number, case in enumerate(row.cases(count)):
+            picture = base64.b64encode(encode(Image.fromarray(case.images[0]))).decode()
+            truth = case.turn.truth["text"]
+            table.writerow([number, picture, case.turn.question, repr([truth]), "Regular Text Recognition"])
+    return file
 
 
 def write_mathvista_parquet(file: Path, count: int) -> Path:

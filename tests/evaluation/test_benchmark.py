@@ -14,7 +14,11 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.errors import PromptError, ServerError
 from dsvl2_app.request import Request
-from tests.evaluation.datasets import ask_for_kinds, write_coco, write_tsv
+from tests.evaluation.datasets import (
+    ask_for_kinds,
+    write_coco,
+    write_tsv,
+)
 
 
 class Answering(ScriptedBackend):
@@ -131,6 +135,26 @@ def test_a_limit_is_of_rows_and_can_be_raised(tmp_path: Path, use, capsys: pytes
     assert summary["parts"] == {"every rotation by itself": 25.0}
 
 
+def test_every_rotation_is_asked_where_wanted(tmp_path: Path, use, capsys: pytest.CaptureFixture[str]) -> None:
+    """One who always says A is right once in a circle, and so never; one who knows the text always is."""
+    rows = ask_for_kinds(2)
+    command = ["eval", "--task", "ai2d", "--data", str(write_tsv(tmp_path / "a.tsv", rows)), "--circular"]
+    use(["A"] * 8)
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    _, summary, _ = read_summary(capsys)
+    assert (summary["metric"], summary["questions"], summary["score"]) == ("circular accuracy", 8, 0)
+    assert summary["parts"] == {"every rotation by itself": 25.0}
+    numbers = [each["number"] for each in read_lines(tmp_path / "run")[1:]]
+    assert numbers == sorted([turn * 1_000_000 + row for turn in range(4) for row in (1, 2)])
+    backend = use(["A"] * 8)
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0 and not backend.requests
+    assert read_summary(capsys)[1] == summary
+    assert main([*command[:-1], "--out", str(tmp_path / "run")]) == 2
+    assert "is of another run" in capsys.readouterr().err
+    use([kind for row in rows for kind in [row["kind"]] * 4])
+    assert main([*command, "--batch", "3"]) == 0 and read_summary(capsys)[1]["score"] == 100
+
+
 def test_a_question_that_cannot_be_asked_is_left_out(tmp_path: Path, use, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_coco(tmp_path / "refcoco.json", 3)
     use(["nothing", PromptError("It is too long."), "<|det|>[[0, 0, 1, 1]]<|/det|>"])
@@ -184,6 +208,8 @@ def test_nothing_to_score_is_no_number(tmp_path: Path, use, capsys: pytest.Captu
         (["--data", "a.tsv"], "--data does not go without --task."),
         (["--suite", "nano", "--out", "a"], "--out does not go without --task."),
         (["--batch", "1"], "--batch does not go without --task."),
+        (["--circular"], "--circular does not go without --task."),
+        (["--processes", "2"], "--processes does not go without --task."),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(flags: list[str], sentence: str, use, capsys) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation.questions import Question, RowError, read_question
-from dsvl2_app.evaluation.readers import BadRow, read_questions
+from dsvl2_app.evaluation.readers import BadRow, Rows
 from tests.evaluation.datasets import (
     ask_for_kinds,
     draw,
@@ -35,7 +35,7 @@ def test_parquet_has_what_was_written(tmp_path: Path, count: int) -> None:
     half = count // 2
     write_parquet(tmp_path / "test-00000-of-00002.parquet", rows[:half])
     write_parquet(tmp_path / "test-00001-of-00002.parquet", rows[half:])
-    found = list(read_questions(tmp_path))
+    found = list(Rows(tmp_path).read())
     assert [question.id for question in found] == [str(row["id"]) for row in rows]
     for question, row in zip(found, rows, strict=True):
         assert question.truths == (row["kind"],) * 10 and question.options == {} and question.box is None
@@ -45,30 +45,30 @@ def test_parquet_has_what_was_written(tmp_path: Path, count: int) -> None:
 @pytest.mark.slow
 def test_parquet_of_every_layout(tmp_path: Path) -> None:
     rows = ask_for_kinds(3)
-    found = list(read_questions(write_mmstar_parquet(tmp_path / "mmstar.parquet", rows)))
+    found = list(Rows(write_mmstar_parquet(tmp_path / "mmstar.parquet", rows)).read())
     for question, row in zip(found, rows, strict=True):
         assert (question.prompt, question.kind, question.truths) == ("What is there?", "shapes", (row["letter"],))
         assert question.options == dict(zip("ABCD", row["options"], strict=True))
 
-    found = list(read_questions(write_refcoco_parquet(tmp_path / "refcoco.parquet", 4)))
+    found = list(Rows(write_refcoco_parquet(tmp_path / "refcoco.parquet", 4)).read())
     assert [question.id for question in found] == ["0", "1", "1", "2", "3", "3"]  # a question for each phrase
     assert [question.number for question in found] == [1, 2, 3, 4, 5, 6]
     boxes = {str(number): scene.objects[0].box for number, scene in enumerate(draw(4))}
     for question in found:
         assert question.box == boxes[question.id] and "caption" not in question.prompt and question.truths == ()
 
-    found = list(read_questions(write_mme_parquet(tmp_path / "mme.parquet", 3)))
+    found = list(Rows(write_mme_parquet(tmp_path / "mme.parquet", 3)).read())
     assert [question.truths for question in found] == [("Yes",), ("No",)] * 3
     assert [question.group for question in found] == [f"existence/{number // 2}.png" for number in range(6)]
 
-    found = list(read_questions(write_mathvista_parquet(tmp_path / "mathvista.parquet", 4)))
+    found = list(Rows(write_mathvista_parquet(tmp_path / "mathvista.parquet", 4)).read())
     many = [str(len(scene.objects)) for scene in draw(4)]
     assert [question.truths for question in found] == [(many[0],), ("B",), (many[2],), ("B",)]
 
 
 def test_a_tsv_has_what_was_written(tmp_path: Path) -> None:
     rows = ask_for_kinds(5)
-    found = list(read_questions(write_tsv(tmp_path / "data.tsv", rows)))
+    found = list(Rows(write_tsv(tmp_path / "data.tsv", rows)).read())
     for question, row, scene in zip(found, rows, draw(5), strict=True):
         assert (question.id, question.prompt, question.kind) == (str(row["id"]), "What is there?", "shapes")
         assert question.options == dict(zip("ABCD", row["options"], strict=True))
@@ -81,7 +81,7 @@ def test_a_row_of_a_tsv_may_name_the_one_that_has_its_picture(tmp_path: Path) ->
     file = tmp_path / "data.tsv"
     lines = ["index\timage\tquestion\tanswer", f"7\t{long}\tWhich?\tred", "1000007\t7\tAnd?\tred", "8\t9\tNo?\tred"]
     file.write_text("\n".join(lines), encoding="utf-8")
-    first, second, third = read_questions(file)
+    first, second, third = Rows(file).read()
     assert isinstance(first, Question) and isinstance(second, Question)
     assert first.pictures == second.pictures and second.prompt == "And?"
     assert third == BadRow(3, "it has no picture")
@@ -93,7 +93,7 @@ def test_coco_has_what_was_drawn(tmp_path: Path, elsewhere: bool) -> None:
     if elsewhere:
         (tmp_path / "notes").mkdir()
         file = file.rename(tmp_path / "notes" / file.name)
-    found = list(read_questions(file, tmp_path if elsewhere else None))
+    found = list(Rows(file, tmp_path if elsewhere else None).read())
     for question, scene in zip(found, draw(4), strict=True):
         thing = scene.objects[0]
         assert question.box == thing.box and question.truths == ()
@@ -137,7 +137,7 @@ def test_bad_rows_have_their_number_and_the_others_are_read(tmp_path: Path) -> N
     rows = ask_for_kinds(4)
     rows[1]["image"] = b"no picture, though long enough to be one in base64 " * 3
     rows[2]["letter"] = ""
-    found = list(read_questions(write_tsv(tmp_path / "data.tsv", rows)))
+    found = list(Rows(write_tsv(tmp_path / "data.tsv", rows)).read())
     assert [type(each) for each in found] == [Question, BadRow, BadRow, Question]
     assert str(found[1]).startswith("row 2 is left out: its picture cannot be read: ")
     assert str(found[2]) == "row 3 is left out: it has no answer"
@@ -149,7 +149,7 @@ def test_a_picture_that_coco_names_and_nobody_has_is_a_bad_row(tmp_path: Path) -
     found = json.loads(file.read_text())
     found["annotations"][2]["image_id"] = 5
     file.write_text(json.dumps(found))
-    assert [type(each) for each in read_questions(file)] == [Question, BadRow, BadRow]
+    assert [type(each) for each in Rows(file).read()] == [Question, BadRow, BadRow]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +219,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, text: 
     file = tmp_path / name
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(SettingsError, match=sentence):
-        list(read_questions(file))
+        list(Rows(file).read())
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     for path, sentence in ((tmp_path, "has no parquet file"), (tmp_path / "a.tsv", "is not there")):
         with pytest.raises(SettingsError, match=sentence):
-            list(read_questions(path))
+            list(Rows(path).read())

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from dsvl2_app.commands import EVAL_TASKS
-from dsvl2_app.evaluation.questions import Question, RowError
+from dsvl2_app.evaluation.questions import Question, RowError, read_question
 from dsvl2_app.evaluation.tasks import TASKS, Scored
 from dsvl2_app.image.reference import ImageRef
 from tests.evaluation.datasets import encode
@@ -144,6 +146,22 @@ def test_what_cannot_be_scored_is_said(name: str, changed: dict, reason: str) ->
     with pytest.raises(RowError) as raised:
         TASKS[name].check(question(**changed))
     assert str(raised.value) == reason
+
+
+TRAPS = [json.loads(line) for line in Path(__file__).with_name("traps.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: f"{trap['task']}, {trap['trap']}")
+def test_traps(trap: dict) -> None:
+    """Rows and answers written by hand, with the score that the benchmark's definition gives."""
+    picture = encode(Image.new("RGB", (100, 100)))
+    asked, task = read_question({"question": "Which?", "image": picture, **trap["row"]}, 1), TASKS[trap["task"]]
+    task.check(asked)
+    assert task.score(asked, task.extract(asked, trap["raw"])) == trap["score"]
+
+
+def test_every_task_has_a_trap() -> None:
+    assert {trap["task"] for trap in TRAPS} == {*TASKS}
 
 
 def test_totals() -> None:
