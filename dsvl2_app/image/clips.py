@@ -79,7 +79,9 @@ def _explain(problem: str, name: str) -> ImageError:
         return ImageError("{name} takes too long to decode; cut the clip shorter.", name=name)
     if problem == "large":
         return ImageError("{name} has far too many pixels; make it smaller.", name=name)
-    return ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
+    return ImageError(
+        "{name} is a video that cannot be decoded; save it as MP4, or a still from it as PNG or JPEG.", name=name
+    )
 
 
 @lru_cache(maxsize=256)

@@ -49,16 +49,21 @@ class ImageRef:
     pixels: Image.Image | None = field(default=None, repr=False)  # RGB, where they are held; nobody may draw on them
 
     @classmethod
-    def of(cls, source: bytes | str | Path | Image.Image, *, frame: int = 0, limits: Limits = USUAL) -> ImageRef:
+    def of(
+        cls, source: bytes | str | Path | Image.Image, *, frame: int | None = None, limits: Limits = USUAL
+    ) -> ImageRef:
         """Measure a file, its bytes, or a PIL image, whose pixels are held from then on. Raises an ImageError for what
-        is no picture, is beyond the limits, or has no such frame; of a file no pixel is decoded."""
+        is no picture, is beyond the limits, or has no such frame; of a file no pixel is decoded, but those of a clip.
+        The first frame is meant unless one is given, which it must be of a clip."""
         if isinstance(source, Image.Image):
             if frame:
                 raise ValueError(f"frame {frame} of a PIL image; seek to it, or give the file")
             image = source if is_loaded(source) else load_image(source, limits=limits)
             return cls(image.size, None, pixels=image)
         data, name = read_source(source, limits), name_source(source)
-        points = None
+        if frame is None and is_clip(data):
+            raise ImageError("{name} is a video; save a still from it as PNG or JPEG first.", name=name)
+        frame, points = frame or 0, None
         if is_document(data):
             size, points = page_size(data, name, frame), read_pages(data, name)[frame]
         elif is_clip(data):

@@ -236,9 +236,7 @@ def impostors() -> Iterator[File]:
     }
     yield File("empty.png", b"", None, words="empty (0 bytes)")
     yield File("document.png", b"%PDF-1.7\n1 0 obj<<>>endobj", None, words="damaged")  # a PDF is parsed
-    yield File(
-        "film.jpg", b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(500), None, words="damaged"
-    )  # a clip is decoded
+    yield File("film.jpg", b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(500), None, words="video")
     for group, words in ((texts, "is text"), (drawings, "SVG drawing"), (others, "known kind"), (damaged, "damaged")):
         for name, data in group.items():
             yield File(name, data, None, words=words)

@@ -16,6 +16,9 @@ CHINESE_ERRORS = {
     "What this browser kept is no conversation of this page; delete it there.": (
         "此浏览器保存的内容不是本页面的对话；请在列表中删除。"
     ),
+    "{name} is a video that cannot be decoded; save it as MP4, or a still from it as PNG or JPEG.": (
+        "{name} 是无法解码的视频；请另存为 MP4，或将其中一帧存为 PNG 或 JPEG。"
+    ),
     "{name} takes too long to decode; cut the clip shorter.": "{name} 解码时间过长；请把片段剪短。",
     "Pages are written as 1-3, 7; {text!r} is no such list.": "页码的写法如 1-3, 7；{text!r} 不是这样的列表。",
     "There are pages 1 to {count:,}; {text!r} names others.": "只有第 1 至 {count:,} 页；{text!r} 超出了范围。",
