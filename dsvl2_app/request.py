@@ -85,6 +85,7 @@ class Request:
     max_tiles: int | None = None  # local tiles per image at most; None: as many as the checkpoint's grids have
     grammar: bool = False  # inside <|det|> only well-formed boxes can be written
     owner: str = ""  # whose it is: turns are fair between owners, and only an owner's earlier words are built upon
+    keep: bool = True  # whether a question may follow, for which what the model has computed is kept
     address: str = ""  # of the network that it came from, for limits; never told to anybody
     alternatives: int | None = None  # tell each token's probability, and so many likely ones beside it; None: neither
 

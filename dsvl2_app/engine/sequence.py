@@ -76,7 +76,8 @@ class Sequence:
         """Leave the cache for the next question. Where that fails, the next question takes longer, and no more."""
         try:
             self.engine.runner.release(self.cache)
-            self.engine.prefixes.store(self.request.owner, self._extend(key), self.cache)
+            owner = self.request.owner if self.request.keep else ""
+            self.engine.prefixes.store(owner, self._extend(key), self.cache)
         except Exception as error:
             if loses_device(error):
                 raise

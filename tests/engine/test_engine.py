@@ -326,6 +326,16 @@ def test_with_the_grammar_boxes_are_well_formed_whatever_the_model_says(referenc
 # -- never twice -------------------------------------------------------------------------------------------------
 
 
+def test_where_nothing_follows_nothing_is_kept(engine: Engine) -> None:
+    request = replace(ask(user("Hello.")), owner="ann", keep=False)
+    cold = list(engine.answer(request))
+    assert engine.prefixes.nbytes == 0
+    assert list(engine.answer(request))[-1].timings.reused_tokens == 0
+    kept = list(engine.answer(replace(request, keep=True)))
+    assert engine.prefixes.nbytes > 0
+    assert tokens(kept) == tokens(cold)
+
+
 @pytest.mark.slow
 def test_a_follow_up_on_a_warm_cache_is_the_cold_answer(single: Reference, engines: Callable[[str], Engine]) -> None:
     """Every reference conversation, and a further turn about it: the same words, from what was kept."""

@@ -118,7 +118,9 @@ class Documents:
         sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context))
         grammar = self.backend.capabilities.grammar
         messages = compose(image, *reading.asked)
-        wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
+        wanted = Request(
+            messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, keep=False, address=caller.address
+        )
         async with attended(self.backend.submit(wanted)) as stream:
             reading.stream = stream
             if reading.stopping:

@@ -140,6 +140,7 @@ def test_documents_are_read_page_by_page(scripted, papers, open_page, tmp_path):
     start.click()
     expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
     assert len(scripted.script.requests) == asked + 5
+    assert not any(request.keep for request in scripted.script.requests)  # nothing follows a page
     expect(page.locator("#documents-picture .box")).to_have_count(1)
     expect(page.locator("#documents-picture tr[data-index]")).to_have_count(1)
 
