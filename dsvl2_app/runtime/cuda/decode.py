@@ -103,6 +103,7 @@ class GraphDecoder:
             copied.synchronize()
         host[0, :rows] = torch.tensor([0 if isinstance(token, Tensor) else token for token in tokens])
         host[1, :rows] = torch.tensor(positions)
+        host[:, rows:] = 0  # a graph has more rows: a place left there may lie behind all that it looks at
         self._inputs.copy_(host, non_blocking=True)
         for copied in self._copied[:1]:
             copied.record(torch.cuda.current_stream(self.device))

@@ -153,3 +153,16 @@ def test_the_cpu_may_be_many_steps_ahead(model: Model, graphs: GraphDecoder) -> 
     found = [graphs.forward([token], [cache]).clone() for token in tokens]
     torch.testing.assert_close(torch.cat(found), expected, atol=2e-5, rtol=2e-5)
     check_recorded(graphs, fuses)
+
+
+@torch.inference_mode()
+def test_rows_that_nobody_has_begin_at_nothing(model: Model) -> None:
+    """What a long conversation leaves there would send a graph for short ones beyond its memory."""
+    graphs = GraphDecoder(model.decoder, model.lm_head, 1, 64)
+    caches = [prefill(model, [5] * length) for length in (3, 4, 5, 30)]
+    for _ in range(2):  # each of the two buffers
+        graphs.forward([7] * 4, caches)
+    graphs.release(caches[3])
+    for _ in range(2):
+        graphs.forward([8] * 3, caches[:3])
+        assert not graphs._inputs[:, 3:].any() and (graphs._inputs[1, :3] > 0).all()
