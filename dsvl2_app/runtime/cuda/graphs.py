@@ -30,7 +30,8 @@ def record(run: Callable[[], T], memory: Any) -> tuple[Callable[[], None], T]:
                 run()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=memory, capture_error_mode="thread_local"):
+        # torch's own stream for recordings belongs to the GPU that recorded first
+        with torch.cuda.graph(graph, pool=memory, stream=stream, capture_error_mode="thread_local"):
             outputs = run()
     return graph.replay, outputs
 
