@@ -19,6 +19,7 @@ from dsvl2_app.runtime.cpu import runner as cpu
 from dsvl2_app.runtime.cpu.library import Library
 from dsvl2_app.runtime.cpu.operations import CpuOperations
 from dsvl2_app.runtime.cpu.runner import CpuRunner
+from dsvl2_app.runtime.cuda.operations import CudaOperations
 from dsvl2_app.runtime.cuda.runner import CudaRunner
 from dsvl2_app.runtime.eager import EagerRunner
 from tests.kernels import watch
@@ -108,6 +109,8 @@ def test_a_model_without_a_runner_may_have_the_operations_of_its_device(model: M
     use_operations(model, torch.device("cpu"))
     assert type(model.lm_head.operations) is CpuOperations
     use_operations(model, torch.device("cuda"))
+    assert type(model.lm_head.operations) is CudaOperations
+    use_operations(model, torch.device("mps"))
     assert type(model.lm_head.operations) is Operations
 
 

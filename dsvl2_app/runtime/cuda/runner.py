@@ -12,6 +12,7 @@ from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.runtime.cuda.decode import GraphDecoder
 from dsvl2_app.runtime.cuda.graphs import Recorded
+from dsvl2_app.runtime.cuda.operations import CudaOperations
 from dsvl2_app.runtime.cuda.prefill import GraphPrefill, can_record
 from dsvl2_app.runtime.eager import EagerRunner
 from dsvl2_app.runtime.runner import Options
@@ -22,6 +23,7 @@ class CudaRunner(EagerRunner):
     be the current one of the thread that calls."""
 
     cuts_on_device = True
+    operations_type = CudaOperations
     prefill_chunk = 2048  # launch overhead exceeds compute for smaller chunks
 
     def __init__(self, model: DeepseekVL2ForConditionalGeneration, context: int, *, fuses: bool = True) -> None:

@@ -1,4 +1,5 @@
-"""Compile the kernels of one decode step for a GPU that need not be there: `python compile_kernels.py tiny 8`.
+"""Compile the kernels for a GPU that need not be there: `python compile_kernels.py tiny 8 int8 90`, for one decode step
+of eight rows, and those of prompts, on compute capability 9.0.
 
 The interpreter runs kernels as Python; only compiling finds what their types and shapes forbid.
 """
@@ -17,9 +18,11 @@ from triton.compiler import ASTSource
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.runtime.cuda import triton as kernels
+from dsvl2_app.runtime.cuda.attention import SHARED_BYTES
+from dsvl2_app.runtime.cuda.operations import multiply_narrow
 from dsvl2_app.runtime.cuda.step import FusedStep
 
-HOPPER = GPUTarget("cuda", 90, 32)
+SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 120: 99}  # kB of a program at most, by compute capability
 LAYERS, LENGTH, CONTEXT = 2, 1024, 4096  # one dense layer, one with experts
 TYPES = {
     torch.bfloat16: "*bf16",
@@ -33,13 +36,15 @@ TYPES = {
 class Compiled:
     """A kernel that is compiled where it would be launched."""
 
-    def __init__(self, kernel: Any) -> None:
-        self.kernel = kernel
+    def __init__(self, kernel: Any, capability: int) -> None:
+        self.kernel, self.capability = kernel, capability
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
         return self.compile
 
-    def compile(self, *arguments: Any, num_warps: int = 4, launch_pdl: bool = False, **constants: Any) -> None:
+    def compile(
+        self, *arguments: Any, num_warps: int = 4, num_stages: int = 3, launch_pdl: bool = False, **constants: Any
+    ) -> None:
         given = dict(zip(self.kernel.arg_names, arguments, strict=False)) | constants
         signature, constexprs = {}, {}
         for place, parameter in enumerate(self.kernel.params):
@@ -52,10 +57,13 @@ class Compiled:
             else:
                 signature[parameter.name] = "fp32" if isinstance(value, float) else "i32"
         source = ASTSource(self.kernel, signature, constexprs)
-        triton.compile(source, target=HOPPER, options={"num_warps": num_warps})
+        options = {"num_warps": num_warps, "num_stages": num_stages}
+        compiled = triton.compile(source, target=GPUTarget("cuda", self.capability, 32), options=options)
+        shared = compiled.metadata.shared
+        assert shared <= SHARED[self.capability] * 1024, f"{self.kernel.__name__} needs {shared} bytes of shared memory"
 
 
-def compile_step(preset: str, rows: int, quantize: str) -> None:
+def compile_all(preset: str, rows: int, quantize: str, capability: int) -> None:
     config = DeepseekVL2Config.preset(preset)
     decoder = config.language_config
     decoder.num_hidden_layers = LAYERS
@@ -65,11 +73,20 @@ def compile_step(preset: str, rows: int, quantize: str) -> None:
         heads, widths = 1, [decoder.kv_lora_rank, decoder.qk_rope_head_dim]
     pair = tuple(torch.empty(rows, heads, CONTEXT, width, dtype=torch.bfloat16, device="meta") for width in widths)
     run = FusedStep(model.decoder, model.lm_head, [pair] * LAYERS, LENGTH)
-    run.launcher.overlap = True
-    run.launcher.kernels = SimpleNamespace(**{name: Compiled(getattr(kernels, name)) for name in kernels.__all__})
+    if SHARED[capability] * 1024 < SHARED_BYTES:
+        run.attend.block //= 2
+    launcher = run.launcher
+    launcher.overlap = capability >= 90
+    compiled = {name: Compiled(getattr(kernels, name), capability) for name in kernels.__all__}
+    launcher.kernels = SimpleNamespace(**compiled)
     with torch.inference_mode():
         run(*torch.zeros(2, rows, dtype=torch.long, device="meta"))
+        stack = model.decoder.layers[1].mlp.experts
+        if quantize == "int8":
+            hidden = torch.empty(650, decoder.hidden_size, dtype=torch.bfloat16, device="meta")
+            counts = torch.zeros(decoder.n_routed_experts, dtype=torch.long, device="meta")
+            multiply_narrow(launcher, hidden, stack.gate_up, stack.gate_up_scale, counts)
 
 
 if __name__ == "__main__":
-    compile_step(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    compile_all(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -21,6 +21,7 @@ from dsvl2_app.runtime.cuda.triton.experts import (
     multiply_groups,
     route,
 )
+from dsvl2_app.runtime.cuda.triton.groups import multiply_narrow
 from dsvl2_app.runtime.cuda.triton.heads import attend_heads
 from dsvl2_app.runtime.cuda.triton.latent import absorb, attend_latents, expand
 from dsvl2_app.runtime.cuda.triton.project import project
@@ -35,6 +36,7 @@ __all__ = [
     "join_experts",
     "leave_experts",
     "multiply_groups",
+    "multiply_narrow",
     "project",
     "route",
 ]
