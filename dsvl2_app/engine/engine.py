@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from dsvl2_app.engine.pictures import Pictures
@@ -26,6 +27,7 @@ from dsvl2_app.text.grammar import BoxGrammar
 from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
+from dsvl2_app.text.sampling import Likeliest
 from dsvl2_app.text.tokens import Prompt
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Engine:
         self.cache_bytes = cache_bytes
         self._threads = threads or ThreadPoolExecutor(2, "prepare")
         self._planner = Planner(processor)
+        self.likeliest = Likeliest(torch.empty(0, 1))  # of the last step
         self.pictures = Pictures(runner, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.forget()
 
@@ -109,7 +112,9 @@ class Engine:
 
     def decode(self, requests: Sequence[DecodeRequest]) -> Tensor:
         """One token of each of B answers -> logits [B, vocabulary], valid until the next step."""
-        return self.runner.decode([each.token for each in requests], [each.cache for each in requests])
+        logits = self.runner.decode([each.token for each in requests], [each.cache for each in requests])
+        self.likeliest = Likeliest(logits)
+        return logits
 
     def decode_each(self, requests: Sequence[DecodeRequest]) -> list[Tensor | Exception]:
         """As `decode`, with an error in the place of the logits of those that have none. A step that fails is taken

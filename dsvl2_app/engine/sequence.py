@@ -176,7 +176,10 @@ class Writer:
         known = logits[: engine.vocabulary]
         allowed = self._boxes.allowed(room=self._limit - number + 1) if self._boxes else None
         banned = self.end if number <= request.sampling.min_new_tokens else None
-        choice = self._sampler.choose(known, allowed, banned)
+        choice = None
+        if allowed is None and self._sampler.takes_likeliest:
+            choice = engine.likeliest.choose(logits, engine.vocabulary, banned)
+        choice = choice or self._sampler.choose(known, allowed, banned)
         ranking = None if request.alternatives is None else Ranking(known, choice.token, request.alternatives)
         checks = not engine.runner.samples_ahead or number % CHECKED == 1 or number == self._limit
         return Picked(choice, ranking, Choice(logits.sum(dtype=torch.float32).isfinite()) if checks else None)

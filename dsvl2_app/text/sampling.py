@@ -21,23 +21,62 @@ def send(numbers: np.ndarray, device: torch.device) -> Tensor:
     return known.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else known.to(device)
 
 
+class Arrival:
+    """Numbers [N] on their way from a GPU."""
+
+    def __init__(self, numbers: Tensor) -> None:
+        self._numbers, self._event = numbers, None
+        self._read: list[int] | None = None
+        if numbers.is_cuda:
+            self._numbers = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+            self._numbers.copy_(numbers, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record(torch.cuda.current_stream(numbers.device))  # which need not be the thread's own
+
+    def read(self) -> list[int]:
+        """Waits for them, but for nothing that the GPU was given after them."""
+        if self._read is None:
+            if self._event is not None:
+                self._event.synchronize()
+            self._read = self._numbers.tolist()
+        return self._read
+
+
 class Choice:
     """A token that may still be on its way from a GPU, which meanwhile can be given it to go on with."""
 
-    def __init__(self, token: Tensor) -> None:
+    def __init__(self, token: Tensor, arrival: Arrival | None = None, place: int = 0) -> None:
+        """`token` []; where it comes with others it has a place among them."""
         self.token = token
-        self._read = token
-        if token.is_cuda:
-            self._read = torch.empty((), dtype=token.dtype, pin_memory=True)
-            self._read.copy_(token, non_blocking=True)
-            self._arrival = torch.cuda.Event()
-            self._arrival.record(torch.cuda.current_stream(token.device))  # which need not be the thread's own
+        self._arrival, self._place = arrival or Arrival(token[None]), place
 
     def read(self) -> int:
         """Waits for it, but for nothing that the GPU was given after it."""
-        if self.token.is_cuda:
-            self._arrival.synchronize()
-        return int(self._read)
+        return int(self._arrival.read()[self._place])
+
+
+class Likeliest:
+    """The likeliest tokens of a step's logits [B, vocabulary], found for all rows at once when the first is asked for:
+    sixteen answers cost a GPU's launches once."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self._logits = logits
+        self._found: dict[tuple[int | None, int | None], tuple[Tensor, Arrival]] = {}
+
+    def choose(self, row: Tensor, known: int | None, banned: int | None) -> Choice | None:
+        """Of `row` [vocabulary], where it is one of these, the likeliest of the first `known` ids but `banned`."""
+        place, rest = divmod(row.data_ptr() - self._logits.data_ptr(), self._logits.stride(0) * row.itemsize)
+        if rest or not 0 <= place < len(self._logits) or row.shape != self._logits.shape[1:]:
+            return None
+        if (known, banned) not in self._found:
+            scores = self._logits[:, :known]
+            if banned is not None:
+                scores = scores.clone()
+                scores.select(1, banned).fill_(float("-inf"))
+            tokens = scores.argmax(-1)
+            self._found[known, banned] = tokens, Arrival(tokens)
+        tokens, arrival = self._found[known, banned]
+        return Choice(tokens[place], arrival, place)
 
 
 class Ranking:
@@ -68,13 +107,22 @@ class Sampler:
             self.generator.manual_seed(sampling.seed)
         self.seen: Tensor = torch.tensor(sorted(set(prompt_ids)), device=device)
 
+    @property
+    def takes_likeliest(self) -> bool:
+        """Whether it chooses what is likeliest by the logits as they are."""
+        return not self.sampling.temperature and self.sampling.repetition_penalty == 1
+
     def choose(self, logits: Tensor, allowed: np.ndarray | None = None, banned: int | None = None) -> Choice:
         """Next id from the logits [vocabulary] of the last position, one of `allowed` where these are given, and not
         the one that is `banned`."""
+        if allowed is not None and self.takes_likeliest:
+            ids = send(np.sort(allowed[allowed != banned]), logits.device)
+            if len(ids):
+                return Choice(ids.take(logits.index_select(0, ids).argmax()))
         scores = self._penalise(logits.float())
         if banned is not None:
             scores = scores.clone()
-            scores[banned] = float("-inf")
+            scores.select(0, banned).fill_(float("-inf"))  # by an index the CPU would wait for the GPU
         if allowed is not None:
             kept = send(allowed, scores.device)
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
@@ -102,7 +150,8 @@ class Sampler:
         if len(first) < len(scores) and first.sum() < self.sampling.top_p:
             first, ids = likely.topk(len(scores))
         before = first.cumsum(-1) - first
-        return ids[self._draw_one(first.masked_fill((before >= self.sampling.top_p) & (before > 0), 0))]
+        chosen = self._draw_one(first.masked_fill((before >= self.sampling.top_p) & (before > 0), 0))
+        return ids.take(chosen)  # by an index the CPU would wait for the GPU
 
     def _draw_one(self, chances: Tensor) -> Tensor:
         """An index, as often as its chance says: the first of exponential waits to end. torch.multinomial would make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +14,7 @@ from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
 from dsvl2_app.request import Sampling
-from dsvl2_app.text.sampling import Ranking, Sampler
+from dsvl2_app.text.sampling import Likeliest, Ranking, Sampler
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5])
@@ -145,3 +146,32 @@ def test_a_ranking_tells_the_chosen_token_and_the_likeliest(load_processor) -> N
     assert (chosen.token, [each.token for each in likeliest]) == (0, [1, 3])
     assert [math.exp(each.logprob) for each in (chosen, *likeliest)] == pytest.approx([0.1, 0.4, 0.3])
     assert Ranking(logits, torch.tensor(3), 9).read(tokenizer)[0].token == 3
+
+
+def test_the_likeliest_of_all_rows_are_those_of_each() -> None:
+    logits = torch.randn(5, 40)
+    logits[2, :30] = 0  # ties go to the first
+    step = Likeliest(logits)
+    sampler = Sampler(Sampling(), [0], CPU)
+    assert sampler.takes_likeliest
+    for known, banned in ((None, None), (30, None), (30, 0), (None, int(logits[0].argmax()))):
+        for row in logits:
+            choice = step.choose(row, known, banned)
+            assert choice is not None
+            assert choice.read() == int(choice.token) == sampler.choose(row[:known], None, banned).read()
+    assert torch.isfinite(logits).all()
+    assert step.choose(torch.randn(40), None, None) is None  # no row of this step
+    assert step.choose(logits[1, 1:], None, None) is None
+    for other in (Sampling(temperature=0.5), Sampling(repetition_penalty=1.1)):
+        assert not Sampler(other, [0], CPU).takes_likeliest
+
+
+def test_the_likeliest_of_those_allowed_is_found_among_them_alone() -> None:
+    logits = torch.randn(40)
+    logits[[3, 9, 20]] = 7.0  # ties go to the first, in whatever order ids are given
+    greedy, warm = (Sampler(Sampling(temperature=t, top_p=0), [0], CPU) for t in (0, 1))
+    for allowed in ([20, 9, 3, 1], [20, 9], [30, 5], [12]):
+        expected = next(token for token in sorted(allowed) if logits[token] == logits[allowed].max())
+        assert greedy.choose(logits, np.array(allowed)).read() == expected
+        assert logits[warm.choose(logits, np.array(allowed)).read()] == logits[expected]
+    assert greedy.choose(logits, np.array([20, 9]), banned=9).read() == 20

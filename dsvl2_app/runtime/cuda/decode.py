@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -99,17 +99,17 @@ class GraphDecoder:
         self._hosts.reverse()
         self._copied.reverse()
         host, rows = self._hosts[0], len(positions)
+        numbers = host.numpy()
         for copied in self._copied[:1]:
             copied.synchronize()
-        host[0, :rows] = torch.tensor([0 if isinstance(token, Tensor) else token for token in tokens])
-        host[1, :rows] = torch.tensor(positions)
-        host[:, rows:] = 0  # a graph has more rows: a place left there may lie behind all that it looks at
+        numbers[0, :rows] = [0 if isinstance(token, Tensor) else token for token in tokens]
+        numbers[1, :rows] = positions
+        numbers[:, rows:] = 0  # a graph has more rows: a place left there may lie behind all that it looks at
         self._inputs.copy_(host, non_blocking=True)
         for copied in self._copied[:1]:
             copied.record(torch.cuda.current_stream(self.device))
-        for row, token in enumerate(tokens):
-            if isinstance(token, Tensor):
-                self._inputs[0, row].copy_(token)
+        for row, together in find_runs(tokens):
+            self._inputs[0, row : row + len(together)].copy_(together)
 
     def _seat(self, caches: Sequence[KVCache]) -> None:
         """Move conversations that have no row into the first free ones. That copies what they hold: while its prompt is
@@ -172,6 +172,28 @@ class GraphDecoder:
             logger.warning("Decoding without fused kernels, which is slower: %s", error)
             return None
         return step
+
+
+def find_runs(tokens: Sequence[int | Tensor]) -> Iterator[tuple[int, Tensor]]:
+    """Those that are on the device: the row of the first, and all that lie there one behind the other for the rows that
+    follow, as a single tensor."""
+    row = 0
+    while row < len(tokens):
+        first, count = tokens[row], 1
+        if isinstance(first, Tensor):
+            while row + count < len(tokens) and _follows(first, tokens[row + count], count):
+                count += 1
+            yield row, first.as_strided((count,), (1,))
+        row += count
+
+
+def _follows(first: Tensor, token: int | Tensor, places: int) -> bool:
+    """Whether `token` lies so many places behind `first`."""
+    return (
+        isinstance(token, Tensor)
+        and token.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        and token.data_ptr() == first.data_ptr() + places * first.itemsize
+    )
 
 
 class _Rows:

@@ -155,6 +155,15 @@ def test_the_cpu_may_be_many_steps_ahead(model: Model, graphs: GraphDecoder) -> 
     check_recorded(graphs, fuses)
 
 
+def test_tokens_that_lie_together_are_copied_together() -> None:
+    step, other = torch.arange(10, 14), torch.arange(4)
+    found = [
+        (row, together.tolist())
+        for row, together in decode.find_runs([7, *step[:2], step[3], 5, *step[:2], other[2], other[1]])
+    ]
+    assert found == [(1, [10, 11]), (3, [13]), (5, [10, 11]), (7, [2]), (8, [1])]
+
+
 @torch.inference_mode()
 def test_rows_that_nobody_has_begin_at_nothing(model: Model) -> None:
     """What a long conversation leaves there would send a graph for short ones beyond its memory."""
