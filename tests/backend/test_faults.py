@@ -257,7 +257,7 @@ def test_numbers_that_are_none_in_a_later_step_are_noticed(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, reads_late: bool
 ) -> None:
     monkeypatch.setattr(backend._engine.runner, "samples_ahead", reads_late)
-    with Fault(NAN, skip=3, count=10**9).put_into(EagerRunner, "decode", always):
+    with Fault(NAN, skip=3, count=10**9).put_into(backend._engine.runner, "decode", always):
         _, error = read(backend.submit(bystand()))
     assert isinstance(error, SettingsError) and "what is no number" in str(error)
     assert read(backend.submit(bystand()))[1] is None
