@@ -42,14 +42,14 @@ WORDS = "one two three four " * 100  # beside the picture of each question
 class Spread:
     """Words, tokens/s and bytes of one model in each of the placements."""
 
-    def __init__(self, name: str, devices: Sequence[str], tokens: int) -> None:
+    def __init__(self, name: str, devices: Sequence[str], tokens: int, dtype: str = "auto") -> None:
         """`tokens` of each answer."""
         self.devices = devices
         weights = "auto" if name == "nano" else "dummy"
-        self.settings = Settings(model=name, load_format=weights, device=devices[0], compile="on")
+        self.settings = Settings(model=name, load_format=weights, device=devices[0], dtype=dtype, compile="on")
         self.prospect = look_ahead(self.settings)
         config = self.prospect.config
-        self.meta = Model.on_meta(config, choose_dtype("auto", config, self.prospect.device))
+        self.meta = Model.on_meta(config, choose_dtype(dtype, config, self.prospect.device))
         self.requests = [ask_about_noise(number, tokens) for number in range(max(CHATS))]
         planner = Planner(self.prospect.processor)
         prompt = planner.plan(self.requests[0].messages, None, None, self.prospect.card.context)

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SETUPS = ("two", "one")
 SKIPPED = 3  # entries of each stage of a log, before its rate is steady
-LOG_EVERY = 10  # steps
+LOG_EVERY = 5  # steps
 
 Log = Sequence[Mapping[str, Any]]
 

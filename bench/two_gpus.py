@@ -48,9 +48,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--variants", nargs="*", default=parity.VARIANTS, help="of the reference checkpoints")
     parser.add_argument("--copies", nargs="*", default=["small", "tiny"], help="on each")
     parser.add_argument("--chats", type=int, default=32)
+    parser.add_argument("--dtype", default="auto", help="of a model that is spread")
     parser.add_argument("--tokens", type=int, default=32, help="of an answer, where a model is spread")
-    parser.add_argument("--steps", type=int, default=300, help="of training")
-    parser.add_argument("--rows", type=int, default=16, help="of a batch of training")
+    parser.add_argument("--steps", type=int, default=120, help="of training")
+    parser.add_argument("--rows", type=int, default=48, help="of a batch of training")
     parser.add_argument("--workers", type=int, default=14, help="processes that render, for each GPU")
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--part", help="one alone, in this process")
@@ -83,7 +84,7 @@ def _run(part: str, options: argparse.Namespace, record: Record) -> None:
     if kind == "parity":
         steps = [(variant, spread.measure_parity, (variant, options.devices)) for variant in options.variants]
     elif kind == "spread":
-        one = spread.Spread(name, options.devices, options.tokens)
+        one = spread.Spread(name, options.devices, options.tokens, options.dtype)
         steps = [*((place, one.measure, (place,)) for place in spread.PLACEMENTS), ("alike", one.compare, ())]
     elif kind == "copies":
         many = copies.Copies(name, options.devices, options.chats, 4 * options.tokens)
