@@ -117,10 +117,8 @@ class Spread:
 
 def place_engine(settings: Settings, prospect: Prospect, where: dict[str, Any], *, graphs: bool) -> Engine:
     model = load_model(settings, prospect, where)
-    if graphs or model.device.type != "cuda":
-        runner = runtime.choose(model, "on", prospect.card.context)
-    else:
-        runner = CudaRunner(model, prospect.card.context, fuses=False)
+    runner = runtime.choose(model, "on" if graphs else "off", prospect.card.context)
+    if not graphs and isinstance(runner, CudaRunner):
         runner.graphs = None
     return Engine(runner, prospect.processor, prospect.card, vocabulary=prospect.vocabulary)
 
