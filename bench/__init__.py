@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from bench import agreement, answer, chats, decode, load, peers, reuse, suite, table
+from bench import agreement, answer, chats, decode, load, peers, reuse, suite, table, vllm_peer
 from bench.memory import peak_memory
 from bench.roofs import RoofMeter
 from dsvl2_app.backend.local import LocalBackend
@@ -40,6 +40,8 @@ def run(flags: argparse.Namespace) -> None:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; choose 1 or more.")
     parts = [*flags.what, *["peers"] * ("transformers" in flags.against and "peers" not in flags.what)]
     result: dict[str, Any] = {}
+    if flags.vllm:
+        result["vllm"] = vllm_peer.measure(Settings.choose(flags, os.environ), flags.vllm, flags.repeats)
     if "load" in parts:
         result["load"] = load.measure(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}), flags.folder)
     if "overlay" in parts:

@@ -38,7 +38,8 @@ class Answer:
 
 
 def measure(engine: Engine, backend: Backend, meter: RoofMeter, tokens: int, repeats: int) -> dict[str, Any]:
-    """The best of several answers, stage by stage, with the roofs measured in between."""
+    """The best of several answers, stage by stage, with the roofs measured in between; and how much longer the first
+    token of the very first one took, before which nothing ran."""
     config, dtype = engine.model.config, engine.model.dtype
     sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
     answers = []
@@ -54,11 +55,19 @@ def measure(engine: Engine, backend: Backend, meter: RoofMeter, tokens: int, rep
         "repeats": repeats,
         "vision": judge_vision(config, min(timings, key=lambda each: each.vision), matrix_roof),
         "prefill": judge_prefill(config, min(timings, key=lambda each: each.prefill), matrix_roof),
-        "first_token": {"seconds": min(answer.first_token for answer in answers)},
+        "first_token": compare_first([answer.first_token for answer in answers]),
         "decode": judge_decode(config, answers, dtype, weight_bytes, meter.best.read),
     }
     show(result)
     return result
+
+
+def compare_first(seconds: list[float]) -> dict[str, float]:
+    """`seconds` of the best, `first` of the answer that came first, and `first_ratio` of that to the median of the
+    others, if there are any."""
+    first, *others = seconds
+    ratio = {"first_ratio": first / statistics.median(others)} if others else {}
+    return {"seconds": min(seconds), "first": first, **ratio}
 
 
 def ask(backend: Backend, seed: int, sampling: Sampling) -> Answer:
@@ -131,7 +140,9 @@ def show_stages(name: str, timings: Timings) -> None:
 
 def show(result: dict[str, Any]) -> None:
     vision, prefill, decode = (result[name] for name in ("vision", "prefill", "decode"))
-    table.show("first token", result["first_token"]["seconds"])
+    first = result["first_token"]
+    compared = f"{first['first_ratio']:.2f} of later" if "first_ratio" in first else ""
+    table.show("first token", first["seconds"], f"after a start {first['first']:.2f} s", compared)
     table.show(f"vision, {vision['tiles']} tiles, each", vision["seconds_per_tile"], "", f"MFU {vision['mfu']:.2f}")
     rate = f"{prefill['tokens_per_second']:,.0f} tokens/s"
     table.show(f"prefill, {prefill['tokens']:,} tokens", prefill["seconds"], rate, f"MFU {prefill['mfu']:.2f}")
