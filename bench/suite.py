@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import transformers
 
-from bench import chats, decode, load, parity, peers, reuse, stages, table
+from bench import agreement, chats, decode, load, parity, peers, reuse, stages, table
 from bench.memory import HEADROOM, check_room, peak_memory
 from bench.record import NotRun, Record
 from bench.roofs import Reader, RoofMeter
@@ -52,6 +52,8 @@ class Plan:
     chats: tuple[int, ...] = ()
     eager_steps: int = 0  # of decode without graphs
     disk: bool = False  # write checkpoints and read them
+    narrow: tuple[str, ...] = ("int8",)  # formats beside the models' own
+    agreement: bool = False  # what these change in nano's answers
 
 
 PLANS = {
@@ -75,6 +77,8 @@ PLANS = {
         repeats=3,
         chats=(2, 8),
         disk=True,
+        narrow=("int8", "int4"),
+        agreement=True,
     ),
 }
 
@@ -129,7 +133,8 @@ class Suite:
         for variant in parity.VARIANTS:
             self.record.take(("parity", variant), self.measure_parity, variant)
         self.record.take(("roofs",), self.measure_roofs)
-        full, narrow = ([Setup(model, quantize) for model in self.plan.models] for quantize in ("none", "int8"))
+        full = [Setup(model) for model in self.plan.models]
+        narrow = [Setup(model, quantize) for quantize in self.plan.narrow for model in self.plan.models]
         on_gpu = self.device.type == "cuda"
         for setup in full:
             self.measure_model(setup)
@@ -139,6 +144,8 @@ class Suite:
             self.measure_model(setup)
         for setup in (*full, *narrow) if self.plan.eager_steps else ():
             self.measure_model(replace(setup, graphs=False))
+        if self.plan.agreement:
+            self.record.take(("agreement",), self.measure_agreement)
         if not on_gpu:
             self.measure_peer(peers.measure, peers.LAYERS_BYTES)
         if self.meter.best.read:
@@ -151,6 +158,11 @@ class Suite:
     def measure_parity(self, variant: str) -> dict[str, int]:
         self.free()
         return parity.measure(self.settings, variant)
+
+    def measure_agreement(self) -> dict[str, Any]:
+        self.free()
+        settings = Setup("nano").choose_settings(self.settings, self.device)
+        return agreement.measure(settings, load_engine(settings))
 
     def measure_roofs(self) -> dict[str, Any]:
         self.meter.sample()

@@ -58,7 +58,8 @@ def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     found["ratio"] = {key: value / found["vllm"][key] for key, value in found["ours"].items()}
     found["turns"] = turns
     for key, ratio in found["ratio"].items():
-        both = (f"{name} {found[name][key]:,.3f}" for name in ("ours", "vllm"))
+        unit = 1e9 if key == "peak_memory" else 1  # GB
+        both = (f"{name} {found[name][key] / unit:,.3f}" for name in ("ours", "vllm"))
         wish = "less is better" if key in LESS_IS_BETTER else "more is better"
         table.show(f"{key.replace('_', ' ')}", None, f"{ratio:.2f} of vLLM's", *both, wish)
     return found

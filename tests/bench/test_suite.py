@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import decode, load, memory, parity, peers, roofs, stages, suite
+from bench import agreement, decode, load, memory, parity, peers, roofs, stages, suite
 from bench.record import NotRun
 from bench.suite import PLANS, Setup
 from dsvl2_app.__main__ import main
@@ -31,6 +31,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(parity, "VARIANTS", ("tiny",))
     monkeypatch.setattr(parity, "CASES", ("a_text",))
     monkeypatch.setattr(peers, "measure", lambda *_: {"layers": 4})
+    monkeypatch.setattr(agreement, "measure", lambda *_: {"int4": {"examples": {"top1": 1}}})
     read = {"seconds": 2.0, "bytes_per_second": 3.0, "ratio": 1.0, "what": "load"}
     monkeypatch.setattr(load, "measure", lambda *_: read)  # which starts processes
     monkeypatch.setattr(stages, "WRITING_PROMPT", 30)
@@ -58,7 +59,8 @@ def test_the_last_line_of_a_suite_is_json_with_every_part(capsys: pytest.Capture
     assert found["parity"] == {"tiny": {"answers": 1, "as_cpu": 1, "as_official": 1, "together": 1}}
     assert found["peers"] == {"layers": 4}
     assert found["roofs"].keys() == {"read", "copy", "matrix"}
-    assert found["models"]["nano"].keys() == {"float32", "int8"}
+    assert found["models"]["nano"].keys() == {"float32", "int8", "int4"}
+    assert found["agreement"] == {"int4": {"examples": {"top1": 1}}}
     disk = found["models"]["nano"]["float32"].pop("disk")
     assert disk == {"seconds": 2, "bytes_per_second": 3, "ratio": 1}
     for one in found["models"]["nano"].values():
