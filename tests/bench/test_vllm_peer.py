@@ -57,8 +57,7 @@ def test_the_folder_stands_behind_vllm(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert main(["bench"]) == 0
     assert [(flags.against, flags.vllm) for flags in asked] == [(("int8", "plain"), "here"), ((), None)]
     for wrong in (["vllm"], ["other"]):
-        with pytest.raises(SystemExit):
-            main(["bench", "--against", *wrong])
+        assert main(["bench", "--against", *wrong]) != 0
     assert "needs the folder" in (said := capsys.readouterr().err) and "invalid choice: 'other'" in said
 
 
