@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,31 @@ def test_generate_and_the_engine_end_on_the_same_token(nano: Path) -> None:
     generation = engine.model.generation_config
     assert generation.eos_token_id == tokenizer.eos_token_id
     assert generation.pad_token_id == tokenizer.pad_token_id
+
+
+LARGE = """
+import re, sys, torch
+from pathlib import Path
+from dsvl2_app.engine.loading import load_engine
+from dsvl2_app.settings import Settings
+
+engine = load_engine(Settings(model=sys.argv[1], load_format="dummy", compile="off"))
+room = torch.ones(2**26, dtype=torch.uint8)
+print(re.search(r"AnonHugePages: *([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [None, "0"])
+def test_memory_is_in_large_pages_unless_that_is_refused(
+    asked: str | None, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.exists() or "[madvise]" not in setting.read_text():
+        pytest.skip("this system has no large pages, or gives them unasked")
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", asked)
+    command = [sys.executable, "-c", LARGE, str(checkpoint)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert (int(done.stdout) > 30_000) == (asked is None)  # KiB
