@@ -38,10 +38,11 @@ def run(flags: argparse.Namespace) -> None:
     for name in ("repeats", "tokens", "chats"):
         if getattr(flags, name) < 1:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; choose 1 or more.")
+    flags.against, vllm = vllm_peer.split_peers(flags.against)
     parts = [*flags.what, *["peers"] * ("transformers" in flags.against and "peers" not in flags.what)]
     result: dict[str, Any] = {}
-    if flags.vllm:
-        result["vllm"] = vllm_peer.measure(Settings.choose(flags, os.environ), flags.vllm, flags.repeats)
+    if vllm:
+        result["vllm"] = vllm_peer.measure(Settings.choose(flags, os.environ), vllm, flags.repeats)
     if "load" in parts:
         result["load"] = load.measure(Settings.choose(flags, {"DSVL2_MODEL": "tiny", **os.environ}), flags.folder)
     if "overlay" in parts:

