@@ -43,11 +43,12 @@ class Reading:
     follows: bool = True  # shows the page that is being read
     stream: Stream | None = None
     stopping: bool = False
+    run: object = None  # the reading that goes on
 
     def open(self, pages: Sequence[tuple[ImageRef, str]], asked: tuple[str, str]) -> None:
         """Begin with these pages; or go on, where they are asked the same as before: what is read stays."""
         hold(self)
-        self.stopping, self.follows = False, True
+        self.stopping, self.follows, self.run = False, True, object()
         known = {leaf.image: leaf for leaf in self.leaves if leaf.is_read} if asked == self.asked else {}
         self.leaves = [known.get(image) or Leaf(image, name) for image, name in pages]
         self.asked = asked
@@ -71,6 +72,11 @@ class Reading:
     @property
     def files(self) -> set[Path]:
         return {leaf.image.path for leaf in self.leaves}
+
+    def end(self, run: object) -> None:
+        """Whatever ended that run: what is left waits to be read, unless another one has begun."""
+        if self.run is run:
+            self.stopping = True
 
     def stop(self) -> None:
         self.stopping = True

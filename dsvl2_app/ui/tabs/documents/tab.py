@@ -87,6 +87,7 @@ class Documents:
         except Exception as error:
             yield {page.notice: wording.show_notice(error)}
             return
+        run = reading.run
         yield {**await to_thread(self.show, reading), **self.show_buttons(busy=True), page.notice: ""}
         failure, waiting, caller = None, [*enumerate(reading.leaves)], name_caller(visitor)
         waiting = [(number, leaf) for number, leaf in waiting if not leaf.is_read]
@@ -102,11 +103,12 @@ class Documents:
                     yield await to_thread(self.show, reading)
                 async for _ in self.read_page(image, leaf, reading, caller):
                     yield self.show_growth(reading, number)
-                if reading.stopping:
+                if reading.stopping or not leaf.is_read:
                     break
         except Exception as error:
             failure = error
         finally:
+            reading.end(run)
             if opening:
                 opening.cancel()
         shown = await to_thread(self.show, reading)

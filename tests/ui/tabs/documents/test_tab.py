@@ -41,7 +41,12 @@ def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path]) -> Non
     assert reading.seconds_left == 4.0
     reading.open(pages[1:] + pages[:1], ("text", ""))
     assert [leaf.text for leaf in reading.leaves] == ["", "", "words"]
+    run = reading.run
     reading.open(pages, ("own", "What?"))
+    reading.end(run)  # late: another one has begun
+    assert not reading.stopping
+    reading.end(reading.run)
+    assert reading.stopping
     assert reading.written == []
     with pytest.raises(PromptError, match="Nothing is read yet"):
         save_file(reading, "Text")
