@@ -32,6 +32,7 @@ class Answer:
         self._wake = wake
         self._submitted = time.perf_counter()
         self._timings: Timings | None = None  # since it runs
+        self.remaining = 0  # tokens of its prompt that the model has not had yet, once they are counted
 
     @property
     def can_go_on(self) -> bool:
@@ -78,6 +79,10 @@ class Answer:
     def _hand_over(self, event: Event) -> None:
         assert self._timings
         self._timings = replace(event.timings, queued=self._timings.queued)
+        if event.stage == "vision":
+            self.remaining = event.timings.prompt_tokens - event.timings.reused_tokens
+        elif event.stage == "prefill":
+            self.remaining = event.total - event.done
         self.stream.put(replace(event, timings=self._timings))
 
     def end(self, reason: AppError | None = None, finish: Finish = "cancelled") -> None:

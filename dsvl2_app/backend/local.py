@@ -187,7 +187,8 @@ class LocalBackend:
     def _work(self) -> None:
         """One piece of vision or prefill, of the answer whose turn it is."""
         answer = self._scheduler.take_turn(
-            lambda answer: answer.can_go_on and not answer.writes and answer.task.request is None
+            lambda answer: answer.can_go_on and not answer.writes and answer.task.request is None,
+            lambda answer: answer.remaining,
         )
         if answer is not None:
             self._advance([answer])

@@ -24,13 +24,14 @@ T = TypeVar("T", bound=Owned)
 
 
 class Scheduler(Generic[T]):
-    """Turns are fair between owners: an owner with fewer running answers goes first, and no owner with a name has more
-    than `max_per_owner` running or as many waiting."""
+    """Owners are treated alike: an owner with fewer running answers goes first, and no owner with a name has more than
+    `max_per_owner` running or as many waiting."""
 
     def __init__(self, max_running: int, max_waiting: int, max_per_owner: int) -> None:
         self.max_running, self.max_waiting, self.max_per_owner = max_running, max_waiting, max_per_owner
         self.waiting: deque[T] = deque()  # first come, first
-        self.running: deque[T] = deque()  # the one whose turn it is next, first
+        self.running: deque[T] = deque()  # the one that began first, first
+        self._shortest_next = True
 
     def enqueue(self, item: T) -> None:
         """Let it wait. Raises BusyError when too many do, of all or of its owner."""
@@ -60,13 +61,18 @@ class Scheduler(Generic[T]):
         may = [item for item in self.waiting if running[id(item)] < self.max_per_owner]
         return min(may, key=lambda item: running[id(item)], default=None)
 
-    def take_turn(self, can_work: Callable[[T], bool]) -> T | None:
-        """The first of those running that can work; its next turn comes after everybody else's."""
-        item = next(filter(can_work, self.running), None)
-        if item is not None:
-            self.running.remove(item)
-            self.running.append(item)
-        return item
+    def take_turn(self, can_work: Callable[[T], bool], remaining: Callable[[T], int]) -> T | None:
+        """Of those running that can work, by turns the one with least `remaining` work and the one that began first.
+
+        The first kind lets a short question wait for one piece of a long one, not for its end; the second gives the
+        oldest half of all turns, however many short ones come. Were everybody's turn as long, many of equal length
+        would all end late.
+        """
+        able = [*filter(can_work, self.running)]
+        if not able:
+            return None
+        shortest, self._shortest_next = self._shortest_next, not self._shortest_next
+        return min(able, key=remaining) if shortest else able[0]
 
     def take_out(self, has_left: Callable[[T], bool]) -> list[T]:
         """Those waiting that have left; they wait no more, and others move up."""

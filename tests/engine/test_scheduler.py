@@ -69,13 +69,45 @@ def test_a_full_queue_takes_no_more() -> None:
     scheduler.enqueue(Item("c"))
 
 
-def test_turns_go_round_and_skip_those_that_cannot_work() -> None:
+def test_turns_go_to_the_shortest_and_to_the_oldest_of_those_that_can_work() -> None:
+    """They went round before, so that pictures which came together all had their first word when the last one had."""
     scheduler = schedule(*"abc", max_running=3)
     scheduler.admit()
-    taken = [scheduler.take_turn(lambda item: item.name != "b") for _ in range(4)]
-    assert names(taken) == ["a", "c", "a", "c"]
-    assert names([scheduler.take_turn(lambda item: True)]) == ["b"]
-    assert scheduler.take_turn(lambda item: False) is None
+    remaining = {"a": 9, "b": 1, "c": 5}
+    taken = [scheduler.take_turn(lambda item: item.name != "b", lambda item: remaining[item.name]) for _ in range(4)]
+    assert names(taken) == ["c", "a", "c", "a"]
+    taken = [scheduler.take_turn(lambda item: True, lambda item: remaining[item.name]) for _ in range(2)]
+    assert names(taken) == ["b", "a"]
+    assert scheduler.take_turn(lambda item: False, lambda item: 0) is None
+
+
+def test_of_equal_work_what_began_first_ends_first() -> None:
+    """Three of four pieces: the mean end is the earliest there is, and the oldest waits for nobody who came later."""
+    remaining, ends = dict.fromkeys("abc", 4), {}
+    scheduler = schedule(*remaining, max_running=3)
+    scheduler.admit()
+    for turn in range(1, 13):
+        item = scheduler.take_turn(lambda item: True, lambda item: remaining[item.name])
+        assert item
+        remaining[item.name] -= 1
+        if not remaining[item.name]:
+            scheduler.end(item)
+            ends[item.name] = turn
+    assert ends == {"a": 4, "b": 8, "c": 12}
+
+
+def test_short_ones_that_never_end_to_come_starve_nobody() -> None:
+    scheduler = schedule("long", *(f"s{number}" for number in range(50)), max_running=3, max_waiting=99)
+    remaining = {item.name: 1 for item in scheduler.waiting} | {"long": 20}
+    scheduler.admit()
+    for _ in range(40):
+        item = scheduler.take_turn(lambda item: True, lambda item: remaining[item.name])
+        assert item
+        remaining[item.name] -= 1
+        if not remaining[item.name]:
+            scheduler.end(item)
+            scheduler.admit()
+    assert not remaining["long"]
 
 
 def test_those_that_leave_let_others_move_up() -> None:
