@@ -17,10 +17,10 @@ from typing import TypeGuard
 
 from PIL import Image
 
-from dsvl2_app.errors import ImageError
+from dsvl2_app.errors import ImageError, explain
 from dsvl2_app.image.colour import to_rgb
 from dsvl2_app.image.documents import is_document, render_page
-from dsvl2_app.image.pixels import SlowPictureError, give_back, load_pixels, taking_turns
+from dsvl2_app.image.pixels import SlowPictureError, UnreadPictureError, give_back, load_pixels, taking_turns
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
 # Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
@@ -54,7 +54,8 @@ USUAL = Limits()
 
 
 def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = USUAL) -> Image.Image:
-    """The picture at `source` (its first frame) in RGB, or an `ImageError` that says what to do."""
+    """The picture at `source` (its first frame) in RGB, or an `ImageError` that says what to do; a `ResourceError`
+    where memory ran out."""
     if isinstance(source, Image.Image):
         _check_size(source, "The picture", limits)
         return decode(source, "The picture")
@@ -130,6 +131,8 @@ def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image
 def _open(data: bytes, name: str) -> Image.Image:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
+    except MemoryError as error:
+        raise explain(error) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError("{name} has far too many pixels; make it smaller.", name=name) from None
     except Exception:  # whatever a decoder makes of hostile bytes
@@ -216,7 +219,7 @@ def _check_size(image: Image.Image, name: str, limits: Limits) -> None:
 
 def decode(image: Image.Image, name: str, side: int | None = None) -> Image.Image:
     """The pixels of a picture of which the header is read: upright, opaque, in RGB; with `side` of a smaller one that
-    is still that long, where the format gives it for less."""
+    is still that long, where the format gives it for less. Raises ImageError, or ResourceError where memory ran out."""
     try:
         with taking_turns(image):
             pixels = load_pixels(image, side)
@@ -225,6 +228,14 @@ def decode(image: Image.Image, name: str, side: int | None = None) -> Image.Imag
             upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
     except SlowPictureError:
         raise ImageError("{name} takes too long to decode; save it as JPEG or PNG.", name=name) from None
+    except UnreadPictureError:
+        raise ImageError(
+            "{name} is an uncompressed TIFF whose YCbCr colours are subsampled, which is not supported; "
+            "save it as JPEG or PNG.",
+            name=name,
+        ) from None
+    except MemoryError as error:
+        raise explain(error) from None
     except Exception:  # whatever a decoder makes of hostile bytes; truncated files end here, too
         raise _explain_damage(name) from None
     upright.info = {}

@@ -16,10 +16,9 @@ from io import BytesIO
 
 from PIL import Image, TiffImagePlugin
 
-from dsvl2_app.image.jpeg2000 import decode_apart
+from dsvl2_app.image.apart import FROM, decode_apart
 
 LARGE = 4_000_000  # px
-APART = 2**18  # px, from which it takes longer to decode JPEG 2000 than to start a process for it
 SOON = 0.5  # seconds, in which copies of a picture go as well
 
 _turns = threading.BoundedSemaphore(2)  # of large pictures, each of which takes up to 700 MB meanwhile
@@ -30,18 +29,25 @@ class SlowPictureError(Exception):
     """A picture takes too long to decode."""
 
 
+class UnreadPictureError(Exception):
+    """A picture is whole, but of a kind that no decoder here reads: a raw TIFF with fewer colours than pixels."""
+
+
 def load_pixels(image: Image.Image, side: int | None = None) -> Image.Image:
     """The picture with its pixels, of the same info; with `side` a smaller one that is still that long, where the
-    format gives it for less. Raises SlowPictureError and whatever a decoder makes of hostile bytes."""
+    format gives it for less. Raises SlowPictureError, UnreadPictureError, MemoryError, and whatever a decoder makes of
+    hostile bytes."""
     file = getattr(image, "fp", None)
-    if image.format == "JPEG2000" and isinstance(file, BytesIO) and image.width * image.height > APART:
+    if isinstance(file, BytesIO) and image.width * image.height > FROM.get(image.format or "", math.inf):
         try:
-            pixels = decode_apart(file.getvalue(), side)
+            pixels = decode_apart(file.getvalue(), side, image.tell())
         except subprocess.TimeoutExpired:
             raise SlowPictureError from None
         pixels.info = image.info
         return pixels
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_plain_ycbcr(image):
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_raw_ycbcr(image):
+        if image.tag_v2.get(TiffImagePlugin.YCBCRSUBSAMPLING) != (1, 1):
+            raise UnreadPictureError
         return _load_ycbcr(image)
     if side and max(image.size) > side:
         share = side / max(image.size)
@@ -50,12 +56,11 @@ def load_pixels(image: Image.Image, side: int | None = None) -> Image.Image:
     return image
 
 
-def _is_plain_ycbcr(image: TiffImagePlugin.TiffImageFile) -> bool:
-    """Whether Pillow takes a file's three bytes of a pixel, which are YCbCr and not compressed, for four of RGB."""
+def _is_raw_ycbcr(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether Pillow takes a file's YCbCr, which is not compressed, for four bytes of RGB a pixel."""
     return (
         image.info.get("compression") == "raw"
         and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 6
-        and image.tag_v2.get(TiffImagePlugin.YCBCRSUBSAMPLING) == (1, 1)
         and all(isinstance(tile.args, tuple) and tile.args[0] == "RGBX" for tile in image.tile)
     )
 

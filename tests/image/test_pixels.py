@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsvl2_app.errors import ImageError
-from dsvl2_app.image import jpeg2000, load, pixels
+from dsvl2_app.errors import ImageError, ResourceError
+from dsvl2_app.image import apart, load, pixels
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.uploads import PREVIEW_SIDE, shrink
@@ -45,7 +46,17 @@ def test_ycbcr_tiff_keeps_its_colours(compression: str | None) -> None:
         assert differ(read, stored.convert("RGB")) == 0
 
 
-# --- JPEG 2000 --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("factors", [(2, 2), (2, 1), (4, 4)])
+def test_a_raw_tiff_with_fewer_colours_than_pixels_is_no_damage(factors: tuple[int, int]) -> None:
+    data = encode(SMOOTH.convert("YCbCr"), "TIFF")
+    tag = struct.pack("<HHI", 530, 3, 2)
+    assert data.count(tag) == 1
+    place = data.index(tag) + len(tag)
+    with pytest.raises(ImageError, match="YCbCr colours are subsampled, which is not supported"):
+        load_image(data[:place] + struct.pack("<HH", *factors) + data[place + 4 :])
+
+
+# --- in a process of its own ------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -56,17 +67,57 @@ def test_a_process_of_its_own_gives_the_same_pixels(mode: str) -> None:
     else:
         image = SMOOTH.resize((700, 500)).convert(mode)
     data = encode(image, "JPEG2000")
-    assert image.width * image.height > pixels.APART
-    apart, here = jpeg2000.decode_apart(data), Image.open(io.BytesIO(data))
-    assert apart.mode == here.mode and apart.tobytes() == here.tobytes() == image.tobytes()
+    assert image.width * image.height > apart.FROM["JPEG2000"]
+    there, here = apart.decode_apart(data), Image.open(io.BytesIO(data))
+    assert there.mode == here.mode and there.tobytes() == here.tobytes() == image.tobytes()
     assert np.array_equal(np.asarray(load_image(data)), np.asarray(load_image(image)))
 
 
 @pytest.mark.slow
-def test_other_threads_run_while_a_jpeg_2000_is_decoded() -> None:
-    data = encode(SMOOTH.resize((2400, 1600)), "JPEG2000", quality_mode="rates", quality_layers=[30])
+def test_it_gives_the_same_frame_of_an_avif(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(apart.FROM, "AVIF", 0)
+    frames = [SMOOTH.resize((90, 60)), Image.new("RGBA", (90, 60), (200, 10, 20, 128))]
+    data = encode(frames[0], "AVIF", save_all=True, append_images=frames[1:])
+    with Image.open(io.BytesIO(data)) as file:
+        for number in range(2):
+            file.seek(number)
+            there = apart.decode_apart(data, frame=number)
+            assert (there.mode, there.tobytes()) == (file.mode, file.tobytes())
+            shown = ImageRef.of(data, frame=number).open()
+            assert differ(shown, load_image(file)) == 0
+    with pytest.raises(ImageError, match="damaged or incomplete"):
+        load_image(data[: len(data) * 2 // 3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["raise MemoryError", "import os; os.kill(os.getpid(), 9)"])
+def test_memory_that_runs_out_is_no_damage(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, by itself or by Linux, and here."""
+    data = encode(SMOOTH.resize((700, 500)), "JPEG2000")
+    load_there = f"from dsvl2_app.image import apart\ndef decode(*_): {end}\napart.decode = decode\napart.main()"
+    monkeypatch.setattr(apart, "START", load_there)
+    with pytest.raises(ResourceError, match="too little memory"):
+        load_image(data)
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(load, "load_pixels", fail)
+    with pytest.raises(ResourceError, match="too little memory"):
+        load_image(encode(SMOOTH, "PNG"))
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ResourceError, match="too little memory"):
+        load_image(encode(SMOOTH, "PNG"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "options"), [("JPEG2000", {"quality_mode": "rates", "quality_layers": [30]}), ("AVIF", {"speed": 10})]
+)
+def test_other_threads_run_meanwhile(kind: str, options: dict[str, object]) -> None:
+    data = encode(SMOOTH.resize((4000, 3000)), kind, **options)
     started = time.process_time()
-    jpeg2000.decode(data)
+    apart.decode(data)
     alone = time.process_time() - started  # seconds of a processor; under Pillow's lock if it ran here
     before = time.process_time()
     load_image(data)
@@ -83,12 +134,12 @@ def test_a_damaged_jpeg_2000_is_refused() -> None:
 @pytest.mark.slow
 def test_a_jpeg_2000_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(SMOOTH.resize((700, 500)), "JPEG2000")
-    monkeypatch.setattr(jpeg2000, "PATIENCE", 0.01)
+    monkeypatch.setattr(apart, "PATIENCE", 0.01)
     with pytest.raises(ImageError, match="takes too long to decode; save it as JPEG or PNG"):
         load_image(data)
     monkeypatch.undo()
     endless = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass"
-    monkeypatch.setattr(jpeg2000, "START", endless)
+    monkeypatch.setattr(apart, "START", endless)
     with pytest.raises(ImageError, match="takes too long to decode; save it as JPEG or PNG"):
         load_image(data)
 
@@ -98,12 +149,12 @@ def test_a_jpeg_2000_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPa
 def test_a_large_jpeg_2000_is_decoded_at_half_its_resolution(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image = SMOOTH.resize((900, 600), Image.Resampling.BICUBIC)
     data = encode(image, "JPEG2000", num_resolutions=levels)
-    assert differ(jpeg2000.decode(data), image) == 0
-    monkeypatch.setattr(jpeg2000, "HALVED", 500_000)
-    halved = jpeg2000.decode(data)
+    assert differ(apart.decode(data), image) == 0
+    monkeypatch.setattr(apart, "HALVED", 500_000)
+    halved = apart.decode(data)
     assert differ(halved, image) < (10 if levels > 1 else 1)
     assert (halved.tobytes() == image.tobytes()) == (levels == 1)  # such a file has no other resolution
-    small = jpeg2000.decode(data, side=200)
+    small = apart.decode(data, side=200)
     assert small.size == ((225, 150) if levels > 1 else (900, 600))
 
 

@@ -140,6 +140,8 @@ CHINESE_ERRORS = {
     "{name} has no page {number}; choose an earlier one.": "{name} 没有第 {number} 页；请选择前面的页。",
     "{name} has changed since it was chosen; choose it again.": "{name} 在选择之后已被更改；请重新选择。",
     "{name} is damaged or incomplete; save or send it again.": "{name} 已损坏或不完整；请重新保存或发送。",
+    "{name} is an uncompressed TIFF whose YCbCr colours are subsampled, which is not supported; "
+    "save it as JPEG or PNG.": "{name} 是色度子采样的未压缩 YCbCr TIFF，不受支持；请另存为 JPEG 或 PNG。",
     "{name} takes too long to decode; save it as JPEG or PNG.": "{name} 解码耗时过长；请另存为 JPEG 或 PNG。",
     "{name} is a HEIC picture, which needs one more package: "
     "run `pip install pillow-heif`, or save the picture as JPEG or PNG.": (
