@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
+from dsvl2_app.ui import login
 from tests.ui.conftest import CARD, App, serve_page
 
 pytestmark = pytest.mark.slow
@@ -78,6 +79,41 @@ def test_challenge_is_of_http_basic(closed: App) -> None:
     answer = httpx.get(f"{closed.url}v1/models")
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
     assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+def test_wrong_passwords_of_an_address_are_few(closed: App) -> None:
+    """Typed or sent, ten within a minute: then not even the right one is told apart. Others are not kept out."""
+    http = httpx.Client(base_url=closed.url, headers={"X-Forwarded-For": "203.0.113.40"}, timeout=30)
+    typed = [http.post("login", data={"username": USER, "password": f"{number}"}).status_code for number in range(5)]
+    sent = [http.get("v1/models", auth=(USER, f"{number}")).status_code for number in range(5)]
+    assert (typed, sent) == ([400] * 5, [401] * 5)
+    for refused in (
+        http.post("login", data={"username": USER, "password": PASSWORD}),
+        http.get("v1/models", auth=(USER, PASSWORD)),
+    ):
+        assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 60
+        assert refused.json()["detail"].startswith("10 wrong passwords came from your network address within a minute")
+    assert http.get("healthz").status_code == 200
+    others = {"X-Forwarded-For": "203.0.113.41"}
+    assert httpx.get(f"{closed.url}v1/models", auth=(USER, PASSWORD), headers=others).status_code == 200
+
+
+def test_tries_are_forgotten_after_a_minute_and_addresses_after_many() -> None:
+    now = 0.0
+    tries = login.Tries(lambda: now)
+    for number in range(10):
+        assert tries.wait("203.0.113.1") == 0
+        now = float(number)
+        tries.fail("203.0.113.1")
+        tries.fail("127.0.0.1")
+    assert tries.wait("203.0.113.1") == 51 and tries.wait("203.0.113.2") == tries.wait("127.0.0.1") == 0
+    now = 60.0
+    assert tries.wait("203.0.113.1") == 0
+    tries.fail("203.0.113.1")
+    assert tries.wait("203.0.113.1") == 1
+    for number in range(login.MOST_ADDRESSES):
+        tries.fail(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(tries._failed) == login.MOST_ADDRESSES and tries.wait("203.0.113.1") == 0
 
 
 def test_clients_of_gradio_log_in(
