@@ -19,6 +19,7 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
 
 ALL = Capabilities(grammar=True, inspection=True)
+KEPT = 1000  # requests
 PIECE = 7  # letters of what takes the place of a token
 CARD = ModelCard(
     name="script",
@@ -42,7 +43,7 @@ class ScriptedBackend:
     pause: float = 0.01  # seconds a piece
     card: ModelCard = CARD
     capabilities: Capabilities = ALL
-    requests: list[Request] = field(default_factory=list)  # all that were submitted
+    requests: list[Request] = field(default_factory=list)  # the last KEPT that were submitted
     closed: threading.Event = field(default_factory=threading.Event)  # set whenever an answer ends
 
     def plan(self, messages: list[Message], tiling: bool | None = None, max_tiles: int | None = None) -> PromptPlan:
@@ -54,6 +55,7 @@ class ScriptedBackend:
         stream = Stream()
         stream.put(Event("queued", done=1, total=1))
         self.requests.append(request)
+        del self.requests[:-KEPT]
         self.closed.clear()
         threading.Thread(target=self._write, args=(stream,), name="script", daemon=True).start()
         return stream

@@ -143,14 +143,22 @@ def spare_work(demo: gr.Blocks) -> None:
     page takes 34 ms, in which its event loop serves nobody, and 0.26 MB; what was typed is kept there too. Only links
     to a state of the page are made of that, and it has none. Calls without a session are one each, and would push out
     the conversations of visitors. After every event it sums up the last 10,000 with pandas, for a monitor that is off.
-    And before the first it imports matplotlib, where that is installed, in case a handler draws: seconds in the event
-    loop, in which even /healthz has no answer.
+    Each component writes down every file that it has shown, for a deletion of files that is off (ui/storage does it).
+    And before the first event it imports matplotlib, where that is installed, in case a handler draws: seconds in the
+    event loop, in which even /healthz has no answer.
     """
     demo.default_config.__class__ = _Config
     demo.app.state_holder = _Sessions()
     demo.app.state_holder.set_blocks(demo)
     demo._queue.ANALYTICS_MAX_EVENTS = 0
+    for component in demo.blocks.values():
+        component.temp_files = _Forgetful()
     gradio.utils.MatplotlibBackendMananger = nullcontext
+
+
+class _Forgetful(set[str]):
+    def add(self, element: str) -> None:
+        pass
 
 
 class _Config(BlocksConfig):
@@ -192,6 +200,12 @@ def read_event_data(event: gr.EventData) -> Any:
     """What the browser told of an event: a dict, unless somebody else than the page wrote it. gr.EventData takes it for
     one."""
     return event._data
+
+
+def takes_events(demo: gr.Blocks) -> bool:
+    """Whether the task lives that begins what waits in the queue (gradio.queueing.Queue.start_processing). Whatever
+    ends it, nothing starts it again, and events wait for ever."""
+    return not demo._queue.stopped
 
 
 def count_waiting(demo: gr.Blocks, address: str) -> int:

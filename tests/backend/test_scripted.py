@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from dsvl2_app.backend import NAMES, load
+from dsvl2_app.backend import NAMES, load, scripted
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.request import Request
@@ -66,3 +66,11 @@ def test_every_backend_is_chosen_by_its_name_and_has_the_protocol(name: str) -> 
 def test_an_unknown_backend_is_named_with_those_there_are() -> None:
     with pytest.raises(SettingsError, match="is 'remote', but must be one of auto, local, zerogpu, openai, scripted"):
         load(Settings(backend="remote"))
+
+
+def test_it_remembers_the_last_requests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripted, "KEPT", 3)
+    backend = ScriptedBackend("a", pause=0)
+    for number in range(5):
+        list(backend.submit(Request([{"role": "user", "content": str(number)}])))
+    assert [request.messages[0]["content"] for request in backend.requests] == ["2", "3", "4"]

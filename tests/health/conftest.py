@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 
@@ -16,6 +17,7 @@ from dsvl2_app import health
 from dsvl2_app.api.routes import build_routes
 from dsvl2_app.backend import Backend
 from dsvl2_app.settings import Settings
+from dsvl2_app.ui.gradio_quirks import takes_events
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
 
@@ -40,8 +42,9 @@ def serving(backend: Backend, **given: Any) -> Iterator[httpx.Client]:
     with socket.socket() as free:
         free.bind((settings.host, 0))
         settings = replace(settings, port=free.getsockname()[1])
-    watched, watching = health.watch(backend, settings)
-    demo = build(watched, settings)
+    demos: list[gr.Blocks] = []
+    watched, watching = health.watch(backend, settings, lambda: takes_events(demos[0]))
+    demos.append(demo := build(watched, settings))
     url = launch(demo, settings, [*build_routes(watched, settings, image_limits(settings)), *watching])
     with httpx.Client(base_url=url, timeout=60) as client:
         yield client

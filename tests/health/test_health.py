@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from gradio.queueing import Queue
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -50,6 +51,24 @@ def read_figures(client: httpx.Client, **headers: str) -> dict[tuple[str, ...], 
         for family in families
         for each in family.samples
     }
+
+
+def test_a_page_whose_queue_has_died_is_dead(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events then wait for ever, and nothing but a new start helps."""
+    client = serve(ScriptedBackend())
+    assert client.get("/readyz").status_code == 200
+
+    def fail(_: Queue) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Queue, "get_events", fail)
+    client.post("/gradio_api/call/chat", json={"data": [{"text": "Hi", "files": []}]}).raise_for_status()
+    until = time.monotonic() + 20
+    while client.get("/readyz").status_code == 200 and time.monotonic() < until:
+        time.sleep(0.05)
+    for path in ("/readyz", "/healthz"):
+        told = client.get(path)
+        assert (told.status_code, told.json()["status"]) == (503, "dead")
 
 
 def test_an_idle_app_is_alive_and_ready(nano: LocalBackend, serve: Serve) -> None:

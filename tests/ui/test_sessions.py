@@ -7,10 +7,12 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import gradio as gr
 import httpx
 import pytest
+from PIL import Image
 
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
@@ -82,6 +84,20 @@ def test_no_session_has_a_description_of_the_page(served: tuple[gr.Blocks, App])
     assert not any(kept.config_values.values())
     assert WORDS in str([turn.question for state in kept.state_data.values() for turn in getattr(state, "turns", ())])
     assert len(visitor.config["components"]) == len(demo.blocks) > 100
+
+
+def test_files_that_were_shown_are_written_down_nowhere(served: tuple[gr.Blocks, App], tmp_path: Path) -> None:
+    """Gradio's components would, for ever."""
+    demo, app = served
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (30, 20), "red").save(picture)
+    visitor = Visitor(app.url)
+    before = len(demo.temp_file_sets), sum(map(len, demo.temp_file_sets))
+    ended = visitor.run("send", {"text": WORDS, "files": [visitor.upload(picture)]})
+    assert "picture.webp" in json.dumps(ended["output"]["data"])
+    assert visitor.run("answer")["success"]
+    sets = [part.temp_files for part in demo.blocks.values() if isinstance(part, gr.components.Component)]
+    assert (len(demo.temp_file_sets), sum(map(len, demo.temp_file_sets))) == before and not any(sets)
 
 
 def test_events_are_not_summed_up(served: tuple[gr.Blocks, App]) -> None:
