@@ -23,7 +23,6 @@ from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.sampling import read_sampling
 from dsvl2_app.ui.uploads import name_caller, read_message
-from dsvl2_app.ui.words import wording
 
 
 class ChatEndpoint:
@@ -82,17 +81,16 @@ class ChatEndpoint:
             max_new_tokens: The answer's limit.
             seed: The same seed gives the same answer; leave it out for a random one.
             pages: Of documents and clips among the files, such as 1-3, 7; the first unless given."""
-        with wording.errors_for_clients():
-            sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
-            messages = await to_thread(self.compose, message, history or [], pages)
-            grammar, caller, answer = self.backend.capabilities.grammar, name_caller(request), ""
-            wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
-            async with attended(self.backend.submit(wanted)) as stream:
-                async for event in stream:
-                    if event.text:
-                        answer += event.text
-                        yield answer
-            yield answer
+        sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+        messages = await to_thread(self.compose, message, history or [], pages)
+        grammar, caller, answer = self.backend.capabilities.grammar, name_caller(request), ""
+        wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
+        async with attended(self.backend.submit(wanted)) as stream:
+            async for event in stream:
+                if event.text:
+                    answer += event.text
+                    yield answer
+        yield answer
 
     def compose(self, message: Any, history: Any, pages: str = FIRST) -> list[Message]:
         """Too many pictures are refused before one of them is measured, but for those of which pages are named."""

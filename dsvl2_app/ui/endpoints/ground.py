@@ -20,7 +20,6 @@ from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
 from dsvl2_app.ui.sampling import read_whole_number
 from dsvl2_app.ui.uploads import measure, name_caller, save_drawing, uploaded_path
-from dsvl2_app.ui.words import wording
 
 
 class GroundEndpoint:
@@ -79,12 +78,11 @@ class GroundEndpoint:
             [left, top, right, bottom], of a PDF also "points", "notes"}], "problems": [{"place", "what", "excerpt"}]};
             the model's text.
         """
-        with wording.errors_for_clients():
-            picture = await to_thread(lambda: measure(uploaded_path(image), self.limits, read_page(page)).opened())
-            if mode == "in_context" and (example is None or rectangle is None):
-                raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
-            messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
-            return await self.find(picture, messages, well_formed=well_formed, caller=name_caller(visitor))
+        picture = await to_thread(lambda: measure(uploaded_path(image), self.limits, read_page(page)).opened())
+        if mode == "in_context" and (example is None or rectangle is None):
+            raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
+        messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
+        return await self.find(picture, messages, well_formed=well_formed, caller=name_caller(visitor))
 
     async def find(
         self, picture: ImageRef, messages: list[Message], *, well_formed: bool, caller: Caller

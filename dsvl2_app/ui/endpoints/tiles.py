@@ -16,7 +16,6 @@ from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.events import TILING
 from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.uploads import uploaded_path
-from dsvl2_app.ui.words import wording
 
 
 class TilesEndpoint:
@@ -57,21 +56,20 @@ class TilesEndpoint:
             "content": [left, top, right, bottom] of the picture on the canvas, "scale", "tokens", "parts": [{"kind",
             "first", "last", ...}], "candidates": [...]}]}, lengths in px, token numbers from 0 within an image.
         """
-        with wording.errors_for_clients():
-            files = images if isinstance(images, list) else [images]
-            if not files:
-                raise ImageError("There is no picture; send at least one.")
-            found = list_pages([uploaded_path(file) for file in files], f"{pages}", self.limits)
-            count = len(found) if pictures_in_conversation is None else pictures_in_conversation
-            if not isinstance(count, int | float) or count < 1:
-                raise SettingsError(
-                    "The {name} is {value!r}; choose a whole number from 1 up.",
-                    name="pictures_in_conversation",
-                    value=count,
-                )
-            layouts = lay_out_all([image.size for image in found], self.card.geometry, are_tiled(count))
-            return {
-                "tokens": sum(layout.num_tokens for layout in layouts),
-                "context": self.card.context,
-                "images": [describe_layout(layout) for layout in layouts],
-            }
+        files = images if isinstance(images, list) else [images]
+        if not files:
+            raise ImageError("There is no picture; send at least one.")
+        found = list_pages([uploaded_path(file) for file in files], f"{pages}", self.limits)
+        count = len(found) if pictures_in_conversation is None else pictures_in_conversation
+        if not isinstance(count, int | float) or count < 1:
+            raise SettingsError(
+                "The {name} is {value!r}; choose a whole number from 1 up.",
+                name="pictures_in_conversation",
+                value=count,
+            )
+        layouts = lay_out_all([image.size for image in found], self.card.geometry, are_tiled(count))
+        return {
+            "tokens": sum(layout.num_tokens for layout in layouts),
+            "context": self.card.context,
+            "images": [describe_layout(layout) for layout in layouts],
+        }

@@ -27,11 +27,11 @@ class Transfer:
         self.page = page
 
     def export(self, conversation: Conversation) -> str:
-        with wording.errors_for_clients(), _new_folder(conversation) as folder:
+        with _new_folder(conversation) as folder:
             return str(write_archive(conversation, folder / "conversation.zip"))
 
     def write_markdown(self, conversation: Conversation) -> str:
-        with wording.errors_for_clients(), _new_folder(conversation) as folder:
+        with _new_folder(conversation) as folder:
             path = folder / "conversation.md"
             path.write_text(write_markdown(conversation), encoding="utf-8")
             return str(path)

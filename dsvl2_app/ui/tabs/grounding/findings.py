@@ -69,8 +69,7 @@ def build_downloads(finding: gr.State) -> gr.Row:
     for name, button in zip(FILES, buttons, strict=True):
 
         def write(found: Finding, name: str = name) -> Any:
-            with wording.errors_for_clients():
-                return save_file(found, name) or gr.skip()
+            return save_file(found, name) or gr.skip()
 
         download(button, write, finding, file)
     return row
