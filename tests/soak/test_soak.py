@@ -20,7 +20,7 @@ GOOD = {"lived": True, "exit status": 0, "tracebacks": 0, "canaries in the log":
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("program", "seconds"), [("nano", 60), ("echo", 20)])
+@pytest.mark.parametrize(("program", "seconds"), [("nano", 60), ("echo", 10)])
 def test_visitors_are_answered_each_their_own(program: str, seconds: float, tmp_path: Path) -> None:
     told = soak(program, chats=11, seconds=seconds, folder=tmp_path, patience=240)
     assert find_broken(told, COUNTS) == [], told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,16 +23,21 @@ pytestmark = [
 ]
 
 
+# Of what differs by where a file was cut or by how it is turned alone, some: all are read by hostile/test_files.py.
+REPEATED = re.compile(r"cut-[2-46-9]\.|turned-[2-57-8]\.")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_page_answers_each_and_whatever_comes_next(
     scripted: App, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Through /ground, which decodes a picture, draws on it and writes it, four at a time."""
+    """Through /ground, which decodes a picture, draws on it and writes it."""
     assert scripted.script
     scripted.script.say = "<|ref|>it<|/ref|><|det|>[[100, 100, 800, 800]]<|/det|>"
     scripted.script.pause = 0
-    client, files = scripted.client(), build()
+    client, files = scripted.client(), [file for file in build() if not REPEATED.match(file.name)]
+    assert len(files) > 250
 
     def ask(number: int) -> str | None:
         file = files[number]
@@ -48,7 +54,7 @@ def test_the_page_answers_each_and_whatever_comes_next(
             fits = image.size == file.size and len(found["boxes"]) == 1
         return None if fits else f"shown: {image.size}, {found}"
 
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(8) as threads:
         faults = list(threads.map(ask, range(len(files))))
     assert {file.name: fault for file, fault in zip(files, faults, strict=True) if fault} == {}
     assert httpx.get(f"{scripted.url}healthz").status_code == 200

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,17 @@ from tests.ui.test_payloads import is_sentence
 
 pytestmark = pytest.mark.slow
 LIMITS = ["--max-question-pictures", "2", "--max-pictures", "3", "--max-prompt-tokens", "2500"]
+HAS_MCP = find_spec("mcp") is not None
 LIMITS += ["--max-new-tokens", "40", "--max-per-address", "3", "--max-per-owner", "9"]
+TOOLS = [pytest.param("MCP", marks=pytest.mark.skipif(not HAS_MCP, reason="mcp is not installed"))]
 
 
 @pytest.fixture(scope="module")
 def limited() -> Iterator[App]:
-    script, settings = ScriptedBackend(card=CARD), Settings.parse(LIMITS, {})
+    script, settings = (
+        ScriptedBackend(card=CARD),
+        Settings.parse([*LIMITS, *["--mcp"] * HAS_MCP], {}),
+    )
     yield from serve_page(guard(script, settings), settings, script)
 
 
@@ -40,6 +47,8 @@ class Asker:
     def ask(self, text: str, before: list[Path], now: list[Path], tokens: int = 10) -> str:
         if self.entrance == "/v1":
             return self.ask_protocol(text, before, now, tokens)
+        if self.entrance == "MCP":
+            return self.ask_tool(text, before, now, tokens)
         files = [self.visitor.upload(path) for path in now]
         if self.entrance == "/chat":
             parts = [{"type": "image", "image": self.visitor.upload(path)} for path in before]
@@ -64,8 +73,24 @@ class Asker:
         answer = httpx.post(f"{self.app.url}v1/chat/completions", json=body, timeout=30).json()
         return answer["error"]["message"] if "error" in answer else answer["choices"][0]["message"]["content"]
 
+    def ask_tool(self, text: str, before: list[Path], now: list[Path], tokens: int = 10) -> str:
+        from tests.ui.test_mcp import as_address
 
-@pytest.mark.parametrize("entrance", ["Chat tab", "/chat", "/v1"])
+        parts = [{"type": "image", "image": as_address(path)} for path in before]
+        history = [{"role": "user", "content": parts}, {"role": "assistant", "content": "Seen."}] if before else []
+        message = {"text": text, "files": [as_address(path) for path in now]}
+        given = {"message": message, "history": history, "max_new_tokens": tokens}
+        params = {"name": "chat", "arguments": given, "_meta": {"progressToken": 1}}
+        answer = self.visitor.http.post(
+            f"{self.app.url}gradio_api/mcp/",
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+            headers={"Accept": "application/json, text/event-stream"},
+        )
+        result = json.loads(answer.text.rpartition("data: ")[2])["result"]
+        return "".join(each["text"] for each in result["content"])
+
+
+@pytest.mark.parametrize("entrance", ["Chat tab", "/chat", "/v1", *TOOLS])
 def test_what_a_request_may_hold(entrance: str, limited: App, pictures: dict[str, Path]) -> None:
     picture, script = pictures["tall"], limited.script
     assert script
@@ -97,6 +122,9 @@ def test_one_address_does_not_keep_everybody_waiting(limited: App) -> None:
     said = refused.json()["error"]["message"]
     assert said.startswith("3 requests from your network address are running or waiting")
     assert is_sentence(greedy[-1].visitor.listen()["output"]["error"])
+    if HAS_MCP:
+        said = Asker(limited, "MCP", "203.0.113.7").ask("Hi", [], [])
+        assert "3 requests from your network address are running or waiting" in said
     with httpx.stream("POST", address, json=body, headers={"X-Forwarded-For": "203.0.113.8"}, timeout=30) as answer:
         assert answer.status_code == 200 and next(answer.iter_lines())
         Asker(limited, "/chat", "203.0.113.9").visitor.join("chat", {"text": "Hi", "files": []})

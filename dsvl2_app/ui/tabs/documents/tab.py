@@ -194,5 +194,4 @@ class Documents:
 
 
 def write(format: str, reading: Reading) -> str:
-    with wording.errors_for_clients():
-        return save_file(reading, format)
+    return save_file(reading, format)
