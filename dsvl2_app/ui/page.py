@@ -15,6 +15,7 @@ from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.addresses import Addressed
 from dsvl2_app.ui.arrival import Arrival
+from dsvl2_app.ui.browsers import OwnBrowser
 from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
@@ -93,6 +94,7 @@ def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> l
     return [
         Middleware(BehindProxy, root_path=root_path),
         Middleware(Login, credentials=settings.auth, has_keys=has_keys, root_path=root_path),
+        Middleware(OwnBrowser),
         Middleware(Refusals),
         Middleware(Addressed, demo=demo, most=settings.max_per_address),
         Middleware(Storage, settings=settings, files=own_files(demo)),

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dsvl2_app.errors import AppError, PromptError, explain
+from dsvl2_app.ui.browsers import check_browser
 from dsvl2_app.ui.gradio_quirks import InvalidPathError, begin_serving, is_about_unknown_event, read_event_data
 from dsvl2_app.ui.uploads import refuse_path
 from dsvl2_app.ui.words import wording
@@ -37,6 +38,7 @@ class Page(gr.Blocks):
         begin_serving(request)
         try:
             with wording.errors_for_clients():
+                check_browser(request)
                 return await super().process_api(*given, **named)
         except gr.Error as error:
             error.print_exception = False

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from dsvl2_app.health.logs import JsonFormatter
+from dsvl2_app.ui import browsers
 from dsvl2_app.ui.gradio_quirks import upload_folder
 from tests.ui.conftest import App
 from tests.ui.test_leaving import Visitor
@@ -59,6 +60,47 @@ def test_a_session_shows_nothing_of_another(scripted: App, pictures: dict[str, P
             assert CANARY not in send(second.http, "run/predict", body).text
     assert scripted.script
     assert all(CANARY not in str(each.messages) for each in scripted.script.requests if each.owner != first.session)
+
+
+def test_a_stolen_name_of_a_session_is_of_no_use(scripted: App) -> None:
+    """Neither without the cookie that the owner's browser was given, nor with another browser's."""
+    owner, thief, other = (Visitor(scripted.url) for _ in range(3))
+    for visitor in (owner, other):
+        given = visitor.http.get(scripted.url).headers["set-cookie"]
+        assert "HttpOnly" in given and "SameSite=Lax" in given and "Secure" not in given
+        assert "set-cookie" not in visitor.http.get(scripted.url).headers
+    assert CANARY in chat(owner, CANARY)
+    thief.session = other.session = owner.session
+    for visitor in (thief, other):
+        for handler in ("export", "retry", "send"):
+            event = next(event for event in visitor.config["dependencies"] if event["api_name"] == handler)
+            values = {part["id"]: part["props"].get("value") for part in visitor.config["components"]}
+            data = [values[number] for number in event["inputs"]]
+            body = {"data": data, "fn_index": event["id"], "session_hash": visitor.session}
+            answer = send(visitor.http, "run/predict", body)
+            assert answer.status_code == 400
+            assert answer.json()["error"] == "This page was opened in another browser; reload it to begin anew."
+        assert visitor.http.get("queue/data", params={"session_hash": owner.session}).status_code == 403
+        assert visitor.http.get(f"heartbeat/{owner.session}").status_code == 403
+    assert [turn["question"] for turn in export(owner)["turns"]] == [CANARY]
+
+
+def test_a_page_without_cookies_works_as_ever(scripted: App) -> None:
+    """As in a frame of another site: nobody's cookie binds what began without one."""
+    framed, later = Visitor(scripted.url), Visitor(scripted.url)
+    assert CANARY in chat(framed, CANARY)
+    later.http.get(scripted.url)
+    later.session = framed.session
+    assert [turn["question"] for turn in export(later)["turns"]] == [CANARY]
+    assert [turn["question"] for turn in export(framed)["turns"]] == [CANARY]
+
+
+def test_sessions_that_were_not_heard_of_for_long_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsers, "MOST", 2)
+    known = browsers.Browsers()
+    assert known.admit("a", "1") and known.admit("b", "") and not known.admit("a", "2")
+    assert known.admit("c", "3") and known.admit("b", "2") and known.admit("a", "9")  # the last two are known
+    assert not known.admit("a", "1é") and not known.admit("b", "")
 
 
 def test_a_forged_past_is_not_believed(scripted: App) -> None:

@@ -259,6 +259,7 @@ CHINESE_ERRORS = {
     ),
     "There is no such choice; reload the page and try again.": "没有这个选项；请重新加载页面后重试。",
     "There is no such event; reload the page and try again.": "没有这个事件；请重新加载页面后重试。",
+    "This page was opened in another browser; reload it to begin anew.": "此页面在另一个浏览器中打开；请重新加载。",
     # Rectangles
     "Nothing is marked yet; drag a rectangle around the thing in the example picture.": (
         "还没有标出物体；请在示例图片中拖动矩形框住它。"
