@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import argparse
+import gc
 import logging
 import os
 import time
@@ -59,6 +60,9 @@ def _serve(settings: Settings) -> None:
         guarded = guard(backend, settings)
         try:
             _open(guarded, settings, serving)
+            while guarded.health().loading:
+                time.sleep(0.1)
+            settle()
             while True:
                 time.sleep(0.1)  # on Windows nothing else is interrupted by Ctrl-C
         except KeyboardInterrupt as interrupt:
@@ -77,6 +81,13 @@ def share_cores(env: MutableMapping[str, str]) -> None:
     wait is obeyed."""
     if "OMP_WAIT_POLICY" not in env:
         env.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+def settle() -> None:
+    """Let the garbage collector pass over what is there for good, modules and the model. Looking at all of it takes
+    half a second, in which nobody is served."""
+    gc.collect()
+    gc.freeze()
 
 
 def _open(backend: GuardedBackend, settings: Settings, serving: list[gr.Blocks]) -> None:

@@ -101,11 +101,11 @@ class ChatPage:
         }
 
     def caption_examples(self) -> Any:
-        """In the visitor's language: the browser translates no part of an example."""
+        """In the visitor's language: the browser translates no part of an example. Where they are in it already nothing
+        is sent, because Gradio looks again at each of their files, for milliseconds in which it serves nobody."""
         examples = self.chatbot.examples or []
-        return gr.update(
-            examples=[{**each, "display_text": say(each.get("display_text", ""))} for each in examples] or None
-        )
+        said = [{**each, "display_text": say(each.get("display_text", ""))} for each in examples]
+        return gr.skip() if said == examples else gr.update(examples=said)
 
     def show_running(self, conversation: Conversation) -> dict[Any, Any]:
         """An answer has begun: the message is sent, and can be stopped."""
