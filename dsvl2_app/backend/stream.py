@@ -20,6 +20,8 @@ from dsvl2_app.request import Event
 
 logger = logging.getLogger(__name__)
 
+REST, LONGEST = 4, 0.5  # times as long as drawing took, and most seconds, between two batches
+
 # An event, or None at the end with what went wrong, if anything did.
 Observer = Callable[[Event | None, BaseException | None], None]
 
@@ -57,8 +59,9 @@ class Stream:
             yield events[0]
 
     def throttled(self, seconds: float) -> Batches:
-        """The same events in batches, one in `seconds` at most, for a reader who draws each: no event is lost, none is
-        held back longer than that, and the last comes at once. For `for` and for `async for`."""
+        """The same events in batches, one in `seconds` at most, for a reader who draws each: no event is lost, and the
+        last comes at once. A reader who takes long to draw one, because many draw, gets fewer: it has four times as
+        long in between, up to `LONGEST`. For `for` and for `async for`; with 0 nothing is held back."""
         return Batches(self, seconds)
 
     def cancel(self) -> None:
@@ -166,8 +169,9 @@ class Batches:
             stream._wait(stream._is_complete, max(0.0, due - time.monotonic()))
             if not (events := stream._take()):
                 return
+            began = time.monotonic()
             yield events
-            due = time.monotonic() + self.seconds
+            due = self._pause_from(began)
 
     async def __aiter__(self) -> AsyncIterator[list[Event]]:
         stream, due = self.stream, 0.0
@@ -175,5 +179,11 @@ class Batches:
             await stream._wait_in_loop(stream._is_complete, max(0.0, due - time.monotonic()))
             if not (events := stream._take()):
                 return
+            began = time.monotonic()
             yield events
-            due = time.monotonic() + self.seconds
+            due = self._pause_from(began)
+
+    def _pause_from(self, began: float) -> float:
+        """Until when nothing is given to a reader who has drawn since `began`."""
+        now = time.monotonic()
+        return now + (max(self.seconds, min(REST * (now - began), LONGEST)) if self.seconds else 0.0)

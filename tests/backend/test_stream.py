@@ -113,6 +113,20 @@ def test_a_batch_is_not_held_until_another_event_comes(read: Read) -> None:
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.slow
+def test_a_reader_who_draws_slowly_draws_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a second it draws a fifth; none of the text is lost, and no pause is longer than `LONGEST`."""
+    for longest, least, most in ((10.0, 3, 7), (0.01, 8, 20)):
+        monkeypatch.setattr("dsvl2_app.backend.stream.LONGEST", longest)
+        stream = Stream()
+        write(stream, map(str, range(100)), pause=0.01)
+        batches: list[str] = []
+        for events in stream.throttled(0.001):
+            batches.append("".join(event.text for event in events))
+            time.sleep(0.05)
+        assert "".join(batches) == "".join(map(str, range(100))) and least <= len(batches) <= most
+
+
 def test_a_reader_in_a_loop_holds_nobody() -> None:
     """A hundred streams are awaited in one loop without a thread of its pool."""
     streams = [Stream() for _ in range(100)]
