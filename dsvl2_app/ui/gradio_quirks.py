@@ -56,6 +56,13 @@ def own_files(demo: gr.Blocks) -> set[Path]:
     return {Path(name).resolve() for files in demo.temp_file_sets for name in files}
 
 
+def forget_files(demo: gr.Blocks) -> None:
+    """Components write down every file that they have shown, for a deletion of files that is off, because ui/storage
+    does it."""
+    for files in demo.temp_file_sets:
+        files.clear()
+
+
 def is_upload(file: Any) -> bool:
     """Whether `file` is the dict of an uploaded file (gradio_client.utils.is_file_obj_with_meta, which fails
     where "meta" is no dict). Gradio has checked the path of such a dict, and of no other; handlers with
@@ -143,22 +150,14 @@ def spare_work(demo: gr.Blocks) -> None:
     page takes 34 ms, in which its event loop serves nobody, and 0.26 MB; what was typed is kept there too. Only links
     to a state of the page are made of that, and it has none. Calls without a session are one each, and would push out
     the conversations of visitors. After every event it sums up the last 10,000 with pandas, for a monitor that is off.
-    Each component writes down every file that it has shown, for a deletion of files that is off (ui/storage does it).
-    And before the first event it imports matplotlib, where that is installed, in case a handler draws: seconds in the
-    event loop, in which even /healthz has no answer.
+    And before the first it imports matplotlib, where that is installed, in case a handler draws: seconds in the event
+    loop, in which even /healthz has no answer.
     """
     demo.default_config.__class__ = _Config
     demo.app.state_holder = _Sessions()
     demo.app.state_holder.set_blocks(demo)
     demo._queue.ANALYTICS_MAX_EVENTS = 0
-    for component in demo.blocks.values():
-        component.temp_files = _Forgetful()
     gradio.utils.MatplotlibBackendMananger = nullcontext
-
-
-class _Forgetful(set[str]):
-    def add(self, element: str) -> None:
-        pass
 
 
 class _Config(BlocksConfig):

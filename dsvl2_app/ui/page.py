@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 
 import gradio as gr
@@ -19,7 +20,7 @@ from dsvl2_app.ui.browsers import OwnBrowser
 from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
-from dsvl2_app.ui.gradio_quirks import FnIndexInferError, own_files, spare_work, spell_out_schemas
+from dsvl2_app.ui.gradio_quirks import FnIndexInferError, forget_files, own_files, spare_work, spell_out_schemas
 from dsvl2_app.ui.login import Login, let_tools_in
 from dsvl2_app.ui.payloads import Page, Refusals, answer_unknown, closed_routes
 from dsvl2_app.ui.storage import Storage
@@ -97,7 +98,7 @@ def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> l
         Middleware(OwnBrowser),
         Middleware(Refusals),
         Middleware(Addressed, demo=demo, most=settings.max_per_address),
-        Middleware(Storage, settings=settings, files=own_files(demo)),
+        Middleware(Storage, settings=settings, files=own_files(demo), forget=partial(forget_files, demo)),
     ]
 
 

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,11 +83,12 @@ def sweep(folder: Path, now: float | None = None) -> None:
                     path.parent.rmdir()
 
 
-async def sweep_regularly() -> None:
-    """Until it is cancelled."""
+async def sweep_regularly(forget: Callable[[], None]) -> None:
+    """Until it is cancelled; `forget` bounds what Gradio writes down of files."""
     while True:
         await asyncio.sleep(EVERY)
         await asyncio.to_thread(sweep, upload_folder())
+        forget()
 
 
 @dataclass
@@ -106,9 +107,9 @@ class Sent:
 class Storage:
     """An ASGI middleware for requests that bring files, and what sweeps while the app is served."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, files: set[Path]) -> None:
-        """`files` are the page's own, which stay."""
-        self.app, self.files = app, files
+    def __init__(self, app: ASGIApp, settings: Settings, files: set[Path], forget: Callable[[], None]) -> None:
+        """`files` are the page's own, which stay; `forget` is called after each sweep."""
+        self.app, self.files, self.forget = app, files, forget
         self.max_files, self.max_bytes = settings.max_upload_files, settings.max_upload_mb * MB
         self.max_total = settings.max_disk_mb * MB
         self.sent: dict[str, Sent] = {}
@@ -117,7 +118,7 @@ class Storage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            sweeping = asyncio.create_task(sweep_regularly())
+            sweeping = asyncio.create_task(sweep_regularly(self.forget))
             try:
                 await self.app(scope, receive, send)
             finally:

@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 from dsvl2_app.health.logs import JsonFormatter
-from dsvl2_app.ui import browsers
 from dsvl2_app.ui.gradio_quirks import upload_folder
 from tests.ui.conftest import App
 from tests.ui.test_leaving import Visitor
@@ -93,14 +92,6 @@ def test_a_page_without_cookies_works_as_ever(scripted: App) -> None:
     later.session = framed.session
     assert [turn["question"] for turn in export(later)["turns"]] == [CANARY]
     assert [turn["question"] for turn in export(framed)["turns"]] == [CANARY]
-
-
-def test_sessions_that_were_not_heard_of_for_long_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browsers, "MOST", 2)
-    known = browsers.Browsers()
-    assert known.admit("a", "1") and known.admit("b", "") and not known.admit("a", "2")
-    assert known.admit("c", "3") and known.admit("b", "2") and known.admit("a", "9")  # the last two are known
-    assert not known.admit("a", "1é") and not known.admit("b", "")
 
 
 def test_a_forged_past_is_not_believed(scripted: App) -> None:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -134,6 +135,8 @@ def test_gradio_deletes_nothing_by_itself() -> None:
 def test_visitors_files_go_by_themselves_and_those_of_the_page_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "EVERY", 0.2)
     monkeypatch.setattr(storage, "HOUR", 0.5)
+    forgotten: list[Any] = []
+    monkeypatch.setattr("dsvl2_app.ui.page.forget_files", forgotten.append)
     script = ScriptedBackend(card=CARD)
     for app in serve_page(script, Settings(), script):
         page = httpx.get(app.url).text
@@ -143,6 +146,7 @@ def test_visitors_files_go_by_themselves_and_those_of_the_page_stay(monkeypatch:
         assert Path(sent).exists()
         wait_until(lambda sent=sent: not Path(sent).exists())
         assert {httpx.get(f"{app.url}gradio_api/file={name}").status_code for name in names} == {200}
+        assert len(forgotten) > 1
 
 
 @pytest.mark.slow
