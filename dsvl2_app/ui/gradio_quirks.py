@@ -57,8 +57,7 @@ def own_files(demo: gr.Blocks) -> set[Path]:
 
 
 def forget_files(demo: gr.Blocks) -> None:
-    """Components write down every file that they have shown, for a deletion of files that is off, because ui/storage
-    does it."""
+    """Components write down every file that they show, for a deletion that is off, because ui/storage does it."""
     for files in demo.temp_file_sets:
         files.clear()
 

@@ -35,6 +35,8 @@ def build_theme() -> gr.Theme:
         checkbox_border_color_dark="*neutral_400",  # the default cannot be seen
         checkbox_border_color_hover_dark="*neutral_300",
         block_border_width="1px",
+        panel_background_fill="*background_fill_primary",  # of a login, as what is around it
+        panel_background_fill_dark="*background_fill_primary",
         block_shadow="none",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",

@@ -43,7 +43,7 @@ def serving(backend: Backend, **given: Any) -> Iterator[httpx.Client]:
         free.bind((settings.host, 0))
         settings = replace(settings, port=free.getsockname()[1])
     demos: list[gr.Blocks] = []
-    watched, watching = health.watch(backend, settings, lambda: takes_events(demos[0]))
+    watched, watching = health.watch(backend, settings, lambda: not demos or takes_events(demos[0]))
     demos.append(demo := build(watched, settings))
     url = launch(demo, settings, [*build_routes(watched, settings, image_limits(settings)), *watching])
     with httpx.Client(base_url=url, timeout=60) as client:

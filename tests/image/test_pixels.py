@@ -86,7 +86,7 @@ def test_it_gives_the_same_frame_of_an_avif(monkeypatch: pytest.MonkeyPatch) -> 
             shown = ImageRef.of(data, frame=number).open()
             assert differ(shown, load_image(file)) == 0
     with pytest.raises(ImageError, match="damaged or incomplete"):
-        load_image(data[: len(data) * 2 // 3])
+        load_image(encode(frames[0], "AVIF")[:-40])
 
 
 @pytest.mark.slow
@@ -112,10 +112,12 @@ def test_memory_that_runs_out_is_no_damage(end: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "options"), [("JPEG2000", {"quality_mode": "rates", "quality_layers": [30]}), ("AVIF", {"speed": 10})]
+    ("kind", "options"),
+    [("JPEG2000", {"quality_mode": "rates", "quality_layers": [30]}), ("AVIF", {"speed": 10, "quality": 95})],
 )
 def test_other_threads_run_meanwhile(kind: str, options: dict[str, object]) -> None:
-    data = encode(SMOOTH.resize((4000, 3000)), kind, **options)
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (1500, 2000, 3), dtype=np.uint8))
+    data = encode(noise, kind, **options)
     started = time.process_time()
     apart.decode(data)
     alone = time.process_time() - started  # seconds of a processor; under Pillow's lock if it ran here

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from dsvl2_app.backend.scripted import ScriptedBackend
+from dsvl2_app.image.page_ranges import FIRST
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui import browsers
 from dsvl2_app.ui.gradio_quirks import forget_files
@@ -46,7 +47,7 @@ def served(script: ScriptedBackend) -> Iterator[tuple[gr.Blocks, App]]:
 def call(app: App, words: str) -> str:
     """/chat by two plain requests, without a session."""
     with httpx.Client(base_url=f"{app.url}gradio_api/", timeout=30) as http:
-        body = {"data": [{"text": words, "files": []}, [], 0, 1, 1, 100, 1]}
+        body = {"data": [{"text": words, "files": []}, [], 0, 1, 1, 100, 1, FIRST]}
         event = http.post("call/chat", json=body).raise_for_status().json()["event_id"]
         *_, last = http.get(f"call/chat/{event}").raise_for_status().text.strip().split("\n\n")
     kind, data = last.split("\n")
