@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.ui.pages import build_pages, count_pages, list_pages, offer_pages
+from dsvl2_app.ui.pages import build_pages, list_pages, offer_pages, read_chosen
 from dsvl2_app.ui.uploads import encode_drawing, save_upload, uploaded_path
 from dsvl2_app.ui.words.translations import text_label
 
@@ -30,14 +31,13 @@ class Opener:
         """The choice of pages and, as files to show, those that are chosen: the first. Raises an ImageError."""
         path = uploaded_path(file)
         offered = offer_pages([path], None, self.limits)
-        count_pages(path, self.limits)
         return offered, self.turn(offered or {"documents": [{"key": path, "chosen": "1"}]})
 
     def turn(self, pages: Any) -> list[tuple[str, ImageRef]]:
         """The chosen pages, each as a file of its size that every browser shows."""
-        documents = pages.get("documents") if isinstance(pages, dict) else None
-        keys = [each.get("key") for each in documents or [] if isinstance(each, dict)]
-        files = [uploaded_path(as_upload(key)) for key in keys if isinstance(key, str)]
+        files = [uploaded_path(as_upload(key)) for key in read_chosen(pages)]
+        if not files:
+            raise ImageError("There is no document; add a PDF or pictures first.")
         return [(save_page(image), image) for image in list_pages(files, pages, self.limits)]
 
 

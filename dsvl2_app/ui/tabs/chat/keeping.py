@@ -110,7 +110,7 @@ class Keeping:
                 if len(entries) - place <= MOST_DRAWN:
                     on = isinstance(marked, int) and 0 <= marked < len(conversation.pictures)
                     conversation.mark(marked if on else None)
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             raise PromptError("What this browser kept is no conversation of this page; delete it there.") from None
         return conversation
 

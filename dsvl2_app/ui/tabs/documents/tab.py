@@ -68,7 +68,7 @@ class Documents:
     def offer(self, files: Any, pages: Any) -> tuple[Any, Any]:
         """The choice of pages; all of them, unless others are chosen."""
         try:
-            paths = [uploaded_path(file) for file in files or []]
+            paths = [uploaded_path(file) for file in as_list(files)]
             every = {path: range(count_pages(path, self.limits)) for path in paths}
             return offer_pages(paths, pages, self.limits, every), wording.show_notice()
         except Exception as error:
@@ -137,7 +137,7 @@ class Documents:
         """The pages that are meant, each with the name of its file."""
         if not files:
             raise ImageError("There is no document; add a PDF or pictures first.")
-        names = {uploaded_path(file): uploaded_name(file) for file in files}
+        names = {uploaded_path(file): uploaded_name(file) for file in as_list(files)}
         found = [(image, names[str(image.path)]) for image in list_pages([*names], pages, self.limits)]
         if len({image for image, _ in found}) < len(found):
             raise PromptError("A page is chosen twice; choose each once.")
@@ -191,6 +191,11 @@ class Documents:
             reading.follows = False
             reading.shown = which
         return self.show_page(reading)
+
+
+def as_list(files: Any) -> list[Any]:
+    """What a gr.File holds."""
+    return files if isinstance(files, list) else [files] if files else []
 
 
 def write(format: str, reading: Reading) -> str:
