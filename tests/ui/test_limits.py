@@ -138,14 +138,14 @@ def test_one_address_does_not_fill_gradios_queue(limited: App, monkeypatch: pyte
     go_on = threading.Event()
     monkeypatch.setattr("dsvl2_app.ui.endpoints.tiles.uploaded_path", lambda _: go_on.wait(30))
     http = httpx.Client(base_url=f"{limited.url}gradio_api/", headers={"X-Forwarded-For": "203.0.113.20"}, timeout=30)
-    statuses = [http.post("call/tiles", json={"data": [None, None]}).status_code for _ in range(40)]
+    statuses = [http.post("call/tiles", json={"data": [None, None, "1"]}).status_code for _ in range(40)]
     others = httpx.post(
         f"{limited.url}gradio_api/call/tiles",
-        json={"data": [None, None]},
+        json={"data": [None, None, "1"]},
         headers={"X-Forwarded-For": "203.0.113.21"},
         timeout=30,
     )
-    refused = http.post("call/tiles", json={"data": [None, None]})
+    refused = http.post("call/tiles", json={"data": [None, None, "1"]})
     go_on.set()
     assert statuses.count(200) <= 4 + 3 + 4 and statuses[-1] == 429  # some may wait for a moment, before they run
     assert is_sentence(refused.json()["error"]) and others.status_code == 200
