@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from accelerate import PartialState
+from accelerate import Accelerator
 from lmms_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]
 from lmms_eval.api.model import lmms  # pyright: ignore[reportMissingImports]
 from lmms_eval.models.registry_v2 import ModelManifest  # pyright: ignore[reportMissingImports]
@@ -45,15 +45,19 @@ class DSVL2(lmms):
         """`batch_size` is how many questions are in flight at once; `device` is lmms-eval's own flag. Raises
         SettingsError for what no flag is called."""
         super().__init__()
-        state = PartialState()
-        self._rank, self._world_size = state.process_index, state.num_processes
-        self.accelerator = state
+        self.accelerator = Accelerator()
+        self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         self.batch_size_per_gpu = int(batch_size)
         if max_batch_size is not None:
             raise SettingsError("max_batch_size is not used; --batch_size is how many questions are asked at once.")
         if device == "cuda" and self._world_size > 1:
-            device = f"cuda:{state.local_process_index}"
+            device = f"cuda:{self.accelerator.local_process_index}"
         self.backend = open_backend(model, **({"device": device} if device else {}), **settings)
+
+    @property
+    def device(self) -> Any:
+        """Where lmms-eval puts what its processes tell each other."""
+        return self.accelerator.device
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Answers in the order of `requests`. Raises SettingsError for generation arguments that are not honoured."""

@@ -17,6 +17,9 @@ from dsvl2_app.request import Request
 from tests.evaluation.datasets import (
     ask_for_kinds,
     write_coco,
+    write_mme_parquet,
+    write_ocrbench_tsv,
+    write_refcoco_parquet,
     write_tsv,
 )
 
@@ -185,6 +188,34 @@ def test_nano_answers_alike_one_by_one_and_several_at_once(tmp_path: Path, capsy
         found.append((read_lines(tmp_path / batch)[1:], read_summary(capsys)[1]))
     assert found[0] == found[1]
     assert found[0][1]["questions"] == 12 and found[0][1]["score"] >= 50
+
+
+@pytest.mark.slow
+def test_nano_reaches_what_it_can_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """COCO's JSON is in the test above. Two rows are spoilt: they are told, counted and not scored."""
+    words = write_ocrbench_tsv(tmp_path / "ocrbench.tsv", 10)
+    lines = words.read_text(encoding="utf-8").splitlines()
+    lines[3] = lines[3].replace(lines[3].split("\t")[1], "x" * 100)
+    lines[4] = "\t".join([*lines[4].split("\t")[:2], "", *lines[4].split("\t")[3:]])
+    words.write_text("\n".join(lines), encoding="utf-8")
+    boxes = write_refcoco_parquet(tmp_path / "refcoco.parquet", 8)
+    pairs = write_mme_parquet(tmp_path / "mme.parquet", 6)
+    found = {}
+    for task, data in (("ocrbench", words), ("refcoco", boxes), ("mme", pairs)):
+        command = ["eval", "--task", task, "--data", str(data), "--out", str(tmp_path / task), "--threads", "1"]
+        assert main(command) == 0
+        _, found[task], err = read_summary(capsys)
+        assert (
+            (task == "ocrbench")
+            == ("row 3 is left out: its picture" in err)
+            == ("row 4 is left out: it has no q" in err)
+        )
+        assert json.loads((tmp_path / task / "summary.json").read_text()) == found[task]
+        assert (tmp_path / task / "report.html").is_file()
+    assert {task: (each["questions"], each["left_out"]) for task, each in found.items()} == {
+        "ocrbench": (8, 2), "refcoco": (12, 0), "mme": (12, 0),
+    }  # fmt: skip
+    assert found["ocrbench"]["score"] >= 6 and found["refcoco"]["score"] >= 50 and found["mme"]["score"] >= 150
 
 
 def test_nothing_to_score_is_no_number(tmp_path: Path, use, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,7 +95,7 @@ def run(python: str, *command: str, path: tuple[Path, ...] = (), folder: Path) -
         [python, *command], env=environment, cwd=folder, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    return done.stderr + done.stdout
 
 
 @pytest.mark.slow
@@ -116,12 +116,14 @@ def test_lmms_eval_finds_the_model_and_scores_it(tmp_path: Path, batch: str) -> 
     data = write_refcoco_parquet(tasks / "found.parquet", 8)
     (tasks / "dsvl2_found.yaml").write_text(TASK.format(data=data))
     (tasks / "utils.py").write_text(UTILS)
-    run(
+    said = run(
         LMMS_EVAL, "-m", "lmms_eval", "--model", "dsvl2", "--model_args", "model=nano,dtype=float32",
         "--tasks", "dsvl2_found", "--include_path", str(tasks), "--batch_size", batch, "--device", "cpu",
         "--output_path", str(tmp_path / "out"), path=(installed.parent,), folder=tmp_path,
     )  # fmt: skip
-    (results,) = (tmp_path / "out").rglob("*results.json")
+    found = list((tmp_path / "out").rglob("*results.json"))
+    assert len(found) == 1, said[-3000:]  # it ends with status 0 whatever goes wrong
+    (results,) = found
     assert json.loads(results.read_text())["results"]["dsvl2_found"]["found,none"] >= 0.75
 
 
