@@ -134,7 +134,13 @@ def add_revision_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_inspect_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="nano, tiny, small, base, owner/name or a folder, as --model")
+    parser.add_argument("question", nargs="?", help="asked, and its answer looked into, in place of the checkpoint")
+    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="question: once for each picture")
+    parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="question: (default: 256)")
+    parser.add_argument("--max-tiles", type=int, metavar="N", help="question: tiles per picture at most")
+    parser.add_argument("--out", metavar="FILE", help="question: write all that was seen here, as .npz or .json")
     add_revision_flag(parser)
+    add_settings(parser, "backend", "load_format", "device", "dtype", "quantize", "compile", "cache_mb", "threads")
     add_json_flag(parser)
 
 
@@ -268,7 +274,9 @@ COMMANDS = {
     ),
     "inspect": Command(
         "dsvl2_app.terminal.inspect",
-        "List the parameters of a checkpoint by part, here or on the hub, without its weights; say whether they fit.",
+        "List the parameters of a checkpoint by part, here or on the hub, without its weights; say whether they fit. "
+        "With a question: answer it, and say what the model attended to, which experts worked, what else it might have "
+        "said.",
         add_inspect_flags,
     ),
     "check": Command(

@@ -1,4 +1,5 @@
-"""`dsvl2 inspect`: what a checkpoint has, part by part. Its weights stay where they are."""
+"""`dsvl2 inspect`: what a checkpoint has, part by part. Its weights stay where they are. With a question: see
+terminal/inside.py."""
 
 from __future__ import annotations
 
@@ -15,14 +16,20 @@ from rich.table import Table
 from dsvl2_app.bundled import NANO
 from dsvl2_app.checkpoints.headers import Heads, read_heads
 from dsvl2_app.checkpoints.parts import Part, count_active, sum_up
-from dsvl2_app.errors import CheckpointError
+from dsvl2_app.errors import CheckpointError, SettingsError
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.settings import Settings
 from dsvl2_app.terminal.answer import OUTPUT
+from dsvl2_app.terminal.inside import look_inside
 
 
 def run(flags: argparse.Namespace) -> None:
     """Raises CheckpointError after all that can be shown, where weights and configuration do not fit together."""
+    if flags.question is not None:
+        look_inside(flags)
+        return
+    if flags.image or flags.out:
+        raise SettingsError("--image and --out go with a question; write one behind the model.")
     model = Settings.choose(flags, os.environ).checkpoint
     heads = read_heads(str(NANO) if model == "nano" else model, flags.revision)
     config = DeepseekVL2Config(**heads.config)
