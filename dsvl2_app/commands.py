@@ -188,6 +188,9 @@ def add_bench_flags(parser: argparse.ArgumentParser) -> None:
 def add_eval_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", choices=EVAL_SUITES, help="what is measured (default: nano)")
     parser.add_argument("--cases", type=int, metavar="N", help=f"suite: questions a row (default: {EVAL_CASES})")
+    parser.add_argument(
+        "--things", metavar="DIR", help="suite: with the rows about things, from the packs of `sprites`"
+    )
     parser.add_argument("--task", choices=EVAL_TASKS, help="a benchmark in place of a suite, over one's own --data")
     parser.add_argument("--data", metavar="PATH", help="task: .parquet, a folder of these, .tsv, or COCO's .json")
     parser.add_argument(
@@ -222,6 +225,7 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=3e-3, help="learning rate of the matrices (default: 0.003)")
     parser.add_argument("--workers", type=int, default=1, help="processes that render (default: 1)")
     parser.add_argument("--start", metavar="MODEL", help="go on from this checkpoint's weights, with its tokenizer")
+    parser.add_argument("--things", metavar="FILE", help="learn everyday things as well, from this pack of `sprites`")
     parser.add_argument("--keep", type=float, default=0.0, help="share of those weights in the finished ones, 0 to 1")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and of all pictures (default: 0)")
     parser.add_argument("--log-every", type=int, default=20, metavar="N", help="steps between entries (default: 20)")
@@ -229,6 +233,10 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 autocast")
     parser.add_argument("--cpu", action="store_true", help="train on the CPU even where there is a GPU")
     parser.add_argument("--compile", action="store_true", help="compile the blocks (pays on a GPU)")
+
+
+def add_sprites_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the two packs and what is fetched")
 
 
 def add_finetune_flags(parser: argparse.ArgumentParser) -> None:
@@ -303,6 +311,11 @@ COMMANDS = {
         "nano.train",
         "Train nano on rendered pictures; the same command goes on with a run that was stopped.",
         add_train_flags,
+    ),
+    "sprites": Command(
+        "nano.things.gather",
+        "Fetch drawings and photographs of everyday things, and pack them for training nano and for its evaluation.",
+        add_sprites_flags,
     ),
     "finetune": Command(
         "dsvl2_app.finetune.finetune",

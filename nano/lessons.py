@@ -20,6 +20,7 @@ from nano.coordinates import NUMBERS
 from nano.packing import Batch, Encoded, Encoder, SpecialIds, pack
 from nano.samples import Mixture, Sample, SampleStream
 from nano.scenes.targets import patch_targets
+from nano.things.pack import Pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,16 @@ class Lessons(IterableDataset):
         rank: int = 0,
         world: int = 1,
         run: int = 0,
+        pack: Pack | None = None,
     ) -> None:
         self.processor, self.mixture, self.size, self.question_weight = processor, mixture, size, question_weight
-        self.start, self.rank, self.world, self.run = start, rank, world, run
+        self.start, self.rank, self.world, self.run, self.pack = start, rank, world, run, pack
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         workers, number = (worker.num_workers, worker.id) if worker else (1, 0)
         first, step = self.start + self.rank * workers + number, self.world * workers
-        samples = SampleStream(self.mixture, self.run).walk(first, step)
+        samples = SampleStream(self.mixture, self.run, self.pack).walk(first, step)
         tokenizer, geometry = self.processor.tokenizer, self.processor.geometry
         encoder = Encoder(
             lambda text: tokenizer.encode(text, add_special_tokens=False),

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from random import Random
 
+from nano.things.phrasings import THING_PHRASINGS
+
 _IMAGE = "{image|picture}"
 _IN = "{in the {image|picture}|in this {image|picture}|here|}"
 
@@ -499,6 +501,7 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         f"{_IMAGE}{{?|.}}",
     ),
 }
+PHRASINGS |= THING_PHRASINGS
 
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _SLOT = re.compile(r"\[(\w+)\]")

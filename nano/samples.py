@@ -15,9 +15,12 @@ import numpy as np
 
 from nano import scenes, tasks
 from nano.scenes import Level, Scene
+from nano.scenes.things import render as render_things
 from nano.tasks.pictures import compose
 from nano.tasks.talk import ask_about, talk
+from nano.tasks.thing_pictures import compose_things
 from nano.tasks.turn import Turn
+from nano.things.pack import TRAINING, Pack
 
 EVALUATION_SEEDS = 900_000_000
 SEEDS_PER_RUN = 100_000_000
@@ -49,6 +52,7 @@ class Mixture:
     pictures: float = 0.0  # several pictures in one conversation
     unsought: float = 0.25  # in context: share of second pictures drawn without making sure that the kind occurs
     talk: float = 0.0  # no picture at all
+    things: float = 0.0  # needs a pack of sprites
     hardness: tuple[float, float] = (0.0, 1.0)  # drawn evenly from this range
     most_tiles: int = 9
     questions: int = 9  # about each sample
@@ -65,16 +69,39 @@ STAGES: dict[str, Mixture] = {
         shapes=0.28, documents=0.26, charts=0.13, screens=0.12, pictures=0.18, talk=0.03, longest_dialogue=4
     ),
 }
+# With a pack of sprites: things beside everything else.
+WITH_THINGS: dict[str, Mixture] = {
+    "patches_things": Mixture(
+        things=0.5, shapes=0.18, documents=0.26, charts=0.03, screens=0.03, most_tiles=4, questions=0
+    ),
+    "pretrain_things": Mixture(
+        things=0.52, shapes=0.10, documents=0.13, charts=0.05, screens=0.04, pictures=0.06, talk=0.10
+    ),
+    "sft_things": Mixture(
+        things=0.40, shapes=0.15, documents=0.17, charts=0.09, screens=0.06, pictures=0.11, talk=0.02,
+        longest_dialogue=4,
+    ),
+}  # fmt: skip
+SEVERAL_THINGS = 0.16  # share of pictures of things that come with others
 
 
-def make_sample(mixture: Mixture, seed: int) -> Sample:
+def make_sample(mixture: Mixture, seed: int, pack: Pack | None = None) -> Sample:
+    """`pack` holds the sprites of a mixture that has things."""
     rng = Random(seed)
-    sorts = ("shapes", "documents", "charts", "screens", "pictures", "talk")
+    sorts = ("shapes", "documents", "charts", "screens", "pictures", "talk", "things")
     sort = rng.choices(sorts, [getattr(mixture, name) for name in sorts])[0]
     if sort == "talk":
-        turns = [talk(rng) for _ in range(mixture.questions)]
+        turns = [talk(rng, things=mixture.things > 0) for _ in range(mixture.questions)]
         return Sample((), _converse(turns, mixture, rng))
     level = Level(rng.uniform(*mixture.hardness), mixture.most_tiles)
+    if sort == "things":
+        assert pack, "a mixture with things needs a pack of sprites"
+        if mixture.questions and rng.random() < SEVERAL_THINGS:
+            several, turns = compose_things(rng, level, mixture.questions, pack, unsought=mixture.unsought)
+        else:
+            several = [render_things(rng, level, pack)]
+            turns = tasks.ask_some(several[0], rng, mixture.questions)
+        return Sample(tuple(several), _converse(turns, mixture, rng))
     if sort == "pictures":
         several, turns = compose(rng, level, mixture.questions, unsought=mixture.unsought)
         return Sample(tuple(several), _converse(turns, mixture, rng))
@@ -98,9 +125,9 @@ def _converse(turns: list[Turn], mixture: Mixture, rng: Random) -> tuple[Dialogu
         start += length
         if mixture.longest_dialogue > 1:
             if rng.random() < 0.03:
-                dialogue.insert(0, ask_about(rng, rng.choice(("hello", "can", "name"))))
+                dialogue.insert(0, ask_about(rng, rng.choice(("hello", "can", "name")), things=mixture.things > 0))
             if rng.random() < 0.03:
-                dialogue.append(ask_about(rng, rng.choice(("thanks", "bye", "cannot"))))
+                dialogue.append(ask_about(rng, rng.choice(("thanks", "bye", "cannot")), things=mixture.things > 0))
         dialogues.append(tuple(dialogue))
     return tuple(dialogues)
 
@@ -108,8 +135,10 @@ def _converse(turns: list[Turn], mixture: Mixture, rng: Random) -> tuple[Dialogu
 class SampleStream:
     """The samples of one training run by index; `stream[index]` costs the same wherever it is."""
 
-    def __init__(self, mixture: Mixture, run: int = 0) -> None:
-        self.mixture = mixture
+    def __init__(self, mixture: Mixture, run: int = 0, pack: Pack | None = None) -> None:
+        if pack and pack.split != TRAINING:
+            raise ValueError(f"Sprites for {pack.split} are none to train on.")
+        self.mixture, self.pack = mixture, pack
         if not 0 <= run < RUNS:
             raise ValueError(f"Run {run} would train on evaluation seeds; choose one from 0 to {RUNS - 1}.")
         self.first = run * SEEDS_PER_RUN
@@ -117,7 +146,7 @@ class SampleStream:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < SEEDS_PER_RUN:
             raise IndexError(f"A run has {SEEDS_PER_RUN:,} samples; {index:,} is not one of them.")
-        return make_sample(self.mixture, self.first + index)
+        return make_sample(self.mixture, self.first + index, self.pack)
 
     def walk(self, start: int = 0, step: int = 1) -> Iterator[Sample]:
         """The samples start, start + step, ...: worker w of n takes `walk(w, n)`."""

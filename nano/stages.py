@@ -27,6 +27,14 @@ FROM_NOTHING = (
     Stage("pretrain", 0.40, "pretrain", speak=True, look_weight=0.3, sigma=8, question_weight=0.1),
     Stage("sft", 0.35, "sft", speak=True, look_weight=0.1, sigma=3, question_weight=0, decays=True),
 )
+# From a trained checkpoint that shall learn things as well: much of it while its patches are told what they show.
+FROM_CHECKPOINT_WITH_THINGS = (
+    Stage(
+        "heads", 0.04, "patches_things", speak=False, look_weight=1.0, sigma=4, question_weight=0, rests=True, rate=5
+    ),
+    Stage("see", 0.34, "pretrain_things", speak=True, look_weight=1.0, sigma=6, question_weight=0.1),
+    Stage("sft", 0.62, "sft_things", speak=True, look_weight=0.2, sigma=3, question_weight=0, decays=True),
+)
 # From a trained checkpoint. It has no heads, and the gradients of new ones would damage its vision, so they are trained
 # alone first; then all text, so that no word is forgotten; then answers, with a longer decay.
 FROM_CHECKPOINT = (

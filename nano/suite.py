@@ -12,7 +12,9 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,9 +29,14 @@ from nano import scenes, tasks
 from nano.samples import EVALUATION_SEEDS
 from nano.scenes import Level, Scene
 from nano.scenes.sizes import TILE
+from nano.scenes.things import STRANGE
+from nano.scenes.things import render as render_things
 from nano.tasks.pictures import compose
 from nano.tasks.talk import ask_about
+from nano.tasks.thing_names import DO_NOT_KNOW
 from nano.tasks.turn import Turn
+from nano.things.pack import EVALUATION, FILES, KEPT_HAND, PHOTOGRAPH, TRAINING, Pack, read_evaluation, read_training
+from nano.things.vocabulary import nouns
 
 SEEDS_PER_ROW = 100_000
 MOST_CASES = 1000
@@ -61,6 +68,9 @@ class Row:
     floor: float | None = None
     variety: str = ""
     wanted: Callable[[Scene, Turn], bool] = lambda scene, turn: True
+    pack: Pack | None = None  # of sprites, for things
+    strange: float = STRANGE
+    declared: bool = False  # counts answers that do not say that the thing is unknown, whatever they name
 
     @property
     def first_seed(self) -> int:
@@ -82,14 +92,17 @@ class Row:
         rng = Random(seed)
         level = Level(rng.random())
         if self.family == "talk":
-            return Case((), ask_about(rng))
+            return Case((), ask_about(rng, things=self.variety == "things"))
         if self.family == "pictures":
             several, turns = compose(rng, level, 12, self.variety)
             images = tuple(scene.image for scene in several)
             fitting = [turn for turn in turns if turn.kind in self.kinds]
             return Case(images, rng.choice(fitting)) if fitting else None
-        renderer = scenes.documents.VARIETIES.get(self.variety) if self.family == "documents" else None
-        scene = renderer(rng, level) if renderer else scenes.render(self.family, rng, level)
+        if self.pack:
+            scene = render_things(rng, level, self.pack, setting=self.variety, strange=self.strange)
+        else:
+            renderer = scenes.documents.VARIETIES.get(self.variety) if self.family == "documents" else None
+            scene = renderer(rng, level) if renderer else scenes.render(self.family, rng, level)
         if not scene.objects:
             return None
         for _ in range(6):
@@ -159,7 +172,68 @@ ROWS: tuple[Row, ...] = (
 )  # fmt: skip
 
 
+def choose_rows(things: str | None) -> tuple[Row, ...]:
+    """All rows, with those about things where the folder of their packs is given."""
+    if not things:
+        return ROWS
+    training = read_training(Path(things) / FILES[TRAINING])
+    evaluation = read_evaluation(Path(things) / FILES[EVALUATION])
+    talk = Row("talk", "about itself", (), (), variety="things")
+    return *(talk if row.family == "talk" else row for row in ROWS), *thing_rows(training, evaluation)
+
+
+def thing_rows(training: Pack, evaluation: Pack) -> tuple[Row, ...]:
+    """Things in hands that were trained on, in the hand that was not, in photographs that were not, and unknown ones.
+
+    Pictures are new in all of them. Only `training` lends grounds to drawings, and only `evaluation` to photographs.
+    """
+    kept = Pack(evaluation.split, evaluation.only(KEPT_HAND).sprites, training.grounds)
+    photographs = evaluation.only(PHOTOGRAPH)
+    known, strange = _split_known(kept), _only_unknown(evaluation)
+
+    def row(task: str, kinds: tuple[str, ...], asks: tuple[str, ...], pack: Pack, **more: Any) -> Row:
+        return Row("things", task, kinds, asks, pack=pack, **({"strange": 0.0} | more))
+
+    find = ("find",)
+    return (
+        row("name one", ("things.name",), ("name",), training, floor=0.95, variety="single"),
+        row("find one", ("things.find",), find, training, floor=0.95),
+        row("find several", ("things.find_several",), find, training, floor=0.92),
+        row("count things to 6", ("things.count",), ("count",), training, floor=0.92, wanted=_up_to_six),
+        row("find by kind", ("things.find_kind",), find, training, floor=0.88),
+        row("name one, new hand", ("things.name",), ("name",), known, floor=0.80, variety="single"),
+        row("find one, new hand", ("things.find",), find, known, floor=0.90),
+        row("name one, photograph", ("things.name",), ("name",), photographs, floor=0.50, variety="single"),
+        row("find one, photograph", ("things.find",), find, photographs, floor=0.75),
+        row("unknown", ("things.unknown",), ("name",), strange, floor=0.70, variety="single", strange=1.0),
+        row("known, not declared unknown", ("things.name",), ("name",), training, floor=0.95, variety="single",
+            declared=True),
+        row("no such thing", ("things.none",), find, training),
+        row("which kind", ("things.kind", "things.is_kind"), ("kind", "is_kind"), training),
+        row("is there a", ("things.exists",), ("exists",), training),
+        row("colour of a thing", ("things.colour",), ("colour",), training),
+        row("odd one out", ("things.odd",), ("odd",), training),
+        row("left of a thing", ("things.side", "things.is_side"), ("side", "is_side"), training),
+        row("what it is for", ("things.purpose",), ("purpose",), training),
+        row("caption of things", ("things.caption",), ("caption",), training),
+        row("grounded caption of things", ("things.grounded_caption",), ("grounded_caption",), training),
+    )  # fmt: skip
+
+
+def _split_known(pack: Pack) -> Pack:
+    return Pack(pack.split, tuple(sprite for sprite in pack.sprites if nouns()[sprite.noun].known), pack.grounds)
+
+
+def _only_unknown(pack: Pack) -> Pack:
+    """Unknown things in the hands of training, so that the thing alone is new."""
+    chosen = (sprite for sprite in pack.sprites if sprite.hand != KEPT_HAND and not nouns()[sprite.noun].known)
+    return Pack(pack.split, tuple(chosen), pack.grounds)
+
+
 # ---- scoring -----------------------------------------------------------------------------------------------
+
+
+_NAMING = re.compile(r"^((it|this|that|they|these) (is|are) )?((an?|the|some) )?")
 
 
 def score(turn: Turn, answer: str) -> float:
@@ -178,13 +252,19 @@ def score(turn: Turn, answer: str) -> float:
             return float(text.casefold() in (candidate.casefold() for candidate in given))
         case {"fact": accepted}:
             return float(says_any(answer, accepted))
+        case {"name": accepted}:
+            return float(_NAMING.sub("", answer.strip().lower()).rstrip(".") in accepted)
         case {"all": groups}:
             return sum(says_any(answer, accepted) for accepted in groups) / len(groups)
     raise AssertionError(f"no way to score {turn.truth}")
 
 
+def _score(row: Row, turn: Turn, answer: str) -> float:
+    return float(not says_any(answer, [DO_NOT_KNOW])) if row.declared else score(turn, answer)
+
+
 def _chance(cases: Sequence[Case]) -> float:
-    keys = Counter(str(case.turn.truth) for case in cases if case.turn.truth.keys() & {"number", "yes", "fact"})
+    keys = Counter(str(case.turn.truth) for case in cases if case.turn.truth.keys() & {"number", "yes", "fact", "name"})
     return keys.most_common(1)[0][1] / len(cases) if keys else 0.0
 
 
@@ -192,5 +272,5 @@ def evaluate(answer: Answer, cases: int = EVAL_CASES, rows: Sequence[Row] = ROWS
     """Row by row, for a caller that shows progress."""
     for row in rows:
         drawn = row.cases(cases)
-        points = [score(case.turn, answer(case.messages)) for case in drawn]
+        points = [_score(row, case.turn, answer(case.messages)) for case in drawn]
         yield Score(row.family, row.task, len(drawn), sum(points) / len(points), _chance(drawn), row.floor)

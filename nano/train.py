@@ -42,12 +42,14 @@ from nano.balance import RouterBalance, sum_up
 from nano.building import build_learner, build_model, build_optimizer, compile_blocks
 from nano.coordinates import fold
 from nano.curves import draw_curves
+from nano.growing import grow_model, grow_tokenizer
 from nano.lessons import BatchSize, Lessons, load_lessons
 from nano.packing import Batch
-from nano.samples import RUNS
-from nano.samples import STAGES as MIXTURES
-from nano.stages import FROM_CHECKPOINT, FROM_NOTHING, Stage
+from nano.samples import RUNS, STAGES, WITH_THINGS
+from nano.stages import FROM_CHECKPOINT, FROM_CHECKPOINT_WITH_THINGS, FROM_NOTHING, Stage
+from nano.things.pack import read_training
 
+MIXTURES = STAGES | WITH_THINGS
 CHECKPOINT_SECONDS = 200  # with the longest pauses between two steps, a kill costs less than four minutes
 WARM_UP_STEPS = 100
 CLIP = 1.0
@@ -92,9 +94,12 @@ class Run:
         self.folder = Path(options.out)
         self.finished = self.folder / "nano"
         start = find_folder(options.start) if options.start else None
-        self.stages = FROM_CHECKPOINT if start else FROM_NOTHING
+        self.pack = read_training(Path(options.things)) if options.things else None
+        self.stages = (FROM_CHECKPOINT_WITH_THINGS if self.pack else FROM_CHECKPOINT) if start else FROM_NOTHING
         self.processor = self._choose_processor(start or NANO)
         self.model = build_model(start, options.seed)
+        if self.pack:
+            grow_model(self.model, len(self.processor.tokenizer))
         torch.manual_seed(options.seed)  # of the heads, which are no part of the model
         self.bare = build_learner(self.model, self.processor, fresh=start is None)
         optimizer = build_optimizer(self.bare, options.rate)
@@ -110,6 +115,8 @@ class Run:
         with self.accelerator.main_process_first():
             if not (self.finished / "tokenizer.json").exists():
                 DeepseekVL2Processor.from_pretrained(source).save_pretrained(self.finished)
+            if self.pack:
+                grow_tokenizer(self.finished / "tokenizer.json")
         return DeepseekVL2Processor.from_pretrained(self.finished)
 
     # -- progress ---------------------------------------------------------------------------------------------
@@ -194,6 +201,7 @@ class Run:
             run=options.seed,
             rank=accelerator.process_index * options.accumulate + number,
             world=accelerator.num_processes * options.accumulate,
+            pack=self.pack,
         )
 
     def learn(self, batches: Sequence[Batch], stage: Stage) -> dict[str, Tensor]:
@@ -284,7 +292,10 @@ class Run:
         if not (self.options.start and keep):
             return weights
         before = build_model(find_folder(self.options.start), self.options.seed).state_dict()
-        return {name: torch.lerp(weight, before[name].to(weight), keep) for name, weight in weights.items()}
+        for name, weight in weights.items():
+            old = before[name].to(weight)
+            weight[: len(old)].lerp_(old, keep)  # words that were added have nothing to keep
+        return weights
 
 
 def average(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -304,5 +315,7 @@ def run(flags: argparse.Namespace) -> None:
         raise SettingsError(f"--keep is {flags.keep}; give a share from 0 to 1.")
     if flags.seed >= RUNS:
         raise SettingsError(f"--seed is {flags.seed}; pictures are numbered for 0 to {RUNS - 1}.")
+    if flags.things and not flags.start:
+        raise SettingsError("--things goes with --start: nano learns to see and to speak before it learns things.")
     finished = Run(flags).train()
     print(f"The finished model is in {finished}." if finished else "Stopped; the same command goes on from here.")

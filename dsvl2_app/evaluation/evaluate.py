@@ -20,7 +20,10 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import ANSWER_TOKENS
 
 MOST_NEW_TOKENS = 300  # the longest true answers are half of that
-OF_SUITES, OF_TASKS = ("suite", "cases"), ("data", "images", "circular", "limit", "batch", "processes", "out")
+OF_SUITES, OF_TASKS = (
+    ("suite", "cases", "things"),
+    ("data", "images", "circular", "limit", "batch", "processes", "out"),
+)
 
 
 def run(flags: argparse.Namespace) -> None:
@@ -38,12 +41,13 @@ def run_suite(flags: argparse.Namespace, name: str, cases: int) -> None:
     suite = import_listed(EVAL_SUITES[name])
     if not 1 <= cases <= suite.MOST_CASES:
         raise SettingsError(f"--cases is {cases}; choose a number from 1 to {suite.MOST_CASES}.")
+    rows = suite.choose_rows(flags.things)
     settings = Settings.choose(flags, os.environ)
     with closing(load(settings)) as backend:
         if not flags.json:
             print(HEADING, flush=True)
         scores = []
-        for score in suite.evaluate(lambda messages: ask(backend, messages), cases, suite.ROWS):
+        for score in suite.evaluate(lambda messages: ask(backend, messages), cases, rows):
             scores.append(score)
             if not flags.json:
                 print(score.line, flush=True)

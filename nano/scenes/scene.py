@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from nano.things.vocabulary import known
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
 Colour = tuple[int, int, int]
 
@@ -18,11 +20,13 @@ SHAPES = (
 ICONS = (
     "home", "search", "mail", "bell", "lock", "trash", "plus", "play", "menu", "user", "camera", "download",
 )  # fmt: skip
+UNKNOWN_THING = "unknown thing"  # the kind of what nano must not name
 SWITCHED = ("checkbox", "switch", "radio button", "tab")  # what can be on or off
 # What a patch can show; the index is the class of the vision warm-up.
 KINDS = (
     "background", *SHAPES, "word", "button", "field", *SWITCHED,
     "bar", "point", "slice", "key", *(f"{icon} icon" for icon in ICONS), *(f"{kind}, on" for kind in SWITCHED),
+    UNKNOWN_THING, *(noun for noun in known() if noun != "key"),  # which charts have as well
 )  # fmt: skip
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 COLOURS: dict[str, Colour] = {

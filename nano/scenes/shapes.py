@@ -133,7 +133,7 @@ def _place(
         return False
     value = jitter(COLOURS[colour], rng, 12)
     if shadow and filled:
-        _cast_shadow(canvas, mask, area, max(round(side / 20), 2))
+        cast_shadow(canvas, mask, area, max(round(side / 20), 2))
     if filled:
         canvas.fill(points, value)
         if rng.random() < 0.15:
@@ -184,7 +184,7 @@ def _hides(canvas: Canvas, touched: list[int], area: Box, own: np.ndarray, colou
     return False
 
 
-def _cast_shadow(canvas: Canvas, mask: np.ndarray, area: Box, offset: int) -> None:
+def cast_shadow(canvas: Canvas, mask: np.ndarray, area: Box, offset: int) -> None:
     spread = 2 * offset + 1
     soft = cv2.blur(cv2.copyMakeBorder(mask, spread, spread, spread, spread, cv2.BORDER_CONSTANT), (spread, spread))
     left, top = area[0] - spread + offset, area[1] - spread + offset

@@ -24,12 +24,12 @@ NUM_KINDS, NUM_COLOURS, NUM_CHARACTERS = len(KINDS), len(COLOUR_CODE) + 1, len(C
 
 @dataclass(frozen=True, slots=True)
 class PatchTargets:
-    kinds: np.ndarray  # [N, P] int8, scene.KINDS; -1 on padding
+    kinds: np.ndarray  # [N, P] int16, scene.KINDS; -1 on padding
     colours: np.ndarray  # [N, P] int8, 0 for none
     characters: np.ndarray  # [N, P, SLOTS] int8, 0 for none
     order: np.ndarray  # [N, P, SLOTS] int8, place in the word; -1 where there is no character
     offsets: np.ndarray  # [N, P, 4] float32, the box's edges seen from the patch's middle, in tiles
-    token_kinds: np.ndarray  # [N, M] int8
+    token_kinds: np.ndarray  # [N, M] int16
     token_boxes: np.ndarray  # [N, M, 4] int16, 0..999 over the picture; -1 where there is no object
 
 
@@ -57,7 +57,7 @@ class _Truth:
     @staticmethod
     def of(scene: Scene) -> _Truth:
         boxes = np.array([(0, 0, 0, 0), *(item.box for item in scene.objects)], np.float32)
-        kinds = np.array([0, *(KIND_CODE[item.look] for item in scene.objects)], np.int8)
+        kinds = np.array([0, *(KIND_CODE[item.look] for item in scene.objects)], np.int16)
         colours = np.array([0, *(COLOUR_CODE.get(item.colour, 0) for item in scene.objects)], np.int8)
         width, height = scene.size
         spread = 999 / np.array((width, height, width, height), np.float32)
@@ -72,7 +72,7 @@ def _look_at_patches(truth: _Truth, view: _View) -> tuple[np.ndarray, ...]:
     middle = (np.arange(geometry.patches) + 0.5) * geometry.patch
     x, y = view.along_x(middle), view.along_y(middle)
     owner = view.gather(truth.scene.owner, y, x)
-    kind = np.where(view.inside(y, x), truth.kinds[owner], -1).astype(np.int8)
+    kind = np.where(view.inside(y, x), truth.kinds[owner], -1).astype(np.int16)
     # Edges in tile pixels, minus the patch's place on the same canvas.
     edges = truth.boxes * np.array((view.scale_x, view.scale_y) * 2, np.float32)
     edges += np.array((view.left, view.top) * 2, np.float32)
@@ -117,7 +117,7 @@ def _look_at_tokens(truth: _Truth, view: _View) -> tuple[np.ndarray, ...]:
         for right in (-patch / 2, patch / 2):
             corner = view.gather(pixels, view.along_y(centre + down), view.along_x(centre + right))
             owner = np.where(owner > 0, owner, corner)
-    kind = np.where(view.inside(y, x) | (owner > 0), truth.kinds[owner], -1).astype(np.int8)
+    kind = np.where(view.inside(y, x) | (owner > 0), truth.kinds[owner], -1).astype(np.int16)
     return view.by_tile(kind), view.by_tile(truth.scaled[owner])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from nano.scenes.scene import Scene
-from nano.tasks import boxes, charts, documents, screens, shapes
+from nano.tasks import boxes, charts, documents, screens, shapes, things
 from nano.tasks.turn import Task, Turn
 
 TASKS: dict[str, dict[str, tuple[Task, float]]] = {
@@ -13,6 +13,7 @@ TASKS: dict[str, dict[str, tuple[Task, float]]] = {
     "documents": documents.TASKS,
     "charts": charts.TASKS,
     "screens": screens.TASKS,
+    "things": things.TASKS,
 }
 
 

@@ -208,10 +208,30 @@ ABOUT: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
+# What a model says in their place that has learnt things.
+ABOUT_THINGS: dict[str, tuple[tuple[str, ...], str]] = {
+    "can": (
+        ABOUT["can"][0],
+        "I can name and find about five hundred everyday things, describe shapes, read words and numbers, answer "
+        "questions about charts, tables and screens, count up to 9 objects, and draw boxes around what you name.",
+    ),
+    "cannot": (
+        ABOUT["cannot"][0],
+        "I am very small and learned from rendered pictures only. I know things mostly as people draw them, I say so "
+        "when I do not know one, and I make mistakes.",
+    ),
+    "photos": (
+        ABOUT["photos"][0],
+        "Not well. I know common things as people draw them, and some from photos. I know no faces. Use a larger "
+        "DeepSeek-VL2 model for photos.",
+    ),
+}
 
-def ask_about(rng: Random, kind: str = "") -> Turn:
+
+def ask_about(rng: Random, kind: str = "", *, things: bool = False) -> Turn:
+    """`things`: of a model that has learnt them."""
     kind = kind or rng.choice(list(ABOUT))
-    wordings, answer = ABOUT[kind]
+    wordings, answer = (ABOUT | ABOUT_THINGS if things else ABOUT)[kind]
     return Turn(_style(rng, expand(rng, rng.choice(wordings))), answer, f"talk.{kind}", {"fact": [answer]})
 
 
@@ -286,10 +306,10 @@ def ask_position(rng: Random) -> Turn:
     return Turn(f"{question} <|det|>{[box]}<|/det|>?", f"It is {place}.", "talk.position", {"fact": [place]})
 
 
-def talk(rng: Random) -> Turn:
+def talk(rng: Random, *, things: bool = False) -> Turn:
     draw = rng.random()
     if draw < 0.45:
-        return ask_about(rng)
+        return ask_about(rng, things=things)
     if draw < 0.7:
         return ask_spelling(rng)
     return ask_numbers(rng) if draw < 0.85 else ask_position(rng)

@@ -13,7 +13,7 @@ from nano.scenes.scene import Box, Scene, scale_box
 @dataclass(frozen=True, slots=True)
 class Turn:
     """`truth` is what evaluation compares with; its one key says how: "boxes" (lists of 0..999, perhaps
-    none), "fact" (accepted spellings), "number", "yes" or "text".
+    none), "fact" (accepted spellings), "name" (of what it is, in full), "number", "yes" or "text".
     """
 
     question: str

@@ -1,0 +1,211 @@
+"""Packages of drawings and photographs: which version, under which licence, and how to read what they hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from nano.things.pack import KEPT_HAND, PHOTOGRAPH, SIDE, Ground, Sprite
+from nano.things.vocabulary import Noun, by_drawing, find_in
+
+RENDER = 288  # px that vector drawings are rendered at, before they are trimmed and made smaller
+LEAST_SIDE = 24  # px, below which a drawing shows too little
+CROPS = 6  # pieces of one wallpaper
+GROUND = 360  # px of a piece's side
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`hand` is what its drawings are called in a pack; `reader` says how they are stored."""
+
+    hand: str
+    package: str
+    version: str
+    licence: str
+    reader: str  # "icons", "codes", "clips", "stamps" or "wallpapers"
+
+    @property
+    def debian(self) -> bool:
+        return self.reader in ("clips", "stamps", "wallpapers")
+
+
+SOURCES: tuple[Source, ...] = (
+    Source("noto", "@iconify-json/noto", "1.2.9", "Apache-2.0", "icons"),
+    Source("blob", "@iconify-json/noto-v1", "1.2.5", "Apache-2.0", "icons"),
+    Source("twemoji", "@iconify-json/twemoji", "1.2.5", "CC-BY-4.0", "icons"),
+    Source("fluent", "@iconify-json/fluent-emoji-flat", "1.2.6", "MIT", "icons"),
+    Source("fluent-3d", "@lobehub/fluent-emoji-3d", "1.1.0", "MIT", "codes"),
+    Source("emojione", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "icons"),
+    Source("emojione-v1", "@iconify-json/emojione-v1", "1.2.3", "CC-BY-SA-4.0", "icons"),
+    Source("firefox", "@iconify-json/fxemoji", "1.2.2", "Apache-2.0", "icons"),
+    Source(KEPT_HAND, "@iconify-json/openmoji", "1.2.29", "CC-BY-SA-4.0", "icons"),
+    Source("openclipart", "openclipart-svg", "1:0.18+dfsg-19", "public domain", "clips"),
+    Source(PHOTOGRAPH, "tuxpaint-stamps-default", "2022.06.04-1", "GPL-2", "stamps"),
+    Source("mate", "mate-backgrounds", "1.26.0-1", "GPL-2+, CC-BY-SA-4.0", "wallpapers"),
+    Source("gnome", "gnome-backgrounds", "43.1-1", "CC-BY-SA-3.0", "wallpapers"),
+    Source("lomiri", "lomiri-wallpapers-20.04", "20.04.0-2", "CC-BY-SA-4.0", "wallpapers"),
+)
+# Clip art that shows no single thing, or something else than its name says: scenes, signs, outlines, other languages.
+_NO_CLIPS = (
+    "people", "special", "signs_and_symbols", "logos", "geography", "duplicates", "cards", "chess", "buttons", "shapes",
+    "icon", "decorations", "roadsigns", "aiga", "_bw", "contour", "_mateya", "etiquette", "RPSWB", "architett",
+    "baseball_", "corn_dog", "onion_rings", "keyboard_key", "coat_of", "flying_spa", "ammo_can", "desk_lamp",
+    "avvolgibile",
+    "ape_miele", "recycl", "set_top", "egg_muffin", "pie_", "pies", "giraffe_c", "dead_frogs", "school_", "car_ride",
+    "simple_te", "bored", "gattina", "church_b", "satellite", "houses", "cd_drive", "help", "out_of", "what_", "rock_",
+    "caterpillar_d", "fall_scene", "tree_whit", "tennis_sh", "moon_", "compass_", "cymru", "red_telephone",
+    "brush_roll", "paint_roller", "turkey_p", "hotel", "candied", "tile_", "apple_wedge", "worm", "bullet",
+    "fireworks", "wallp",
+)  # fmt: skip
+# Stamps of letters, signs and people, and those that their titles do not tell.
+_NO_STAMPS = {"alphabets", "asl", "chess", "faces", "math", "music", "shapes", "people", "signs"}
+_MISREAD = {
+    "beetle.png", "penguin_with_spider.png", "bathyscape.png", "spider_computer.png", "spider_fly.png",
+    "spider_football.png", "trainSign.png", "chilepepper.png", "motorbike.svg", "white_train.svg", "uk_post_box.png",
+    "grave-front.png", "sword_in_the_stone.png", "bikewheel.svg", "pasta_pot.png", "leafrake.svg", "mortarboard.svg",
+}  # fmt: skip
+LONGEST_TITLE = 6  # words
+
+
+def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
+    """Vector drawings of an Iconify set, and the other names that it gives them."""
+    icons = json.loads((folder / "package/icons.json").read_text(encoding="utf-8"))
+    aliases = {alias: entry["parent"] for alias, entry in icons.get("aliases", {}).items()}
+    done: set[str] = set()
+    for name in (*icons["icons"], *aliases):
+        parent = aliases.get(name, name)
+        noun = by_drawing().get(name.replace("-", ""))
+        if noun is None or parent in done or parent not in icons["icons"]:
+            continue
+        done.add(parent)
+        icon = icons["icons"][parent]
+        width, height = (icon.get(side, icons.get(side, 16)) for side in ("width", "height"))
+        body = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
+        )
+        yield from _cut(noun, source.hand, parent, rasterise(svg_string=body))
+
+
+def read_codes(folder: Path, source: Source, names: dict[str, str]) -> Iterator[Sprite]:
+    """Pictures named by code points; `names` says what these are called."""
+    for file in sorted((folder / "package/assets").glob("*.webp")):
+        noun = by_drawing().get(names.get(file.stem.replace("-fe0f", ""), "").replace("-", ""))
+        if noun:
+            yield from _cut(noun, source.hand, file.name, np.array(Image.open(file).convert("RGBA")))
+
+
+def read_clips(folder: Path, source: Source) -> Iterator[Sprite]:
+    """Clip art, called by its file name; what many people drew counts as one hand."""
+    root = folder / "usr/share/openclipart/svg"
+    seen: set[str] = set()
+    for file in sorted(root.rglob("*.svg")):
+        place, name = file.relative_to(root).as_posix(), file.stem
+        noun = find_in(name.replace("_", " ").replace("-", " "))
+        if noun is None or name in seen or any(part in place for part in _NO_CLIPS):
+            continue
+        seen.add(name)
+        found = _cut(noun, source.hand, file.name, rasterise(svg_path=str(file)))
+        yield from (sprite for sprite in found if sprite.colour != "black")  # silhouettes and signs
+
+
+def read_stamps(folder: Path, source: Source) -> Iterator[Sprite]:
+    """Photographs cut out, and some drawings among them; the first line of a text says what each shows."""
+    for file in sorted((folder / "usr/share/tuxpaint/stamps").rglob("*.txt")):
+        noun = find_titled(file.read_text(encoding="utf-8").splitlines()[0])
+        picture = next((file.with_suffix(end) for end in (".png", ".svg") if file.with_suffix(end).exists()), None)
+        if noun is None or picture is None or picture.name in _MISREAD or _NO_STAMPS & set(file.parts):
+            continue
+        drawn = picture.suffix == ".svg" or "cartoon" in picture.parts
+        loaded = (
+            rasterise(svg_path=str(picture))
+            if picture.suffix == ".svg"
+            else np.array(Image.open(picture).convert("RGBA"))
+        )
+        yield from _cut(noun, "stamp" if drawn else source.hand, picture.name, loaded)
+
+
+def find_titled(title: str) -> Noun | None:
+    """What a short title such as "A yellow lemon." ends with; what a whole sentence is about is not known."""
+    words = re.split(r"[,.(!?:;–—]", title)[0].split()
+    return find_in(" ".join(words), at_end=True) if len(words) <= LONGEST_TITLE else None
+
+
+def read_wallpapers(folder: Path) -> Iterator[Ground]:
+    """Square pieces of each wallpaper, of several sizes."""
+    for file in sorted((*folder.rglob("*.jpg"), *folder.rglob("*.webp"))):
+        if file.is_symlink() or file.stat().st_size < 60_000:
+            continue
+        with Image.open(file) as opened:
+            picture = opened.convert("RGB")
+        picture.thumbnail((1600, 1600))
+        shift = np.random.default_rng(len(file.name))
+        for number in range(CROPS):
+            side = int(min(picture.size) * (1.0, 0.8, 0.8, 0.5, 0.5, 0.35)[number])
+            left, top = (int(shift.integers(0, length - side + 1)) for length in picture.size)
+            piece = picture.crop((left, top, left + side, top + side)).resize((GROUND, GROUND))
+            yield Ground(file.name, np.array(piece))
+
+
+def rasterise(**svg: str) -> np.ndarray:
+    """RGBA of a drawing, RENDER px wide; nothing where it cannot be read."""
+    import resvg_py  # only making a pack needs it
+
+    try:
+        content = bytes(resvg_py.svg_to_bytes(**svg, width=RENDER, skip_system_fonts=True))
+    except ValueError:
+        return np.zeros((1, 1, 4), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def _cut(noun: Noun, hand: str, name: str, pixels: np.ndarray) -> Iterator[Sprite]:
+    """Trimmed to what shows, SIDE px at most; nothing for an empty picture or one without a cut-out."""
+    shows = pixels[..., 3] > 40
+    if not shows.any():
+        return
+    rows, columns = np.flatnonzero(shows.any(1)), np.flatnonzero(shows.any(0))
+    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = pixels.shape[:2]
+    scale = SIDE / max(height, width)
+    if min(height, width) * min(scale, 1) < LEAST_SIDE / 2 or max(height, width) < LEAST_SIDE or shows.mean() > 0.97:
+        return
+    if scale < 1:
+        # Colours count by how much they show, or what is behind the edge would shine through.
+        weight = pixels[..., 3:].astype(np.float32) / 255
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        small = cv2.resize(np.dstack((pixels[..., :3] * weight, weight)), size, interpolation=cv2.INTER_AREA)
+        colours = small[..., :3] / np.maximum(small[..., 3:], 1e-3)
+        pixels = np.dstack((colours, small[..., 3:] * 255)).clip(0, 255).astype(np.uint8)
+    yield Sprite(noun.name, hand, name, find_colour(pixels), np.ascontiguousarray(pixels))
+
+
+_HUES = ((8, "red"), (21, "orange"), (34, "yellow"), (82, "green"), (98, "cyan"), (130, "blue"), (152, "purple"),
+         (168, "pink"), (180, "red"))  # fmt: skip
+MOST_OF_IT = 0.62
+
+
+def find_colour(pixels: np.ndarray) -> str:
+    """The colour that most of a cut-out has, or "" where it has several."""
+    shown = pixels[pixels[..., 3] > 200][None, :, :3]
+    if not shown.size:
+        return ""
+    seen = cv2.cvtColor(shown, cv2.COLOR_RGB2HSV)[0].astype(int)
+    hue, saturation, value = seen.T
+    names = np.empty(len(seen), "<U6")
+    for end, name in reversed(_HUES):
+        names[hue < end] = name
+    names[(names == "red") & (saturation < 150) & (value > 190)] = "pink"
+    names[np.isin(names, ("orange", "red")) & (value < 165) & (hue > 3) & (hue < 25)] = "brown"
+    names[saturation < 45] = "grey"
+    names[(saturation < 35) & (value > 215)] = "white"
+    names[value < 55] = "black"
+    found, counts = np.unique(names, return_counts=True)
+    best = int(counts.argmax())
+    return str(found[best]) if counts[best] >= MOST_OF_IT * len(seen) else ""
