@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from nano.tasks.talk import ABOUT_THINGS
@@ -56,7 +56,7 @@ def grow_model(model: DeepseekVL2ForConditionalGeneration, size: int) -> None:
         return
     generator = torch.Generator().manual_seed(0)
 
-    def grow(weight: torch.Tensor) -> nn.Parameter:
+    def grow(weight: Tensor) -> nn.Parameter:
         noise = torch.randn(size - before, weight.shape[1], generator=generator).to(weight)
         return nn.Parameter(torch.cat((weight, weight.mean(0) + SPREAD * weight.std(0) * noise)))
 
@@ -65,3 +65,13 @@ def grow_model(model: DeepseekVL2ForConditionalGeneration, size: int) -> None:
         embedding.weight, head.weight = grow(embedding.weight), grow(head.weight)
     embedding.num_embeddings = head.out_features = size
     model.config.language_config.vocab_size = size
+
+
+def keep_some(weights: dict[str, Tensor], before: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The mean with the share of the weights before; rows of words that were added have nothing to keep."""
+    mixed = {}
+    for name, weight in weights.items():
+        old = before[name].to(weight)
+        kept = torch.lerp(weight[: len(old)] if weight.dim() else weight, old, share)
+        mixed[name] = torch.cat((kept, weight[len(old) :])) if weight.dim() else kept
+    return mixed

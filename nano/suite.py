@@ -29,7 +29,7 @@ from nano import scenes, tasks
 from nano.samples import EVALUATION_SEEDS
 from nano.scenes import Level, Scene
 from nano.scenes.sizes import TILE
-from nano.scenes.things import STRANGE
+from nano.scenes.things import PHOTOGRAPHIC, STRANGE
 from nano.scenes.things import render as render_things
 from nano.tasks.pictures import compose
 from nano.tasks.talk import ask_about
@@ -70,6 +70,7 @@ class Row:
     wanted: Callable[[Scene, Turn], bool] = lambda scene, turn: True
     pack: Pack | None = None  # of sprites, for things
     strange: float = STRANGE
+    photographic: float = PHOTOGRAPHIC
     declared: bool = False  # counts answers that do not say that the thing is unknown, whatever they name
 
     @property
@@ -99,7 +100,9 @@ class Row:
             fitting = [turn for turn in turns if turn.kind in self.kinds]
             return Case(images, rng.choice(fitting)) if fitting else None
         if self.pack:
-            scene = render_things(rng, level, self.pack, setting=self.variety, strange=self.strange)
+            scene = render_things(
+                rng, level, self.pack, setting=self.variety, strange=self.strange, photographic=self.photographic
+            )
         else:
             renderer = scenes.documents.VARIETIES.get(self.variety) if self.family == "documents" else None
             scene = renderer(rng, level) if renderer else scenes.render(self.family, rng, level)
@@ -203,8 +206,9 @@ def thing_rows(training: Pack, evaluation: Pack) -> tuple[Row, ...]:
         row("find by kind", ("things.find_kind",), find, training, floor=0.88),
         row("name one, new hand", ("things.name",), ("name",), known, floor=0.80, variety="single"),
         row("find one, new hand", ("things.find",), find, known, floor=0.90),
-        row("name one, photograph", ("things.name",), ("name",), photographs, floor=0.50, variety="single"),
-        row("find one, photograph", ("things.find",), find, photographs, floor=0.75),
+        row("name one, photograph", ("things.name",), ("name",), photographs, floor=0.50, variety="single",
+            photographic=1.0),
+        row("find one, photograph", ("things.find",), find, photographs, floor=0.75, photographic=1.0),
         row("unknown", ("things.unknown",), ("name",), strange, floor=0.70, variety="single", strange=1.0),
         row("known, not declared unknown", ("things.name",), ("name",), training, floor=0.95, variety="single",
             declared=True),

@@ -42,7 +42,7 @@ from nano.balance import RouterBalance, sum_up
 from nano.building import build_learner, build_model, build_optimizer, compile_blocks
 from nano.coordinates import fold
 from nano.curves import draw_curves
-from nano.growing import grow_model, grow_tokenizer
+from nano.growing import grow_model, grow_tokenizer, keep_some
 from nano.lessons import BatchSize, Lessons, load_lessons
 from nano.packing import Batch
 from nano.samples import RUNS, STAGES, WITH_THINGS
@@ -291,11 +291,7 @@ class Run:
         keep = self.options.keep
         if not (self.options.start and keep):
             return weights
-        before = build_model(find_folder(self.options.start), self.options.seed).state_dict()
-        for name, weight in weights.items():
-            old = before[name].to(weight)
-            weight[: len(old)].lerp_(old, keep)  # words that were added have nothing to keep
-        return weights
+        return keep_some(weights, build_model(find_folder(self.options.start), self.options.seed).state_dict(), keep)
 
 
 def average(told: Sequence[dict[str, Any]]) -> dict[str, Any]:

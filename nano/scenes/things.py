@@ -20,11 +20,12 @@ from nano.scenes.scene import UNKNOWN_THING, Box, Scene, SceneObject
 from nano.scenes.settings import SETTINGS, lay_out
 from nano.scenes.sizes import Level, choose_size, unit
 from nano.scenes.sprites import pose
-from nano.things.pack import Pack, Sprite
+from nano.things.pack import PHOTOGRAPH, Pack, Sprite
 from nano.things.vocabulary import nouns
 
 MOST_OBJECTS = 12
-PHOTOGRAPHIC = 0.4  # share of grounds that are pieces of photographs, where the pack has any
+PHOTOGRAPHIC = 0.7  # share of the hardest pictures' grounds that are pieces of photographs, where the pack has any
+PHOTOGRAPHED = 0.3  # share of a thing's sprites that are photographs, where there are any
 STRANGE = 0.07  # share of things that are unknown
 COVERED = 0.35  # share of a thing that others may hide
 OUTSIDE = 0.3  # and that may lie beyond the edge of the picture
@@ -41,25 +42,34 @@ def render(
     wanted: str = "",
     marked: bool = False,
     strange: float = STRANGE,
+    photographic: float = PHOTOGRAPHIC,
 ) -> Scene:
     """A picture of things in a setting: one of SETTINGS, "single", "scattered", "rows".
 
     `wanted` is a noun that must occur; `marked` leaves a red rectangle around one known thing (facts["marked"]);
-    `strange` is the share of unknown things. facts["visible"] is the share of each thing that shows.
+    `strange` is the share of unknown things, `photographic` that of photographs as grounds. facts["visible"] is how
+    much of each thing shows.
     """
     while True:
-        scene = _render(rng, level, pack, setting, wanted, marked, strange)
+        scene = _render(rng, level, pack, setting, wanted, marked, strange, photographic)
         if scene is not None:
             return scene
 
 
 def _render(
-    rng: Random, level: Level, pack: Pack, setting: str, wanted: str, marked: bool, strange: float
+    rng: Random,
+    level: Level,
+    pack: Pack,
+    setting: str,
+    wanted: str,
+    marked: bool,
+    strange: float,
+    photographic: float,
 ) -> Scene | None:
     width, height = choose_size(rng, level)
     pixel = unit(width, height, level)
     canvas = Canvas(width, height)
-    _paint(canvas, rng, level, pack)
+    _paint(canvas, rng, level, pack, photographic)
     setting = setting or rng.choices(("scattered", "single", "rows", *SETTINGS), (50, 24, 12, 5, 5, 4))[0]
     room = lay_out(canvas, rng, setting, pixel) if setting in SETTINGS else (0, 0, width, height)
     plan = _plan(rng, level, pack, setting, strange)
@@ -71,7 +81,7 @@ def _render(
     shadows = rng.random() < 0.25 * level.hardness
     totals: list[int] = []
     for (noun, sprite), (spot, side, tries) in zip(plan, _spots(rng, plan, room, setting, pixel), strict=True):
-        sprite = sprite or rng.choice(pack.by_noun[noun])
+        sprite = sprite or _choose(rng, pack, noun)
         for attempt in range(tries):
             if attempt % 4 == 0:
                 side *= rng.uniform(0.8, 1.0)
@@ -121,8 +131,9 @@ def bound(canvas: Canvas, number: int, around: Box) -> Box:
     return left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1
 
 
-def _paint(canvas: Canvas, rng: Random, level: Level, pack: Pack) -> None:
-    if not pack.grounds or rng.random() > PHOTOGRAPHIC * min(2 * level.hardness, 1):
+def _paint(canvas: Canvas, rng: Random, level: Level, pack: Pack, photographic: float) -> None:
+    """Easy pictures have fewer photographs as grounds, unless all are to have one."""
+    if not pack.grounds or rng.random() > (photographic if photographic == 1 else photographic * level.hardness):
         paint_ground(canvas, rng, level)
         return
     photograph = rng.choice(pack.grounds).pixels
@@ -158,13 +169,20 @@ def _plan(rng: Random, level: Level, pack: Pack, setting: str, strange: float) -
         plan: Plan = [(rng.choice(members), None) for _ in range(rng.randint(3, 6))]
         return [*plan, *((pick(), None) for _ in range(rng.randint(0, 2)))]
     noun = pick()
-    sprite = rng.choice(pack.by_noun[noun]) if rng.random() < 0.6 else None  # the same one, or in several hands
+    sprite = _choose(rng, pack, noun) if rng.random() < 0.6 else None  # the same one, or in several hands
     near = pack.by_kind.get(nouns()[noun].kind.name, (noun,))
     plan = [(noun, sprite)] * rng.randint(2, 9)
     for _ in range(rng.randint(0, min(4, MOST_OBJECTS - len(plan)))):
         plan.append((rng.choice(near) if rng.random() < 0.5 else pick(), None))
     rng.shuffle(plan)
     return plan
+
+
+def _choose(rng: Random, pack: Pack, noun: str) -> Sprite:
+    """Photographs are rare among the sprites, and seen more often than that."""
+    sprites = pack.by_noun[noun]
+    photographs = [sprite for sprite in sprites if sprite.hand == PHOTOGRAPH]
+    return rng.choice(photographs if photographs and rng.random() < PHOTOGRAPHED else sprites)
 
 
 # ---- where it goes -----------------------------------------------------------------------------------------

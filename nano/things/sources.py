@@ -62,15 +62,17 @@ _NO_CLIPS = (
     "simple_te", "bored", "gattina", "church_b", "satellite", "houses", "cd_drive", "help", "out_of", "what_", "rock_",
     "caterpillar_d", "fall_scene", "tree_whit", "tennis_sh", "moon_", "compass_", "cymru", "red_telephone",
     "brush_roll", "paint_roller", "turkey_p", "hotel", "candied", "tile_", "apple_wedge", "worm", "bullet",
-    "fireworks", "wallp",
+    "fireworks", "wallp", "cone_soft", "mouse_scr", "mute", "caterpill", "gallows", "label",
 )  # fmt: skip
 # Stamps of letters, signs and people, and those that their titles do not tell.
 _NO_STAMPS = {"alphabets", "asl", "chess", "faces", "math", "music", "shapes", "people", "signs"}
 _MISREAD = {
     "beetle.png", "penguin_with_spider.png", "bathyscape.png", "spider_computer.png", "spider_fly.png",
     "spider_football.png", "trainSign.png", "chilepepper.png", "motorbike.svg", "white_train.svg", "uk_post_box.png",
-    "grave-front.png", "sword_in_the_stone.png", "bikewheel.svg", "pasta_pot.png", "leafrake.svg", "mortarboard.svg",
+    "trophy_cup.png", "chick-hat.png", "sword_in_the_stone.png", "bikewheel.svg", "pasta_pot.png", "leafrake.svg",
+    "mortarboard.svg", *(f"grave-{letter}.png" for letter in "abcdefghijklmnopqrstuvwxyz"),
 }  # fmt: skip
+_NO_GROUNDS = ("pixels", "Traditional")  # which show things, or a sign
 LONGEST_TITLE = 6  # words
 
 
@@ -141,7 +143,7 @@ def find_titled(title: str) -> Noun | None:
 def read_wallpapers(folder: Path) -> Iterator[Ground]:
     """Square pieces of each wallpaper, of several sizes."""
     for file in sorted((*folder.rglob("*.jpg"), *folder.rglob("*.webp"))):
-        if file.is_symlink() or file.stat().st_size < 60_000:
+        if file.is_symlink() or file.stat().st_size < 60_000 or any(part in file.name for part in _NO_GROUNDS):
             continue
         with Image.open(file) as opened:
             picture = opened.convert("RGB")

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from dsvl2_app.bundled import NANO
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from nano.growing import grow_model, grow_tokenizer
+from nano.growing import grow_model, grow_tokenizer, keep_some
 from nano.tokenizer import SIZE
 
 
@@ -43,3 +43,10 @@ def test_a_model_with_more_words_answers_as_before_over_the_old_ones():
     again = DeepseekVL2ForConditionalGeneration.from_pretrained(NANO, dtype="float32")
     grow_model(again, SIZE + 100)
     assert torch.equal(again.lm_head.weight, model.lm_head.weight)
+
+
+def test_what_is_kept_is_kept_of_old_rows_alone():
+    weights = {"rows": torch.full((3, 2), 4.0), "one": torch.tensor(4.0)}
+    mixed = keep_some(weights, {"rows": torch.zeros(2, 2), "one": torch.tensor(0.0)}, 0.25)
+    assert mixed["rows"].tolist() == [[3.0, 3.0], [3.0, 3.0], [4.0, 4.0]] and mixed["one"] == 3.0
+    assert weights["rows"].unique().tolist() == [4.0]  # left as they are

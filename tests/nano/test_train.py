@@ -20,8 +20,11 @@ from nano import train
 from nano.lessons import BatchSize, Lessons, find_special_ids
 from nano.packing import Encoder, collate
 from nano.samples import Mixture, Sample
-from nano.stages import FROM_CHECKPOINT, FROM_NOTHING
+from nano.stages import FROM_CHECKPOINT, FROM_CHECKPOINT_WITH_THINGS, FROM_NOTHING
 from nano.tasks.turn import Turn
+from nano.things.pack import TRAINING, write
+from nano.tokenizer import SIZE
+from tests.nano.packs import draw_all
 
 STEPS = 8
 NORM = "decoder.norm.weight"
@@ -130,6 +133,30 @@ def test_finished_weights_may_keep_a_share_of_those_it_started_from(tmp_path: Pa
     )
     torch.testing.assert_close(after[NORM], before[NORM] + 1 - keep, atol=4e-3, rtol=0)
     assert all(torch.equal(after[name], value) for name, value in before.items() if name != NORM)
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_things_has_words_for_them(tmp_path: Path):
+    train.Run(parse(tmp_path / "first")).write(tmp_path / "start")
+    write(tmp_path / "pack.zip", *draw_all(), TRAINING)
+    flags = ("--start", str(tmp_path / "start"), "--things", str(tmp_path / "pack.zip"), "--keep", "0.25")
+    run = train.Run(parse(tmp_path / "second", *flags))
+    words = len(run.processor.tokenizer)
+    assert words > SIZE + 1000 and run.model.lm_head.out_features == words
+    assert run.train() == run.finished
+    stages = {stage.name for stage in FROM_CHECKPOINT_WITH_THINGS}
+    assert {entry["stage"] for entry in read_log(tmp_path / "second")} == stages
+    finished = DeepseekVL2ForConditionalGeneration.from_pretrained(run.finished)
+    assert finished.config.language_config.vocab_size == finished.lm_head.out_features == words
+    (crocodiles,) = run.processor.tokenizer.encode(" crocodiles", add_special_tokens=False)
+    assert crocodiles >= SIZE
+    again = train.Run(parse(tmp_path / "second", *flags))  # as after a restart
+    assert len(again.processor.tokenizer) == words
+
+
+def test_things_need_weights_to_start_from(tmp_path: Path):
+    with pytest.raises(SettingsError, match="goes with --start"):
+        train.run(parse(tmp_path, "--things", "pack.zip"))
 
 
 @pytest.mark.slow
