@@ -195,7 +195,8 @@ def thing_rows(training: Pack, evaluation: Pack) -> tuple[Row, ...]:
     known, strange = _split_known(kept), _only_unknown(evaluation)
 
     def row(task: str, kinds: tuple[str, ...], asks: tuple[str, ...], pack: Pack, **more: Any) -> Row:
-        return Row("things", task, kinds, asks, pack=pack, **({"strange": 0.0} | more))
+        settings: dict[str, Any] = {"strange": 0.0, **more}
+        return Row("things", task, kinds, asks, pack=pack, **settings)
 
     find = ("find",)
     return (

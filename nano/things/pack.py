@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -119,8 +118,9 @@ def _encode(pixels: np.ndarray, quality: int) -> bytes:
     return stored.getvalue()
 
 
-def _decode(content: bytes, order: int) -> np.ndarray:
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), order)
+def _decode(content: bytes, mode: str) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as opened:
+        return np.array(opened.convert(mode))
 
 
 def _read(path: Path, split: str) -> Pack:
@@ -129,11 +129,11 @@ def _read(path: Path, split: str) -> Pack:
         with zipfile.ZipFile(path) as archive:
             index = json.loads(archive.read(INDEX))
             sprites = tuple(
-                Sprite(**entry, pixels=_decode(archive.read(f"sprites/{number:05}.webp"), cv2.COLOR_BGRA2RGBA))
+                Sprite(**entry, pixels=_decode(archive.read(f"sprites/{number:05}.webp"), "RGBA"))
                 for number, entry in enumerate(index["sprites"])
             )
             grounds = tuple(
-                Ground(name, _decode(archive.read(f"grounds/{number:05}.webp"), cv2.COLOR_BGR2RGB))
+                Ground(name, _decode(archive.read(f"grounds/{number:05}.webp"), "RGB"))
                 for number, name in enumerate(index["grounds"])
             )
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -158,13 +159,14 @@ def read_wallpapers(folder: Path) -> Iterator[Ground]:
 
 def rasterise(**svg: str) -> np.ndarray:
     """RGBA of a drawing, RENDER px wide; nothing where it cannot be read."""
-    import resvg_py  # only making a pack needs it
+    import resvg_py  # only making a pack needs it  # pyright: ignore[reportMissingImports]
 
     try:
         content = bytes(resvg_py.svg_to_bytes(**svg, width=RENDER, skip_system_fonts=True))
     except ValueError:
         return np.zeros((1, 1, 4), np.uint8)
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    with Image.open(io.BytesIO(content)) as opened:
+        return np.array(opened.convert("RGBA"))
 
 
 def _cut(noun: Noun, hand: str, name: str, pixels: np.ndarray) -> Iterator[Sprite]:
