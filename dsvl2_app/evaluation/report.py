@@ -1,6 +1,6 @@
 """What a suite found, as a table that grows row by row and as JSON.
 
-A suite is a module that has ROWS, what it measures, MOST_CASES, the most questions a row, and
+A suite is a module that has `choose_rows(things)`, what it measures, MOST_CASES, the most questions a row, and
 `evaluate(answer, cases, rows)`, which yields a `Score` for each row.
 """
 
