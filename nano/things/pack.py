@@ -1,7 +1,7 @@
 """A pack: one zip file with cut-out pictures of things, photographs for grounds, and an index of what they show.
 
 There are two, and no drawing is in both. The training pack holds what nano may learn from. The evaluation pack holds
-what `split_of` keeps: the whole hand of OpenMoji, half of the photographs, half of the unknown things. What trains
+what `split_of` keeps: the whole hand of OpenMoji, half of the stamps, half of the unknown things. What trains
 reads with `read_training`, which refuses the other pack and every single entry that belongs into it.
 """
 
@@ -24,6 +24,7 @@ from nano.things.vocabulary import is_kept, nouns
 SIDE = 160  # px of a cut-out's longer side
 KEPT_HAND = "openmoji"
 PHOTOGRAPH = "photograph"  # the hand of what is no drawing
+STAMPS = (PHOTOGRAPH, "stamp")  # photographs, and drawings in the same package
 TRAINING, EVALUATION = "training", "evaluation"
 FILES = {split: f"things-{split}.zip" for split in (TRAINING, EVALUATION)}
 INDEX = "index.json"
@@ -32,7 +33,7 @@ INDEX = "index.json"
 def split_of(noun: str, hand: str, name: str) -> str:
     """Into which pack a cut-out of this thing in this hand goes; `name` is the file name that its package gives it."""
     kept = hand == KEPT_HAND
-    kept |= hand == PHOTOGRAPH and is_kept(name)
+    kept |= hand in STAMPS and is_kept(name)
     kept |= not nouns()[noun].known and is_kept(noun)
     return EVALUATION if kept else TRAINING
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from nano.things.pack import KEPT_HAND, PHOTOGRAPH, SIDE, Ground, Sprite
+from nano.things.pack import KEPT_HAND, PHOTOGRAPH, SIDE, STAMPS, Ground, Sprite
 from nano.things.vocabulary import Noun, by_drawing, find_in
 
 RENDER = 288  # px that vector drawings are rendered at, before they are trimmed and made smaller
@@ -132,7 +132,7 @@ def read_stamps(folder: Path, source: Source) -> Iterator[Sprite]:
             if picture.suffix == ".svg"
             else np.array(Image.open(picture).convert("RGBA"))
         )
-        yield from _cut(noun, "stamp" if drawn else source.hand, picture.name, loaded)
+        yield from _cut(noun, STAMPS[1] if drawn else source.hand, picture.name, loaded)
 
 
 def find_titled(title: str) -> Noun | None:

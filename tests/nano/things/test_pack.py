@@ -71,7 +71,8 @@ def test_what_is_kept():
     names = [f"{number}.png" for number in range(40)]
     assert {split_of("dog", "noto", name) for name in names} == {TRAINING}
     for name in names:
-        assert (split_of("dog", PHOTOGRAPH, name) == EVALUATION) == is_kept(name)
+        for hand in (PHOTOGRAPH, "stamp"):
+            assert (split_of("dog", hand, name) == EVALUATION) == is_kept(name)
     unknown = [name for name, noun in nouns().items() if not noun.known]
     assert all((split_of(name, "noto", "x.png") == EVALUATION) == is_kept(name) for name in unknown)
 
