@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dsvl2_app.commands import EVAL_CASES
+from dsvl2_app.command_flags import EVAL_CASES
 from dsvl2_app.evaluation.report import Answer, Messages, Score
 from dsvl2_app.evaluation.scoring import read_number, read_quotation, says_any, score_boxes
 from dsvl2_app.image.geometry import RELEASED_CANDIDATES, TileGeometry

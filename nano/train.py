@@ -30,7 +30,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dsvl2_app.bundled import NANO
-from dsvl2_app.errors import SettingsError
 from dsvl2_app.finetune.checkpoint import write_checkpoint
 from dsvl2_app.finetune.extras import require
 from dsvl2_app.finetune.interrupts import catch_signals
@@ -44,8 +43,9 @@ from nano.coordinates import fold
 from nano.curves import draw_curves
 from nano.growing import grow_model, grow_tokenizer, keep_some
 from nano.lessons import BatchSize, Lessons, load_lessons
+from nano.options import check
 from nano.packing import Batch
-from nano.samples import RUNS, STAGES, WITH_THINGS
+from nano.samples import STAGES, WITH_THINGS
 from nano.stages import FROM_CHECKPOINT, FROM_CHECKPOINT_WITH_THINGS, FROM_NOTHING, Stage
 from nano.things.pack import read_training
 
@@ -54,19 +54,6 @@ CHECKPOINT_SECONDS = 200  # with the longest pauses between two steps, a kill co
 WARM_UP_STEPS = 100
 CLIP = 1.0
 SHARD_SIZE = "9MB"  # a Space takes files up to 10 MB without LFS
-LEAST = {
-    "minutes": 0,
-    "steps": 1,
-    "rows": 1,
-    "length": 512,
-    "tiles": 2,
-    "workers": 0,
-    "accumulate": 1,
-    "log_every": 1,
-    "seed": 0,
-    "snapshots": 0,
-    "keep": 0,
-}
 
 
 @dataclass(slots=True)
@@ -304,14 +291,6 @@ def average(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def run(flags: argparse.Namespace) -> None:
     """Do what the flags of `train` say."""
     require("matplotlib")
-    for name, least in LEAST.items():
-        if getattr(flags, name) < least:
-            raise SettingsError(f"--{name.replace('_', '-')} is {getattr(flags, name)}; give at least {least}.")
-    if flags.keep > 1:
-        raise SettingsError(f"--keep is {flags.keep}; give a share from 0 to 1.")
-    if flags.seed >= RUNS:
-        raise SettingsError(f"--seed is {flags.seed}; pictures are numbered for 0 to {RUNS - 1}.")
-    if flags.things and not flags.start:
-        raise SettingsError("--things goes with --start: nano learns to see and to speak before it learns things.")
+    check(flags)
     finished = Run(flags).train()
     print(f"The finished model is in {finished}." if finished else "Stopped; the same command goes on from here.")

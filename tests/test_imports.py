@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bundled": set(),
     "registration": set(),
     "errors": set(),
-    "settings": {"errors", "credentials", "__version__"},
+    "settings": {"errors", "credentials", "kinds", "__version__"},
+    "kinds": {"credentials"},
     "credentials": set(),
     "hub": {"errors"},
     "progress": set(),
@@ -55,16 +56,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ui": BASE - {"hub"} | {"inspection", "text", "backend", "credentials"},
     "api": {"errors", "settings", "image", "request", "text", "backend", "backend.packing"},
     "health": {"errors", "settings", "request", "text.prompt", "backend", "__version__"},
-    "commands": {"errors", "settings", "text"},
+    "commands": {"errors", "settings", "command_flags"},
+    "command_flags": {"settings", "text"},
     "space": {"errors", "settings", "hub"},
     "shutdown": set(),
     "serve": {"settings", "shutdown", "terminal.manners", "backend", "api", "ui", "health"},
     "terminal": BASE | {"inspection", "text", "backend", "model", "runtime", "checkpoints", "progress"},
     "finetune": BASE | {"text", "model", "runtime"},
-    "evaluation": BASE | {"text", "backend", "commands"},
+    "evaluation": BASE | {"text", "backend", "commands", "command_flags"},
     "integrations": BASE | {"text", "backend"},
     # The two folders of a clone that no part of the package imports.
-    "nano": BASE | {"text", "model", "runtime", "finetune", "evaluation", "commands"},
+    "nano": BASE | {"text", "model", "runtime", "finetune", "evaluation", "command_flags"},
     "bench": BASE | {"text", "model", "runtime", "engine", "backend", "checkpoints", "ui"},  # the engine itself
 }
 START = {"__init__", "__main__"}  # these two start everything else

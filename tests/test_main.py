@@ -9,7 +9,8 @@ import pytest
 
 from bench.suite import PLANS
 from dsvl2_app.__main__ import main
-from dsvl2_app.commands import BENCH_SUITES, COMMANDS, EVAL_SUITES
+from dsvl2_app.command_flags import BENCH_SUITES, EVAL_SUITES
+from dsvl2_app.commands import COMMANDS
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.settings import RELEASED
 

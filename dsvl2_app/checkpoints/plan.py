@@ -122,19 +122,24 @@ def plan(
         load.kept = int(cache * (1 - FEATURE_SHARE) * share + cache * FEATURE_SHARE * (load.place == main))
         load.read += context * per_token * share
     _place_workspace(model, where, loads, main, runner, context)
-    geometry = model.config.geometry
-    largest = max(geometry.count_tokens(w // geometry.tile, h // geometry.tile) for w, h in geometry.candidates)
     return Plan(
         runner,
         tuple(loads.values()),
         per_token,
         per_token * context,
-        largest * config.hidden_size * model.dtype.itemsize,
+        _measure_largest_picture(model),
         context,
         chats,
         config.num_hidden_layers,
         rows if runner == "graphs" else 0,
     )
+
+
+def _measure_largest_picture(model: DeepseekVL2ForConditionalGeneration) -> int:
+    """Bytes of the embeds of a picture in the largest grid."""
+    geometry = model.config.geometry
+    tokens = max(geometry.count_tokens(w // geometry.tile, h // geometry.tile) for w, h in geometry.candidates)
+    return tokens * model.config.language_config.hidden_size * model.dtype.itemsize
 
 
 def spread(model: DeepseekVL2ForConditionalGeneration, places: Sequence[Place]) -> dict[str, int | str]:

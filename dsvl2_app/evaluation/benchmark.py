@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dsvl2_app.backend import Backend, Stream, load
-from dsvl2_app.commands import EVAL_BATCH
+from dsvl2_app.command_flags import EVAL_BATCH
 from dsvl2_app.errors import ImageError, PromptError, SettingsError
 from dsvl2_app.evaluation.answers import Answers, Line, take_in_parts
 from dsvl2_app.evaluation.choices import ROTATED, rotate_options

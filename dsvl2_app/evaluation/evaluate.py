@@ -11,7 +11,8 @@ import os
 from contextlib import closing
 
 from dsvl2_app.backend import Backend, load
-from dsvl2_app.commands import EVAL_CASES, EVAL_SUITES, import_listed
+from dsvl2_app.command_flags import EVAL_CASES, EVAL_SUITES
+from dsvl2_app.commands import import_listed
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.evaluation import benchmark
 from dsvl2_app.evaluation.report import HEADING, Messages, Report

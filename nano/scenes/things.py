@@ -19,7 +19,7 @@ from nano.scenes.placing import place
 from nano.scenes.scene import UNKNOWN_THING, Box, Scene, SceneObject
 from nano.scenes.settings import SETTINGS, lay_out
 from nano.scenes.sizes import Level, choose_size, unit
-from nano.scenes.sprites import pose
+from nano.scenes.sprites import Posed, pose
 from nano.things.pack import PHOTOGRAPH, Pack, Sprite
 from nano.things.vocabulary import nouns
 
@@ -90,14 +90,20 @@ def _render(
             if corner is None or _crowded(canvas, corner, posed.size, overlaps):
                 continue
             if place(canvas, posed, corner, COVERED if overlaps else 0.0, totals, shadow=shadows):
-                known = nouns()[noun].known
-                left, top = corner
-                box = (left, top, left + posed.size[0], top + posed.size[1])
-                canvas.objects.append(
-                    SceneObject(noun if known else UNKNOWN_THING, box, posed.colour, name=noun if known else "")
-                )
+                canvas.objects.append(_describe(noun, posed, corner))
                 break
     return _finish(canvas, rng, level, setting, totals, pixel, marked)
+
+
+def _describe(noun: str, posed: Posed, corner: tuple[int, int]) -> SceneObject:
+    """What is true of a thing whose top left corner is there; one that is not in the vocabulary has no name."""
+    (left, top), (width, height) = corner, posed.size
+    box = (left, top, left + width, top + height)
+    return (
+        SceneObject(noun, box, posed.colour, name=noun)
+        if nouns()[noun].known
+        else SceneObject(UNKNOWN_THING, box, posed.colour)
+    )
 
 
 def _finish(

@@ -14,7 +14,7 @@ import bench
 from bench import answer, costs, load, memory, roofs, table
 from bench.roofs import RoofMeter
 from dsvl2_app.__main__ import main
-from dsvl2_app.commands import add_bench_flags
+from dsvl2_app.command_flags import add_bench_flags
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Experts

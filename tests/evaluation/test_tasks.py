@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dsvl2_app.commands import EVAL_TASKS
+from dsvl2_app.command_flags import EVAL_TASKS
 from dsvl2_app.evaluation.questions import Question, RowError, read_question
 from dsvl2_app.evaluation.tasks import TASKS, Scored
 from dsvl2_app.image.reference import ImageRef

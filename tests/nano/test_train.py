@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from dsvl2_app import DeepseekVL2Config, DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
-from dsvl2_app.commands import add_train_flags
+from dsvl2_app.command_flags import add_train_flags
 from dsvl2_app.errors import SettingsError
 from nano import train
 from nano.lessons import BatchSize, Lessons, find_special_ids

@@ -20,7 +20,7 @@ from huggingface_hub import SpaceHardware
 from packaging.requirements import Requirement
 
 from dsvl2_app.__main__ import main
-from dsvl2_app.commands import SPACE_PRESETS
+from dsvl2_app.command_flags import SPACE_PRESETS
 from dsvl2_app.hub import ALL_FILES, PINNED, TEXT_FILES
 from dsvl2_app.settings import RELEASED, Settings
 from dsvl2_app.space.folder import CLONE, read_pins
