@@ -73,7 +73,8 @@ def choose(times: list[float], most: int) -> list[int]:
     if len(times) <= most:
         return list(range(len(times)))
     start, length = times[0], times[-1] - times[0]
-    chosen, frame = [], 0
+    chosen: list[int] = []
+    frame = 0
     for part in range(most):
         moment = start + length * (part + 0.5) / most
         while frame + 1 < len(times) and times[frame + 1] <= moment:

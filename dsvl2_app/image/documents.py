@@ -86,7 +86,8 @@ def _render(data: bytes, name: str, pages: list[tuple[int, float]]) -> list[Imag
     done = run_apart(START, data, {"pages": pages})
     if isinstance(done, str):
         raise _explain(done, name)
-    images, place = [], 0
+    images: list[Image.Image] = []
+    place = 0
     while place < len(done):
         end = done.index(b"\n", place)
         width, height = json.loads(done[place:end])

@@ -27,7 +27,7 @@ def main() -> None:
     wanted = json.loads(sys.argv[1])
     data = sys.stdin.buffer.read()
     try:
-        import pypdfium2
+        import pypdfium2  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         fail("missing")
     try:

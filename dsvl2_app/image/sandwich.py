@@ -7,7 +7,7 @@ is all that a reader needs to search (ISO 32000-1, 9.7 and 9.10).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -71,7 +71,8 @@ def write_searchable(leaves: Iterable[Leaf], title: str = "") -> bytes:
         return number
 
     places += [0, 0]  # 1: the catalogue, 2: the tree of pages
-    font, pages = _add_font(add), []
+    font = _add_font(add)
+    pages: list[int] = []
     for leaf in leaves:
         width, height = _measure(leaf)
         picture = add(*_encode(leaf.image))
@@ -92,8 +93,7 @@ def write_searchable(leaves: Iterable[Leaf], title: str = "") -> bytes:
     return out.getvalue()
 
 
-def _add_font(add: object) -> int:
-    assert callable(add)
+def _add_font(add: Callable[..., int]) -> int:
     meanings = add("<< /Filter /FlateDecode >>", zlib.compress(_MEANINGS))
     about = "/Flags 4 /FontBBox [0 -200 1000 800] /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 700 /StemV 80"
     described = add(f"<< /Type /FontDescriptor /FontName /Unseen {about} >>")

@@ -127,15 +127,15 @@ def _build(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Inspec
     if about["schema"] != SCHEMA:
         raise ValueError(about["schema"])
     layouts = tuple(_read_layout(told) for told in about["layouts"])
-    given = {name: tuple(about[name]) for name in TUPLES}
+    given: dict[str, Any] = {name: tuple(about[name]) for name in TUPLES}
     texts, numbers = ("prompt", "tokens"), TUPLES[2:]
     if not all(isinstance(each, str) for name in texts for each in given[name]):
         raise ValueError("no texts")
     if not all(isinstance(each, int) for name in numbers for each in given[name]):
         raise ValueError("no numbers")
+    given |= {name: arrays[name] for name in ARRAYS}
     seen = Inspection(
         **given,
-        **{name: arrays[name] for name in ARRAYS},
         layouts=layouts,
         expert_count=int(about["expert_count"]),
         words={int(token): str(word) for token, word in about["words"].items()},
@@ -148,15 +148,9 @@ def _build(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Inspec
 
 
 def _read_layout(told: Mapping[str, Any]) -> TileLayout:
-    values = told["geometry"]
-    geometry = TileGeometry(
-        **{
-            each.name: tuple(tuple(pair) for pair in values[each.name])
-            if each.name == "candidates"
-            else values[each.name]
-            for each in fields(TileGeometry)
-        }
-    )
+    values: dict[str, Any] = {each.name: told["geometry"][each.name] for each in fields(TileGeometry)}
+    values["candidates"] = tuple(tuple(pair) for pair in values["candidates"])
+    geometry = TileGeometry(**values)
     width, height = told["size"]
     layout = TileLayout((int(width), int(height)), geometry, (int(told["grid"][0]), int(told["grid"][1])))
     if min(layout.image_size) < 1 or (layout.canvas not in geometry.candidates and layout.grid != (1, 1)):

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 
+import numpy as np
 from rich import box as borders
 from rich.console import Console
 from rich.table import Table
@@ -94,7 +95,7 @@ def _print(seen: Inspection) -> None:
         chances = [f"{math.exp(logprob):.1%}" for logprob in (float(seen.logprobs[token, 0]), logprobs[other])]
         table.add_row(repr(piece)[1:-1], chances[0], repr(seen.words[ids[other]])[1:-1], chances[1], *shares)
     Console(**OUTPUT).print(table)
-    both = seen.expert_shares().mean(0) if seen.expert_layers else ()
+    both = seen.expert_shares().mean(0) if seen.expert_layers else np.zeros((0, 0))
     for kind, shares in zip(("pictures", "text"), both, strict=False):
         most = shares.argsort()[::-1][:MOST_EXPERTS].tolist()
         listed = ", ".join(f"{expert + 1} ({shares[expert]:.0%})" for expert in most)

@@ -34,7 +34,7 @@ class Box:
     y2: int
     notes: tuple[str, ...] = ()  # what was mended: "clipped", "corners swapped"
 
-    def pixels(self, width: int, height: int) -> tuple[float, float, float, float]:
+    def pixels(self, width: float, height: float) -> tuple[float, float, float, float]:
         """Left, top, right, bottom in a picture of that size."""
         across, down = width / LARGEST, height / LARGEST
         return self.x1 * across, self.y1 * down, self.x2 * across, self.y2 * down

@@ -161,7 +161,7 @@ class Documents:
         }
 
     def show_growth(self, reading: Reading, number: int) -> dict[Any, Any]:
-        shown = {self.answer.status: self.describe(reading)}
+        shown: dict[Any, Any] = {self.answer.status: self.describe(reading)}
         if reading.shown == number:
             shown[self.answer.text] = show_answer(reading.leaves[number].text)
         return shown
