@@ -100,6 +100,11 @@ def measure(path: str, limits: Limits, frame: int = 0) -> ImageRef:
     return ImageRef.of(path, frame=frame, limits=limits)
 
 
+def list_files(images: Any) -> list[Any]:
+    """The files that a client has sent, one or several or none."""
+    return images if isinstance(images, list) else [] if images is None else [images]
+
+
 def gallery_paths(gallery: Any) -> list[str]:
     """What a gr.Gallery holds."""
     return [uploaded_path(item.get("image") or item.get("video")) for item in gallery or []]
@@ -153,7 +158,7 @@ def shrink(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=8)  # of at most 5 MB each
 def preview(image: ImageRef) -> Image.Image:
-    """The picture, shrunk. It is kept for a while and shared: callers draw boxes and heat on copies of it."""
+    """The picture, shrunk. It is kept for a while and shared: callers draw boxes on copies of it."""
     return shrink(image.open_small(PREVIEW_SIDE))
 
 

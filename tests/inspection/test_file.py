@@ -89,3 +89,20 @@ def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
         read(tmp_path / "bad.json")
     with pytest.raises(PromptError, match="no inspection"):
         read(tmp_path / "missing.npz")
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parents[2]
+    (tmp_path / "assets").symlink_to(root / "assets")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    notebook = json.loads((root / "docs" / "inspection.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # our own file
+    printed = capsys.readouterr().out
+    assert "attention [layers, heads, answer, prompt]: (6, 4," in printed
+    least, most, shares = map(float, printed.splitlines()[-1].split())
+    assert least == pytest.approx(1, abs=2e-3) and most == pytest.approx(1, abs=2e-3) and shares == 1

@@ -269,7 +269,7 @@ def test_clients_find_everything_behind_nginx(
     assert (told.status_code, told.json()["status"]) == (200, "ready")
 
     tools = {tool["name"] for tool in call(scripted_proxied, "tools/list")["tools"]}
-    assert tools == {"chat", "ground", "describe_tiles"}
+    assert tools == {"chat", "ground", "describe_tiles", "inspect"}
     landing = httpx.get(f"{scripted_proxied}gradio_api/mcp/", headers={"Accept": "text/html"})
     assert f"{scripted_proxied}gradio_api/mcp/" in landing.text
 

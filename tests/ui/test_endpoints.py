@@ -1,4 +1,4 @@
-"""/chat, /ground and /tiles over HTTP, as a script calls them."""
+"""/chat, /ground, /tiles and /inspect over HTTP, as a script calls them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from dsvl2_app.errors import PromptError
+from dsvl2_app.inspection.file import describe, read
 from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.steps import see
 
@@ -23,14 +24,14 @@ def text_of(request) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "<picture>") for part in content)
 
 
-def test_only_the_three_endpoints_are_public(nano):
+def test_only_the_four_endpoints_are_public(nano):
     info = nano.client().view_api(return_format="dict", print_info=False)
     assert info["unnamed_endpoints"] == {}
     required = {
         name: [each["parameter_name"] for each in endpoint["parameters"] if not each["parameter_has_default"]]
         for name, endpoint in info["named_endpoints"].items()
     }
-    assert required == {"/chat": [], "/ground": ["image"], "/tiles": ["images"]}
+    assert required == {"/chat": [], "/ground": ["image"], "/tiles": ["images"], "/inspect": ["images"]}
 
 
 @pytest.mark.slow
@@ -262,3 +263,18 @@ def test_other_files_are_not_served(nano):
     for path in (Path(__file__).resolve(), Path("/etc/passwd")):
         with pytest.raises(OSError, match="403"):
             urlopen(f"{nano.url}gradio_api/file={path}")
+
+
+@pytest.mark.slow
+def test_inspect_answers_and_hands_out_what_was_seen(nano, pictures, way):
+    images = [handle_file(pictures["wide"])]
+    if way == "openai":
+        with pytest.raises(AppError, match="cannot be looked into"):
+            nano.client().predict(images, "What is there?", api_name="/inspect")
+        return
+    text, file, about = nano.client().predict(images, "What is there?", api_name="/inspect")
+    seen, _ = read(file)
+    assert about == json.loads(json.dumps(describe(seen)))
+    assert "".join(seen.tokens) == text and seen.layouts[0].image_size == (1000, 400)
+    with pytest.raises(AppError, match="no question yet"):
+        nano.client().predict(images, " ", api_name="/inspect")

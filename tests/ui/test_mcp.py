@@ -1,4 +1,4 @@
-"""The three tools over MCP, as a client calls them: JSON-RPC over HTTP."""
+"""The four tools over MCP, as a client calls them: JSON-RPC over HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def as_address(picture: Path) -> str:
 
 def test_tools_describe_themselves(mcp_app):
     tools = {tool["name"]: tool for tool in call(mcp_app.url, "tools/list")["tools"]}
-    assert set(tools) == {"chat", "ground", "describe_tiles"}
+    assert set(tools) == {"chat", "ground", "describe_tiles", "inspect"}
     assert "$ref" not in json.dumps(tools)
     for tool in tools.values():
         assert tool["description"]

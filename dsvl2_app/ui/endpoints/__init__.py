@@ -8,6 +8,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.endpoints.chat import ChatEndpoint
 from dsvl2_app.ui.endpoints.ground import GroundEndpoint
+from dsvl2_app.ui.endpoints.inspect import InspectEndpoint
 from dsvl2_app.ui.endpoints.tiles import TilesEndpoint
 
 
@@ -23,4 +24,4 @@ class Endpoint(Protocol):
         ...
 
 
-ENDPOINTS: tuple[type[Endpoint], ...] = (ChatEndpoint, GroundEndpoint, TilesEndpoint)
+ENDPOINTS: tuple[type[Endpoint], ...] = (ChatEndpoint, GroundEndpoint, TilesEndpoint, InspectEndpoint)

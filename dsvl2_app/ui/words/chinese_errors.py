@@ -338,4 +338,9 @@ CHINESE_ERRORS = {
         "服务器磁盘已满；请稍后再试，或告知其管理者。"
     ),
     "The model is shutting down; start the app again to ask more.": "模型正在关闭；如要继续提问，请重新启动应用。",
+    "{name} is no inspection of this app, or is damaged; choose an .npz or .json that it has written.": (
+        "{name} 不是此应用的内部查看文件，或已损坏；请选择由它写出的 .npz 或 .json。"
+    ),
+    'The format is {format!r}; choose "npz" or "json".': "格式为 {format!r}；请选择 npz 或 json。",
+    "There is nothing here to save; look into an answer first.": "这里没有可保存的内容；请先查看一个回答的内部。",
 }

@@ -53,7 +53,7 @@ class Tiles:
             change(self.receive, received, [*page.outputs, *self.inside.stale], **options)
         gr.on(
             [control.input for control in (page.which, page.count, *page.what_if.all)],
-            self.inspect,
+            self.show_number,
             [page.gallery, page.which, page.count, *page.what_if.all],
             page.outputs,
             trigger_mode="always_last",
@@ -82,11 +82,11 @@ class Tiles:
         return {
             self.page.which: gr.Radio(choices, value=number or None, visible=number > 1),
             self.page.count: max(1, number),
-            **self.inspect(gallery, number, max(1, number), *what_if),
+            **self.show_number(gallery, number, max(1, number), *what_if),
             **self.inside.forget(look),
         }
 
-    def inspect(
+    def show_number(
         self, gallery: Any, which: int | None, count: int, limit: int, width: int, height: int, released: bool
     ) -> dict[Any, Any]:
         page = self.page
