@@ -329,19 +329,15 @@ CHINESE = {
     "Look inside": "查看内部",
     "Look inside: one more pass over {tokens:,} tokens": "查看内部：再处理一遍 {tokens:,} 个词元",
     "Layer": "层",
-    "Layer {number}": "第 {number} 层",
-    "All, averaged": "全部平均",
-    "Attention of the chosen token": "所选词元的注意力",
-    "Choose a part of the answer to see what the model looked at for it": "选择回答的一部分，查看模型为它看了哪里",
     "Answer, token by token": "逐词元的回答",
     "Picture {number}: {tile}": "图片 {number}：{tile}",
     "Begin token": "起始词元",
     "Text of the prompt": "提示文字",
     "Answer so far": "已写的回答",
     "Where the model looked when it chose": "模型选择此词元时看向哪里：",
-    "{share} went to places in the picture below, brightness being the square root of the weight; what else went "
-    "to the picture is on its newlines, its separator and padding.": (
-        "{share} 落在下面图片中的位置，亮度为权重的平方根；图片得到的其余部分落在换行、分隔符和填充上。"
+    "{share} went to places in the picture, brightness being the square root of the weight; what else went to the "
+    "picture is on its newlines, its separator and padding.": (
+        "{share} 落在图片中的位置，亮度为权重的平方根；图片得到的其余部分落在换行、分隔符和填充上。"
     ),
     "Which experts were chosen, layer by layer": "逐层选择了哪些专家",
     "Tokens of pictures": "图片词元",
@@ -357,5 +353,38 @@ CHINESE = {
     "attention weights and router choices were kept. An answer that is not looked into costs nothing extra.": (
         "收集这些用了 {seconds:.2f} 秒和 {megabytes:,.1f} MB：再处理一遍 {tokens:,} 个词元，"
         "保留其注意力权重和路由选择。不查看内部的回答没有额外开销。"
+    ),
+    "Choose a word of the answer to see where the model looked, a place on the picture to see what became of it, or an "
+    "expert in the table below.": (
+        "选择回答中的词，查看模型看了哪里；选择图片上的位置，查看它变成了什么；或在下表中选择一个专家。"
+    ),
+    "Attention": "注意力",
+    "Experts": "专家",
+    "Nearest words": "最近的词",
+    "What is drawn": "显示内容",
+    "All layers, averaged": "所有层平均",
+    "Head": "注意力头",
+    "All heads": "所有头",
+    "Expert": "专家",
+    "Each token’s first": "每个词元的首选",
+    "Tiles: arrow keys move to a place, Enter chooses it": "切片：用方向键移动到位置，按回车选择",
+    "Global view: arrow keys move to a place, Enter chooses it": "全局视图：用方向键移动到位置，按回车选择",
+    "What it might have said here": "此处还可能说什么",
+    "Token {token:,}: {where}": "词元 {token:,}：{where}",
+    "Words of the answer that looked here most:": "最关注这里的回答词：",
+    "Experts, the heaviest first": "专家，权重大者在前",
+    "More for pictures": "偏向图片",
+    "More for words": "偏向文字",
+    "Balance": "均衡度",
+    "Balance is the entropy of the choices as a share of the most there can be: 100% where all experts are chosen "
+    "alike. Choose an expert to see its tokens.": (
+        "均衡度是选择的熵占其最大可能值的比例：所有专家被同等选择时为 100%。选择一个专家查看它的词元。"
+    ),
+    "Which experts do pictures, and which words": "哪些专家处理图片，哪些处理文字",
+    "Layer * of *": "第 * 层，共 * 层",
+    "Layer * of *: no experts here": "第 * 层，共 * 层：此层没有专家",
+    "Words after layer *": "第 * 层之后的词",
+    "The model behind this page cannot be looked into: it runs on a server elsewhere.": (
+        "此页面背后的模型运行在别处的服务器上，无法查看内部。"
     ),
 }

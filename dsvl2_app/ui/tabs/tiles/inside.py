@@ -5,11 +5,13 @@ Nothing is collected until the visitor asks for it; then one more pass runs over
 
 from __future__ import annotations
 
+import json
 import threading
 import weakref
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,15 @@ import gradio as gr
 
 from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.errors import PromptError
-from dsvl2_app.image.heat import draw_heat, spread_tokens
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import are_tiled
-from dsvl2_app.inspection import Inspection
+from dsvl2_app.inspection import Inspection, file
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
-from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel
-from dsvl2_app.ui.gradio_quirks import last_update
+from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel, download
+from dsvl2_app.ui.gradio_quirks import encode_picture, last_update
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
@@ -37,15 +38,20 @@ from dsvl2_app.ui.tabs.tiles.inside_figures import (
     show_shares,
     show_twins,
 )
+from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention
 from dsvl2_app.ui.tabs.tiles.inside_parts import InsidePage, build_page, show_how_to
-from dsvl2_app.ui.uploads import gallery_paths, measure, name_caller, preview
+from dsvl2_app.ui.tabs.tiles.inside_view import show_expert_kinds, show_place, show_view, show_word
+from dsvl2_app.ui.uploads import gallery_paths, measure, name_caller, preview, save_preview, save_upload
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
 MOST_TOKENS = 256
 HOUR = 3600  # seconds, after which what was seen is forgotten
 MOST_SEEN = 2**29  # bytes
-ALL_LAYERS = "All, averaged"
+HOW_TO_POINT = (
+    "Choose a word of the answer to see where the model looked, a place on the picture to see what became of it, or an "
+    "expert in the table below."
+)
 
 
 @dataclass(eq=False)
@@ -57,6 +63,7 @@ class Look:
     answer: list[int] = field(default_factory=list)  # token ids
     seen: Inspection | None = None
     token: int = 0  # chosen one of the answer
+    head: int | None = None  # chosen one of the attention; None: all of them
 
     @property
     def files(self) -> set[Path]:
@@ -97,7 +104,7 @@ class Inside:
         """`count` is of pictures in the conversation, `limit` of tiles."""
         self.look = gr.State(Look(), time_to_live=HOUR)
         self.running = gr.State(None)
-        self.page = build_page()
+        self.page = build_page(self.backend.capabilities.inspection)
         self.wire(self.page, [gallery, self.page.question, count, limit, self.look])
 
     @property
@@ -107,18 +114,23 @@ class Inside:
         return [page.notice, page.status, page.pieces, page.open, page.result]
 
     def wire(self, page: InsidePage, asked: list[gr.Component]) -> None:
-        gr.on(None, show_how_to, None, page.how, **QUIET)  # in the visitor's language
+        gr.on(
+            None, lambda: show_how_to(self.backend.capabilities.inspection), None, page.how, **QUIET
+        )  # in the visitor's language
         answered = [*self.stale, page.ask, page.halt, self.running]
         gr.on([page.ask.click, page.question.submit], self.answer, asked, answered, preprocess=False, **STREAMING)
         page.halt.click(cancel, self.running, None, **QUIET)
-        chosen = [self.look, page.seen.layer, page.seen.which]
-        drawn = [page.seen.heat, page.seen.shares, page.notice]
-        seen = [*self.stale, page.seen.layer, page.seen.which, page.seen.experts, page.seen.twins, page.seen.cost]
-        opened = page.open.click(self.inspect, self.look, seen, **STREAMING)
-        opened.success(self.draw, chosen, drawn, **PRIVATE)
+        seen = page.seen
+        drawn = [seen.reply, seen.shares, seen.others, page.notice]
+        shown = [*self.stale, seen.view, seen.place, seen.experts, seen.twins, seen.cost]
+        opened = page.open.click(self.look_inside, self.look, shown, **STREAMING)
+        opened.success(self.draw, self.look, drawn, **PRIVATE)
         latest = {"trigger_mode": "always_last", **PRIVATE}
-        gr.on([page.seen.layer.input, page.seen.which.input], self.draw, chosen, drawn, **latest)
-        page.pieces.choose(self.choose, chosen, drawn, **latest)
+        page.pieces.choose(self.choose, self.look, drawn, **latest)
+        seen.view.attend(self.choose_head, self.look, drawn, **latest)
+        seen.view.place(self.show_place, self.look, seen.place, **latest)
+        for kind, button in seen.keep.items():
+            download(button, partial(self.save, kind), self.look, seen.file)
 
     # -- asking ---------------------------------------------------------------------------------------------
 
@@ -200,7 +212,7 @@ class Inside:
 
     # -- looking --------------------------------------------------------------------------------------------
 
-    async def inspect(self, look: Look) -> AsyncIterator[dict[Any, Any]]:
+    async def look_inside(self, look: Look) -> AsyncIterator[dict[Any, Any]]:
         """One more pass, a step at a time between those of other people's answers."""
         page, request, answer = self.page, look.request, look.answer
         if request is None:
@@ -219,48 +231,56 @@ class Inside:
             yield self.clear()
             return
         self.kept.keep(look, event.inspection)
-        look.token = 0
-        yield self.show(event.inspection)
+        look.token, look.head = 0, None
+        yield self.show(look, event.inspection)
 
-    def show(self, seen: Inspection) -> dict[Any, Any]:
+    def show(self, look: Look, seen: Inspection) -> dict[Any, Any]:
         """What was collected, for the first token of the answer."""
-        page = self.page
-        layers = [
-            (say(ALL_LAYERS), -1),
-            *((say("Layer {number}", number=number + 1), number) for number in range(len(seen.attention))),
-        ]
-        number = len(seen.layouts)
+        page, packed = self.page, save_upload(pack(seen), "inside.bin")
         return {
-            page.status: wording.show_status(say("Choose a part of the answer to see what the model looked at for it")),
-            page.pieces: show_pieces(seen.tokens, chosen=0),
+            page.status: wording.show_status(say(HOW_TO_POINT)),
+            page.pieces: show_pieces(seen, chosen=0),
             page.result: gr.Column(visible=True),
-            page.seen.layer: gr.Dropdown(layers, value=-1),
-            page.seen.which: gr.Radio(
-                [(f"{place + 1}", place) for place in range(number)], value=0, visible=number > 1
-            ),
-            page.seen.experts: show_experts(seen),
+            page.seen.view: show_view(seen, packed, [save_preview(image) for image in look.images]),
+            page.seen.place: "",
+            page.seen.experts: show_expert_kinds(seen) + show_experts(seen),
             page.seen.twins: show_twins(seen),
             page.seen.cost: show_cost(seen),
         }
 
-    def choose(self, look: Look, layer: int, which: int, event: gr.EventData) -> dict[Any, Any]:
+    def choose(self, look: Look, event: gr.EventData) -> dict[Any, Any]:
         if look.seen is not None:
             look.token = read_index(event, look.seen.tokens)
-        return self.draw(look, layer, which)
+        return self.draw(look)
 
-    def draw(self, look: Look, layer: int, which: int) -> dict[Any, Any]:
-        """The heat of the chosen token, in a layer (or all, -1), over a picture."""
+    def choose_head(self, look: Look, event: gr.EventData) -> dict[Any, Any]:
+        """0 is all of them, averaged."""
+        if look.seen is not None:
+            number = read_index(event, range(1 + look.seen.attention.shape[1]))
+            look.head = number - 1 if number else None
+        return self.draw(look)
+
+    def draw(self, look: Look) -> dict[Any, Any]:
+        """The chosen token: its attention in every layer, which the page draws; where that went; its rivals."""
         page, seen = self.page, look.seen
-        if seen is None or None in (layer, which) or not 0 <= look.token < len(seen.tokens):
+        if seen is None or not 0 <= look.token < len(seen.tokens):
             return {page.notice: wording.show_notice()}
-        try:
-            image = preview(look.images[which])
-        except Exception as error:
-            return {page.notice: wording.show_notice(error)}
-        layout, number = seen.layouts[which], None if layer < 0 else layer
-        heat = spread_tokens(layout, seen.image_attention(which, number)[look.token])
         return {
-            page.seen.heat: draw_heat(image, heat**0.5),
-            page.seen.shares: show_shares(seen, look.token, number, which),
+            page.seen.reply: json.dumps(pack_attention(seen, look.token, look.head)),
+            page.seen.shares: show_shares(seen, look.token, None, 0),
+            page.seen.others: show_word(seen, look.token),
             page.notice: wording.show_notice(),
         }
+
+    def show_place(self, look: Look, event: gr.EventData) -> str:
+        if look.seen is None:
+            return ""
+        token = read_index(event, look.seen.prompt)
+        return show_place(look.seen, token) if look.seen.image_mask[token] else ""
+
+    def save(self, kind: str, look: Look) -> str:
+        """A file of all that was seen, and of the pictures as they are shown."""
+        if look.seen is None:
+            raise PromptError("There is nothing here to save; look into an answer first.")
+        pictures = [encode_picture(preview(image), "webp") for image in look.images]
+        return save_upload(file.pack(look.seen, pictures, as_json=kind == "json"), f"inside.{kind}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from html import escape
@@ -21,17 +22,24 @@ def show_answer(text: str) -> str:
     return f'<p class="written">{escape(text)}</p>' if text else ""
 
 
-def show_pieces(pieces: Sequence[str], chosen: int) -> str:
-    """The answer as buttons, one for each token. Only one is reached by Tab, the others by arrow keys."""
+def show_pieces(seen: Inspection, chosen: int) -> str:
+    """The answer as buttons, one for each token, tinted where it was unlikely. Only one is reached by Tab, the others
+    by arrow keys; pointing at one shows its rivals."""
     buttons = "".join(
         f'<button type="button" class="piece" data-index="{index}" tabindex="{0 if index == chosen else -1}" '
-        f'aria-pressed="{str(index == chosen).lower()}">{escape(_make_visible(piece))}</button>'
-        for index, piece in enumerate(pieces)
+        f'style="--doubt:{1 - math.exp(float(seen.logprobs[index, 0])):.2f}" title="{_list_rivals(seen, index)}" '
+        f'aria-pressed="{str(index == chosen).lower()}">{escape(make_visible(piece))}</button>'
+        for index, piece in enumerate(seen.tokens)
     )
     return f'<div class="pieces" role="group" aria-label="{say("Answer, token by token")}">{buttons}</div>'
 
 
-def _make_visible(piece: str) -> str:
+def _list_rivals(seen: Inspection, token: int) -> str:
+    pairs = zip(seen.alternatives[token, 1:].tolist(), seen.logprobs[token, 1:].tolist(), strict=True)
+    return escape("  ".join(f"{make_visible(seen.words[each])} {percent(math.exp(chance))}" for each, chance in pairs))
+
+
+def make_visible(piece: str) -> str:
     return INVISIBLE.get(piece, piece.replace("\n", "↵"))
 
 
@@ -55,13 +63,13 @@ def show_shares(seen: Inspection, token: int, layer: int | None, image: int) -> 
         shares.insert(place, (f"picture{' shown' if place == image else ''}", name, share))
     bar = "".join(f'<span class="{kind}" style="flex-grow:{share:.4f}"></span>' for kind, _, share in shares)
     legend = "".join(
-        f'<li class="{kind}"><strong>{_percent(share)}</strong> {name}</li>' for kind, name, share in shares
+        f'<li class="{kind}"><strong>{percent(share)}</strong> {name}</li>' for kind, name, share in shares
     )
-    piece = escape(_make_visible(seen.tokens[token]))
+    piece = escape(make_visible(seen.tokens[token]))
     how = say(
-        "{share} went to places in the picture below, brightness being the square root of the weight; what else went "
-        "to the picture is on its newlines, its separator and padding.",
-        share=_percent(on_picture),
+        "{share} went to places in the picture, brightness being the square root of the weight; what else went to the "
+        "picture is on its newlines, its separator and padding.",
+        share=percent(on_picture),
     )
     return (
         f'<section class="shares"><h3>{say("Where the model looked when it chose")} <q>{piece}</q></h3>'
@@ -84,8 +92,8 @@ def show_experts(seen: Inspection) -> str:
     how = say(
         "Of 100 choices of a layer's router, how many fell on each expert. If all were chosen alike it would be "
         "{even}, and the most is {most}.",
-        even=_percent(1 / seen.expert_count),
-        most=_percent(most),
+        even=percent(1 / seen.expert_count),
+        most=percent(most),
     )
     return (
         f'<section class="experts"><h3>{say("Which experts were chosen, layer by layer")}</h3><p>{how}</p>'
@@ -148,5 +156,5 @@ def show_cost(seen: Inspection) -> str:
     return f'<p class="cost">{words}</p>'
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 import gradio as gr
 
 from dsvl2_app.bundled import read_asset
+from dsvl2_app.ui.events import download_button
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import label, say
 
+# A script that hands the attention of a word on to the view's own.
+TELL = """watch("value", () => {
+  if (props.value) document.dispatchEvent(new CustomEvent("dsvl2-attention", {detail: JSON.parse(props.value).levels}));
+});"""
+CANNOT = "The model behind this page cannot be looked into: it runs on a server elsewhere."
 HOW_TO = (
     "Ask something about the pictures above. Afterwards, look inside: what each word of the answer attended to, "
     "which experts worked, which tiles were encoded once."
@@ -20,13 +26,16 @@ HOW_TO = (
 class Seen:
     """What the view shows once it was asked to look inside."""
 
-    layer: gr.Dropdown
-    which: gr.Radio
     shares: gr.HTML
-    heat: gr.Image
+    view: gr.HTML
+    reply: gr.HTML  # what the view's script is told
+    others: gr.HTML
+    place: gr.HTML
     experts: gr.HTML
     twins: gr.HTML
     cost: gr.HTML
+    keep: dict[str, gr.Button]  # suffix -> the button that downloads such a file
+    file: gr.DownloadButton
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,10 @@ class InsidePage:
     seen: Seen
 
 
-def build_page() -> InsidePage:
+def build_page(can: bool) -> InsidePage:
     """Made within the tab's Blocks."""
     with gr.Accordion(label("Inside view"), open=False, elem_id="inside"):
-        how = gr.HTML(show_how_to())
+        how = gr.HTML(show_how_to(can), elem_id="inside-how")
         with gr.Row(elem_id="inside-asking"):
             question = gr.Textbox(
                 label=label("Question"),
@@ -74,21 +83,24 @@ def build_page() -> InsidePage:
 
 
 def build_seen() -> Seen:
-    with gr.Row():
-        layer = gr.Dropdown(label=label("Layer"), elem_id="inside-layer")
-        which = gr.Radio(label=label("Picture"), visible=False, elem_id="inside-which")
-    shares = gr.HTML(elem_id="inside-shares")
-    heat = gr.Image(
-        label=label("Attention of the chosen token"),
-        show_label=False,
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id="inside-heat",
-    )
-    experts = gr.HTML(elem_id="inside-experts")
+    view = gr.HTML(js_on_load=read_asset("within.js"), apply_default_css=False, elem_id="inside-view")
+    reply = gr.HTML(html_template="", js_on_load=TELL, elem_id="inside-reply")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=300):
+            shares = gr.HTML(elem_id="inside-shares")
+            others = gr.HTML(elem_id="inside-others")
+        with gr.Column(min_width=300):
+            place = gr.HTML(elem_id="inside-place")
+    with gr.Accordion(label("Which experts do pictures, and which words"), open=False, elem_id="inside-kinds"):
+        experts = gr.HTML(elem_id="inside-experts")
     twins = gr.HTML(elem_id="inside-twins")
-    return Seen(layer, which, shares, heat, experts, twins, gr.HTML(elem_id="inside-cost"))
+    cost = gr.HTML(elem_id="inside-cost")
+    with gr.Row(elem_id="inside-files"):
+        keep = {kind: gr.Button(kind, size="sm", min_width=80, elem_id=f"inside-{kind}") for kind in ("npz", "json")}
+    file = download_button("inside-file")
+    return Seen(shares, view, reply, others, place, experts, twins, cost, keep, file)
 
 
-def show_how_to() -> str:
-    return wording.show_status(say(HOW_TO))
+def show_how_to(can: bool = True) -> str:
+    """`can`: whether the backend looks inside."""
+    return wording.show_status(say(HOW_TO if can else CANNOT))

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.inspection import Inspection
+from dsvl2_app.inspection import read as read_file
 from dsvl2_app.ui.tabs.tiles.inside import Kept, Look
 from dsvl2_app.ui.tabs.tiles.inside_figures import show_cost, show_experts, show_pieces, show_shares, show_twins
+from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention, pack_experts
+from dsvl2_app.ui.tabs.tiles.inside_view import measure_balance, show_place, show_word
 
+SERIOUS = ("serious", "critical")
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))
 TOKENS = sum(layout.num_tokens for layout in LAYOUTS)
 ATTENTION = np.zeros((2, 1, 3, 2 + TOKENS), np.float16)
@@ -50,9 +59,9 @@ def read(html: str) -> str:
 
 
 def test_pieces_are_text_and_one_of_them_is_chosen():
-    shown = show_pieces(SEEN.tokens, chosen=1)
+    shown = show_pieces(SEEN, chosen=1)
     assert "&lt;b&gt;" in shown and "<b>" not in shown
-    assert re.findall(r'tabindex="(-?\d)" aria-pressed="(\w+)"', shown) == [
+    assert re.findall(r'tabindex="(-?\d)"[^>]* aria-pressed="(\w+)"', shown) == [
         ("-1", "false"),
         ("0", "true"),
         ("-1", "false"),
@@ -63,7 +72,7 @@ def test_shares_name_all_that_attention_went_to():
     shown = read(show_shares(SEEN, 0, None, image=1))
     assert "25% Picture 1 25% Picture 2 10% Begin token 30% Text of the prompt 10% Answer so far" in shown
     placed = sum(place.box is not None for place in LAYOUTS[1].tokens()) / TOKENS / 2
-    assert f"{placed:.0%} went to places in the picture below" in shown
+    assert f"{placed:.0%} went to places in the picture," in shown
 
 
 def test_experts_are_a_row_for_each_layer():
@@ -81,6 +90,64 @@ def test_twins_are_named():
 
 def test_the_cost_is_in_seconds_and_bytes():
     assert "took 1.50 s and 2.5 MB: one more pass over 846 tokens" in show_cost(SEEN)
+
+
+def full() -> Inspection:
+    """The most tokens that a picture has, through the layers of small."""
+    layout = lay_out(384, 3456)
+    random = np.random.default_rng(1)
+    tokens = layout.num_tokens
+    return replace(
+        SEEN,
+        prompt=("<begin>", *[""] * tokens),
+        starts=(1,),
+        layouts=(layout,),
+        twins=tuple(range(10)),
+        attention=np.zeros((27, 1, 3, 1 + tokens), np.float16),
+        expert_layers=tuple(range(1, 27)),
+        experts=random.random((26, tokens + 3, 64)).argsort(-1)[..., :6].astype(np.uint8),
+        expert_weights=random.random((26, tokens + 3, 6)).astype(np.float16),
+        expert_count=64,
+        lens=np.full((1, tokens, 5), 7, np.int32),
+    )
+
+
+def test_the_array_of_all_layers_is_small():
+    """Of experts chosen at random, which nothing can compress: 2,101 tokens, 26 layers, 6 of 64 experts."""
+    seen = full()
+    assert len(seen.prompt) == 2102
+    assert len(gzip.compress(pack_experts(seen).tobytes(), 6)) < 400_000
+    data = gzip.decompress(pack(seen))
+    length = int.from_bytes(data[:4], "little")
+    header = json.loads(data[4 : 4 + length])
+    assert list(header["arrays"]) == ["taken", "weights", "nearest", "boxes"]
+    taken = np.frombuffer(data, np.uint8, seen.experts.size, 4 + length).reshape(header["arrays"]["taken"][1])
+    assert (taken.swapaxes(1, 2) == seen.experts).all()
+
+
+def test_the_attention_of_a_word_is_that_of_each_layer_and_their_mean():
+    told = pack_attention(SEEN, 1, None)
+    levels = np.frombuffer(base64.b64decode(told["levels"]), np.uint8).reshape(3, -1)
+    weights = np.concatenate((SEEN.attention[:, 0, 1], SEEN.attention[:, 0, 1].mean(0)[None])).astype(np.float32)
+    weights[:, 0] = 0
+    assert levels == pytest.approx(255 * np.sqrt(weights / weights.max(1, keepdims=True)), abs=1)
+
+
+def test_a_place_says_its_experts_and_its_nearest_words():
+    shown = read(show_place(SEEN, 2))
+    assert "Token 2: Picture 1: Global view, row 0, column 0" in shown
+    assert "2 1 &lt;b&gt;" in shown  # layer 2: expert 1, the lens
+
+
+def test_balance_is_the_entropy_of_choices():
+    assert measure_balance(np.array([5, 5, 5, 5])) == pytest.approx(1)
+    assert measure_balance(np.array([9, 0, 0])) == 0
+    assert measure_balance(np.array([1, 1, 0, 0])) == pytest.approx(0.5)
+
+
+def test_what_might_have_been_said_stands_with_its_chance():
+    shown = show_word(SEEN, 0)
+    assert read(shown) == "What it might have said here &lt;b&gt; 50% ␣ 20% done 10% ten 10% &lt;i&gt; 10%"
 
 
 def ask(page: Page, *pictures: Path) -> None:
@@ -101,26 +168,74 @@ def test_an_answer_is_looked_into(nano, pictures, open_page):
     expect(page.locator("#inside-open")).to_be_visible(timeout=60_000)
     expect(page.locator("#inside-seen")).to_be_hidden()  # nothing is collected yet
     page.locator("#inside-open").click()
-    heat = page.locator("#inside-heat img")
-    expect(heat).to_be_visible(timeout=60_000)
+    view = page.locator("#inside-view .within")
+    expect(view.locator("output")).to_have_text("All layers, averaged", timeout=60_000)
     pieces = page.locator("#inside-answer .piece")
     expect(pieces.first).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#inside-shares")).to_contain_text("Answer so far")
+    expect(page.locator("#inside-others li")).to_have_count(5)
     expect(page.locator("#inside-cost")).to_contain_text(re.compile(r"took \d+\.\d\d s and [\d.,]+ MB"))
-    before = heat.get_attribute("src")
+    seen = [look(page)]
+
+    def expect_drawn() -> None:
+        """What is drawn has changed, and is like nothing before."""
+        for _ in range(100):
+            if look(page) not in seen:
+                break
+            page.wait_for_timeout(50)
+        assert look(page) not in seen
+        seen.append(look(page))
+
     pieces.first.press("ArrowRight")
     expect(pieces.nth(1)).to_have_attribute("aria-pressed", "true")
-    expect(heat).not_to_have_attribute("src", str(before))
-    before = heat.get_attribute("src")
-    page.locator("#inside-which").get_by_label("2").check()
-    expect(heat).not_to_have_attribute("src", str(before))
-    before = heat.get_attribute("src")
-    page.locator("#inside-layer input").click()
-    page.get_by_role("option", name="Layer 2").click()
-    expect(heat).not_to_have_attribute("src", str(before))
-    rows = page.locator("#inside-experts table").first.locator("tbody tr")
-    expect(rows.first.locator("td")).not_to_have_count(0)
+    expect_drawn()
+    view.locator(".layer input").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(view.locator("output")).to_have_text("Layer 5 of 6")
+    expect_drawn()
+    view.locator(".head select").select_option("2")
+    expect_drawn()
+    view.locator("[data-mode=experts]").click()
+    expect_drawn()
+    view.locator("canvas.local").focus()
+    page.keyboard.press("ArrowRight")  # the first place
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#inside-place")).to_contain_text("Tile 1, row 1, column 1")
+    expect(page.locator("#inside-place tbody tr")).to_have_count(6)
+    expect_drawn()
+    view.locator("canvas.global").click(position={"x": 9, "y": 30})
+    expect(page.locator("#inside-place")).to_contain_text("Picture 1: Global view")
+    expect(view.locator("output")).to_have_text("Layer 5 of 6")
+    expect_drawn()
+    page.locator("#inside-kinds button").first.click()
+    page.locator("#inside-experts .kinds [data-expert]").first.click()
+    expect(view.locator("output")).to_have_text("Layer 2 of 6")
+    expect_drawn()
+    view.locator("[data-mode=words]").click()
+    expect(view.locator("output")).to_have_text("Words after layer 2")
+    expect_drawn()
+    view.locator(".picture select").select_option("1")
+    expect_drawn()
+    with page.expect_download() as saved:
+        view.locator("[data-save=svg]").click()
+    drawn = ElementTree.fromstring(saved.value.path().read_bytes())
+    assert len(drawn.findall("{*}image")) == 1 and len(drawn.findall("{*}text")) > 9
+    with page.expect_download() as saved:
+        view.locator("[data-save=png]").click()
+    assert base64.b64encode(saved.value.path().read_bytes()).decode() == look(page).partition(",")[2]
+    with page.expect_download() as saved:
+        page.locator("#inside-npz").click()
+    found, shown = read_file(saved.value.path())
+    assert len(shown) == 2 and len(found.tokens) == pieces.count()
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    wrong = [each for each in Axe().run(page, "#inside").response["violations"] if each["impact"] in SERIOUS]
+    assert not wrong, wrong
+
+
+def look(page: Page) -> str:
+    """What is drawn over the tiles, as an address of data."""
+    return str(page.evaluate("document.querySelector('.within canvas.local').toDataURL()"))
 
 
 @pytest.mark.slow
@@ -150,10 +265,10 @@ def test_what_was_seen_goes_with_its_pictures(nano, pictures, open_page):
     page = open_page(nano)
     ask(page, pictures["tall"])
     page.locator("#inside-open").click(timeout=60_000)
-    expect(page.locator("#inside-heat img")).to_be_visible(timeout=60_000)
+    expect(page.locator("#inside-view canvas.local")).to_be_visible(timeout=60_000)
     page.get_by_role("tab", name="Chat").click()
     page.get_by_role("tab", name="Tiles").click()
-    expect(page.locator("#inside-heat img")).to_be_visible()
+    expect(page.locator("#inside-view canvas.local")).to_be_visible()
     page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
     expect(page.locator("#inside-seen")).to_be_hidden()
     for part in ("#inside-open", "#inside-answer", "#inside-status"):
