@@ -66,9 +66,19 @@ const keepPicture = async ({address, name, page, gone}) => {
   return {key: known.get(address), name, page, gone};
 };
 const same = (one, other) => one && other && one.question === other.question && one.answer === other.answer;
+// What was shown when all was forgotten stays forgotten, also where its last answer ends later; a next turn is kept.
+let shown = [];
+let forgotten = null;
+const isForgotten = (kept) => forgotten !== null && kept.length > 0 && kept.length <= forgotten.length
+  && kept.every((each, place) => each.question === forgotten[place].question);
+const forget = async () => {
+  forgotten = shown;
+  for (const {id} of await list()) await remove(id);
+  show();
+};
 const name = () => (crypto.randomUUID ? crypto.randomUUID() : `${Date.now()}-${Math.random()}`);
 const keep = async (kept) => {
-  if (!keeps() || restoring) return;
+  if (!keeps() || restoring || isForgotten(kept)) return;
   if (!kept.length) {
     sessionStorage.removeItem(HERE); // the conversation that was cleared stays in the list
     return;
@@ -142,7 +152,7 @@ const holds = (record) => JSON.stringify(record.turns.map(({question, answer}) =
 const show = async () => {
   if (!words) return;
   const records = await list();
-  const shown = records.filter(holds).map((record) => make(
+  const listed = records.filter(holds).map((record) => make(
     "li", record.id === sessionStorage.getItem(HERE) ? {"aria-current": "true"} : {},
     make("button", {type: "button", class: "open", "data-open": record.id}, record.title || "…"),
     make("small", {}, `${new Date(record.time).toLocaleString()} · ${size(record.bytes)}`),
@@ -164,14 +174,13 @@ const show = async () => {
   }
   details.querySelector("summary").textContent = summary;
   details.querySelector("[type=checkbox]").checked = keeps();
-  details.querySelector("ul").replaceChildren(...(shown.length ? shown : [make("li", {}, words.none)]));
+  details.querySelector("ul").replaceChildren(...(listed.length ? listed : [make("li", {}, words.none)]));
 };
 element.addEventListener("click", async ({target}) => {
   if (target.dataset.open) await restore(target.dataset.open);
   else if (target.dataset.remove) await remove(target.dataset.remove);
-  else if (target.matches(".forget") && confirm(words.sure)) {
-    for (const {id} of await list()) await remove(id);
-  } else return;
+  else if (target.matches(".forget") && confirm(words.sure)) turn = turn.then(forget); // after what is being kept
+  else return;
   show();
 });
 element.addEventListener("input", ({target}) => {
@@ -190,7 +199,10 @@ let turn = Promise.resolve();
 watch("value", () => {
   const {turns, words: given} = props.value ?? {};
   if (given) words = given;
-  if (turns) turn = turn.then(() => keep(turns));
+  if (turns) {
+    shown = turns;
+    turn = turn.then(() => keep(turns));
+  }
   if (begun || !given) return;
   begun = true;
   const here = sessionStorage.getItem(HERE);

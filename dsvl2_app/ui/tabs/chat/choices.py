@@ -83,18 +83,27 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
     return [temperature, top_p, *others, system, tiling, max_tiles]
 
 
-def remember(demo: gr.Blocks, controls: list[gr.Component]) -> None:
-    """Keep the controls' values in the browser, and put them back when the page is opened again."""
-    memory = gr.BrowserState(None, storage_key=MEMORY, secret=MEMORY)  # without one, nothing outlives a restart
-    changes = [getattr(control, "change") for control in controls]  # noqa: B009
-    gr.on(changes, None, controls, memory, js="(...values) => [values]", **QUIET)
-
+def build_reset(controls: list[gr.Component]) -> None:
+    """A button that sets all of them to what is usual; while they are not, their panel has the class `changed`."""
     usual = [control.value for control in controls]
-    changed = f"(...now) => {{document.querySelector('#chat-settings')?.classList.toggle('changed', {CHANGED})}}"
-    gr.on(changes, None, controls, None, js=changed.replace("USUAL", json.dumps(usual)), **QUIET)
+    mark = f"(...now) => {{document.querySelector('#chat-settings')?.classList.toggle('changed', {CHANGED})}}"
+    gr.on(watch(controls), None, controls, None, js=mark.replace("USUAL", json.dumps(usual)), **QUIET)
     reset = gr.Button(label("Reset all"), size="sm", elem_id="chat-reset")
     reset.click(None, None, controls, js=f"() => {json.dumps(usual)}", **QUIET)
+
+
+def remember(demo: gr.Blocks, controls: list[gr.Component]) -> None:
+    """Keep the controls' values in the browser, and put them back when the page is opened again. Called outside of
+    whatever may be closed: Gradio does not read what the browser keeps for a component that is not shown yet."""
+    memory = gr.BrowserState(None, storage_key=MEMORY, secret=MEMORY)  # without one, nothing outlives a restart
+    gr.on(watch(controls), None, controls, memory, js="(...values) => [values]", **QUIET)
+    usual = [control.value for control in controls]
     demo.load(lambda stored: keep_valid(stored, usual), memory, controls, **QUIET)
+
+
+def watch(controls: list[gr.Component]) -> list[Any]:
+    """The events of their changes."""
+    return [getattr(control, "change") for control in controls]  # noqa: B009
 
 
 def keep_valid(stored: Any, usual: list[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from dsvl2_app.request import ModelCard
 from dsvl2_app.ui.events import download_button
 from dsvl2_app.ui.examples import Example
 from dsvl2_app.ui.pages import build_pages
-from dsvl2_app.ui.tabs.chat.choices import build_choices, remember
+from dsvl2_app.ui.tabs.chat.choices import build_choices, build_reset, remember
 from dsvl2_app.ui.tabs.chat.conversation import Conversation, Turn
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import KINDS
@@ -139,8 +139,9 @@ def build_controls(demo: gr.Blocks, card: ModelCard) -> Controls:
     """Made within the tab's Blocks, where they are to stand."""
     with gr.Accordion(label("Settings"), open=False, elem_id="chat-settings"):
         choices = build_choices(card)
-        remember(demo, choices)
+        build_reset(choices)
         raw = gr.Checkbox(label=label("Raw"), info=label("Show answers to the letter, special tokens and all"))
+    remember(demo, choices)
     with gr.Row(elem_id="chat-files"):
         export = gr.Button(label("Export"), size="sm", elem_id="chat-export")
         share = gr.Button(label("Markdown"), size="sm", elem_id="chat-markdown")

@@ -222,7 +222,7 @@ def test_the_chosen_picture_stays_and_travels(conversation, tmp_path):
 
 
 def test_nothing_is_not_exported():
-    with pytest.raises(gr.Error, match="no conversation yet"):
+    with pytest.raises(PromptError, match="no conversation yet"):
         Transfer(USUAL, None).export(Conversation())
 
 
