@@ -75,7 +75,7 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
     options += ["--mixed_precision", "no", "--dynamo_backend", "no"]  # else it warns of each that it chose
     options += ["--multi_gpu"]  # also where there is no GPU: with --cpu it starts one process without saying so
     command = [sys.executable, "-m", "accelerate.commands.launch", *options, "-m", "dsvl2_app", *arguments]
-    if subprocess.run(command, env=environment, check=False).returncode:  # noqa: S603
+    if subprocess.run(command, env=environment, check=False).returncode:  # noqa: S603  # this very command
         raise ServerError(
             "One of {processes} processes failed, and the others were ended; what it said stands above. The same "
             "command goes on from there.",

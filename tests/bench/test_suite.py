@@ -137,7 +137,7 @@ def test_a_model_that_does_not_fit_is_not_even_begun(monkeypatch: pytest.MonkeyP
     found = suite.measure("cpu", Settings(compile="off"), ["small"])
     reason = {"not_run": "needs 34.30 GB of memory, 20.00 GB are free"}
     assert found["models"]["small"]["bfloat16"] == {"disk": reason, "load": reason}
-    assert loaded == ["int8"]
+    assert loaded[:2] == ["int8", "int4"]  # and then nano's, for what they change
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -150,6 +150,25 @@ print(re.search(r"AnonHugePages: *([0-9]+)", Path("/proc/self/smaps_rollup").rea
 """
 
 
+# A program that asks for large pages itself.
+ASKED = """
+import mmap, re
+from pathlib import Path
+
+room = mmap.mmap(-1, 2**27, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+room.madvise(mmap.MADV_HUGEPAGE)
+for place in range(0, 2**27, 4096):
+    room[place] = 1
+print(re.search(r"AnonHugePages: *([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1])
+"""
+
+
+def read_large_pages(program: str, *words: str) -> int:
+    """KiB of them that the program's process has at its end."""
+    done = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", [None, "0"])
 def test_memory_is_in_large_pages_unless_that_is_refused(
@@ -161,6 +180,6 @@ def test_memory_is_in_large_pages_unless_that_is_refused(
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
     if asked is not None:
         monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", asked)
-    command = [sys.executable, "-c", LARGE, str(checkpoint)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert (int(done.stdout) > 30_000) == (asked is None)  # KiB
+    if read_large_pages(ASKED) < 60_000:
+        pytest.skip("this machine has no large pages to spare")
+    assert (read_large_pages(LARGE, str(checkpoint)) > 30_000) == (asked is None)
