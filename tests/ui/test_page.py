@@ -65,6 +65,7 @@ def fill_tabs(page: Page, pictures: dict[str, Path]) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # a look at every state of every tab, at several widths
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_scrolls_sideways_and_axe_finds_nothing_serious(scripted, pictures, open_page, theme):
     scripted.script.say = ANSWER
