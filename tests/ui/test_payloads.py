@@ -168,7 +168,7 @@ def test_what_the_page_does_send_fits(scripted: App, pictures: dict[str, Path]) 
     added = visitor.run("receive_1", gallery)
     assert added["success"] and "12" in str(added["output"])
     for which, count, limit, width in ((12, 12, 9, 0), (1, 3, 4, 500), (2, 1, 1, 0)):
-        ended = visitor.run("inspect_1", gallery, which, count, limit, width, 0, False)
+        ended = visitor.run("show_number", gallery, which, count, limit, width, 0, False)
         assert ended["success"] and 'role="alert"' not in str(ended["output"]), ended
     ended = visitor.run("answer_3", gallery, "Well?", 12, 9)
     assert ended["success"] and "Hello." in str(ended["output"])

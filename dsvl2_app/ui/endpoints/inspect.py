@@ -18,7 +18,6 @@ from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.uploads import list_files, measure, name_caller, save_upload, uploaded_path
-from dsvl2_app.ui.words import wording
 
 MOST_TOKENS = 256
 
@@ -59,19 +58,18 @@ class InspectEndpoint:
             The answer; a file that `dsvl2_app.inspection.read` and the page open, with attention, experts, the logit
             lens, alternatives and corners of boxes as arrays; all of it but the arrays as JSON.
         """
-        with wording.errors_for_clients():
-            if not self.backend.capabilities.inspection:
-                raise PromptError(
-                    "A model's server elsewhere cannot be looked into; run the model in this process for that."
-                )
-            if format not in ("npz", "json"):
-                raise PromptError('The format is {format!r}; choose "npz" or "json".', format=format)
-            pictures = [await to_thread(measure, uploaded_path(file), self.limits) for file in list_files(images)]
-            if not str(question or "").strip():
-                raise PromptError("There is no question yet; type one.")
-            text, seen = await self.look(place_images(question, pictures), name_caller(visitor))
-            data = await to_thread(pack, seen, as_json=format == "json")
-            return text, await to_thread(save_upload, data, f"inspection.{format}"), describe(seen)
+        if not self.backend.capabilities.inspection:
+            raise PromptError(
+                "A model's server elsewhere cannot be looked into; run the model in this process for that."
+            )
+        if format not in ("npz", "json"):
+            raise PromptError('The format is {format!r}; choose "npz" or "json".', format=format)
+        pictures = [await to_thread(measure, uploaded_path(file), self.limits) for file in list_files(images)]
+        if not isinstance(question, str) or not question.strip():
+            raise PromptError("There is no question yet; type one.")
+        text, seen = await self.look(place_images(question, pictures), name_caller(visitor))
+        data = await to_thread(pack, seen, as_json=format == "json")
+        return text, await to_thread(save_upload, data, f"inspection.{format}"), describe(seen)
 
     async def look(self, content: Any, caller: Caller) -> tuple[str, Inspection]:
         """The answer to a message of this content, and what was seen in it."""
