@@ -89,8 +89,7 @@ class LoadingBackend:
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            waiting = [*self._scheduler.waiting]
-            self._scheduler.waiting.clear()
+            waiting = self._scheduler.take_out(lambda waiting: True)
         for each in waiting:
             each.end()
         if self._backend:

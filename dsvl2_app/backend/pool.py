@@ -69,8 +69,7 @@ class PoolBackend:
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            waiting = [*self._scheduler.waiting]
-            self._scheduler.waiting.clear()
+            waiting = self._scheduler.take_out(lambda waiting: True)
         for each in waiting:
             each.end()
         with ThreadPoolExecutor(len(self.copies)) as threads:

@@ -75,7 +75,7 @@ class Scheduler(Generic[T]):
         return min(able, key=remaining) if shortest else able[0]
 
     def take_out(self, has_left: Callable[[T], bool]) -> list[T]:
-        """Those waiting that have left; they wait no more, and others move up."""
+        """Those waiting that have left, or all where nobody is to wait; they wait no more, and others move up."""
         left = list(filter(has_left, self.waiting))
         for item in left:
             self.waiting.remove(item)
