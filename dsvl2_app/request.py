@@ -88,6 +88,7 @@ class Request:
     keep: bool = True  # whether a question may follow, for which what the model has computed is kept
     address: str = ""  # of the network that it came from, for limits; never told to anybody
     alternatives: int | None = None  # tell each token's probability, and so many likely ones beside it; None: neither
+    answer_prefix: tuple[int, ...] = ()  # token ids with which the answer begins; only what comes after them is told
 
 
 @dataclass(frozen=True, slots=True)

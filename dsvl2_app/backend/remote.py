@@ -101,6 +101,8 @@ class RemoteBackend:
             raise BusyError("The model is shutting down; start the app again to ask more.")
         if request.alternatives is not None:
             raise PromptError("A model's server elsewhere does not tell how likely its tokens were.")
+        if request.answer_prefix:
+            raise PromptError("A model's server elsewhere does not go on from given tokens.")
         if request.grammar and not self.capabilities.grammar:
             raise PromptError("The model's server cannot keep boxes well-formed; ask without that.")
         if not self.servers.known.is_ours:

@@ -20,6 +20,7 @@ from dsvl2_app.engine.pictures import Pictures
 from dsvl2_app.engine.prefixes import Key, PrefixCache, identify
 from dsvl2_app.engine.sequence import Sequence as Answering
 from dsvl2_app.engine.task import DecodeRequest, Task, loses_device
+from dsvl2_app.errors import PromptError
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request
 from dsvl2_app.runtime import Runner
 from dsvl2_app.runtime.devices import gpu_memory
@@ -144,8 +145,21 @@ class Engine:
 
     def prepare(self, request: Request) -> tuple[Prompt, Key]:
         """The prompt, and the key of its keys and values, for which its images are hashed."""
+        self._check_prefix(request.answer_prefix)
         prompt = self._planner.build(request, self.card.context)
         return prompt, identify(prompt)
 
     def start_preparing(self, request: Request) -> Future[tuple[Prompt, Key]]:
         return self._threads.submit(self.prepare, request)
+
+    def _check_prefix(self, ids: Sequence[int]) -> None:
+        """Raises PromptError where one is no token that an answer can hold, or ends it before the last."""
+        known, end = self.model.config.language_config.vocab_size, self.processor.tokenizer.eos_token_id
+        for place, token in enumerate(ids, start=1):
+            ends = token == end and place < len(ids)
+            if not 0 <= token < known or token == self.processor.image_token_id or ends:
+                raise PromptError(
+                    "An answer cannot begin with token {token}, the {place}th of its prefix; leave it out.",
+                    token=token,
+                    place=place,
+                )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dsvl2_app.engine.prefixes import Key
 from dsvl2_app.engine.task import DecodeRequest, Steps, loses_device, wait_for
-from dsvl2_app.errors import ContextError, SettingsError
+from dsvl2_app.errors import ContextError, PromptError, SettingsError
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.request import Event, ModelCard, Request, Timings
 from dsvl2_app.text.sampling import Choice, Ranking, Sampler
@@ -57,6 +57,9 @@ class Sequence:
         engine, owner = self.engine, self.request.owner
         self.prompt, key = yield from wait_for(engine.start_preparing(self.request))
         tokens = len(self.prompt.input_ids)
+        if self.request.answer_prefix[-1:] == (engine.processor.tokenizer.eos_token_id,):
+            yield Event("done", finish="eos", timings=Timings(prompt_tokens=tokens))
+            return
         limit = min(self.request.sampling.max_new_tokens, engine.card.context - tokens)
         if limit < 1:
             raise explain_length(self.prompt, engine.card)
@@ -168,6 +171,8 @@ class Writer:
         self._boxes = engine.grammar.start() if request.grammar else None
         self.stream = TextStream(engine.processor.decode)
         self.end: int = engine.processor.tokenizer.eos_token_id
+        for token in request.answer_prefix:
+            self._begin_with(token)
 
     def pick(self, logits: Tensor, number: int) -> Picked:
         """The token after logits [vocabulary], the answer's `number`th from 1. Where tokens are sampled ahead not all
@@ -190,6 +195,15 @@ class Writer:
         likelihoods = picked.ranking.read(self._sequence.engine.processor.tokenizer) if picked.ranking else ()
         timings = self._sequence.timings
         return Event("decode", self.stream.push(token), token, timings=timings, likelihoods=likelihoods)
+
+    def _begin_with(self, token: int) -> None:
+        """One that was given. Raises PromptError where the grammar does not allow it."""
+        if self._boxes:
+            allowed = self._boxes.allowed()
+            if allowed is not None and token not in allowed:
+                raise PromptError("The answer begins with boxes that are not well-formed; ask without that grammar.")
+            self._boxes.advance(token)
+        self.stream.push(token)
 
 
 def explain_overflow(card: ModelCard, dtype: torch.dtype) -> SettingsError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dsvl2_app.request import PromptPlan, Request
@@ -21,15 +22,17 @@ class Planner:
         self._lock = threading.Lock()
 
     def build(self, request: Request, context: int | None = None) -> Prompt:
-        """Raises PromptError or ImageError, and ContextError for what cannot fit into `context` tokens."""
+        """The prompt, with the tokens that its answer begins with. Raises PromptError or ImageError, and ContextError
+        for what cannot fit into `context` tokens."""
         with self._lock:
-            return self.processor.build(
+            prompt = self.processor.build(
                 request.messages,
                 allow=request.allow,
                 tiling=request.tiling,
                 max_tiles=request.max_tiles,
                 context=context,
             )
+        return replace(prompt, input_ids=[*prompt.input_ids, *request.answer_prefix])
 
     def plan(self, messages: list[Message], tiling: bool | None, max_tiles: int | None, context: int) -> PromptPlan:
         """What a conversation would cost. Raises as `build` does."""

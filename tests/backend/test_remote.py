@@ -157,6 +157,7 @@ def test_what_it_cannot_do_is_refused_by_name(fake, remote) -> None:
         ({"tiling": False}, "official rule alone"),
         ({"max_tiles": 2}, "official rule alone"),
         ({"alternatives": 2}, "how likely"),
+        ({"answer_prefix": (7,)}, "go on from given tokens"),
     ):
         with pytest.raises(PromptError, match=sentence):
             read(backend, **wanted)

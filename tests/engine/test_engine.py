@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 NEW_TOKENS = 24
 GROUNDING = frozenset({"<|ref|>", "<|/ref|>", "<|grounding|>"})
+BOXES = re.compile(r"<\|det\|>\[\[\d+, \d+, \d+, \d+\](, \[\d+, \d+, \d+, \d+\])*\]<\|/det\|>")
 
 
 @pytest.fixture(scope="module")
@@ -567,3 +569,45 @@ def test_likelihoods_are_those_of_a_forward_pass(engine: Engine, monkeypatch, re
 def test_nobody_who_does_not_ask_pays_for_likelihoods(engine: Engine, monkeypatch) -> None:
     monkeypatch.delattr("dsvl2_app.engine.sequence.Ranking")
     assert [event.likelihoods for event in engine.answer(ask(user("Hi"), max_new_tokens=2))] == [()] * 4
+
+
+@pytest.mark.parametrize("variant", ["tiny", "small"])
+def test_an_answer_goes_on_from_any_of_its_tokens(engines: Callable[[str], Engine], variant: str) -> None:
+    """As it did the first time, and from another token as a forward pass over prompt and prefix says."""
+    engine = engines(variant)
+    request = replace(ask(user("Hi"), max_new_tokens=8), owner="Ann")
+    first = list(engine.answer(request))
+    ids, prompt = tokens(first), engine.prepare(request)[0].input_ids
+    assert len(ids) == 8
+    for known in (1, 4, 7):
+        rest = replace(request, sampling=Sampling(max_new_tokens=8 - known), answer_prefix=tuple(ids[:known]))
+        again = list(engine.answer(rest))
+        assert tokens(again) == ids[known:]
+        assert text(again) == text(first[-(8 - known) - 1 :])
+        assert again[-1].timings.reused_tokens >= len(prompt) + known - 1  # only the other token is new
+    other = (*ids[:3], ids[3] + 1)
+    branch = replace(request, answer_prefix=other, alternatives=1)
+    told = [event for event in engine.answer(branch) if event.token is not None]
+    with torch.inference_mode():
+        logits = engine.model(input_ids=torch.tensor([[*prompt, *other]])).logits[0, -1].float().log_softmax(-1)
+    assert told[0].token == logits.argmax()
+    assert told[0].likelihoods[0].logprob == pytest.approx(logits.max().item(), abs=1e-4)
+    assert told[0].timings.prompt_tokens == len(prompt) + 4
+
+
+def test_an_answer_that_is_to_begin_with_its_end_is_over(engine: Engine) -> None:
+    end = engine.processor.tokenizer.eos_token_id
+    (last,) = engine.answer(replace(ask(user("Hi")), answer_prefix=(100, end)))
+    assert (last.text, last.finish, last.timings.new_tokens) == ("", "eos", 0)
+    for prefix in ((end, 100), (-1,), (10**6,), (engine.processor.image_token_id,)):
+        with pytest.raises(PromptError, match=r"cannot begin with token .* of its prefix"):
+            list(engine.answer(replace(ask(user("Hi")), answer_prefix=prefix)))
+
+
+def test_boxes_that_were_begun_go_on_well_formed(engine: Engine) -> None:
+    begun = engine.processor.tokenizer.encode("<|det|>[[1, 2", add_special_tokens=False)
+    request = replace(ask(user("Hi"), max_new_tokens=60), answer_prefix=tuple(begun), grammar=True)
+    written = "<|det|>[[1, 2" + text(list(engine.answer(request)))
+    assert BOXES.match(written), written
+    with pytest.raises(PromptError, match="not well-formed"):
+        list(engine.answer(replace(request, answer_prefix=(begun[0], begun[0]))))

@@ -63,6 +63,13 @@ CHINESE_ERRORS = {
         "消息中含有 {token}，模型服务器会将其视为自身的标记；请换一种写法。"
     ),
     "A model's server elsewhere does not tell how likely its tokens were.": "外部模型服务器不提供词元的概率。",
+    "A model's server elsewhere does not go on from given tokens.": "外部模型服务器不能从给定的词元继续。",
+    "An answer cannot begin with token {token}, the {place}th of its prefix; leave it out.": (
+        "回答不能以词元 {token}（前缀的第 {place} 个）开头；请去掉它。"
+    ),
+    "The answer begins with boxes that are not well-formed; ask without that grammar.": (
+        "回答开头的框格式不正确；请不使用该语法提问。"
+    ),
     "A model's server elsewhere cannot be looked into; run the model in this process for that.": (
         "无法查看外部模型服务器的内部；请在本进程中运行模型。"
     ),
