@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import gc
 import logging
@@ -56,17 +55,17 @@ def _serve(settings: Settings) -> None:
 
     serving: list[gr.Blocks] = []
     with own_folder():
-        backend, raise_failure = load_meanwhile(settings, on_failure=_thread.interrupt_main)
+        backend, raise_failure = load_meanwhile(settings)
         guarded = guard(backend, settings)
         try:
             _open(guarded, settings, serving)
             while guarded.health().loading:
+                raise_failure()
                 time.sleep(0.1)
             settle()
             while True:
                 time.sleep(0.1)  # on Windows nothing else is interrupted by Ctrl-C
         except KeyboardInterrupt as interrupt:
-            raise_failure()  # which interrupts, too
             if isinstance(interrupt, Terminated):
                 _let_end(guarded, settings.grace)
             elif not serving:

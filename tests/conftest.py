@@ -7,6 +7,8 @@ import copy
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -22,6 +24,8 @@ from playwright.sync_api import Error as PlaywrightError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on more; torch reads it when imported
 os.environ.setdefault("DSVL2_COMPILE", "off")  # of programs that tests start
+if threading.current_thread() is threading.main_thread():  # in the background of a shell they would not see Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import torch
 

@@ -34,13 +34,12 @@ def load(settings: Settings) -> Backend:
     return import_module(f"{__name__}.{NAMES[_choose_name(settings)]}").load(settings)
 
 
-def load_meanwhile(settings: Settings, on_failure: Callable[[], None]) -> tuple[Backend, Callable[[], None]]:
+def load_meanwhile(settings: Settings) -> tuple[Backend, Callable[[], None]]:
     """The same, but before its weights are there, where it has any and another thread may load them: requests wait for
-    them. `on_failure` is called from that thread where these cannot be had; what is returned besides then raises the
-    reason."""
+    them. What is returned besides raises the reason once these cannot be had."""
     if _choose_name(settings) != "local":
         return load(settings), lambda: None
-    backend = import_module(f"{__name__}.loading").load(settings, on_failure)
+    backend = import_module(f"{__name__}.loading").load(settings)
     return backend, backend.raise_failure
 
 

@@ -38,12 +38,11 @@ class LoadingBackend:
         load: Callable[[], Backend],
         max_waiting: int = 32,
         max_per_owner: int = 4,
-        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
-        """`load` runs on a thread of its own. Where it fails, `failure` has the reason and `on_failure` is called, from
-        that thread; requests that wait are told the same."""
+        """`load` runs on a thread of its own. Where it fails, `failure` has the reason; requests that wait are told the
+        same."""
         self.failure: BaseException | None = None
-        self._prospect, self._load, self._on_failure = prospect, load, on_failure
+        self._prospect, self._load = prospect, load
         self._scheduler: Scheduler[Waiting] = Scheduler(0, max_waiting, max_per_owner)
         self._planner = Planner(prospect.processor)
         self._changed = threading.Lock()  # guards all below, and who waits
@@ -156,15 +155,14 @@ class LoadingBackend:
             self._scheduler.waiting.clear()
         for each in waiting:
             each.stream.end(error if isinstance(error, AppError) else refuse_late())
-        self._on_failure()
 
 
-def load(settings: Settings, on_failure: Callable[[], None] = lambda: None) -> LoadingBackend:
+def load(settings: Settings) -> LoadingBackend:
     """At once, with configuration and tokenizer alone. Raises CheckpointError or SettingsError for what is wrong with
     these; whatever is wrong with the weights comes later."""
     prospect = look_ahead(settings)
     limits = settings.max_queue, settings.max_per_owner
-    return LoadingBackend(prospect, partial(_load_weights, settings, prospect), *limits, on_failure)
+    return LoadingBackend(prospect, partial(_load_weights, settings, prospect), *limits)
 
 
 def _load_weights(settings: Settings, prospect: Prospect) -> Backend:

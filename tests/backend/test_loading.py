@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from dsvl2_app.progress import Meter, Progress, listening
 from dsvl2_app.request import Health, Loading, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import place_images
+from tests.waiting import PATIENCE, wait_until
 
 NANO = Settings(compile="off")
 QUESTION = Request([{"role": "user", "content": "What is this?"}], Sampling(max_new_tokens=6, min_new_tokens=6))
@@ -89,7 +89,7 @@ def test_what_is_asked_before_is_answered_once_the_model_is_there(
     assert events[-1].timings.queued >= 0.2
     alone = list(LocalBackend(engine).submit(QUESTION))
     assert "".join(event.text for event in events) == "".join(event.text for event in alone)
-    assert backend.wait() and backend.health() == Health(True, memory=engine.count_memory())
+    assert backend.wait(PATIENCE) and backend.health() == Health(True, memory=engine.count_memory())
     assert [event.stage for event in backend.submit(QUESTION)] == [event.stage for event in alone]
 
 
@@ -105,13 +105,13 @@ def test_what_a_message_costs_is_known_before(backend: LoadingBackend, engine: E
     before = backend.plan(messages, max_tiles=4)
     assert before == engine.plan(messages, max_tiles=4)
     arrive.set()
-    assert backend.wait() and backend.plan(messages, max_tiles=4) == before
+    assert backend.wait(PATIENCE) and backend.plan(messages, max_tiles=4) == before
     with pytest.raises(PromptError):
         backend.plan([])
 
 
 def test_how_far_it_is_is_told(backend: LoadingBackend, arrive: threading.Event) -> None:
-    time.sleep(0.05)
+    wait_until(lambda: (loading := backend.health().loading) and loading.done and loading.seconds)
     health = backend.health()
     assert (health.alive, health.accepting) == (True, True)
     assert health.loading is not None
@@ -145,7 +145,7 @@ def test_what_is_cancelled_before_is_never_asked(
     assert list(stream)[-1].finish == "cancelled"
     kept = backend.submit(replace(QUESTION, owner="me"))
     arrive.set()
-    assert backend.wait() and list(kept)[-1].finish == "length"
+    assert backend.wait(PATIENCE) and list(kept)[-1].finish == "length"
     assert [each.owner for each in asked] == ["me"]
 
 
@@ -175,13 +175,12 @@ def test_weights_that_cannot_be_had_are_told_to_all(prospect: Prospect, arrive: 
         arrive.wait(60)
         raise CheckpointError("model.safetensors is damaged; download it again.")
 
-    told = threading.Event()
-    backend = LoadingBackend(prospect, fail, on_failure=told.set)
+    backend = LoadingBackend(prospect, fail)
     stream = backend.submit(QUESTION)
     arrive.set()
     with pytest.raises(CheckpointError, match="is damaged"):
         list(stream)
-    assert told.wait(30) and not backend.health().alive
+    assert not backend.health().alive
     for raises in (backend.wait, backend.raise_failure):
         with pytest.raises(CheckpointError, match="is damaged"):
             raises()
@@ -193,7 +192,7 @@ def test_weights_that_cannot_be_had_are_told_to_all(prospect: Prospect, arrive: 
 def test_a_bug_while_loading_is_logged_and_no_secret(prospect: Prospect, caplog: pytest.LogCaptureFixture) -> None:
     backend = LoadingBackend(prospect, lambda: {}["secret"])
     with pytest.raises(KeyError):
-        backend.wait()
+        backend.wait(PATIENCE)
     assert "the model could not be loaded" in caplog.text
 
 
@@ -212,11 +211,11 @@ def test_reading_weights_tells_every_byte(checkpoint: Path) -> None:
 
 
 def test_it_is_what_serving_begins_with() -> None:
-    backend, raise_failure = load_meanwhile(NANO, lambda: None)
+    backend, raise_failure = load_meanwhile(NANO)
     assert isinstance(backend, LoadingBackend) and backend.wait(60)
     raise_failure()
     backend.close()
-    scripted, raise_failure = load_meanwhile(Settings(backend="scripted"), lambda: None)
+    scripted, raise_failure = load_meanwhile(Settings(backend="scripted"))
     assert scripted.health().loading is None
     raise_failure()
 

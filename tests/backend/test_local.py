@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,12 @@ from dsvl2_app.errors import BusyError, EngineDeadError, ImageError, PromptError
 from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.request import Event, ModelCard, PromptPlan, Request, Sampling, Timings
 from dsvl2_app.settings import Settings
+from tests.waiting import PATIENCE, begin, wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Reference
 
 Start = Callable[..., LocalBackend]
-PATIENCE = 20.0  # seconds until a test gives up on a thread; no test is meant to wait
 CARD = ModelCard("script", "", "", 1, 1, "float32", "cpu", 4096, TileGeometry())
 
 
@@ -116,21 +117,7 @@ def wait_for(stream: Stream, stage: str) -> Event:
 
 def read(stream: Stream, patience: float = PATIENCE) -> list[Event]:
     """The rest of a stream, or a failure in place of waiting for ever."""
-    outcome: list[Any] = []
-
-    def collect() -> None:
-        try:
-            outcome.append(list(stream))
-        except Exception as error:
-            outcome.append(error)
-
-    reader = threading.Thread(target=collect, daemon=True)
-    reader.start()
-    reader.join(patience)
-    assert outcome, "the stream does not end"
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+    return begin(lambda: list(stream)).result(patience)
 
 
 def text(steps: list[Event]) -> str:
@@ -325,26 +312,14 @@ def test_all_who_wait_are_told_when_the_thread_dies(
     wait_for(running, "prefill")
     health = backend.health()
     assert (health.alive, health.running, health.waiting) == (True, 1, 1)
-    told: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            backend.call(lambda engine: sys.exit())
-        except BaseException as error:
-            told.append(error)
-
-    callers = [threading.Thread(target=call, daemon=True) for _ in range(2)]  # the first kills, the second never runs
-    for caller in callers:
-        caller.start()
-    while len(backend._jobs) < 2:
-        time.sleep(0.001)
+    # the first kills, the second never runs
+    callers = [begin(lambda: backend.call(lambda engine: sys.exit())) for _ in range(2)]
+    wait_until(lambda: len(backend._jobs) == 2)
     script.allow(1)
     for stream in (running, waiting):
         with pytest.raises(EngineDeadError, match="stopped working; start the app again"):
             read(stream)
-    for caller in callers:
-        caller.join(PATIENCE)
-    assert [type(error) for error in told] == [EngineDeadError] * 2
+    assert [type(caller.exception(PATIENCE)) for caller in callers] == [EngineDeadError] * 2
     assert "the engine's thread has ended" in caplog.text
     assert script.closed == ["a"]
 
@@ -443,11 +418,9 @@ def test_close_ends_every_stream(start: Start, script: ScriptedEngine) -> None:
     running = backend.submit(ask("a", tokens=1000))
     wait_for(running, "prefill")
     waiting = [backend.submit(ask(name)) for name in "bc"]
-    closing = threading.Thread(target=backend.close)
-    closing.start()
+    closed = begin(backend.close)
     script.allow(1000)
-    closing.join(PATIENCE)
-    assert not closing.is_alive()
+    closed.result(PATIENCE)
     for stream in (running, *waiting):
         steps = read(stream)
         assert steps[-1].stage == "done" and steps[-1].finish == "cancelled"
@@ -478,24 +451,20 @@ def test_many_callers_get_the_answers_they_would_get_alone(
 ) -> None:
     """Twelve threads at once, on three places."""
     references = [open_reference("small", case) for case in ("a_text", "c_tall_ref", "e_three_images")] * 4
-    answers: dict[int, list[Event]] = {}
 
-    def call(number: int, reference: Reference) -> None:
+    def call(reference: Reference) -> list[Event]:
         allow = frozenset({"<|ref|>", "<|/ref|>"})
         request = Request(reference.conversations[0], Sampling(max_new_tokens=24), allow)
         backend.plan(reference.conversations[0])
-        answers[number] = list(backend.submit(request))
+        return list(backend.submit(request))
 
-    callers = [threading.Thread(target=call, args=each) for each in enumerate(references)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    for number, reference in enumerate(references):
-        ids = [step.token for step in answers[number] if step.token is not None]
+    callers = [begin(partial(call, reference)) for reference in references]
+    for caller, reference in zip(callers, references, strict=True):
+        answer = caller.result(PATIENCE)
+        ids = [step.token for step in answer if step.token is not None]
         assert ids == reference.arrays["generated_ids"][0].tolist()
-        assert text(answers[number]) == reference.info["generated_text"]
-        assert answers[number][-1].finish == "length"
+        assert text(answer) == reference.info["generated_text"]
+        assert answer[-1].finish == "length"
 
 
 def test_sampled_answers_depend_on_their_seed_alone(backend: LocalBackend) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -17,6 +15,7 @@ from dsvl2_app.errors import BusyError, EngineDeadError, SettingsError
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 from tests.backend.test_local import ScriptedEngine, ask, read, wait_for
+from tests.waiting import PATIENCE, begin, wait_until
 
 Start = Callable[..., PoolBackend]
 QUESTION = Request([{"role": "user", "content": "What are you?"}], Sampling(max_new_tokens=4, min_new_tokens=4))
@@ -59,10 +58,7 @@ def test_the_least_busy_copy_answers_and_a_visitor_alone_returns_to_the_same(
     first = [pool.submit(ask_of(name)) for name in "abcd"]
     for stream in first[:2]:  # a copy may write the first one's answer before it reads the second one's prompt
         wait_for(stream, "prefill")
-    until = time.monotonic() + 5
-    while [copy.health().running for copy in pool.copies] != [2, 2]:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: [copy.health().running for copy in pool.copies] == [2, 2])
     for engine in engines:
         engine.allow(100)
     answers = [read(stream) for stream in first]
@@ -133,13 +129,11 @@ def test_closing_ends_who_runs_and_who_waits(engines: list[ScriptedEngine], star
     streams = [pool.submit(ask_of(name)) for name in "abcd"]
     for stream in streams[:2]:
         wait_for(stream, "prefill")
-    closing_ = threading.Thread(target=pool.close)
-    closing_.start()
-    while not all(copy._refuse for copy in pool.copies):
-        time.sleep(0.01)
+    closed = begin(pool.close)
+    wait_until(lambda: all(copy._refuse for copy in pool.copies))
     for engine in engines:
         engine.allow(1)  # the piece in hand
-    closing_.join(20)
+    closed.result(PATIENCE)
     assert [read(stream)[-1].finish for stream in streams] == ["cancelled"] * 4
     with pytest.raises(BusyError, match="shutting down"):
         pool.submit(ask_of("e"))
@@ -155,7 +149,7 @@ def test_two_copies_of_nano_answer_as_one_does() -> None:
     with closing(backends.load(Settings(compile="off", device="cpu"))) as single:
         expected = [event.text for event in single.submit(QUESTION)]
     settings = Settings(compile="off", devices=("cpu", "cpu"))
-    loading, _ = backends.load_meanwhile(settings, lambda: None)
+    loading, _ = backends.load_meanwhile(settings)
     assert isinstance(loading, LoadingBackend)
     with closing(loading):
         assert loading.wait(60)

@@ -56,7 +56,7 @@ def run(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
 
 @pytest.fixture
 def start(hub: Hub, tmp_path: Path) -> Iterator[Start]:
-    """The same in a process of its own, where the environment says so; not waited for."""
+    """The same in a process of its own, where the environment says so; not waited for, and killed after the test."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DSVL2_", "HUGGING"))}
     environment = keep | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
     with ExitStack() as stack:
@@ -64,6 +64,8 @@ def start(hub: Hub, tmp_path: Path) -> Iterator[Start]:
         def start(*argv: str, stderr: int = subprocess.PIPE, **more: str) -> subprocess.Popen[str]:
             command = [sys.executable, "-m", "dsvl2_app", *argv]
             options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True, "cwd": tmp_path}
-            return stack.enter_context(subprocess.Popen(command, env=environment | more, **options))
+            process = stack.enter_context(subprocess.Popen(command, env=environment | more, **options))
+            stack.callback(process.kill)
+            return process
 
         yield start
