@@ -20,7 +20,7 @@ def find_mismatch(server: Server, geometry: TileGeometry, source: str) -> str:
         return "it cuts pictures into other tiles"
     if source == BUNDLED and not server.is_ours:
         return f"only this app serves {BUNDLED}"
-    root = str(server.told.get("card", {}).get("source") or server.model.get("root") or "")
+    root = str(server.card.get("source") or server.model.get("root") or "")
     ours, its = find_released(source), find_released(root)
     return f"it serves {its}, not {ours}" if ours and its and ours != its else ""
 

@@ -73,7 +73,7 @@ class RemoteBackend:
     def card(self) -> ModelCard:
         """As the server says; of one that says less, what cannot be known is left out."""
         server = self.servers.known
-        told: dict[str, Any] = server.told.get("card") or {}
+        context = server.model.get("max_model_len")
         facts: dict[str, Any] = {
             "name": server.name or self.servers.wanted or "openai",
             "source": server.url,
@@ -82,9 +82,9 @@ class RemoteBackend:
             "active_parameters": 0,
             "dtype": "",
             "device": "",
-            "context": server.model.get("max_model_len") or CONTEXT,
+            "context": context if isinstance(context, int) and context else CONTEXT,
         }
-        facts |= {name: value for name, value in told.items() if name in CARD}
+        facts |= {name: value for name, value in server.card.items() if name in CARD}
         facts["notice"] = NOTICE if server.mismatch else facts["notice"]
         return ModelCard(**facts, geometry=self.processor.geometry)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 
 from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError
+
+logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 5.0  # seconds
 CHECK_PATIENCE = 5.0
@@ -44,7 +47,12 @@ class Server:
     @property
     def told(self) -> dict[str, Any]:
         """What another copy of this app says of its model."""
-        return self.model.get("dsvl2") or {}
+        return read_object(self.model.get("dsvl2")) if self.is_ours else {}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Its model's, as another copy of this app tells it."""
+        return read_object(self.told.get("card"))
 
     @property
     def keeps_boxes(self) -> bool:
@@ -106,7 +114,10 @@ class Servers:
     async def _watch(self, server: Server) -> None:
         while True:
             began = time.monotonic()
-            await self.check(server)
+            try:
+                await self.check(server)
+            except Exception:  # whatever it says: others are looked at for ever, and it is again
+                logger.exception("%s could not be looked at", server.url)
             await asyncio.sleep(max(0.0, CHECK_EVERY - (time.monotonic() - began)))
 
     async def check(self, server: Server) -> None:
@@ -126,6 +137,11 @@ class Servers:
         if server.is_up and server.model and not server.is_learnt:
             server.is_learnt = True
             await self.learn(server)
+
+
+def read_object(told: Any) -> dict[str, Any]:
+    """A JSON object of a server's answer; empty where it says something else."""
+    return told if isinstance(told, dict) else {}
 
 
 def explain_failure(

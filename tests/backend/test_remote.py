@@ -31,6 +31,7 @@ from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from tests.backend.fake import WHOLE, Fake, chunk
+from tests.waiting import wait_until
 
 HI: list[Any] = [{"role": "user", "content": "Hi"}]
 
@@ -76,13 +77,6 @@ def read(backend: RemoteBackend, **options: Any) -> list[Event]:
 
 def said(events: list[Event]) -> str:
     return "".join(event.text for event in events)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_an_answer_is_what_the_server_says(fake, remote) -> None:
@@ -278,6 +272,23 @@ def test_another_checkpoint_than_the_named_one_is_said_once(
     found = [record.getMessage() for record in caplog.records if "checkpoint that --model names" in record.message]
     assert len(found) == bool(differs) and all(differs in sentence for sentence in found)
     assert backend.card.notice == (NOTICE if differs else "")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"dsvl2": "mine"},
+        {"dsvl2": {"card": ["nano"], "geometry": 7}},
+        {"dsvl2": {"card": None}, "max_model_len": "4k", "root": 5},
+    ],
+)
+@pytest.mark.parametrize("owner", ["dsvl2", "vllm", None])
+def test_whatever_a_server_says_of_its_model_it_is_looked_at_for_ever(fake, remote, caplog, owner, model) -> None:
+    fake.owner, fake.model = owner, model
+    backend = remote(fake.url, source="deepseek-ai/deepseek-vl2")
+    wait_until(lambda: fake.looks > 3)
+    assert backend.health().alive and backend.card.name == "org/vl2" and backend.card.context in (2048, 4096)
+    assert said(read(backend)) == "one two" and "could not be looked at" not in caplog.text
 
 
 def test_tokens_that_a_server_counts_otherwise_are_said_once(fake, remote, caplog, processor) -> None:
