@@ -8,8 +8,6 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -30,6 +28,7 @@ from dsvl2_app.errors import BusyError, ContextError, EngineDeadError, ImageErro
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from tests.conftest import DEVICE
+from tests.waiting import PATIENCE, begin, run_loop, wait_until
 
 HI: list[Any] = [{"role": "user", "content": "Hi"}]
 
@@ -100,9 +99,7 @@ def test_an_async_client_may_ask_many_at_once(trained) -> None:
 
             return await asyncio.gather(*map(one, range(12)))
 
-    with ThreadPoolExecutor(1) as pool:  # this thread has a running loop once Playwright has been started in it
-        answers = pool.submit(lambda: asyncio.run(gather())).result()
-    assert set(answers) == {write(trained, HI, max_new_tokens=12)}
+    assert set(run_loop(gather())) == {write(trained, HI, max_new_tokens=12)}
 
 
 @pytest.mark.slow
@@ -466,28 +463,16 @@ def test_an_owner_has_the_pages_limits(trained) -> None:
         extra_body={"min_tokens": 4000},
     )
     running = [ask_long() for _ in range(4)]
-    waiting: list[Any] = []
-    threads = [Thread(target=lambda: waiting.append(ask_long()), daemon=True) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    waiting = [begin(ask_long) for _ in range(4)]
     wait_until(lambda: health().waiting == 4)
     with pytest.raises(openai.RateLimitError, match="of your requests are already waiting"):
         ask_long()
     assert ask(trained, user="another", max_tokens=2).usage.completion_tokens == 2
     for stream in running:
         stream.close()
-    for thread in threads:
-        thread.join(20)
     for stream in waiting:
-        stream.close()
+        stream.result(PATIENCE).close()
     wait_until(lambda: health().running == health().waiting == 0)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_a_data_address_may_have_line_breaks(scripted, triangle, as_address) -> None:

@@ -5,24 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from dsvl2_app.backend import Stream
+from dsvl2_app.backend.stream import REST
 from dsvl2_app.errors import PromptError
 from dsvl2_app.request import Event
+from tests.waiting import begin, run_loop
 
 Read = Callable[[Stream, "float | None"], list[list[str]]]
-T = TypeVar("T")
-
-
-def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """In a thread of its own: the tests of the page leave a loop running in the main one."""
-    with ThreadPoolExecutor(1, "loop") as threads:
-        return threads.submit(asyncio.run, main).result()
 
 
 def read_in_thread(stream: Stream, seconds: float | None) -> list[list[str]]:
@@ -37,7 +30,7 @@ def read_in_loop(stream: Stream, seconds: float | None) -> list[list[str]]:
             return [[event.text] async for event in stream]
         return [[event.text for event in events] async for events in stream.throttled(seconds)]
 
-    return run_loop(asyncio.wait_for(read(), 20))
+    return run_loop(read())
 
 
 @pytest.fixture(params=[read_in_thread, read_in_loop], ids=["thread", "loop"])
@@ -54,7 +47,7 @@ def write(stream: Stream, texts: Iterable[str], pause: float = 0.0, error: BaseE
             time.sleep(pause)
         stream.end(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    begin(run)
 
 
 @pytest.mark.slow
@@ -116,15 +109,20 @@ def test_a_batch_is_not_held_until_another_event_comes(read: Read) -> None:
 @pytest.mark.slow
 def test_a_reader_who_draws_slowly_draws_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a second it draws a fifth; none of the text is lost, and no pause is longer than `LONGEST`."""
-    for longest, least, most in ((10.0, 3, 7), (0.01, 8, 20)):
+    drawing, counts = 0.05, []
+    for longest in (10.0, 0.01):
         monkeypatch.setattr("dsvl2_app.backend.stream.LONGEST", longest)
-        stream = Stream()
+        stream, started = Stream(), time.monotonic()
         write(stream, map(str, range(100)), pause=0.01)
         batches: list[str] = []
         for events in stream.throttled(0.001):
             batches.append("".join(event.text for event in events))
-            time.sleep(0.05)
-        assert "".join(batches) == "".join(map(str, range(100))) and least <= len(batches) <= most
+            time.sleep(drawing)
+        assert "".join(batches) == "".join(map(str, range(100)))
+        seconds = time.monotonic() - started
+        assert len(batches) <= 2 + seconds / (drawing + min(REST * drawing, longest))
+        counts.append(len(batches))
+    assert 3 <= counts[0] < counts[1]
 
 
 def test_a_reader_in_a_loop_holds_nobody() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -24,6 +22,7 @@ from dsvl2_app.progress import Meter
 from dsvl2_app.request import Health, Request, Sampling
 from dsvl2_app.settings import Settings
 from tests.health.conftest import Serve, ask
+from tests.waiting import PATIENCE, begin, wait_until
 
 pytestmark = pytest.mark.slow  # each serves a page
 
@@ -63,9 +62,7 @@ def test_a_page_whose_queue_has_died_is_dead(serve: Serve, monkeypatch: pytest.M
 
     monkeypatch.setattr(Queue, "get_events", fail)
     client.post("/gradio_api/call/chat", json={"data": [{"text": "Hi", "files": []}]}).raise_for_status()
-    until = time.monotonic() + 20
-    while client.get("/readyz").status_code == 200 and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: client.get("/readyz").status_code != 200)
     for path in ("/readyz", "/healthz"):
         told = client.get(path)
         assert (told.status_code, told.json()["status"]) == (503, "dead")
@@ -116,13 +113,13 @@ def test_health_is_told_while_every_thread_is_busy(
 
     monkeypatch.setattr(Metrics, "write", wait)
     client = serve(nano, metrics=True)
-    with ThreadPoolExecutor(THREADS) as threads:
-        busy = [threads.submit(httpx.get, f"{client.base_url}metrics", timeout=60) for _ in range(THREADS)]
-        try:
-            assert all(begun.acquire(timeout=30) for _ in busy)
-            assert [client.get(path, timeout=10).status_code for path in ("/healthz", "/readyz")] == [200, 200]
-        finally:
-            ended.set()
+    busy = [begin(lambda: httpx.get(f"{client.base_url}metrics", timeout=60)) for _ in range(THREADS)]
+    try:
+        assert all(begun.acquire(timeout=30) for _ in busy)
+        assert [client.get(path, timeout=10).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+    finally:
+        ended.set()
+    assert all(each.result(PATIENCE).status_code == 200 for each in busy)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +158,10 @@ def test_weights_on_their_way_are_alive_and_not_ready(engine: Engine, serve: Ser
     assert far["seconds_left"] == pytest.approx(3 * far["seconds"])
     figures = read_figures(client)
     assert (figures["dsvl2_ready",], figures["dsvl2_loading_bytes",]) == (0, 1e9)
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask, client)  # it waits
-        while not backend.health().waiting:
-            time.sleep(0.01)
-        arrive.set()
-        assert answer.result()["usage"]["completion_tokens"] > 0
+    answer = begin(lambda: ask(client))  # it waits
+    wait_until(lambda: backend.health().waiting)
+    arrive.set()
+    assert answer.result(PATIENCE)["usage"]["completion_tokens"] > 0
     assert client.get("/readyz").json() == {"status": "ready", "running": 0, "waiting": 0}
     figures = read_figures(client)
     assert (figures["dsvl2_ready",], figures["dsvl2_loading_total_bytes",]) == (1, 0)

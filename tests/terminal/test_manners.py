@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.terminal.manners import run_politely
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 ENDS = "import sys; from dsvl2_app.terminal.manners import run_politely; sys.exit(run_politely(lambda: {}))"
 
 
-def start(action: str, **options) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", ENDS.format(action)], cwd=ROOT, stderr=subprocess.PIPE, **{"stdout": -1, **options}
-    )
+@contextmanager
+def start(action: str, **options) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", ENDS.format(action)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, **{"stdout": -1, **options}) as process:
+        try:
+            yield process
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
 
 
 def test_a_reader_that_leaves_ends_a_command_without_a_word() -> None:
@@ -36,7 +43,7 @@ def test_a_reader_that_leaves_ends_a_command_without_a_word() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_one_sentence(lines: int) -> None:
     with open("/dev/full", "wb") as full, start(f"[print(n) for n in range({lines})]", stdout=full) as process:
-        said = process.communicate()[1].decode()
+        said = process.communicate(timeout=PATIENCE)[1].decode()
     assert process.returncode == 2
     assert said == "Writing the output failed (No space left on device); free some space or write elsewhere.\n"
 
@@ -45,7 +52,7 @@ def test_a_full_disk_is_one_sentence(lines: int) -> None:
 def test_what_a_terminal_cannot_show_is_a_question_mark(encoding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     with start("(print('a 山 b'), print('a 山 b', file=sys.stderr))", env=environment) as process:
-        shown, said = process.communicate()
+        shown, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, shown.split(), said.split()) == (0, [b"a", b"?", b"b"], [b"a", b"\\u5c71", b"b"])
 
 

@@ -15,6 +15,7 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.inspection.file import describe, read
 from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.steps import see
+from tests.waiting import wait_until
 
 TWO_BOXES = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500], [9, 9]]<|/det|>"
 
@@ -135,8 +136,8 @@ def test_failures_are_one_sentence_and_the_next_request_works(scripted, pictures
 def test_cancelling_a_call_stops_the_engine(scripted):
     scripted.script.endless = True
     job = scripted.client().submit({"text": "Go on"}, api_name="/chat")
-    while not job.outputs():
-        assert not job.done()
+    wait_until(lambda: job.outputs() or job.done())
+    assert not job.done()
     job.cancel()
     assert scripted.script.closed.wait(30)
 
