@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,12 @@ from dsvl2_app.errors import BusyError
 from dsvl2_app.health.status import is_ready
 from dsvl2_app.request import Request
 from dsvl2_app.shutdown import answering_time, close_within
+from tests.apps import ROOT, find_port, running
+from tests.waiting import PATIENCE, begin, wait_until
 
-ROOT = Path(__file__).parents[1]
-GRACE = 10
-# nano's decode step: as slow as a larger model's, one that is stuck, and one that fails after a few.
-SLOW, STUCK, FAULTY = "time.sleep(0.2)", "time.sleep(10**6)", "1 / (steps.append(1) or len(steps) < 9)"
+# nano's decode step: as slow as a larger model's, the same after one that fails twice, and one that is stuck.
+SLOW, STUCK = "time.sleep(0.2)", "time.sleep(10**6)"
+FAULTY = f"1 / (steps.append(1) or len(steps) not in (4, 5)); {SLOW}"
 PROGRAM = """
 import sys, time
 from dsvl2_app.engine.engine import Engine
@@ -46,33 +45,24 @@ sys.exit(main(["serve", *sys.argv[1:]]))
 
 
 @contextmanager
-def serving(fault: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    script = tmp_path / "serve.py"
+def serving(fault: str, grace: int, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """Whose uploads are in a folder of its own while it runs, and then in none."""
+    port, script = find_port(), folder / "serve.py"
     script.write_text(PROGRAM.format(fault=fault))
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
     environment.pop("GRADIO_TEMP_DIR", None)
-    flags = ["--port", str(port), "--compile", "off", "--device", "cpu", "--grace", str(GRACE)]
+    flags = ["--port", str(port), "--compile", "off", "--device", "cpu", "--grace", str(grace)]
     command = [sys.executable, str(script), *flags]
-    app = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            for _ in range(600):
-                assert app.poll() is None, app.stderr and app.stderr.read()
-                try:
-                    if client.get("/readyz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                time.sleep(0.2)
-            yield app, client
-    finally:
-        app.kill()
-        app.communicate()
+    with (
+        running(command, port, folder / "log", environment=environment) as app,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        assert len(list(folder.glob("dsvl2-*"))) == 1
+        yield app, client
+    assert not list(folder.glob("dsvl2-*"))
 
 
-def ask(client: httpx.Client, tokens: int, told: list[dict[str, Any]], begun: threading.Event) -> None:
+def ask(client: httpx.Client, tokens: int, told: list[dict[str, Any]]) -> None:
     """A streamed answer, chunk by chunk."""
     messages = [{"role": "user", "content": "What is this?"}]
     body = {"model": "nano", "messages": messages, "max_tokens": tokens, "min_tokens": tokens, "stream": True}
@@ -81,7 +71,6 @@ def ask(client: httpx.Client, tokens: int, told: list[dict[str, Any]], begun: th
         for line in answer.iter_lines():
             if line.startswith("data: {"):
                 told.append(json.loads(line[6:]))
-                begun.set()
             elif line.startswith("data: ["):
                 told.append({"end": True})
 
@@ -92,52 +81,39 @@ def finish_of(told: list[dict[str, Any]]) -> str | None:
 
 
 @pytest.mark.slow
-def test_answers_end_and_nothing_new_begins(tmp_path: Path) -> None:
-    with serving(SLOW, tmp_path) as (app, client):
-        told, begun = list[dict[str, Any]](), threading.Event()
-        asking = threading.Thread(target=ask, args=(client, 12, told, begun))
-        asking.start()
-        assert begun.wait(60)
-        app.send_signal(signal.SIGTERM)
+def test_after_a_fault_answers_end_and_nothing_new_begins(tmp_path: Path) -> None:
+    grace, told, again = 10, list[dict[str, Any]](), list[dict[str, Any]]()
+    with serving(FAULTY, grace, tmp_path) as (app, client):
+        ask(client, 40, told)
+        assert any("error" in each for each in told)
+        asking = begin(lambda: ask(client, 12, again))
+        wait_until(lambda: again)
+        app.terminate()
         stopped = time.monotonic()
-        while client.get("/readyz").status_code == 200:
-            assert time.monotonic() - stopped < 5
+        wait_until(lambda: client.get("/readyz").status_code != 200, 5)
         assert client.get("/healthz").status_code == 200
         refused = client.post(
             "/v1/chat/completions", json={"model": "nano", "messages": [{"role": "user", "content": "Hi"}]}
         )
         assert refused.status_code == 429 and "shutting down" in refused.json()["error"]["message"]
-        asking.join(60)
-        assert finish_of(told) == "length" and told[-1] == {"end": True}
-        assert app.wait(60) == 0
-        assert time.monotonic() - stopped < GRACE + 3
-    assert not list(tmp_path.glob("dsvl2-*"))
+        asking.result(PATIENCE)
+        assert finish_of(again) == "length" and again[-1] == {"end": True}
+        assert app.wait(PATIENCE) == 0
+        assert time.monotonic() - stopped < grace + 3  # of a busy machine
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fault", "tokens"), [(SLOW, 4000), (STUCK, 40), (FAULTY, 40)], ids=["endless", "stuck", "faulty"]
-)
+@pytest.mark.parametrize(("fault", "tokens"), [(SLOW, 4000), (STUCK, 40)], ids=["endless", "stuck"])
 def test_the_process_is_gone_in_time_whatever_runs(fault: str, tokens: int, tmp_path: Path) -> None:
-    with serving(fault, tmp_path) as (app, client):
-        told, begun = list[dict[str, Any]](), threading.Event()
-
-        def listen() -> None:
-            with suppress(httpx.TransportError):  # cut off
-                ask(client, tokens, told, begun)
-
-        asking = threading.Thread(target=listen)
-        asking.start()
-        assert begun.wait(60)
-        if fault == FAULTY:
-            asking.join(60)
-            assert any("error" in each for each in told)
-        app.send_signal(signal.SIGTERM)
+    grace, told = 4, list[dict[str, Any]]()
+    with serving(fault, grace, tmp_path) as (app, client):
+        asking = begin(lambda: ask(client, tokens, told))
+        wait_until(lambda: told)
+        app.terminate()
         stopped = time.monotonic()
-        assert app.wait(GRACE + 10) == 0
-        assert time.monotonic() - stopped < GRACE + 3  # of a busy machine
-        asking.join(10)
-    assert not list(tmp_path.glob("dsvl2-*"))
+        assert app.wait(PATIENCE) == 0
+        assert time.monotonic() - stopped < grace + 3
+        assert isinstance(asking.exception(PATIENCE), httpx.TransportError | None)  # cut off
 
 
 def test_a_backend_that_ends_waits_for_what_it_took() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,9 +14,8 @@ import pytest
 from dsvl2_app.errors import BusyError
 from dsvl2_app.health.logs import FIELDS, JsonFormatter, RequestLog
 from dsvl2_app.request import Event, Timings
+from tests.apps import find_port, running, stop
 from tests.health.conftest import ask
-
-ROOT = Path(__file__).parents[2]
 
 
 def format_record(**given: object) -> dict[str, object]:
@@ -64,23 +61,15 @@ def test_a_request_is_logged_when_it_ends(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.slow
 def test_the_apps_log_is_json_alone(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    log = tmp_path / "log"
-    with log.open("w") as stderr:
-        app = subprocess.Popen(
-            [sys.executable, "app.py", "--log-format", "json", "--port", port, "--compile", "off"],
-            cwd=ROOT,
-            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONWARNINGS": "default"},
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-        with app, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            assert app.stdout and any("Running" in line for line in app.stdout)
-            answer = ask(client, "A secret word: xylophone.", user="Mister Smith")
-            app.terminate()
-            app.stdout.read()
+    port, log = find_port(), tmp_path / "log"
+    command = [sys.executable, "app.py", "--log-format", "json", "--port", str(port), "--compile", "off"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONWARNINGS": "default"}
+    with (
+        running(command, port, log, environment=environment, out=tmp_path / "out") as app,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        answer = ask(client, "A secret word: xylophone.", user="Mister Smith")
+        assert stop(app) in (0, 130)
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     ended = [line for line in lines if line["message"] == "a request has ended"]
     assert [(each["kind"], each["new_tokens"]) for each in ended] == [("answer", answer["usage"]["completion_tokens"])]
