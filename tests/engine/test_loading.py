@@ -165,11 +165,13 @@ print(re.search(r"AnonHugePages: *([0-9]+)", Path("/proc/self/smaps_rollup").rea
 
 def read_large_pages(program: str, *words: str) -> int:
     """KiB of them that the program's process has at its end."""
-    done = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     return int(done.stdout)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("variant", ["tiny"])
 @pytest.mark.parametrize("asked", [None, "0"])
 def test_memory_is_in_large_pages_unless_that_is_refused(
     asked: str | None, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
