@@ -17,6 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # As many processes as there are cores; which tests go together is decided in tests/plan.py.
 PARALLEL := -n logical
+# Tests start many programs, which read what the first of them has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-remote check lint style browser canary constraints audit test-vllm screenshots docker-dry clean
 
