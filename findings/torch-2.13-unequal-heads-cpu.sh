@@ -7,8 +7,8 @@
 #   Values padded with 64 zero columns that are cut off again give the same numbers: 12 times faster for 1,024 tokens of 16 heads in
 #   bfloat16, 33 times for 2,048 (one thread of an Intel processor with matrix units), 9 times in float32.
 # Shown: the flash kernel alone refuses unequal widths and takes padded ones; both results are compared, and both are timed.
-# Matters here: this is how transformers' deepseek_v2 calls it, so that a prompt on a CPU spends most of its time there; our own
-#   attention of prompts does not go through it where our kernels are built.
+# Matters here: this is how transformers' deepseek_v2 calls it, so that a long prompt on a CPU spends much of its time there. Our
+#   plain attention pads (model/operations.py).
 # Source: torch 2.13.0, aten/src/ATen/native/transformers (sdp_utils_cpp.cpp chooses the kernel), run on x86-64.
 set -euo pipefail
 TORCH=2.13.0
