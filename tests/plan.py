@@ -1,4 +1,5 @@
-"""How a run is spread over processes, which tests are tried again, and what a run says of tests that did not run."""
+"""How a run is spread over processes, which tests are tried again, and what a run says: at once of tests that failed or
+took long, at its end of those that did not run."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import torch
 
 PAGE = "tests/ui/"  # tests that share a browser and servers, which take seconds to start
 REASONS = 20  # that a run ends with
+LONG = 60  # seconds of a test that are told at once
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,6 +43,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
+class Teller:
+    """Tells at once of each test that failed, is tried again or took long: a run that is cut off has said so."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self.reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        wrong = report.outcome in ("failed", "rerun")
+        if wrong or report.duration > LONG:
+            line = f"{report.outcome} after {report.duration:.0f} s of its {report.when}: {report.nodeid}"
+            self.reporter.write(f"\n{line}{find_words(report) if wrong else ''}"[:400] + "\n")
+
+
+@pytest.hookimpl(trylast=True)  # there is a reporter by then
+def pytest_configure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Teller(reporter))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print how many tests did not run, by reason. pytest's own last line says how many were run again."""
     reasons = Counter(find_reason(report) for report in terminalreporter.stats.get("skipped", ()))
@@ -54,6 +76,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("not run")
     for line in lines:
         terminalreporter.write_line(line)
+
+
+def find_words(report: pytest.TestReport) -> str:
+    """The first line of what a test that failed says."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return ": " + (crash.message if crash else str(report.longrepr)).partition("\n")[0]
 
 
 def find_reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -1,6 +1,8 @@
-"""`tests.plan`: which tests are run again, and the summary of those that did not run."""
+"""`tests.plan`: which tests are run again, what is told at once, and the summary of those that did not run."""
 
 from __future__ import annotations
+
+from fnmatch import fnmatch
 
 import pytest
 
@@ -39,6 +41,12 @@ def test_a_browser_that_is_late_is_tried_again_and_nothing_else_is(pytester: pyt
         """,
     )
     assert "2 failed, 1 passed, 1 rerun in " in shown.splitlines()[-1]
+    at_once = shown[: shown.index("= FAILURES =")]
+    for line in (
+        "rerun after 0 s of its call: *::test_late: TimeoutError: 30 s are over",
+        "failed after 0 s of its call: *::test_wrong: AssertionError*",
+    ):
+        assert [each for each in at_once.splitlines() if fnmatch(each, line)], at_once
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -67,3 +75,22 @@ def test_what_did_not_run_is_listed_by_reason(pytester: pytest.Pytester) -> None
     assert lines[0].split() == ["3", *["there", "is", "no", "door"]]
     assert lines[20] == "    6 for 6 other reasons"
     assert lines[21].strip() == "all that -m 'not slow' leaves out"
+
+
+@pytest.mark.slow
+def test_what_takes_long_is_told_at_once(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.plan.LONG", 0.05)
+    _, shown = run(
+        pytester,
+        """
+        import time
+
+        def test_soon():
+            ...
+
+        def test_late():
+            time.sleep(0.1)
+        """,
+    )
+    assert "passed after 0 s of its call: test_what_takes_long_is_told_at_once.py::test_late" in shown
+    assert "::test_soon" not in shown
