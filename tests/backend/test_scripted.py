@@ -8,7 +8,7 @@ from PIL import Image
 from dsvl2_app.backend import NAMES, load, scripted
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.request import Request
+from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
 
 ASKED = Request([{"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (400, 300))}]}])
@@ -55,7 +55,7 @@ def test_every_backend_is_chosen_by_its_name_and_has_the_protocol(name: str) -> 
         assert isinstance(backend.capabilities.grammar, bool)
         messages = [{"role": "user", "content": "Hi"}]
         assert backend.plan(messages).context == backend.card.context
-        *_, last = backend.submit(Request(messages))
+        *_, last = backend.submit(Request(messages, Sampling(max_new_tokens=8)))
         assert last.finish in ("eos", "length")
         *_, last = backend.inspect(Request(messages), [1000])
         assert last.inspection is not None
