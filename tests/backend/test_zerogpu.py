@@ -8,11 +8,9 @@ import multiprocessing
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +40,7 @@ from dsvl2_app.request import Event, PromptPlan, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import place_images
+from tests.apps import find_port, running, stop
 from tests.backend.zerogpu_service import Service
 
 ROOT = Path(__file__).parents[2]
@@ -413,8 +412,7 @@ def serving(service: Service, folder: Path, **variables: str) -> Iterator[str]:
     if not can_read_directly(folder / "probe"):
         pytest.skip("`spaces` packs weights past the kernel's cache, which is not to be had here")
     (folder / "cgroup").write_text("0::/here\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_port()
     environment = {
         **os.environ,
         "HOME": str(folder),
@@ -425,24 +423,11 @@ def serving(service: Service, folder: Path, **variables: str) -> Iterator[str]:
         "DSVL2_DTYPE": "float32",
         **variables,
     }
-    log = (folder / "log").open("w+")
-    app = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("zerogpu_app.py"))], env=environment, stdout=log, stderr=log
-    )
-    try:
-        for _ in range(600):
-            assert app.poll() is None, (folder / "log").read_text()
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.2)
+    command = [sys.executable, str(Path(__file__).with_name("zerogpu_app.py"))]
+    with running(command, port, folder / "log", environment=environment) as app:
         yield f"http://127.0.0.1:{port}"
         print((folder / "log").read_text())
-    finally:
-        app.send_signal(signal.SIGTERM)
-        app.wait(60)
-        log.close()
+        stop(app)
 
 
 @pytest.fixture(scope="module")
