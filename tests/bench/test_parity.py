@@ -12,6 +12,7 @@ ON_CPU = Settings(device="cpu", compile="off")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("variant", ["small"])
 def test_answers_are_counted_that_are_the_same(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "CASES", ("a_text", "c_tall_ref"))
     assert parity.measure(ON_CPU, variant) == {"answers": 2, "as_cpu": 2, "as_official": 2, "together": 2}
