@@ -1,4 +1,4 @@
-"""`python app.py`: what goes wrong at start is one sentence and exit status 2."""
+"""`python app.py`: what goes wrong at start is one sentence and exit status 2, and uploads go with the process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.apps import ROOT, find_port, running, stop
 
 
 def start(*flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "app.py", *flags], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
-    )
+    command = [sys.executable, "app.py", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("flags", "said"), [(("--bogus",), "--help"), (("--model", "tests"), "config.json"), (("--port", "x"), "--port")]
-)
+@pytest.mark.parametrize(("flags", "said"), [(("--bogus",), "--help"), (("--port", "x"), "--port")])
 def test_a_wrong_flag_is_explained(flags, said):
     app = start(*flags)
     assert app.returncode == 2
@@ -35,48 +32,26 @@ def test_a_wrong_flag_is_explained(flags, said):
 
 
 @contextmanager
-def serve(**environment: str) -> Iterator[str]:
-    """The address of an app, which ends with this context."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    environment = {**os.environ, "DSVL2_LOAD_FORMAT": "dummy", "DSVL2_PORT": port, **environment}
-    with subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as app:
-        assert app.stdout
-        try:
-            assert any("Running" in line for line in app.stdout)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            app.terminate()
-            app.stdout.read()
-    assert app.returncode in (0, 130)  # stopped while it served, or just before
+def serve(folder: Path, log: Path) -> Iterator[str]:
+    """The address of an app whose uploads are in `folder`, until it is stopped at the end of this context."""
+    port = find_port()
+    command = [sys.executable, "app.py", "--load-format", "dummy", "--port", str(port)]
+    with running(command, port, log, environment={**os.environ, "GRADIO_TEMP_DIR": str(folder)}) as app:
+        yield f"http://127.0.0.1:{port}"
+        assert stop(app) in (0, 130)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["TMPDIR", "GRADIO_TEMP_DIR"])
-def test_uploads_go_with_the_process(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
-    with serve(**{name: str(tmp_path)}):
-        assert len(list(tmp_path.glob("dsvl2-*"))) == 1
-    assert not list(tmp_path.glob("dsvl2-*"))
-
-
-@pytest.mark.slow
-def test_an_app_that_ends_leaves_the_files_of_others(tmp_path: Path) -> None:
-    folder = str(tmp_path / "uploads")
-    with serve(GRADIO_TEMP_DIR=folder) as url:
-        with serve(GRADIO_TEMP_DIR=folder):
-            pass
+def test_uploads_go_with_the_process_and_those_of_others_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "uploads"
+    with serve(folder, tmp_path / "log") as url:
+        with serve(folder, tmp_path / "other"):
+            assert len(list(folder.glob("dsvl2-*"))) == 2
         page = httpx.get(url, timeout=60).text
         names = set(re.findall(r"\"(/[^\s\"]*/uploads/[^\s\"]*\.(?:png|jpg))\"", page))
         assert len(names) > 5  # the thumbnails of the examples
         assert {httpx.get(f"{url}/gradio_api/file={name}").status_code for name in names} == {200}
+    assert not list(folder.glob("dsvl2-*"))
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 import dsvl2_app
+from tests.apps import find_port, running, stop
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "assets" / "examples" / "one.png"
@@ -68,7 +69,6 @@ def test_commands_work_from_any_folder(dsvl2: str) -> None:
     assert Path(used).is_relative_to(Path(dsvl2).parents[1])
     assert list_files(Path(used)) == list_files(ROOT / "assets") - {"screenshot.png"}
     assert run(dsvl2, "--version") == f"dsvl2 {dsvl2_app.__version__}\n"
-    assert "2 x 2 tiles of 182 px" in run(dsvl2, "tiles", "--model", "nano", str(PICTURE))
     assert "cyan" in run(dsvl2, "chat", "--compile", "off", "--image", str(PICTURE), "What do you see?")
 
 
@@ -85,16 +85,11 @@ def test_what_needs_a_clone_says_so(dsvl2: str, folder: str, words: list[str]) -
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_the_page_is_served_from_any_folder(dsvl2: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    words = [dsvl2, "serve", "--compile", "off", "--port", port]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as page:
-        try:
-            assert page.stdout and any("Running" in line for line in page.stdout)
-            with urlopen(f"http://127.0.0.1:{port}/") as answer:
-                assert "DeepSeek-VL2" in answer.read().decode()
-        finally:
-            page.terminate()
-            page.communicate()
-    assert page.returncode in (0, 130)
+def test_the_page_is_served_from_any_folder(dsvl2: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    port, log, here = find_port(), tmp_path_factory.mktemp("log") / "log", Path.cwd()
+    words = [dsvl2, "serve", "--compile", "off", "--port", str(port)]
+    with running(words, port, log, environment=os.environ, cwd=here) as page:
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as answer:
+            assert "DeepSeek-VL2" in answer.read().decode()
+        assert stop(page) in (0, 130)
+    assert f"Running on local URL:  http://127.0.0.1:{port}" in log.read_text(encoding="utf-8")

@@ -20,18 +20,6 @@ CHECKPOINT = str(REFERENCE / "tiny" / "checkpoint")
 PICTURE = str(REFERENCE / "images" / "two_1_517x389.png")
 
 
-def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dsvl2_app", *argv], capture_output=True, text=True, timeout=120)
-
-
-@pytest.mark.slow
-def test_an_error_is_one_sentence_and_status_2() -> None:
-    done = run("tiles", "nowhere.jpg")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "nowhere.jpg" in done.stderr and "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [

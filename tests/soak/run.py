@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import httpx
 from tests.soak.chats import CANARY, Chat, Page, Row
 from tests.soak.report import report
 from tests.soak.server import Watch, serving
+from tests.waiting import run_loop
 
 
 def soak(
@@ -26,9 +26,9 @@ def soak(
     flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     with serving(program, folder, flags) as server:
-        with Watch(server) as watch, ThreadPoolExecutor(1) as thread:  # a browser's tests have a loop in the first one
+        with Watch(server) as watch:
             visitors = visit(server.url, chats, seconds, program == "echo", pause, patience)
-            rows = thread.submit(asyncio.run, visitors).result()
+            rows = run_loop(visitors, seconds + 2 * patience)  # each ends by then
         alive = server.is_alive
         status = server.stop() if alive else server.process.returncode
         log = server.log.read_text(errors="replace")

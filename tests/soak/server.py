@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.apps import find_port, running
+
 PROGRAMS = {"nano": ("app.py",), "echo": ("-m", "tests.soak.echo")}
-START = 120.0  # seconds
-END = 20.0  # from SIGTERM
+END = 20.0  # seconds from SIGTERM
 
 
 @dataclass(frozen=True)
@@ -44,34 +43,11 @@ class Server:
 @contextmanager
 def serving(program: str, folder: Path, flags: Sequence[str] = ()) -> Iterator[Server]:
     """The app of that name in `PROGRAMS`, once it is ready; its log is in `folder`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / f"{program}.log"
+    port, log = find_port(), folder / f"{program}.log"
     command = [sys.executable, *PROGRAMS[program], "--port", str(port), *flags]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "GRADIO_TEMP_DIR": str(folder)}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    server = Server(process, f"http://127.0.0.1:{port}", log)
-    try:
-        _await_ready(server, port)
-        yield server
-    finally:
-        if server.is_alive:
-            server.stop()
-
-
-def _await_ready(server: Server, port: int) -> None:
-    until = time.monotonic() + START
-    while time.monotonic() < until and server.is_alive:
-        try:
-            if ask(port, "/readyz") == 200:
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"the app did not start: {server.log.read_text(errors='replace')[-2000:]}")
+    with running(command, port, log, environment=environment) as process:
+        yield Server(process, f"http://127.0.0.1:{port}", log)
 
 
 def ask(port: int, path: str, seconds: float = 30) -> int:

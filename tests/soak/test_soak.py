@@ -1,4 +1,4 @@
-"""A minute of visitors: what holds on any machine, and that the soak would notice what must not be."""
+"""A while of visitors: what holds on any machine, and that the soak would notice what must not be."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ GOOD = {"lived": True, "exit status": 0, "tracebacks": 0, "canaries in the log":
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("program", "seconds"), [("nano", 60), ("echo", 10)])
+@pytest.mark.parametrize(("program", "seconds"), [("nano", 20), ("echo", 10)])
 def test_visitors_are_answered_each_their_own(program: str, seconds: float, tmp_path: Path) -> None:
-    told = soak(program, chats=11, seconds=seconds, folder=tmp_path, patience=240)
+    told = soak(program, chats=11, seconds=seconds, folder=tmp_path, patience=120)
     assert find_broken(told, COUNTS) == [], told
     assert {"page", "chat", "v1", "visit"} <= told["by way"].keys() and told["hostile"] and told["left"], told
 

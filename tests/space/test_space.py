@@ -5,14 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from gradio_client import Client, handle_file
@@ -26,6 +23,7 @@ from dsvl2_app.settings import RELEASED, Settings
 from dsvl2_app.space.folder import CLONE, read_pins
 from dsvl2_app.space.presets import PRESETS, list_checkpoint, write_front_matter
 from tests import pins
+from tests.apps import find_port, running, stop
 
 COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 # What https://huggingface.co/docs/hub/spaces-config-reference knows, and `license` of every repository.
@@ -173,8 +171,7 @@ def test_without_a_clone_it_says_so(
 def test_nanos_folder_starts_as_a_space(tmp_path: Path) -> None:
     folder = tmp_path / "space"
     main(["space", str(folder)])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DSVL2_", "PYTHON"))}
     environment |= {
         "SYSTEM": "spaces",
@@ -186,19 +183,9 @@ def test_nanos_folder_starts_as_a_space(tmp_path: Path) -> None:
         "DSVL2_COMPILE": "off",
         "HOME": str(tmp_path),
     }
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=environment)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            assert app.poll() is None
-            try:
-                if httpx.get(f"{url}/readyz").is_success:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.2)
+    command = [sys.executable, "app.py"]
+    with running(command, port, tmp_path / "log", environment=environment, cwd=folder) as app:
         question = {"text": "What do you see?", "files": [handle_file(str(folder / "assets" / "examples" / "one.png"))]}
-        answer = Client(url, verbose=False).predict(question, temperature=0, api_name="/chat")
-        assert "cyan" in answer
-    finally:
-        app.terminate()
-        assert app.wait(60) in (0, 130)
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        assert "cyan" in client.predict(question, temperature=0, api_name="/chat")
+        assert stop(app) in (0, 130)
