@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, StaticCache
 from transformers.utils import generic
 
-from dsvl2_app import DeepseekVL2ForConditionalGeneration
+from dsvl2_app import DeepseekVL2ForConditionalGeneration, DeepseekVL2Processor
 from dsvl2_app.engine.watching import attention_weights
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.model.modeling import CACHE_NAME
@@ -52,22 +52,31 @@ def answer(model: Model, inputs: Any, new_tokens: int = 3, **options: Any) -> Te
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-def test_a_cache_changes_no_answer(mode: str, reference: Reference, model: Model) -> None:
-    if mode == "lookup" and len(reference.inputs["input_ids"]) > 1:
-        pytest.skip("transformers looks up in prompts one at a time")
+@pytest.mark.parametrize(
+    ("mode", "rows"),
+    [(mode, ("f_multi_turn",)) for mode in MODES]
+    + [(mode, ("a_text", "c_tall_ref")) for mode in MODES if mode != "lookup"],  # which is for one row
+    ids=lambda given: given if isinstance(given, str) else " and ".join(given),
+)
+def test_a_cache_changes_no_answer(
+    mode: str,
+    rows: tuple[str, ...],
+    variant: str,
+    open_reference: Callable[[str, str], Reference],
+    model: Model,
+    processor: DeepseekVL2Processor,
+) -> None:
+    """About a picture, alone and in a batch where another row is padded."""
+    inputs = processor.apply_chat_template(
+        [open_reference(variant, case).conversations[0] for case in rows],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
     options = MODES[mode]
     alone = {} if mode == "lookup" else options  # it needs a cache, and finds what greedy finds
-    without = answer(model, reference.inputs, use_cache=False, **alone)
-    assert torch.equal(answer(model, reference.inputs, **options), without)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-def test_a_cache_changes_no_answer_about_a_picture(
-    mode: str, open_reference: Callable[[str, str], Reference], load_model: Callable[[str], Model]
-) -> None:
-    test_a_cache_changes_no_answer(mode, open_reference("tiny", "c_tall_ref"), load_model("tiny"))
+    assert torch.equal(answer(model, inputs, **options), answer(model, inputs, use_cache=False, **alone))
 
 
 @torch.no_grad()
