@@ -52,9 +52,10 @@ def find_forbidden_call(node: ast.Call) -> Iterator[str]:
         yield f"{called} without weights_only"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_runs_what_it_reads(path: Path) -> None:
-    assert list(find_forbidden(path.read_text(encoding="utf-8"))) == []
+@pytest.mark.slow
+def test_nothing_runs_what_it_reads() -> None:
+    found = {path: list(find_forbidden(path.read_text(encoding="utf-8"))) for path in SOURCES}
+    assert len(found) > 300 and {path: each for path, each in found.items() if each} == {}
 
 
 @pytest.mark.parametrize(

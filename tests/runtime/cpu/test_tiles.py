@@ -51,7 +51,7 @@ def build_product(folder: Path, *flags: str) -> Callable[..., int]:
     target = folder / f"product{len(flags)}.so"
     source = Path(__file__).with_name("tile_product.c")
     command = [*find_compiler(), *FLAGS, *flags, f"-I{SOURCES}", "-o", str(target), str(source), "-lm"]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     multiply = ctypes.CDLL(str(target)).multiply_one
     multiply.argtypes = ctypes.c_int, *(ctypes.c_void_p,) * 3
     return multiply

@@ -1,4 +1,4 @@
-"""Compile the kernels for a GPU that need not be there: `python compile_kernels.py tiny 8 int8 90`, for one decode step
+"""Compile the kernels for GPUs that need not be there: `python compile_kernels.py tiny,8,int8,90`, for one decode step
 of eight rows, and those of prompts, on compute capability 9.0.
 
 The interpreter runs kernels as Python; only compiling finds what their types and shapes forbid.
@@ -89,4 +89,6 @@ def compile_all(preset: str, rows: int, quantize: str, capability: int) -> None:
 
 
 if __name__ == "__main__":
-    compile_all(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    for preset, rows, quantize, capability in (word.split(",") for word in sys.argv[1:]):
+        print(preset, rows, quantize, capability, flush=True)
+        compile_all(preset, int(rows), quantize, int(capability))

@@ -77,13 +77,14 @@ def test_who_leaves_keeps_what_it_has(model: Model) -> None:
 
 @pytest.mark.slow
 @torch.inference_mode()
+@pytest.mark.parametrize("variant", ["tiny", "small"])  # heads and latents; what kernels compute is in test_step
 def test_fused_steps_give_the_same(model: Model) -> None:
     pytest.importorskip("triton")
     graphs, plain = (GraphDecoder(model.decoder, model.lm_head, 1, 64) for _ in range(2))
     graphs.fuses, plain.fuses = True, False
-    prompts = [[5, 6, 7], [9] * 11, [8, 4]]
+    prompts = [[5, 6, 7], [9] * 11]
     ours, theirs = ([prefill(model, prompt) for prompt in prompts] for _ in range(2))
-    for who in ([0], [0, 1, 2], [2, 0]):
+    for who in ([0], [1, 0], [1]):
         tokens = [40 + number for number in who]
         found = graphs.forward(tokens, [ours[number] for number in who])
         expected = plain.forward(tokens, [theirs[number] for number in who])
