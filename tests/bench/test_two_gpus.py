@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import training, two_gpus
+from bench import copies, spread, training, two_gpus
 
+STEPS = 4  # of training
 SMALL = ["--devices", "cpu", "cpu", "--chats", "4", "--tokens", "6", "--minutes", "4"]
-SMALL += ["--steps", "6", "--rows", "1", "--workers", "0"]
+SMALL += ["--steps", str(STEPS), "--rows", "1", "--workers", "0"]
 
 
 def test_rates_leave_out_the_beginning_of_each_stage() -> None:
@@ -28,29 +29,37 @@ def test_a_curve_is_compared_step_by_step() -> None:
 
 
 @pytest.mark.slow
-def test_all_parts_on_one_processor_and_one_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_model_is_spread_and_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "CHATS", (1, 2))
+    monkeypatch.setattr(spread, "COMPARED", 2)
+    monkeypatch.setattr(copies, "RUNS", 1)
+    found = two_gpus.main([*SMALL, "--variants", "tiny", "--part", "parity"])
+    assert (found["tiny"], found["failed"]) == ({"answers": 5, "as_official": 5, "together": 5}, [])
+
+    found = two_gpus.main([*SMALL, "--part", "spread nano"])
+    assert found["failed"] == []
+    assert found["alike"] == {name: "2 of 2" for name in found["alike"]} and len(found["alike"]) == 3
+    for placement in ("one", "auto", "by_hand"):
+        assert found[placement]["1"]["tokens_per_second"] > 0 and found[placement]["2"]["planned"][0] > 23e6
+
+    found = two_gpus.main([*SMALL, "--part", "copies nano"])
+    assert found["failed"] == []
+    ratio = found["two"]["tokens_per_second"] / found["one"]["tokens_per_second"]
+    assert found["ratios"]["two_over_one"] == pytest.approx(ratio, rel=0.01)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_and_a_part_that_fails_leaves_the_others(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "found.json"
-    found = two_gpus.main(
-        [*SMALL, "--models", "nano", "--variants", "tiny", "--copies", "nano", "missing", "--out", str(out)]
-    )
+    found = two_gpus.main([*SMALL, "--models", "--variants", "--copies", "missing", "--out", str(out)])
     printed = capfd.readouterr().out
     assert json.loads(printed.splitlines()[-1]) == found
     assert found["failed"] == [f"copies missing {step}" for step in ("one", "one_all_at_once", "two", "ratios")]
     assert "missing is no folder here" in found["copies missing"]["two"]["failed"]
-    assert json.loads(out.read_text())["parity"] == found["parity"]
-    assert found["parity"]["tiny"] == {"answers": 5, "as_official": 5, "together": 5}
-
-    spread = found["spread nano"]
-    assert spread["alike"] == {name: "4 of 4" for name in spread["alike"]} and len(spread["alike"]) == 3
-    for placement in ("one", "auto", "by_hand"):
-        assert spread[placement]["1"]["tokens_per_second"] > 0 and spread[placement]["8"]["planned"][0] > 23e6
-
-    copies = found["copies nano"]
-    assert copies["ratios"]["two_over_one"] == pytest.approx(
-        copies["two"]["tokens_per_second"] / copies["one"]["tokens_per_second"], rel=0.01
-    )
-
+    assert json.loads(out.read_text())["train"] == found["train"]
     train = found["train"]
-    assert train["two"]["entries"] == train["one"]["entries"] == 6
+    assert train["two"]["entries"] == train["one"]["entries"] == STEPS
     curves = train["ratios"]["curves"]
-    assert curves["same_samples"] and curves["apart"] < 1e-3  # two processes learn what one does with both's batches
+    assert curves["same_samples"] and curves["apart"] < 1e-3  # with both's batches
