@@ -29,7 +29,7 @@ REPEATED = re.compile(r"cut-[2-46-9]\.|turned-[2-57-8]\.")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(390)
 def test_the_page_answers_each_and_whatever_comes_next(
     scripted: App, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
