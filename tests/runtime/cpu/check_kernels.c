@@ -1,4 +1,4 @@
-/* Products of a few rows in every number format, a step of a small decoder, and where tiles are emulated a dense layer and
+/* Products of a few rows in every number format, steps of small decoders with both kinds of attention, and where tiles are emulated a dense layer and
  * attention, against sums in double precision, as a program: it runs where there is no Python, such as under an emulator
  * of another processor. Exits with 1 if something is wrong. */
 #include "kernels.c"
@@ -76,7 +76,8 @@ static int check_rows(enum Kind kind, long inputs, long count, int narrowed) {
 
 /* -- a step ------------------------------------------------------------------------------------------------------ */
 
-enum { WIDTH = 24, HEADS = 4, GROUPS = 2, HEAD = 8, INNER = 20, EXPERTS = 5, ACTIVE = 2, CAPACITY = 40, BATCH = 3 };
+enum { WIDTH = 24, HEADS = 4, GROUPS = 2, HEAD = 8, INNER = 20, EXPERTS = 5, ACTIVE = 2, CAPACITY = 40, BATCH = 3,
+       NOPE = 6, VALUE = 5, RANK = 20 };
 
 static float *draw_numbers(long count) {
     float *numbers = malloc(count * sizeof *numbers);
@@ -99,12 +100,12 @@ static void multiply_plainly(const struct Matrix *matrix, long which, const doub
     }
 }
 
-static void normalise_plainly(const double *from, const char *norm, double *to) {
+static void normalise_plainly(const double *from, const char *norm, long width, double *to) {
     double squares = 0;
-    for (long i = 0; i < WIDTH; i++)
+    for (long i = 0; i < width; i++)
         squares += from[i] * from[i];
-    for (long i = 0; i < WIDTH; i++)
-        to[i] = from[i] / sqrt(squares / WIDTH + 1e-6) * ((const float *)norm)[i];
+    for (long i = 0; i < width; i++)
+        to[i] = from[i] / sqrt(squares / width + 1e-6) * ((const float *)norm)[i];
 }
 
 static void rotate_plainly(double *head, double position, const float *frequencies) {
@@ -172,34 +173,93 @@ static void attend_plainly(const struct Layer *layer, const float *frequencies, 
         hidden[i] += made[i];
 }
 
-static int check_step(void) {
-    const struct Layer layer = {
+/* Neighbours are turned against each other, and first members go before second ones. */
+static void rotate_pairs_plainly(const double *from, double position, const float *frequencies, double *to) {
+    for (long i = 0; i < HEAD / 2; i++) {
+        const double first = from[2 * i], second = from[2 * i + 1], angle = position * frequencies[i];
+        to[i] = first * cos(angle) - second * sin(angle);
+        to[HEAD / 2 + i] = second * cos(angle) + first * sin(angle);
+    }
+}
+
+/* `latents` [CAPACITY, RANK] and `ropes` [CAPACITY, HEAD] hold `position` tokens; every head's keys and values are made
+ * of them. */
+static void attend_latents_plainly(const struct Layer *layer, const float *frequencies, const float *latents,
+                                   const float *ropes, long position, const double *from, double *hidden) {
+    double query[HEADS * (NOPE + HEAD)], fresh[RANK + HEAD], made[WIDTH], context[HEADS * VALUE] = {}, totals[HEADS] = {};
+    double turned[HEADS][HEAD], latent[RANK], rope[HEAD], expanded[HEADS * (NOPE + VALUE)];
+    multiply_plainly(&layer->query, 0, from, query);
+    multiply_plainly(&layer->latent, 0, from, fresh);
+    for (long head = 0; head < HEADS; head++)
+        rotate_pairs_plainly(query + head * (NOPE + HEAD) + NOPE, position, frequencies, turned[head]);
+    for (long token = 0; token <= position; token++) {
+        for (long i = 0; i < RANK; i++)
+            latent[i] = latents[token * RANK + i];
+        for (long i = 0; i < HEAD; i++)
+            rope[i] = ropes[token * HEAD + i];
+        if (token == position) {
+            normalise_plainly(fresh, layer->latent_norm, RANK, latent);
+            rotate_pairs_plainly(fresh + RANK, position, frequencies, rope);
+        }
+        multiply_plainly(&layer->expand, 0, latent, expanded);
+        for (long head = 0; head < HEADS; head++) {
+            const double *key = expanded + head * (NOPE + VALUE);
+            double score = 0;
+            for (long i = 0; i < NOPE; i++)
+                score += query[head * (NOPE + HEAD) + i] * key[i];
+            for (long i = 0; i < HEAD; i++)
+                score += turned[head][i] * rope[i];
+            totals[head] += score = exp(score * 0.3);
+            for (long i = 0; i < VALUE; i++)
+                context[head * VALUE + i] += score * key[NOPE + i];
+        }
+    }
+    for (long i = 0; i < HEADS * VALUE; i++)
+        context[i] /= totals[i / VALUE];
+    multiply_plainly(&layer->out, 0, context, made);
+    for (long i = 0; i < WIDTH; i++)
+        hidden[i] += made[i];
+}
+
+static int check_step(int latent) {
+    const long value = latent ? VALUE : HEAD, groups = latent ? 1 : GROUPS;
+    struct Layer layer = {
         .attention_norm = (char *)draw_numbers(WIDTH), .mlp_norm = (char *)draw_numbers(WIDTH),
-        .query = draw_wide(1, HEADS * HEAD, WIDTH), .key = draw_wide(1, GROUPS * HEAD, WIDTH),
-        .value = draw_wide(1, GROUPS * HEAD, WIDTH), .out = draw_wide(1, WIDTH, HEADS * HEAD),
-        .router = draw_wide(1, EXPERTS, WIDTH), .gate_up = draw_wide(EXPERTS, 2 * INNER, WIDTH),
-        .down = draw_wide(EXPERTS, WIDTH, INNER), .shared_gate_up = draw_wide(1, 2 * INNER, WIDTH),
-        .shared_down = draw_wide(1, WIDTH, INNER),
+        .out = draw_wide(1, WIDTH, HEADS * value), .router = draw_wide(1, EXPERTS, WIDTH),
+        .gate_up = draw_wide(EXPERTS, 2 * INNER, WIDTH), .down = draw_wide(EXPERTS, WIDTH, INNER),
+        .shared_gate_up = draw_wide(1, 2 * INNER, WIDTH), .shared_down = draw_wide(1, WIDTH, INNER),
     };
+    if (latent) {
+        layer.query = draw_wide(1, HEADS * (NOPE + HEAD), WIDTH);
+        layer.latent = draw_wide(1, RANK + HEAD, WIDTH);
+        layer.latent_norm = (char *)draw_numbers(RANK);
+        layer.expand = draw_wide(1, HEADS * (NOPE + VALUE), RANK);
+    } else {
+        layer.query = draw_wide(1, HEADS * HEAD, WIDTH);
+        layer.key = draw_wide(1, GROUPS * HEAD, WIDTH);
+        layer.value = draw_wide(1, GROUPS * HEAD, WIDTH);
+    }
     const struct Decoder decoder = {
-        FLOAT32, .layers = 1, .width = WIDTH, .heads = HEADS, .groups = GROUPS, .rope = HEAD, .value = HEAD,
-        .active = ACTIVE, .norm = (char *)draw_numbers(WIDTH), .frequencies = draw_numbers(HEAD / 2), .eps = 1e-6f,
-        .scale = 0.3f, .scaling = 1,
+        FLOAT32, .layers = 1, .width = WIDTH, .heads = HEADS, .groups = groups, .rank = latent ? RANK : 0,
+        .nope = latent ? NOPE : 0, .rope = HEAD, .value = value, .active = ACTIVE,
+        .norm = (char *)draw_numbers(WIDTH), .frequencies = draw_numbers(HEAD / 2), .eps = 1e-6f, .scale = 0.3f,
+        .scaling = 1,
     };
     const int64_t positions[BATCH] = {0, 5, CAPACITY - 1}, capacities[BATCH] = {CAPACITY, CAPACITY, CAPACITY};
     float *buffers[2 * BATCH], *embeds = draw_numbers(BATCH * WIDTH), out[BATCH * WIDTH];
     double expected[BATCH][WIDTH];
     for (long i = 0; i < 2 * BATCH; i++)
-        buffers[i] = draw_numbers(GROUPS * CAPACITY * HEAD);
+        buffers[i] = draw_numbers(CAPACITY * (RANK + GROUPS * HEAD));
     for (long row = 0; row < BATCH; row++) {
         double hidden[WIDTH], normal[WIDTH];
         for (long i = 0; i < WIDTH; i++)
             hidden[i] = embeds[row * WIDTH + i];
-        normalise_plainly(hidden, layer.attention_norm, normal);
-        attend_plainly(&layer, decoder.frequencies, buffers[row], buffers[BATCH + row], positions[row], normal, hidden);
-        normalise_plainly(hidden, layer.mlp_norm, normal);
+        normalise_plainly(hidden, layer.attention_norm, WIDTH, normal);
+        (latent ? attend_latents_plainly : attend_plainly)(&layer, decoder.frequencies, buffers[row],
+                                                           buffers[BATCH + row], positions[row], normal, hidden);
+        normalise_plainly(hidden, layer.mlp_norm, WIDTH, normal);
         feed_plainly(&layer, normal, hidden);
-        normalise_plainly(hidden, decoder.norm, expected[row]);
+        normalise_plainly(hidden, decoder.norm, WIDTH, expected[row]);
     }
     decode(&decoder, &layer, BATCH, (char *)embeds, positions, (char *const *)buffers, capacities, (char *)out, 2);
     int wrong = 0;
@@ -260,9 +320,9 @@ int main(void) {
                         printf("kind %d, %ld inputs, %ld rows, %d: %d wrong\n", kind, widths[i], counts[j], narrowed, found);
                     wrong += found;
                 }
-    const int steps = check_step(), tiles = check_tiles();
+    const int steps = check_step(0) + check_step(1), tiles = check_tiles();
     if (steps || tiles)
-        printf("a step: %d wrong, tiles: %d wrong\n", steps, tiles);
+        printf("steps: %d wrong, tiles: %d wrong\n", steps, tiles);
     wrong += steps + tiles;
     printf("%d wrong\n", wrong);
     return wrong ? 1 : 0;

@@ -25,7 +25,8 @@ PROCESSORS = {  # compiler, its flag, and who runs what it makes
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_kernels_are_right(name: str, tmp_path: Path) -> None:
-    """Products in every number format, a step, and on emulated tiles a layer and attention, in double precision too."""
+    """Products in every number format, steps with multi-head and latent attention, and on emulated tiles a layer and
+    attention, in double precision too."""
     named, flag, emulator = PROCESSORS[name]
     compiler = find_compiler() if named is None else [named]
     for needed in (compiler[0] if compiler else "cc", *emulator[:1]):
