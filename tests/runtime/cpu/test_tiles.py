@@ -108,6 +108,15 @@ def test_bias_and_gelu(operations: CpuOperations, name: str, shape: tuple[int, i
     compare(operations, name, 2 * ROUNDING, draw(2, 27, shape[1]), draw(*shape) * shape[1] ** -0.5, draw(shape[0]))
 
 
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
+def test_long_rows_are_multiplied_in_cuts(operations: CpuOperations, quantize: str) -> None:
+    weight, bias = draw(70, 4304) * 4304**-0.5, draw(70)
+    given = (weight, None) if quantize == "none" else narrow(weight, NARROW_DTYPES[quantize])
+    compare(operations, "linear", NARROW if quantize == "int8" else ROUNDING, draw(150, 4304), *given)
+    if quantize == "none":
+        compare(operations, "linear_gelu", 2 * ROUNDING, draw(150, 4304), weight, bias)
+
+
 @pytest.mark.parametrize("tokens", [17, 64, 75, 600])
 @pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
 def test_feed_forward(operations: CpuOperations, tokens: int, quantize: str) -> None:
@@ -165,6 +174,18 @@ def test_attention(
         found = Tiles(tiles).attend(queries, keys, values, 0.15, causal=causal)
     expected, size = (attend_exactly(queries, keys, each, 0.15, causal=causal) for each in (values, values.abs()))
     assert found.shape == expected.shape and found.dtype == torch.bfloat16
+    assert distance(found, expected, size) < ROUNDING
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_to_later_keys_that_outweigh_all_before(tiles: Library, causal: bool) -> None:
+    """Weights that would be beyond float32 if they were counted from the first keys' scores."""
+    queries, keys, values = draw(1, 2, 70, 64).abs(), draw(1, 2, 90, 64), draw(1, 2, 90, 32)
+    keys[:, :, 75] = 20.0
+    keys[:, 1, 40:] *= -30.0
+    with torch.inference_mode():
+        found = Tiles(tiles).attend(queries, keys, values, 0.5, causal=causal)
+    expected, size = (attend_exactly(queries, keys, each, 0.5, causal=causal) for each in (values, values.abs()))
     assert distance(found, expected, size) < ROUNDING
 
 

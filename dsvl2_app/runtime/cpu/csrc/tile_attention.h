@@ -46,8 +46,8 @@ static void attend_square(const struct Heads *queries, struct Desk *desk, long b
                           long past, int causal, float scale, uint16_t *out, long apart) {
     const long width = desk->keys.steps * STEP, end = causal ? past + first + count : past;
     const long row_bytes = desk->stride * sizeof *desk->scores;
-    struct Left left = {{desk->queries, desk->queries + TILE_ROWS * width}, .stride = width, .steps = desk->keys.steps,
-                        .kind = BFLOAT16};
+    struct Left left = {{desk->queries, desk->queries + TILE_ROWS * width}, .stride = width, .advance = STEP,
+                        .steps = desk->keys.steps, .kind = BFLOAT16};
     float totals[SQUARE];
     for (long row = 0; row < count; row++)
         memcpy(desk->queries + row * width, find(queries, batch, head, first + row), queries->width * sizeof(uint16_t));
@@ -58,7 +58,8 @@ static void attend_square(const struct Heads *queries, struct Desk *desk, long b
         totals[row] = weigh(desk->scores + row * desk->stride, causal ? past + first + row + 1 : past,
                             round_up(end, SQUARE), scale, desk->weights + row * desk->stride);
     left = (struct Left){{(char *)desk->weights, (char *)(desk->weights + TILE_ROWS * desk->stride)},
-                         .stride = desk->stride * sizeof *desk->weights, .steps = count_panels(end), .kind = BFLOAT16};
+                         .stride = desk->stride * sizeof *desk->weights, .advance = STEP, .steps = count_panels(end),
+                         .kind = BFLOAT16};
     for (long panel = 0; panel < count_panels(desk->values.count); panel++) {
         Square sums __attribute__((aligned(LINE)));
         const long columns = columns_of(&desk->values, panel);

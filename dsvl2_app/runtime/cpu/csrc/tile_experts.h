@@ -84,7 +84,8 @@ static void leave_tiles(const struct Matrix *down, long expert, const struct Ben
                         uint16_t *out) {
     const long panels = count_panels(bench->inner.count);
     struct Finish finishes[2];
-    struct Pending pending[2] __attribute__((aligned(LINE)));
+    Square sums[2] __attribute__((aligned(LINE)));
+    struct Pending pending[2] = {{.sums = sums[0]}, {.sums = sums[1]}};
     int now = 0;
     pending[1].count = pending[1].done = 0;
     for (long first = 0; first < down->outputs; first += SQUARE) {

@@ -15,12 +15,15 @@
 
 typedef float Square[SQUARE][SQUARE]; /* or int32_t; a row per output, a column per token */
 
-/* Two times 16 rows, which need not be neighbours; what is left behind whole steps, as 32 rows of one step, if there is
- * something; and rows to fetch meanwhile, `ahead` of each half. */
+/* Two times 16 rows, which need not be neighbours, and bytes from one row to the next and from one step to the next;
+ * what is left behind whole steps, as 32 rows of one step, if there is something; and rows to fetch meanwhile, `ahead`
+ * of each half. */
 struct Left {
     const char *rows[2], *rest, *ahead[2];
-    long stride, steps, fetch_from, fetch_to;
+    long stride, advance, steps, fetch_from, fetch_to;
+    long from; /* the step of a panel that its first one meets */
     enum Kind kind;
+    int packed, adds; /* whether it lies step after step; and comes to sums that are there */
 };
 
 /* `count` columns in panels, and of int8 the scale of each. */
@@ -80,7 +83,7 @@ struct Finish {
 /* A square's sums, of which `done` pieces are finished: each is two rows of LANES tokens. `scales` are of int8 tokens;
  * numbers of token i go to out[i], places that the square after it will write are at `later`. */
 struct Pending {
-    Square sums;
+    float (*sums)[SQUARE];
     Words lines[LANES];
     const struct Finish *finish;
     const float *scales;
@@ -108,7 +111,7 @@ static struct Finish find_finish(const struct Matrix *matrix, long which, long f
 }
 
 INLINE Floats finish_lanes(const struct Pending *pending, long row, long lane, enum Kind kind, int curve) {
-    Floats found = sums_of((float(*)[SQUARE])pending->sums, row, lane, kind);
+    Floats found = sums_of(pending->sums, row, lane, kind);
     if (kind == INT8)
         found *= load(pending->scales + lane) * pending->finish->factors[row];
     found += pending->finish->biases[row];
@@ -160,24 +163,31 @@ static void finish_rest(struct Pending *pending) {
  * each step a piece of what is `pending`. All but `left` and `panel` are constants where this is inlined. */
 INLINE void multiply_steps(const struct Left *left, const char *panel, enum Kind kind, int wide, int curve,
                            struct Pending *pending) {
+    const int packed = left->packed;
     for (long step = 0; step < left->steps + (left->rest != NULL); step++) {
         const int rest = step == left->steps;
         const long stride = rest ? STEP : left->stride;
-        const char *first = rest ? left->rest : left->rows[0] + step * STEP;
-        const char *second = rest ? left->rest + TILE_BYTES : left->rows[1] + step * STEP;
-        tile_load(4, first, stride);
-        tile_load(6, panel, STEP);
+        const char *first = rest ? left->rest : left->rows[0] + step * left->advance;
+        const char *second = rest ? left->rest + TILE_BYTES : left->rows[1] + step * left->advance;
+        if (packed)
+            tile_stream(4, first, STEP);
+        else
+            tile_load(4, first, stride);
+        tile_stream(6, panel, STEP);
         if (kind == INT8)
             tile_multiply_int8(0, 4, 6);
         else
             tile_multiply(0, 4, 6);
-        tile_load(5, second, stride);
+        if (packed)
+            tile_stream(5, second, STEP);
+        else
+            tile_load(5, second, stride);
         if (kind == INT8)
             tile_multiply_int8(1, 5, 6);
         else
             tile_multiply(1, 5, 6);
         if (wide == 2) {
-            tile_load(7, panel + TILE_BYTES, STEP);
+            tile_stream(7, panel + TILE_BYTES, STEP);
             if (kind == INT8) {
                 tile_multiply_int8(2, 4, 7);
                 tile_multiply_int8(3, 5, 7);
@@ -215,20 +225,28 @@ INLINE void multiply_kinds(const struct Left *left, const char *panel, int wide,
  * does not tell GCC 12 that it reads. */
 static void multiply_square(const struct Left *left, const char *panel, int wide, void *sums, long stride,
                             struct Pending *before) {
+    char *to = sums, *below = to + TILE_ROWS * stride;
     __asm__ volatile("" ::: "memory");
-    tile_zero(0);
-    tile_zero(1);
-    tile_zero(2);
-    tile_zero(3);
+    if (left->adds) {
+        tile_load(0, to, stride);
+        tile_load(1, below, stride);
+        tile_load(2, to + STEP, stride);
+        tile_load(3, below + STEP, stride);
+    } else {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+    }
     if (before && is_left(before)) {
         multiply_kinds(left, panel, wide, before);
         finish_rest(before);
     } else
         multiply_kinds(left, panel, wide, NULL);
-    tile_store(0, sums, stride);
-    tile_store(1, (char *)sums + TILE_ROWS * stride, stride);
-    tile_store(2, (char *)sums + STEP, stride);
-    tile_store(3, (char *)sums + TILE_ROWS * stride + STEP, stride);
+    tile_store(0, to, stride);
+    tile_store(1, below, stride);
+    tile_store(2, to + STEP, stride);
+    tile_store(3, below + STEP, stride);
 }
 
 /* The same of one of several panels, during which a share of the rows that lie `ahead` is fetched. */
@@ -236,8 +254,9 @@ INLINE void multiply_ahead(struct Left *left, const struct Right *right, long pa
                            struct Pending *before) {
     left->fetch_from = left->ahead[0] ? SQUARE * (panel - first) / (end - first) : 0;
     left->fetch_to = left->ahead[0] ? SQUARE * (panel - first + 1) / (end - first) : 0;
-    multiply_square(left, panel_of(right, panel), columns_of(right, panel) > TILE_ROWS ? 2 : 1, sums,
-                    sizeof(Square) / SQUARE, before);
+    const int wide = columns_of(right, panel) > TILE_ROWS ? 2 : 1;
+    multiply_square(left, panel_of(right, panel) + left->from * wide * TILE_BYTES, wide, sums, sizeof(Square) / SQUARE,
+                    before);
 }
 
 /* A panel's square, which becomes `now`, while the one before it is finished. */
@@ -267,7 +286,8 @@ static struct Left find_left(const struct Matrix *matrix, long which, long first
     const enum Kind kind = matrix->kind;
     const long bytes = matrix->inputs * SIZES[tile_kind(matrix)], steps = bytes / STEP;
     const char *weights = matrix->weights + which * matrix->stride * SIZES[kind];
-    struct Left left = {{weights + first * bytes, weights + second * bytes}, .stride = bytes, .steps = steps, .kind = kind};
+    struct Left left = {{weights + first * bytes, weights + second * bytes}, .stride = bytes, .advance = STEP,
+                        .steps = steps, .kind = kind};
     const int complete = first + TILE_ROWS <= matrix->outputs && second + TILE_ROWS <= matrix->outputs;
     const int whole = complete && kind != INT4;
     if (whole && bytes == steps * STEP)
@@ -285,9 +305,24 @@ static struct Left find_left(const struct Matrix *matrix, long which, long first
     if (whole)
         left.rest = scratch;
     else
-        left = (struct Left){{scratch, scratch + TILE_ROWS * stride}, .stride = stride, .steps = stride / STEP,
-                             .kind = tile_kind(matrix)};
+        left = (struct Left){{scratch, scratch + TILE_ROWS * stride}, .stride = stride, .advance = STEP,
+                             .steps = stride / STEP, .kind = tile_kind(matrix)};
     return left;
+}
+
+/* Steps `from` to `end` of it, laid step after step in `scratch`, where tiles are aligned and can be read past the first
+ * cache. */
+static struct Left pack_left(const struct Left *left, long from, long end, char *scratch) {
+    const long whole = end < left->steps ? end : left->steps;
+    for (long some = from; some < whole; some += 4) /* whose lines stay in the first cache */
+        for (long row = 0; row < SQUARE; row++)
+            for (long step = some; step < whole && step < some + 4; step++)
+                memcpy(scratch + (step - from) * 2 * TILE_BYTES + row * STEP,
+                       left->rows[row / TILE_ROWS] + row % TILE_ROWS * left->stride + step * left->advance, STEP);
+    if (end > whole)
+        memcpy(scratch + (whole - from) * 2 * TILE_BYTES, left->rest, 2 * TILE_BYTES);
+    return (struct Left){{scratch, scratch + TILE_BYTES}, .stride = STEP, .advance = 2 * TILE_BYTES,
+                         .steps = end - from, .from = from, .kind = left->kind, .packed = 1, .adds = from > 0};
 }
 
 /* -- tokens ------------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,8 @@ INLINE void tile_load(int tile, const void *from, long stride) {
         memcpy(tiles[tile][row], (const char *)from + row * stride, STEP);
 }
 
+#define tile_stream(tile, from, stride) tile_load(tile, from, stride)
+
 INLINE void tile_store(int tile, void *to, long stride) {
     for (long row = 0; row < TILE_ROWS; row++)
         memcpy((char *)to + row * stride, tiles[tile][row], STEP);
@@ -110,6 +112,7 @@ static void end_tiles(void) {
 
 #define tile_zero(tile) _tile_zero(tile)
 #define tile_load(tile, from, stride) _tile_loadd(tile, from, stride)
+#define tile_stream(tile, from, stride) _tile_stream_loadd(tile, from, stride) /* past the first cache */
 #define tile_store(tile, to, stride) _tile_stored(tile, to, stride)
 #define tile_multiply(sum, left, right) _tile_dpbf16ps(sum, left, right)
 #define tile_multiply_int8(sum, left, right) _tile_dpbssd(sum, left, right)
