@@ -88,7 +88,7 @@ class LoadingBackend:
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            waiting = self._scheduler.take_out(lambda waiting: True)
+            waiting = self._scheduler.take_out()
         for each in waiting:
             each.end()
         if self._backend:
@@ -137,8 +137,7 @@ class LoadingBackend:
             return
         with self._changed:
             self._drop_cancelled()
-            closed, waiting = self._closed, [*self._scheduler.waiting]
-            self._scheduler.waiting.clear()
+            closed, waiting = self._closed, self._scheduler.take_out()
             if not closed:
                 for each in waiting:
                     each.begin(backend)
@@ -151,8 +150,7 @@ class LoadingBackend:
             logger.critical("the model could not be loaded", exc_info=error)
         with self._changed:
             self.failure = error
-            waiting = [*self._scheduler.waiting]
-            self._scheduler.waiting.clear()
+            waiting = self._scheduler.take_out()
         for each in waiting:
             each.stream.end(error if isinstance(error, AppError) else refuse_late())
 

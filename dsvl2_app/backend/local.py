@@ -134,9 +134,8 @@ class LocalBackend:
         with self._changed:
             assert self._refuse
             error = self._refuse()
-            answers, jobs = (*self._scheduler.running, *self._scheduler.waiting), [*self._jobs]
+            answers, jobs = [*self._scheduler.running, *self._scheduler.take_out()], [*self._jobs]
             self._scheduler.running.clear()
-            self._scheduler.waiting.clear()
             self._jobs.clear()
         for answer in answers:  # whose readers may ask another backend now, which has a lock too
             answer.end(error)

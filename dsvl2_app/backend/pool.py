@@ -69,7 +69,7 @@ class PoolBackend:
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            waiting = self._scheduler.take_out(lambda waiting: True)
+            waiting = self._scheduler.take_out()
         for each in waiting:
             each.end()
         with ThreadPoolExecutor(len(self.copies)) as threads:
@@ -118,9 +118,7 @@ class PoolBackend:
                 self._busy[copy] -= 1
                 if isinstance(error, EngineDeadError):
                     self._bury(copy)
-            lost = [] if self._busy else [*self._scheduler.waiting]
-            if lost:
-                self._scheduler.waiting.clear()
+            lost = [] if self._busy else self._scheduler.take_out()
         for each in lost:
             each.stream.end(refuse_dead())
         if not self._closed and not lost:

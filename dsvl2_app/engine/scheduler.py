@@ -74,8 +74,8 @@ class Scheduler(Generic[T]):
         shortest, self._shortest_next = self._shortest_next, not self._shortest_next
         return min(able, key=remaining) if shortest else able[0]
 
-    def take_out(self, has_left: Callable[[T], bool]) -> list[T]:
-        """Those waiting that have left, or all where nobody is to wait; they wait no more, and others move up."""
+    def take_out(self, has_left: Callable[[T], bool] = lambda item: True) -> list[T]:
+        """Those waiting that have left, by default all; they wait no more, and others move up."""
         left = list(filter(has_left, self.waiting))
         for item in left:
             self.waiting.remove(item)
