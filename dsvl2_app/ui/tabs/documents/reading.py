@@ -73,6 +73,10 @@ class Reading:
     def files(self) -> set[Path]:
         return {leaf.image.path for leaf in self.leaves}
 
+    def goes_on(self, run: object) -> bool:
+        """Whether that run is to read another page: nobody has stopped it, and no other one has begun."""
+        return self.run is run and not self.stopping
+
     def end(self, run: object) -> None:
         """Whatever ended that run: what is left waits to be read, unless another one has begun."""
         if self.run is run:

@@ -96,6 +96,8 @@ class Documents:
             for place, (number, leaf) in enumerate(waiting):
                 assert opening
                 image = await opening
+                if not reading.goes_on(run):
+                    break
                 more = waiting[place + 1 :]
                 opening = create_task(to_thread(more[0][1].image.opened)) if more else None  # while this one is read
                 if reading.follows:
@@ -103,7 +105,7 @@ class Documents:
                     yield await to_thread(self.show, reading)
                 async for _ in self.read_page(image, leaf, reading, caller):
                     yield self.show_growth(reading, number)
-                if reading.stopping or not leaf.is_read:
+                if not (leaf.is_read and reading.goes_on(run)):
                     break
         except Exception as error:
             failure = error
@@ -111,6 +113,8 @@ class Documents:
             reading.end(run)
             if opening:
                 opening.cancel()
+        if reading.run is not run:  # another one shows what there is
+            return
         shown = await to_thread(self.show, reading)
         yield last_update(shown, self.show_buttons(busy=False), {page.notice: wording.show_notice(failure)})
 

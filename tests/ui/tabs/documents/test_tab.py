@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import cast
 
+import gradio as gr
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pypdfium2 import PdfDocument
 
+from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.errors import PromptError
+from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
 from tests.image.papers import A4, write_pdf, write_tiff
+from tests.waiting import run_loop
 
 TEXT = "# Title\n\n- one\n- two"
 BOXES = "<|ref|>chart<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>"
@@ -50,6 +56,31 @@ def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path]) -> Non
     assert reading.written == []
     with pytest.raises(PromptError, match="Nothing is read yet"):
         save_file(reading, "Text")
+
+
+@pytest.mark.slow
+def test_who_begins_again_while_a_page_opens_has_one_run(
+    papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one has no stream yet that could be stopped."""
+    backend, reading = ScriptedBackend("words"), Reading()
+    with gr.Blocks() as demo:
+        documents = Documents(backend, Limits())
+        documents.build(demo)
+    pages = [(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(3)]
+    monkeypatch.setattr(documents, "list", lambda *_: pages)
+
+    async def read_twice() -> None:
+        first, second = (documents.read([], None, "text", "", reading, cast(gr.Request, None)) for _ in range(2))
+        await anext(first)
+        await anext(second)
+        async for _ in first:
+            assert not backend.requests
+        async for _ in second:
+            pass
+
+    run_loop(read_twice())
+    assert [leaf.text for leaf in reading.leaves] == ["words"] * 3
 
 
 def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> None:
