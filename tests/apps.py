@@ -1,4 +1,4 @@
-"""The app in a process of its own, which no test outlives."""
+"""The app in a process of its own, which outlives no test."""
 
 from __future__ import annotations
 
