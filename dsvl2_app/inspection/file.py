@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.geometry import TileGeometry
@@ -26,6 +27,7 @@ from dsvl2_app.image.tiles import TileLayout
 from dsvl2_app.inspection.record import NEAREST, PLACES, Inspection
 
 SCHEMA = "dsvl2-inspection-1"
+LONGEST_SIDE = 1280  # px, of a picture in a file
 MOST_BYTES = 2**30  # of a file, unpacked
 # Sizes named by a letter are the same everywhere: see inspection/record.py.
 ARRAYS: dict[str, tuple[tuple[str, ...], tuple[int | str, ...]]] = {
@@ -44,6 +46,14 @@ TUPLES = ("prompt", "tokens", "answer_ids", "starts", "twins", "expert_layers", 
 def write(seen: Inspection, path: str | Path, pictures: Sequence[bytes] = ()) -> None:
     """To a name that ends in .npz or .json. `pictures` are encoded files, so that a page can show them again."""
     Path(path).write_bytes(pack(seen, pictures, as_json=str(path).endswith(".json")))
+
+
+def encode(image: Image.Image) -> bytes:
+    """A picture for a file: WebP, shrunk to `LONGEST_SIDE`."""
+    small, file = image.convert("RGB"), io.BytesIO()
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    small.save(file, "webp")
+    return file.getvalue()
 
 
 def pack(seen: Inspection, pictures: Sequence[bytes] = (), *, as_json: bool = False) -> bytes:

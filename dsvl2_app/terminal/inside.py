@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from rich import box as borders
@@ -14,6 +15,7 @@ from rich.table import Table
 from dsvl2_app.errors import PromptError, ResourceError, SettingsError
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.inspection import Inspection, write
+from dsvl2_app.inspection.file import LONGEST_SIDE, encode
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, answer, open_backend
 from dsvl2_app.text.grounding import ALLOWED
@@ -44,16 +46,16 @@ def look_inside(flags: argparse.Namespace) -> None:
     seen = last.inspection
     assert seen is not None
     if flags.out:
-        _write(flags.out, seen)
+        _write(flags.out, seen, images)
     if flags.json:
         print(json.dumps(_sum_up(seen)))
     else:
         _print(seen)
 
 
-def _write(name: str, seen: Inspection) -> None:
+def _write(name: str, seen: Inspection, images: Sequence[ImageRef]) -> None:
     try:
-        write(seen, name)
+        write(seen, name, [encode(image.open_small(LONGEST_SIDE)) for image in images])
     except OSError as error:
         raise ResourceError(f"{name} cannot be written: {error.strerror}; choose another --out.") from error
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dsvl2_app.__main__ import main
 from dsvl2_app.backend.scripted import ScriptedBackend
@@ -28,7 +30,8 @@ def test_it_is_written_and_told_as_json(
 ) -> None:
     assert main([*ASKED, "--json", "--out", str(tmp_path / "seen.npz")]) == 0
     told = json.loads(capsys.readouterr().out)
-    seen, _ = read(tmp_path / "seen.npz")
+    seen, (picture,) = read(tmp_path / "seen.npz")
+    assert Image.open(io.BytesIO(picture)).size == seen.layouts[0].image_size
     assert [word["word"] for word in told["words"]] == list(seen.tokens)
     for word in told["words"]:
         assert sum(word["attention"].values()) == pytest.approx(1)

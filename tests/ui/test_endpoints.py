@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from urllib.request import urlopen
@@ -274,7 +275,8 @@ def test_inspect_answers_and_hands_out_what_was_seen(nano, pictures, way):
             nano.client().predict(images, "What is there?", api_name="/inspect")
         return
     text, file, about = nano.client().predict(images, "What is there?", api_name="/inspect")
-    seen, _ = read(file)
+    seen, shown = read(file)
+    assert [Image.open(io.BytesIO(each)).size for each in shown] == [layout.image_size for layout in seen.layouts]
     assert about == json.loads(json.dumps(describe(seen)))
     assert "".join(seen.tokens) == text and seen.layouts[0].image_size == (1000, 400)
     with pytest.raises(AppError, match="no question yet"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,14 +11,15 @@ import gradio as gr
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.inspection import Inspection
-from dsvl2_app.inspection.file import describe, pack
+from dsvl2_app.inspection.file import describe, encode, pack
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.events import MODEL, attended
-from dsvl2_app.ui.uploads import list_files, measure, name_caller, save_upload, uploaded_path
+from dsvl2_app.ui.uploads import list_files, measure, name_caller, preview, save_upload, uploaded_path
 
 MOST_TOKENS = 256
 
@@ -68,7 +70,7 @@ class InspectEndpoint:
         if not isinstance(question, str) or not question.strip():
             raise PromptError("There is no question yet; type one.")
         text, seen = await self.look(place_images(question, pictures), name_caller(visitor))
-        data = await to_thread(pack, seen, as_json=format == "json")
+        data = await to_thread(write_file, seen, pictures, as_json=format == "json")
         return text, await to_thread(save_upload, data, f"inspection.{format}"), describe(seen)
 
     async def look(self, content: Any, caller: Caller) -> tuple[str, Inspection]:
@@ -83,3 +85,8 @@ class InspectEndpoint:
             *_, last = [event async for event in stream]
         assert last.inspection is not None
         return "".join(event.text for event in events), last.inspection
+
+
+def write_file(seen: Inspection, images: Sequence[ImageRef], *, as_json: bool) -> bytes:
+    """With the pictures as the page shows them, so that it can show all of it again."""
+    return pack(seen, [encode(preview(image)) for image in images], as_json=as_json)
