@@ -138,6 +138,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectionCost:
+    """Bytes that looking into an answer takes, by what there is more of."""
+
+    token: int = 0  # of prompt or answer: keys, values and experts
+    pair: int = 0  # of the answer and the prompt: attention of all heads
+    place: int = 0  # token of an image: words nearest to it after each layer
+
+    def count(self, prompt: int, answer: int, places: int) -> int:
+        """Of so many tokens of a prompt, of its answer, and of the prompt's pictures."""
+        return self.token * (prompt + answer - 1) + self.pair * prompt * answer + self.place * places
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What is loaded, for people: shown in the page and printed at start."""
 
@@ -151,6 +164,7 @@ class ModelCard:
     context: int  # tokens
     geometry: TileGeometry
     bundled: bool = False  # the small model that comes with the demo, which knows no photographs
+    inspection: InspectionCost = InspectionCost()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dsvl2_app import runtime
 from dsvl2_app.bundled import NANO
 from dsvl2_app.engine.engine import Engine
 from dsvl2_app.hub import TEXT_FILES, find_base, find_folder, is_adapter, read_config
+from dsvl2_app.inspection.record import NEAREST
 from dsvl2_app.model import adapters
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.experts import Experts
@@ -20,7 +21,7 @@ from dsvl2_app.model.linear import turn_narrow
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.model.presets import PRESETS
 from dsvl2_app.model.weights import has_weights
-from dsvl2_app.request import ModelCard
+from dsvl2_app.request import InspectionCost, ModelCard
 from dsvl2_app.runtime.devices import choose_device, choose_device_map, choose_dtype
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
@@ -187,4 +188,15 @@ def _describe(
         context=decoder.max_position_embeddings,
         geometry=processor.geometry,
         bundled=bundled,
+        inspection=_count_inspection(model),
     )
+
+
+def _count_inspection(model: DeepseekVL2ForConditionalGeneration) -> InspectionCost:
+    decoder = model.config.language_config
+    layers, heads = decoder.num_hidden_layers, decoder.num_attention_heads
+    mixed = sum(isinstance(module, Experts) for module in model.modules())
+    choice = (1 if decoder.n_routed_experts <= 256 else 2) + 2  # an expert and its weight
+    cached = layers * decoder.cache_width * model.dtype.itemsize
+    choices = mixed * decoder.num_experts_per_tok * choice
+    return InspectionCost(cached + choices, 2 * layers * heads, 4 * NEAREST * layers)

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from tests.conftest import Reference
 
 ANSWER = [5, 17, 240, 17, 31, 99, 6]
+NANO_ASKED = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "image", "image": Image.open(EXAMPLES / "which-1.png").convert("RGB")},
+            {"type": "image", "image": Image.open(EXAMPLES / "which-2.png").convert("RGB")},
+            {"type": "text", "text": "Which has a star?"},
+        ],
+    }
+]
 
 
 def close(found: Any, expected: Any, *, abs: float = 0.0, rel: float = 0.0) -> bool:
@@ -66,10 +76,10 @@ def load_case(reference_folder: Path, open_reference: Callable[[str, str], Refer
 
     def load(variant: str) -> Case:
         if variant not in known:
-            engine = load_engine(
-                Settings(model=str(reference_folder / variant / "checkpoint"), device="cpu", compile="off")
-            )
-            request = Request(open_reference(variant, "d_two_images").conversations[0])
+            is_nano = variant == "nano"
+            model = variant if is_nano else str(reference_folder / variant / "checkpoint")
+            engine = load_engine(Settings(model=model, device="cpu", compile="off", dtype="float32"))
+            request = Request(NANO_ASKED if is_nano else open_reference(variant, "d_two_images").conversations[0])
             known[variant] = Case(engine, request, inspect(engine, request, ANSWER), run_plainly(engine, request))
         return known[variant]
 
@@ -87,6 +97,12 @@ def open_nano() -> tuple[Engine, Request, list[Event], Inspection]:
     events = list(engine.answer(request))
     ids = [event.token for event in events if event.token is not None]
     return engine, request, events, inspect(engine, request, ids)
+
+
+@pytest.fixture(params=["nano", "tiny", "small", "base"])
+def variant(request: pytest.FixtureRequest) -> str:
+    """nano as it is shipped, and the reference checkpoints."""
+    return request.param
 
 
 @pytest.fixture
@@ -265,6 +281,8 @@ def test_without_pictures_there_is_text_alone(load_case):
 def test_the_cost_is_stated_and_the_hooks_are_gone(case):
     engine, seen = case.engine, case.seen
     assert seen.memory > seen.nbytes > seen.attention.nbytes + seen.experts.nbytes + seen.lens.nbytes
+    told = engine.card.inspection.count(seen.prompt_tokens, len(ANSWER), int(seen.image_mask.sum()))
+    assert told == pytest.approx(seen.memory, rel=0.01)  # as it is said before
     assert seen.seconds > 0
     assert len(seen.tokens) == len(ANSWER)
     assert not any(module._forward_hooks for module in engine.model.modules())
