@@ -7,6 +7,7 @@ let data = null; // header and arrays of the file
 let levels = null; // [layers + 1][prompt] of the chosen word
 let place = null; // {picture, index} of the chosen token
 let images = [];
+const LARGEST = 999; // value of a box's number
 
 const load = async (section) => {
   data = levels = place = null;
@@ -59,7 +60,7 @@ const paint = () => {
       return share > 0.02 ? [heat(share), 0.15 + 0.65 * share] : null;
     };
   }
-  if (mode() === "words") return () => null;
+  if (mode() === "words" || mode() === "boxes") return () => null;
   const at = data.expertLayers.indexOf(layer());
   if (at < 0) return () => null;
   const [, active, tokens] = data.arrays.taken;
@@ -72,7 +73,7 @@ const paint = () => {
   return (token) => {
     for (let rank = 0; rank < active; rank++) {
       const here = base + rank * tokens + token;
-      if (data.taken[here] === only) return [hue(only), 0.25 + 0.65 * data.weights[here] / 255];
+      if (data.taken[here] === only) return [hue(only), 0.25 + 0.65 * data.weights[here] / data.steps];
     }
     return null;
   };
@@ -85,36 +86,64 @@ const nearestWord = (token) => {
 };
 
 const CELL = 36; // px that a word wants
+const TALL = 0.75; // of the window, that a sheet has at most
+const sheets = new Map(); // canvas -> {wide, high} of its whole sheet in px, of which it shows the part in sight
+
+// A canvas is never larger than what is in sight, however long the sheet is that is scrolled behind it.
 const draw = () => {
   if (!data || !data.pictures.length) return;
-  const kind = mode();
   const number = Math.max(0, chosen("picture"));
   const picture = data.pictures[number];
   const color = paint();
   for (const [at, name] of ["global", "local"].entries()) {
     const canvas = find(`canvas.${name}`);
+    const sheet = canvas.closest(".sheet");
     const [width, height] = picture.size;
     const columns = (at ? picture.grid[0] : 1) * data.side;
-    const sheet = canvas.parentElement.clientWidth;
-    const wanted = kind === "words" ? Math.max(sheet, columns * CELL) : Math.min(sheet, 0.7 * innerHeight * width / height);
-    const ratio = Math.min(devicePixelRatio, 2);
-    const [across, down] = [Math.round(wanted * ratio), Math.round(wanted * height / width * ratio)];
-    if (canvas.width !== across || canvas.height !== down) [canvas.width, canvas.height] = [across, down];
-    canvas.style.width = `${wanted}px`;
-    const context = canvas.getContext("2d");
-    const scale = across / width;
-    if (images[number]) context.drawImage(images[number], 0, 0, across, down);
-    context.globalAlpha = 1;
-    if (kind !== "experts") {
-      context.fillStyle = kind === "words" ? "#fffc" : "#0007";
-      context.fillRect(0, 0, across, down);
+    let room, wide, high;
+    for (let turn = 0; turn < 2; turn++) { // once more, because a scrollbar takes room
+      room = sheet.clientWidth;
+      wide = mode() === "words" ? Math.max(room, columns * CELL) : Math.min(room, 0.7 * innerHeight * width / height);
+      high = wide * height / width;
+      Object.assign(canvas.parentElement.style, {width: `${wide}px`, height: `${high}px`});
     }
-    squares(context, picture, at, scale, color);
-    if (kind === "words") spell(context, picture, at, scale, ratio);
-    outline(context, picture, at, scale, number, ratio);
+    const [across, down] = [Math.min(wide, room), Math.min(high, TALL * innerHeight)];
+    const ratio = Math.min(devicePixelRatio, 2);
+    resize(canvas, across * ratio, down * ratio);
+    Object.assign(canvas.style, {width: `${across}px`, height: `${down}px`});
+    sheets.set(canvas, {wide, high});
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, -sheet.scrollLeft * ratio, -sheet.scrollTop * ratio);
+    drawSheet(context, picture, at, wide * ratio, number, ratio, color);
   }
-  strip(color, kind);
+  strip(color);
   say();
+};
+
+const resize = (canvas, width, height) => {
+  const [across, down] = [Math.round(width), Math.round(height)];
+  if (canvas.width !== across || canvas.height !== down) [canvas.width, canvas.height] = [across, down];
+};
+
+// All of it, `across` device px wide; what lies outside of the canvas is left out by `eachSeen`.
+const drawSheet = (context, picture, view, across, number, ratio, color) => {
+  const kind = mode();
+  const [width, height] = picture.size;
+  const scale = across / width;
+  const down = height * scale;
+  context.globalAlpha = 1;
+  context.clearRect(0, 0, across, down);
+  context.fillStyle = "#8888";
+  if (images[number]) context.drawImage(images[number], 0, 0, across, down);
+  else context.fillRect(0, 0, across, down);
+  if (kind !== "experts") {
+    context.fillStyle = kind === "words" ? "#fffc" : "#0007";
+    context.fillRect(0, 0, across, down);
+  }
+  squares(context, picture, view, scale, color);
+  if (kind === "words") spell(context, picture, view, scale, ratio);
+  if (kind === "boxes") corners(context, across, down, ratio);
+  outline(context, picture, view, scale, number, ratio);
 };
 
 const each = (picture, view, visit) => {
@@ -124,8 +153,20 @@ const each = (picture, view, visit) => {
   }
 };
 
+// The same for what of a sheet is on the canvas.
+const eachSeen = (context, picture, view, scale, visit) => {
+  const {e: left, f: top} = context.getTransform();
+  const {width, height} = context.canvas;
+  each(picture, view, (index, x1, y1, x2, y2) => {
+    if (x2 * scale + left > 0 && x1 * scale + left < width && y2 * scale + top > 0 && y1 * scale + top < height) {
+      visit(index, x1, y1, x2, y2);
+    }
+  });
+};
+
 const squares = (context, picture, view, scale, color) => {
-  each(picture, view, (index, left, top, right, bottom) => {
+  if (mode() === "words" || mode() === "boxes") return;
+  eachSeen(context, picture, view, scale, (index, left, top, right, bottom) => {
     const found = color(picture.start + index);
     if (!found) return;
     [context.fillStyle, context.globalAlpha] = found;
@@ -140,10 +181,41 @@ const spell = (context, picture, view, scale, ratio) => {
   context.font = `${11 * ratio}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  each(picture, view, (index, left, top, right, bottom) => {
+  eachSeen(context, picture, view, scale, (index, left, top, right, bottom) => {
     const word = nearestWord(picture.before + index).trim().slice(0, 8);
     context.fillText(word, (left + right) / 2 * scale, (top + bottom) / 2 * scale, (right - left) * scale - 2);
   });
+};
+
+// The edges of the answer's boxes, each as soft as the model was unsure of its place: [left, top, width, height, opacity].
+function* soften(across, down, least) {
+  for (const [number, values] of data.corners.entries()) {
+    const [x1, y1, x2, y2] = placeBox(values, across, down);
+    for (let edge = 0; edge < 4; edge++) {
+      const first = (4 * number + edge) * (LARGEST + 1);
+      const step = (edge % 2 ? down : across) / LARGEST;
+      for (const [value, chance] of data.chances.subarray(first, first + LARGEST + 1).entries()) {
+        const [at, wide] = [(value - 0.5) * step, Math.max(step, least)];
+        if (chance) yield edge % 2 ? [x1, at, x2 - x1, wide, chance / 255] : [at, y1, wide, y2 - y1, chance / 255];
+      }
+    }
+  }
+}
+const placeBox = (values, across, down) => values.map((value, at) => value / LARGEST * (at % 2 ? down : across));
+const EDGE = "#ff9d00";
+const corners = (context, across, down, ratio) => {
+  context.fillStyle = EDGE;
+  for (const [left, top, width, height, opacity] of soften(across, down, 2 * ratio)) {
+    context.globalAlpha = opacity;
+    context.fillRect(left, top, width, height);
+  }
+  context.globalAlpha = 1;
+  context.lineWidth = ratio;
+  context.strokeStyle = "#fff";
+  for (const values of data.corners) {
+    const [x1, y1, x2, y2] = placeBox(values, across, down);
+    context.strokeRect(x1, y1, x2 - x1, y2 - y1);
+  }
 };
 
 // The edges of tiles, and a frame around the chosen place.
@@ -167,9 +239,9 @@ const outline = (context, picture, view, scale, number, ratio) => {
   }
 };
 
-const strip = (color, kind) => {
+const strip = (color) => {
   for (const span of all(".text [data-token]")) {
-    const found = kind === "words" ? null : color(Number(span.dataset.token));
+    const found = color(Number(span.dataset.token));
     span.style.background = found ? `color-mix(in srgb, ${found[0]} ${Math.round(found[1] * 60)}%, transparent)` : "";
   }
 };
@@ -183,10 +255,42 @@ const say = () => {
   else if (kind === "words") {
     text = fill(words.lens, 1 + (data.lensLayers.findLast((each) => each <= layer()) ?? data.lensLayers[0]));
   }
+  else if (kind === "boxes") text = words.boxes;
   find("output").textContent = text;
+  find(".layer").hidden = kind === "boxes";
+  legend(words, kind);
   find(".all").hidden = kind !== "attention";
   find(".head").hidden = kind !== "attention";
   find(".expert").hidden = kind !== "experts";
+};
+
+const MOST_SHOWN = 8; // experts in the legend
+// What the colours mean: of experts those that are the first choice of most places of the picture.
+const legend = (words, kind) => {
+  const parts = [];
+  if (kind === "attention") parts.push(words.attention, bar([0.1, 0.4, 0.7, 1].map(heat)));
+  const at = data.expertLayers.indexOf(layer());
+  if (kind === "experts" && chosen("expert") >= 0) parts.push(words.weight, bar([25, 55, 90].map((share) => fade(chosen("expert"), share))));
+  else if (kind === "experts" && at >= 0) parts.push(words.first, ...count(at).map(([expert, share]) => name(expert, share)));
+  find(".legend").replaceChildren(...parts);
+};
+const fade = (expert, share) => `color-mix(in srgb, ${hue(expert)} ${share}%, transparent)`;
+const bar = (colours) => Object.assign(document.createElement("i"), {className: "bar", style: `background: linear-gradient(to right, ${colours})`});
+const count = (at) => {
+  const [, active, tokens] = data.arrays.taken;
+  const picture = data.pictures[Math.max(0, chosen("picture"))];
+  const counts = new Array(data.experts).fill(0);
+  const first = at * active * tokens + picture.start;
+  for (const expert of data.taken.subarray(first, first + picture.tokens)) counts[expert] += 1 / picture.tokens;
+  return [...counts.entries()].sort((one, other) => other[1] - one[1]).slice(0, MOST_SHOWN).filter(([, share]) => share);
+};
+const name = (expert, share) => {
+  const button = Object.assign(document.createElement("button"), {type: "button"});
+  Object.assign(button.dataset, {layer: layer(), expert});
+  const swatch = Object.assign(document.createElement("i"), {style: `background: ${hue(expert)}`});
+  const part = Object.assign(document.createElement("small"), {textContent: `${Math.round(100 * share)}%`});
+  button.append(swatch, `${expert + 1} `, part);
+  return button;
 };
 
 const choose = (index) => {
@@ -213,9 +317,11 @@ element.addEventListener("click", (event) => {
   const canvas = event.target.closest("canvas");
   if (!canvas) return;
   const picture = data.pictures[Math.max(0, chosen("picture"))];
-  const {left, top, width, height} = canvas.getBoundingClientRect();
-  const x = (event.clientX - left) / width * picture.size[0];
-  const y = (event.clientY - top) / height * picture.size[1];
+  const {left, top} = canvas.getBoundingClientRect();
+  const {scrollLeft, scrollTop} = canvas.closest(".sheet");
+  const {wide, high} = sheets.get(canvas);
+  const x = (event.clientX - left + scrollLeft) / wide * picture.size[0];
+  const y = (event.clientY - top + scrollTop) / high * picture.size[1];
   each(picture, canvas.matches(".local") ? 1 : 0, (index, x1, y1, x2, y2) => {
     if (x >= x1 && x < x2 && y >= y1 && y < y2) choose(index);
   });
@@ -245,8 +351,19 @@ element.addEventListener("keydown", (event) => {
     if (best) place.index = best[1];
   }
   if (event.key === "Enter") choose(place.index);
-  else draw();
+  else reveal(canvas, picture);
 });
+
+// The chosen place comes into sight.
+const reveal = (canvas, picture) => {
+  const [left, top, right, bottom] = data.boxes.subarray(5 * (picture.before + place.index) + 1);
+  const sheet = canvas.closest(".sheet");
+  const scale = sheets.get(canvas).wide / picture.size[0];
+  const into = (from, to, seen, size) => Math.max(Math.min(seen, from * scale), to * scale - size);
+  sheet.scrollTo(into(left, right, sheet.scrollLeft, canvas.clientWidth), into(top, bottom, sheet.scrollTop, canvas.clientHeight));
+  draw();
+};
+element.addEventListener("scroll", () => requestAnimationFrame(draw), true);
 
 element.addEventListener("input", (event) => {
   if (!data) return;
@@ -279,15 +396,24 @@ document.addEventListener("dsvl2-attention", (event) => {
 });
 
 const keep = async (kind) => {
-  const canvas = find("canvas.local");
   let blob;
-  if (kind === "png") blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  if (kind === "png") blob = await new Promise((resolve) => drawWhole().toBlob(resolve, "image/png"));
   else blob = new Blob([writeSvg()], {type: "image/svg+xml"});
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = `inside.${kind}`;
   link.click();
   URL.revokeObjectURL(link.href);
+};
+
+const drawWhole = () => {
+  const canvas = document.createElement("canvas");
+  const number = Math.max(0, chosen("picture"));
+  const ratio = Math.min(devicePixelRatio, 2);
+  const {wide, high} = sheets.get(find("canvas.local"));
+  resize(canvas, wide * ratio, high * ratio);
+  drawSheet(canvas.getContext("2d"), data.pictures[number], 1, wide * ratio, number, ratio, paint());
+  return canvas;
 };
 
 const writeSvg = () => {
@@ -302,6 +428,12 @@ const writeSvg = () => {
   if (mode() !== "experts") parts.push(`<rect width="${width}" height="${height}" fill="${mode() === "words" ? "#fffc" : "#0007"}"/>`);
   const unknown = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu; // what XML cannot hold
   const escape = (text) => text.replace(unknown, "\ufffd").replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+  if (mode() === "boxes") {
+    for (const [left, top, across, down, opacity] of soften(width, height, 1)) {
+      const size = `x="${left.toFixed(1)}" y="${top.toFixed(1)}" width="${across.toFixed(1)}" height="${down.toFixed(1)}"`;
+      parts.push(`<rect ${size} fill="${EDGE}" fill-opacity="${opacity.toFixed(2)}"/>`);
+    }
+  }
   each(picture, 1, (index, left, top, right, bottom) => {
     const found = color(picture.start + index);
     const size = `x="${left.toFixed(1)}" y="${top.toFixed(1)}" width="${(right - left).toFixed(1)}" height="${(bottom - top).toFixed(1)}"`;

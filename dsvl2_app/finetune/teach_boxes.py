@@ -26,7 +26,7 @@ from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.finetune.conversations import load_images, read_conversations
 from dsvl2_app.finetune.objects import write_box
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
-from dsvl2_app.text.boxes import Box, parse_boxes
+from dsvl2_app.text.boxes import overlap, parse_boxes
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import Message
 
@@ -112,15 +112,6 @@ def draw(folder: Path, train: int, held_out: int) -> None:
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    across = min(one.x2, other.x2) - max(one.x1, other.x1)
-    down = min(one.y2, other.y2) - max(one.y1, other.y1)
-    shared = max(across, 0) * max(down, 0)
-    areas = sum((box.x2 - box.x1) * (box.y2 - box.y1) for box in (one, other))
-    return shared / (areas - shared) if shared else 0.0
 
 
 def measure(model: Any, processor: DeepseekVL2Processor, data: Path, batch: int = 8) -> list[float]:

@@ -70,6 +70,15 @@ def parse_boxes(text: str, *, complete: bool = True) -> Parsed:
     return Parsed(tuple(reader.boxes), tuple(sorted(reader.problems, key=lambda problem: problem.place)))
 
 
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    across = min(one.x2, other.x2) - max(one.x1, other.x1)
+    down = min(one.y2, other.y2) - max(one.y1, other.y1)
+    shared = max(across, 0) * max(down, 0)
+    areas = sum((box.x2 - box.x1) * (box.y2 - box.y1) for box in (one, other))
+    return shared / (areas - shared) if shared else 0.0
+
+
 class _Reader:
     def __init__(self, text: str, complete: bool) -> None:
         self.text = text

@@ -327,7 +327,38 @@ CHINESE = {
     "What is in the picture?": "图片里有什么？",
     "Ask": "提问",
     "Look inside": "查看内部",
-    "Look inside: one more pass over {tokens:,} tokens": "查看内部：再处理一遍 {tokens:,} 个词元",
+    "Look inside: one more pass over {tokens:,} tokens, about {seconds:.1f} s and {megabytes:,.1f} MB": (
+        "查看内部：再处理一遍 {tokens:,} 个词元，约 {seconds:.1f} 秒和 {megabytes:,.1f} MB"
+    ),
+    "Look inside: one more pass over {tokens:,} tokens, about {megabytes:,.1f} MB": (
+        "查看内部：再处理一遍 {tokens:,} 个词元，约 {megabytes:,.1f} MB"
+    ),
+    "Show me around": "带我看看",
+    "Tour": "导览",
+    "Back": "上一步",
+    "Next": "下一步",
+    "End the tour": "结束导览",
+    "The model sees a picture twice: whole, as the global view, and larger, cut into tiles; here {tiles} of them. The "
+    "white lines are their edges.": (
+        "模型看图片两遍：一遍是整体（全局视图），一遍放大后切成切片，此处为 {tiles} 个。白线是切片的边缘。"
+    ),
+    "Each tile becomes tokens, one for each small square: {tokens:,} for this picture. They stand in the prompt where "
+    "the mark ▦ is, before the words of the question.": (
+        "每个切片变成词元，每个小方格一个：这张图片共 {tokens:,} 个。它们在提示中位于 ▦ 处，在问题的文字之前。"
+    ),
+    "The answer is written token by token. Choose one: the brighter a square of the picture, the more the model looked "
+    "there. Tinted ones were unsure; pointing at one tells what else it might have been.": (
+        "回答是逐词元写出的。选择一个：图片的方格越亮，模型看那里越多。着色的词元把握较小；指向它可看到其他可能。"
+    ),
+    "In nearly every layer a router sends each token to {active} of {experts} experts. A square has the colour of its "
+    "first one: slide through the layers to see which experts take shapes, ground or words.": (
+        "几乎每一层都有路由器把每个词元送到 {experts} 个专家中的 {active} 个。方格的颜色代表其首选专家：滑动各层，"
+        "看看哪些专家处理形状、背景或文字。"
+    ),
+    "A box is four numbers from 0 to 999, written as tokens like any word. An edge is sharp where the model was sure "
+    "of it, and soft where it was not.": (
+        "框是四个 0 到 999 的数，像词一样写成词元。模型有把握的边清晰，没把握的边模糊。"
+    ),
     "Layer": "层",
     "Answer, token by token": "逐词元的回答",
     "Picture {number}: {tile}": "图片 {number}：{tile}",
@@ -370,6 +401,28 @@ CHINESE = {
     "Tiles: arrow keys move to a place, Enter chooses it": "切片：用方向键移动到位置，按回车选择",
     "Global view: arrow keys move to a place, Enter chooses it": "全局视图：用方向键移动到位置，按回车选择",
     "What it might have said here": "此处还可能说什么",
+    "Choose another word, and the answer goes on from there.": "选择另一个词，回答会从那里继续。",
+    "Edges of the answer’s boxes": "回答中框的边",
+    "From little attention to the most": "注意力从少到多",
+    "First choice of most places, with its share": "最多位置的首选专家及其占比",
+    "From a small share of the token to the largest": "从占词元的小份额到最大份额",
+    "Compare with the next": "与下一个比较",
+    "Save as npz": "存为 npz",
+    "Save as JSON": "存为 JSON",
+    "Open a saved view": "打开保存的视图",
+    "Kept. Now ask something else, choose another number of tiles, or open a file of another model: both will stand "
+    "side by side.": "已保留。现在可以问别的问题、选择别的切片数，或打开另一个模型的文件：两者将并排显示。",
+    "Side by side": "并排比较",
+    "Compared": "比较项",
+    "Before": "之前",
+    "Now": "现在",
+    "Tokens of the prompt": "提示的词元",
+    "Tokens of the answer": "回答的词元",
+    "Mean probability of a token": "词元的平均概率",
+    "Time to look inside": "查看内部的用时",
+    "What it said": "原来的回答",
+    "What it says from there": "从那里继续的回答",
+    "Look inside this one": "查看这个回答的内部",
     "Token {token:,}: {where}": "词元 {token:,}：{where}",
     "Words of the answer that looked here most:": "最关注这里的回答词：",
     "Experts, the heaviest first": "专家，权重大者在前",

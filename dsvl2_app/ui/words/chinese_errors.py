@@ -63,6 +63,9 @@ CHINESE_ERRORS = {
         "消息中含有 {token}，模型服务器会将其视为自身的标记；请换一种写法。"
     ),
     "A model's server elsewhere does not tell how likely its tokens were.": "外部模型服务器不提供词元的概率。",
+    "This answer was opened from a file; ask its question above to go on from another word.": (
+        "此回答来自文件；要从另一个词继续，请在上面提出其问题。"
+    ),
     "A model's server elsewhere does not go on from given tokens.": "外部模型服务器不能从给定的词元继续。",
     "An answer cannot begin with token {token}, the {place}th of its prefix; leave it out.": (
         "回答不能以词元 {token}（前缀的第 {place} 个）开头；请去掉它。"

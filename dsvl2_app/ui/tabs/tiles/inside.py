@@ -6,13 +6,9 @@ Nothing is collected until the visitor asks for it; then one more pass runs over
 from __future__ import annotations
 
 import json
-import threading
-import weakref
 from asyncio import to_thread
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -21,16 +17,19 @@ from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.image.tiles import are_tiled
-from dsvl2_app.inspection import Inspection, file
-from dsvl2_app.request import Caller, Request, Sampling
+from dsvl2_app.image.tiles import are_tiled, lay_out_all
+from dsvl2_app.inspection import Inspection
+from dsvl2_app.request import Caller, Request, Sampling, Timings
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel, download
-from dsvl2_app.ui.gradio_quirks import encode_picture, last_update
+from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.storage import hold
+from dsvl2_app.ui.tabs.tiles.inside_branch import Branch
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
+    estimate_seconds,
+    offer_look,
     show_answer,
     show_cost,
     show_experts,
@@ -38,10 +37,14 @@ from dsvl2_app.ui.tabs.tiles.inside_figures import (
     show_shares,
     show_twins,
 )
+from dsvl2_app.ui.tabs.tiles.inside_files import Files
+from dsvl2_app.ui.tabs.tiles.inside_look import Kept, Look
 from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention
 from dsvl2_app.ui.tabs.tiles.inside_parts import InsidePage, build_page, show_how_to
+from dsvl2_app.ui.tabs.tiles.inside_sides import show_sides
+from dsvl2_app.ui.tabs.tiles.inside_tour import PICTURE, QUESTION, show_tour
 from dsvl2_app.ui.tabs.tiles.inside_view import show_expert_kinds, show_place, show_view, show_word
-from dsvl2_app.ui.uploads import gallery_paths, measure, name_caller, preview, save_preview, save_upload
+from dsvl2_app.ui.uploads import gallery_paths, measure, name_caller, save_preview, save_upload
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -54,44 +57,6 @@ HOW_TO_POINT = (
 )
 
 
-@dataclass(eq=False)
-class Look:
-    """One visitor's last question here, its answer, and what was seen inside."""
-
-    request: Request | None = None
-    images: list[ImageRef] = field(default_factory=list)
-    answer: list[int] = field(default_factory=list)  # token ids
-    seen: Inspection | None = None
-    token: int = 0  # chosen one of the answer
-    head: int | None = None  # chosen one of the attention; None: all of them
-
-    @property
-    def files(self) -> set[Path]:
-        return {image.path for image in self.images}
-
-
-class Kept:
-    """What was seen inside, of all visitors: up to `limit` bytes of it are kept, the oldest goes first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._looks: list[weakref.ref[Look]] = []  # the oldest first
-        self._lock = threading.Lock()
-
-    def keep(self, look: Look, seen: Inspection) -> None:
-        with self._lock:
-            look.seen = seen
-            held = [each for ref in self._looks if (each := ref()) is not None and each.seen and each is not look]
-            held.append(look)
-            while len(held) > 1 and sum(count_bytes(each.seen) for each in held) > self._limit:
-                held.pop(0).seen = None
-            self._looks = [weakref.ref(each) for each in held]
-
-
-def count_bytes(seen: Inspection | None) -> int:
-    return seen.nbytes if seen else 0
-
-
 class Inside:
     """The part of the Tiles tab where the model runs, built below the pictures."""
 
@@ -99,6 +64,7 @@ class Inside:
         self.backend = backend
         self.limits = limits
         self.kept = Kept(MOST_SEEN)
+        self.pace: float | None = None  # seconds a token, of the last look inside
 
     def build(self, gallery: gr.Gallery, count: gr.Slider, limit: gr.Slider) -> None:
         """`count` is of pictures in the conversation, `limit` of tiles."""
@@ -117,35 +83,61 @@ class Inside:
         gr.on(
             None, lambda: show_how_to(self.backend.capabilities.inspection), None, page.how, **QUIET
         )  # in the visitor's language
-        answered = [*self.stale, page.ask, page.halt, self.running]
+        answering = [page.ask, page.halt, self.running]
+        answered = [*self.stale, *answering]
         gr.on([page.ask.click, page.question.submit], self.answer, asked, answered, preprocess=False, **STREAMING)
         page.halt.click(cancel, self.running, None, **QUIET)
         seen = page.seen
         drawn = [seen.reply, seen.shares, seen.others, page.notice]
-        shown = [*self.stale, seen.view, seen.place, seen.experts, seen.twins, seen.cost]
-        opened = page.open.click(self.look_inside, self.look, shown, **STREAMING)
+        shown = [*self.stale, *seen.shown]
+        branch = Branch(self.backend, page, self.show_buttons)
+        seen.others.fork(branch.go_on, self.look, [*seen.fork, page.notice, *answering], **STREAMING)
+        taken = seen.take.click(branch.take, self.look, None, **PRIVATE)
+        for begin in (page.open.click, taken.success):
+            opened = begin(self.look_inside, self.look, shown, **STREAMING)
+            opened.success(self.draw, self.look, drawn, **PRIVATE)
+        toured = page.guide.click(self.begin_tour, self.look, answered, **STREAMING)
+        toured = toured.success(self.look_inside, self.look, shown, **STREAMING)
+        toured = toured.success(self.draw, self.look, drawn, **PRIVATE)
+        toured.success(self.tour, self.look, seen.tour, **PRIVATE)
+        files = Files(page, self.limits, self.kept, self.show)
+        seen.compare.click(files.keep, self.look, page.status, **PRIVATE)
+        opened = page.opener.upload(files.open, [page.opener, self.look], shown, preprocess=False, **PRIVATE)
         opened.success(self.draw, self.look, drawn, **PRIVATE)
         latest = {"trigger_mode": "always_last", **PRIVATE}
         page.pieces.choose(self.choose, self.look, drawn, **latest)
         seen.view.attend(self.choose_head, self.look, drawn, **latest)
         seen.view.place(self.show_place, self.look, seen.place, **latest)
         for kind, button in seen.keep.items():
-            download(button, partial(self.save, kind), self.look, seen.file)
+            download(button, partial(files.save, kind), self.look, seen.file)
 
     # -- asking ---------------------------------------------------------------------------------------------
 
     async def answer(
         self, gallery: Any, question: str, count: int, limit: int, look: Look, visitor: gr.Request
     ) -> AsyncIterator[dict[Any, Any]]:
+        async for update in self.ask(look, gallery_paths(gallery), question, count, limit, name_caller(visitor)):
+            yield update
+
+    async def begin_tour(self, look: Look, visitor: gr.Request) -> AsyncIterator[dict[Any, Any]]:
+        """A real answer about an example, which the tour is about."""
+        most = self.backend.card.geometry.most_tiles
+        async for update in self.ask(look, [str(PICTURE)], QUESTION, 1, most, name_caller(visitor)):
+            yield update
+
+    async def ask(
+        self, look: Look, paths: Sequence[str], question: str, count: int, limit: int, caller: Caller
+    ) -> AsyncIterator[dict[Any, Any]]:
         page = self.page
         try:
-            images, request = await self.compose(gallery, question, count, limit, name_caller(visitor))
+            images, request = await self.compose(paths, question, count, limit, caller)
             stream = self.backend.submit(request)
         except Exception as error:
             yield {page.notice: wording.show_notice(error)}
             return
         hold(look)
         look.request, look.images, look.answer, look.seen, look.token = request, images, [], None, 0
+        look.places = self.count_places(images, request)
         text = ""
         async with attended(stream):
             stays = {page.notice: wording.show_notice(), page.result: gr.Column(visible=False)}
@@ -161,21 +153,16 @@ class Inside:
                     ended = event.finish and wording.describe_ending(event.timings, event.finish)
                     status = wording.show_status(ended or wording.describe_progress(event), running=not ended)
                     yield {page.status: status, page.pieces: show_answer(text)}
-                tokens = event.timings.prompt_tokens + len(look.answer)
-                last[page.open] = gr.Button(
-                    say("Look inside: one more pass over {tokens:,} tokens", tokens=tokens),
-                    visible=bool(look.answer) and self.backend.capabilities.inspection,
-                )
+                last[page.open] = self.offer(look, event.timings)
             except Exception as error:
                 last = {page.notice: wording.show_notice(error), page.status: ""}
         stays |= {page.pieces: show_answer(text), **last}
         yield last_update(stays if look.request is request else self.clear(), self.show_buttons(None))
 
     async def compose(
-        self, gallery: Any, question: str, count: int, limit: int, caller: Caller
+        self, paths: Sequence[str], question: str, count: int, limit: int, caller: Caller
     ) -> tuple[list[ImageRef], Request]:
         """The pictures, and what is asked about them."""
-        paths = gallery_paths(gallery)
         if not paths:
             raise PromptError("There is no picture to ask about; add one above first.")
         if not question.strip():
@@ -192,6 +179,20 @@ class Inside:
         )
         return images, request
 
+    def count_places(self, images: Sequence[ImageRef], request: Request) -> int:
+        """Tokens of the pictures."""
+        sizes, geometry = [image.size for image in images], self.backend.card.geometry
+        layouts = lay_out_all(sizes, geometry, request.tiling, request.max_tiles)
+        return sum(layout.num_tokens for layout in layouts)
+
+    def offer(self, look: Look, timings: Timings) -> gr.Button:
+        """The button that looks inside, and what that will cost."""
+        prompt, answer = timings.prompt_tokens, len(look.answer)
+        memory = self.backend.card.inspection.count(prompt, answer, look.places)
+        tokens = prompt + answer - 1
+        words = offer_look(tokens, memory, estimate_seconds(timings, tokens, self.pace))
+        return gr.Button(words, visible=answer > 0 and self.backend.capabilities.inspection)
+
     def show_buttons(self, stream: Stream | None) -> dict[Any, Any]:
         """A stop button for the answer that is running, or else the button that starts one."""
         page, busy = self.page, stream is not None
@@ -199,7 +200,7 @@ class Inside:
 
     def forget(self, look: Look) -> dict[Any, Any]:
         """What was said and seen goes with the pictures that it is about."""
-        look.request, look.seen = None, None
+        look.request, look.seen, look.kept = None, None, None
         return self.clear()
 
     def clear(self) -> dict[Any, Any]:
@@ -230,46 +231,53 @@ class Inside:
         if look.request is not request or event.inspection is None:
             yield self.clear()
             return
-        self.kept.keep(look, event.inspection)
+        seen = event.inspection
+        self.pace = seen.seconds / (seen.prompt_tokens + len(seen.tokens) - 1)
+        self.kept.keep(look, seen)
         look.token, look.head = 0, None
-        yield self.show(look, event.inspection)
+        yield self.show(look, seen)
 
     def show(self, look: Look, seen: Inspection) -> dict[Any, Any]:
         """What was collected, for the first token of the answer."""
         page, packed = self.page, save_upload(pack(seen), "inside.bin")
+        kept, look.kept = look.kept, None
         return {
             page.status: wording.show_status(say(HOW_TO_POINT)),
             page.pieces: show_pieces(seen, chosen=0),
             page.result: gr.Column(visible=True),
             page.seen.view: show_view(seen, packed, [save_preview(image) for image in look.images]),
-            page.seen.place: "",
+            **dict.fromkeys([page.seen.place, page.seen.branch, page.seen.tour], ""),
+            page.seen.sides: show_sides(kept, seen) if kept else "",
+            page.seen.take: gr.Button(visible=False),
             page.seen.experts: show_expert_kinds(seen) + show_experts(seen),
             page.seen.twins: show_twins(seen),
             page.seen.cost: show_cost(seen),
         }
 
+    def tour(self, look: Look) -> str:
+        return show_tour(look.seen) if look.seen else ""
+
     def choose(self, look: Look, event: gr.EventData) -> dict[Any, Any]:
         if look.seen is not None:
             look.token = read_index(event, look.seen.tokens)
-        return self.draw(look)
+        return {**self.draw(look), self.page.notice: wording.show_notice()}
 
     def choose_head(self, look: Look, event: gr.EventData) -> dict[Any, Any]:
         """0 is all of them, averaged."""
         if look.seen is not None:
             number = read_index(event, range(1 + look.seen.attention.shape[1]))
             look.head = number - 1 if number else None
-        return self.draw(look)
+        return {**self.draw(look), self.page.notice: wording.show_notice()}
 
     def draw(self, look: Look) -> dict[Any, Any]:
         """The chosen token: its attention in every layer, which the page draws; where that went; its rivals."""
         page, seen = self.page, look.seen
         if seen is None or not 0 <= look.token < len(seen.tokens):
-            return {page.notice: wording.show_notice()}
+            return {page.seen.reply: gr.skip()}
         return {
             page.seen.reply: json.dumps(pack_attention(seen, look.token, look.head)),
             page.seen.shares: show_shares(seen, look.token, None, 0),
-            page.seen.others: show_word(seen, look.token),
-            page.notice: wording.show_notice(),
+            page.seen.others: show_word(seen, look.token, can_fork=look.request is not None),
         }
 
     def show_place(self, look: Look, event: gr.EventData) -> str:
@@ -277,10 +285,3 @@ class Inside:
             return ""
         token = read_index(event, look.seen.prompt)
         return show_place(look.seen, token) if look.seen.image_mask[token] else ""
-
-    def save(self, kind: str, look: Look) -> str:
-        """A file of all that was seen, and of the pictures as they are shown."""
-        if look.seen is None:
-            raise PromptError("There is nothing here to save; look into an answer first.")
-        pictures = [encode_picture(preview(image), "webp") for image in look.images]
-        return save_upload(file.pack(look.seen, pictures, as_json=kind == "json"), f"inside.{kind}")

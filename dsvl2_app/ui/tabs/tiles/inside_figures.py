@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 
 from dsvl2_app.inspection import Inspection
+from dsvl2_app.request import Timings
 from dsvl2_app.ui.tabs.tiles.token_map import name_tile
 from dsvl2_app.ui.words.translations import say
 
@@ -142,6 +143,31 @@ def show_twins(seen: Inspection) -> str:
         f'<section class="twins"><h3>{say("Tiles encoded once")}</h3><p>{found}</p>'
         + (f"<ul>{items}</ul>" if items else "")
         + "</section>"
+    )
+
+
+def estimate_seconds(timings: Timings, tokens: int, pace: float | None) -> float | None:
+    """That looking inside will take: `tokens` at the pace in seconds of the last time, or at that of the answer's own
+    prompt; None where most of that was known already and there was no last time."""
+    if pace is not None:
+        return pace * tokens
+    read = timings.prompt_tokens - timings.reused_tokens
+    return timings.vision + timings.prefill * tokens / read if 2 * read >= timings.prompt_tokens > 0 else None
+
+
+def offer_look(tokens: int, memory: int, seconds: float | None) -> str:
+    """What looking inside will cost, before."""
+    if seconds is None:
+        return say(
+            "Look inside: one more pass over {tokens:,} tokens, about {megabytes:,.1f} MB",
+            tokens=tokens,
+            megabytes=memory / 1e6,
+        )
+    return say(
+        "Look inside: one more pass over {tokens:,} tokens, about {seconds:.1f} s and {megabytes:,.1f} MB",
+        tokens=tokens,
+        seconds=max(seconds, 0.1),
+        megabytes=memory / 1e6,
     )
 
 

@@ -18,8 +18,10 @@ import numpy as np
 
 from dsvl2_app.image.tiles import TileLayout
 from dsvl2_app.inspection import Inspection
+from dsvl2_app.text.corners import CORNERS, find_numbers
 
 LEVELS = 255
+STEPS = 15  # of an expert's weight, which is an opacity: more could not be told apart, and take most of the file
 
 
 def pack_experts(seen: Inspection) -> np.ndarray:
@@ -31,17 +33,19 @@ def pack_experts(seen: Inspection) -> np.ndarray:
 def pack(seen: Inspection) -> bytes:
     ids, places = np.unique(seen.lens[..., 0], return_inverse=True)
     most = float(seen.expert_weights.max()) if seen.expert_weights.size else 1.0
-    weights = np.rint(seen.expert_weights.astype(np.float32).swapaxes(1, 2) / most * LEVELS)
+    weights = np.rint(seen.expert_weights.astype(np.float32).swapaxes(1, 2) / most * STEPS)
     arrays = {
         "taken": pack_experts(seen).astype(np.uint8),
         "weights": weights.astype(np.uint8),
         "nearest": places.reshape(seen.lens.shape[:2]).astype(np.uint16),  # [N, I] into `words`
         "boxes": list_places(seen),
+        "chances": pack_corners(seen),
     }
     header = {
         "layers": len(seen.attention),
         "expertLayers": seen.expert_layers,
         "experts": seen.expert_count,
+        "steps": STEPS,
         "lensLayers": seen.lens_layers,
         "words": [seen.words[token] for token in ids.tolist()],
         "pictures": [
@@ -54,6 +58,7 @@ def pack(seen: Inspection) -> bytes:
             }
             for start, layout in zip(seen.starts, seen.layouts, strict=True)
         ],
+        "corners": read_boxes(seen),
         "prompt": len(seen.prompt),
         "side": seen.layouts[0].geometry.tokens_per_side if seen.layouts else 0,
         "arrays": {name: [array.dtype.name, array.shape] for name, array in arrays.items()},
@@ -65,6 +70,18 @@ def pack(seen: Inspection) -> bytes:
         data = array.tobytes()
         parts.append(data + b"\0" * (-len(data) % 4))  # the next one begins where it can be read in place
     return gzip.compress(b"".join(parts), 6, mtime=0)
+
+
+def pack_corners(seen: Inspection) -> np.ndarray:
+    """uint8 [C, PLACES]: the square root of each chance of a number in boxes, in 0..255 of the number's largest."""
+    most = seen.corners.max(1, keepdims=True) if seen.corners.size else 1.0
+    return np.rint(np.sqrt(seen.corners / np.maximum(most, 1e-12)) * LEVELS).astype(np.uint8)
+
+
+def read_boxes(seen: Inspection) -> list[list[int]]:
+    """The numbers of the answer's boxes as they were written, four for each."""
+    numbers = [number.value for number in find_numbers(seen.tokens)]
+    return [numbers[start : start + CORNERS] for start in range(0, len(numbers), CORNERS)]
 
 
 def list_places(seen: Inspection) -> np.ndarray:

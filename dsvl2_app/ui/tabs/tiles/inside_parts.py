@@ -9,11 +9,16 @@ import gradio as gr
 from dsvl2_app.bundled import read_asset
 from dsvl2_app.ui.events import download_button
 from dsvl2_app.ui.words import wording
-from dsvl2_app.ui.words.translations import label, say
+from dsvl2_app.ui.words.translations import label, say, text_label
 
 # A script that hands the attention of a word on to the view's own.
 TELL = """watch("value", () => {
   if (props.value) document.dispatchEvent(new CustomEvent("dsvl2-attention", {detail: JSON.parse(props.value).levels}));
+});"""
+# Another word was chosen, to go on from.
+FORK = """element.addEventListener("click", (event) => {
+  const other = event.target.closest("[data-other]");
+  if (other) trigger("fork", {index: Number(other.dataset.other)});
 });"""
 CANNOT = "The model behind this page cannot be looked into: it runs on a server elsewhere."
 HOW_TO = (
@@ -26,16 +31,31 @@ HOW_TO = (
 class Seen:
     """What the view shows once it was asked to look inside."""
 
+    tour: gr.HTML
     shares: gr.HTML
     view: gr.HTML
     reply: gr.HTML  # what the view's script is told
     others: gr.HTML
+    branch: gr.HTML  # the answer that goes on from another word
+    take: gr.Button
     place: gr.HTML
     experts: gr.HTML
     twins: gr.HTML
     cost: gr.HTML
+    sides: gr.HTML  # what was kept, and this
+    compare: gr.Button
     keep: dict[str, gr.Button]  # suffix -> the button that downloads such a file
     file: gr.DownloadButton
+
+    @property
+    def fork(self) -> list[gr.Component]:
+        """What an answer from another word sets."""
+        return [self.branch, self.take]
+
+    @property
+    def shown(self) -> list[gr.Component]:
+        """What looking inside sets."""
+        return [self.view, self.place, self.experts, self.twins, self.cost, self.sides, self.tour, *self.fork]
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,8 @@ class InsidePage:
     status: gr.HTML
     pieces: gr.HTML
     open: gr.Button
+    opener: gr.UploadButton  # of a file that was saved
+    guide: gr.Button  # begins the tour
     result: gr.Column  # hidden until there is something seen
     seen: Seen
 
@@ -76,29 +98,42 @@ def build_page(can: bool) -> InsidePage:
             apply_default_css=False,
             elem_id="inside-answer",
         )
-        opened = gr.Button(label("Look inside"), visible=False, elem_id="inside-open")
+        with gr.Row(elem_id="inside-opening"):
+            opened = gr.Button(label("Look inside"), visible=False, elem_id="inside-open")
+            opener = gr.UploadButton(
+                text_label("Open a saved view"), size="sm", file_types=[".npz", ".json"], elem_id="inside-file-open"
+            )
+            guide = gr.Button(label("Show me around"), visible=can, size="sm", elem_id="inside-guide")
         with gr.Column(visible=False, elem_id="inside-seen") as result:
             seen = build_seen()
-    return InsidePage(how, question, ask, halt, notice, status, pieces, opened, result, seen)
+    return InsidePage(how, question, ask, halt, notice, status, pieces, opened, opener, guide, result, seen)
 
 
 def build_seen() -> Seen:
+    tour = gr.HTML(js_on_load=read_asset("tour.js"), apply_default_css=False, elem_id="inside-tour")
     view = gr.HTML(js_on_load=read_asset("within.js"), apply_default_css=False, elem_id="inside-view")
     reply = gr.HTML(html_template="", js_on_load=TELL, elem_id="inside-reply")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
             shares = gr.HTML(elem_id="inside-shares")
-            others = gr.HTML(elem_id="inside-others")
+            others = gr.HTML(js_on_load=FORK, apply_default_css=False, elem_id="inside-others")
+            branch = gr.HTML(elem_id="inside-branch")
+            take = gr.Button(label("Look inside this one"), visible=False, size="sm", elem_id="inside-take")
         with gr.Column(min_width=300):
             place = gr.HTML(elem_id="inside-place")
     with gr.Accordion(label("Which experts do pictures, and which words"), open=False, elem_id="inside-kinds"):
         experts = gr.HTML(elem_id="inside-experts")
     twins = gr.HTML(elem_id="inside-twins")
     cost = gr.HTML(elem_id="inside-cost")
+    sides = gr.HTML(elem_id="inside-sides")
     with gr.Row(elem_id="inside-files"):
-        keep = {kind: gr.Button(kind, size="sm", min_width=80, elem_id=f"inside-{kind}") for kind in ("npz", "json")}
+        compare = gr.Button(label("Compare with the next"), size="sm", min_width=160, elem_id="inside-compare")
+        kinds = (("npz", label("Save as npz")), ("json", label("Save as JSON")))
+        keep = {kind: gr.Button(word, size="sm", min_width=80, elem_id=f"inside-{kind}") for kind, word in kinds}
     file = download_button("inside-file")
-    return Seen(shares, view, reply, others, place, experts, twins, cost, keep, file)
+    return Seen(
+        tour, shares, view, reply, others, branch, take, place, experts, twins, cost, sides, compare, keep, file
+    )
 
 
 def show_how_to(can: bool = True) -> str:

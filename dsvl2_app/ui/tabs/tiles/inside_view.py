@@ -12,6 +12,7 @@ from html import escape
 import numpy as np
 
 from dsvl2_app.inspection import Inspection
+from dsvl2_app.inspection.record import NEAREST
 from dsvl2_app.ui.gradio_quirks import file_address
 from dsvl2_app.ui.tabs.tiles.inside_figures import make_visible, percent
 from dsvl2_app.ui.tabs.tiles.token_map import name_tile
@@ -24,6 +25,10 @@ LAYER_WORDS = {
     "average": "All layers, averaged",
     "dense": "Layer * of *: no experts here",
     "lens": "Words after layer *",
+    "boxes": "Edges of the answer’s boxes",
+    "attention": "From little attention to the most",
+    "first": "First choice of most places, with its share",
+    "weight": "From a small share of the token to the largest",
 }
 
 
@@ -33,6 +38,7 @@ def show_view(seen: Inspection, file: str, previews: Sequence[str]) -> str:
     modes = [("attention", say("Attention"))]
     modes += [("experts", say("Experts"))] if seen.expert_layers else []
     modes += [("words", say("Nearest words"))] if seen.lens.size else []
+    modes += [("boxes", say("Boxes"))] if len(seen.corners) else []
     buttons = "".join(
         f'<button type="button" data-mode="{mode}" aria-pressed="{str(mode == "attention").lower()}">{name}</button>'
         for mode, name in modes
@@ -49,15 +55,23 @@ def show_view(seen: Inspection, file: str, previews: Sequence[str]) -> str:
         f"{_choose('head', say('Head'), [say('All heads')], heads)}"
         f"{_choose('expert', say('Expert'), [say('Each token’s first')], seen.expert_count)}"
         f"{_choose('picture', say('Picture'), [], len(seen.layouts))}</div>"
-        f'<div class="stage"><figure><div class="sheet"><canvas class="local" tabindex="0" role="img" '
-        f'aria-label="{say("Tiles: arrow keys move to a place, Enter chooses it")}"></canvas></div>'
-        f"<figcaption>{say('Tiles')}</figcaption></figure>"
-        f'<figure><div class="sheet"><canvas class="global" tabindex="0" role="img" '
-        f'aria-label="{say("Global view: arrow keys move to a place, Enter chooses it")}"></canvas></div>'
-        f"<figcaption>{say('Global view')}</figcaption></figure></div>"
+        f'<p class="legend"></p><div class="stage">{_show_canvases()}</div>'
         f'<p class="text" aria-label="{say("Text of the prompt")}">{_show_text(seen)}</p>'
         f'<p class="keep"><button type="button" data-save="png">PNG</button>'
         f'<button type="button" data-save="svg">SVG</button></p></section>'
+    )
+
+
+def _show_canvases() -> str:
+    """One for the tiles and one for the global view, each as large as the script makes it."""
+    canvases = (
+        ("local", say("Tiles"), say("Tiles: arrow keys move to a place, Enter chooses it")),
+        ("global", say("Global view"), say("Global view: arrow keys move to a place, Enter chooses it")),
+    )
+    return "".join(
+        f'<figure><div class="sheet"><div><canvas class="{kind}" tabindex="0" role="img" aria-label="{how}"></canvas>'
+        f"</div></div><figcaption>{name}</figcaption></figure>"
+        for kind, name, how in canvases
     )
 
 
@@ -79,18 +93,23 @@ def _show_text(seen: Inspection) -> str:
     return "".join(parts)
 
 
-def show_word(seen: Inspection, token: int) -> str:
-    """What might have been said in its place."""
+def show_word(seen: Inspection, token: int, *, can_fork: bool = False) -> str:
+    """What might have been said in its place. With `can_fork` each is a button, from which the answer goes on."""
     rows = ""
-    for other, logprob in zip(seen.alternatives[token, 1:].tolist(), seen.logprobs[token, 1:].tolist(), strict=True):
-        said = ' class="said"' if other == seen.answer_ids[token] else ""
-        chance = math.exp(logprob)
+    pairs = zip(seen.alternatives[token, 1:].tolist(), seen.logprobs[token, 1:].tolist(), strict=True)
+    for rank, (other, logprob) in enumerate(pairs):
+        is_said = other == seen.answer_ids[token]
+        said = ' class="said"' if is_said else ""
+        chance, word = math.exp(logprob), f"<code>{escape(make_visible(seen.words[other]))}</code>"
+        if can_fork and not is_said:
+            word = f'<button type="button" data-other="{token * NEAREST + rank}">{word}</button>'
         rows += (
-            f"<li{said}><code>{escape(make_visible(seen.words[other]))}</code>"
+            f"<li{said}>{word}"
             f'<meter min="0" max="1" value="{chance:.4f}" aria-hidden="true"></meter>'
             f"<span>{percent(chance)}</span></li>"
         )
-    return f'<section class="others"><h3>{say("What it might have said here")}</h3><ol>{rows}</ol></section>'
+    how = f"<p>{say('Choose another word, and the answer goes on from there.')}</p>" if can_fork else ""
+    return f'<section class="others"><h3>{say("What it might have said here")}</h3>{how}<ol>{rows}</ol></section>'
 
 
 def show_place(seen: Inspection, token: int) -> str:
@@ -122,7 +141,7 @@ def show_place(seen: Inspection, token: int) -> str:
         rows += f'<tr><th scope="row">{layer + 1}</th><td>{experts}</td><td>{words}</td></tr>'
     watchers = seen.watchers(token)
     most = [at for at in watchers.argsort()[::-1][:MOST_WATCHERS].tolist() if watchers[at] > 0]
-    looked = ", ".join(f"<q>{escape(make_visible(seen.tokens[at]))}</q> {percent(float(watchers[at]))}" for at in most)
+    looked = ", ".join(f"<q>{escape(make_visible(seen.tokens[at]))}</q> {watchers[at]:.2%}" for at in most)
     title = say("Token {token:,}: {where}", token=token, where=where)
     return (
         f'<section class="place"><h3>{title}</h3><p>{say("Words of the answer that looked here most:")} {looked}</p>'

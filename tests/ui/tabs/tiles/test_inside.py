@@ -13,14 +13,27 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from dsvl2_app.backend import Stream
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.inspection import Inspection
 from dsvl2_app.inspection import read as read_file
-from dsvl2_app.ui.tabs.tiles.inside import Kept, Look
-from dsvl2_app.ui.tabs.tiles.inside_figures import show_cost, show_experts, show_pieces, show_shares, show_twins
-from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention, pack_experts
+from dsvl2_app.request import Event, Timings
+from dsvl2_app.ui.tabs.tiles.inside_branch import Word, show_branch
+from dsvl2_app.ui.tabs.tiles.inside_figures import (
+    estimate_seconds,
+    offer_look,
+    show_cost,
+    show_experts,
+    show_pieces,
+    show_shares,
+    show_twins,
+)
+from dsvl2_app.ui.tabs.tiles.inside_look import Kept, Look
+from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention, pack_corners, pack_experts, read_boxes
+from dsvl2_app.ui.tabs.tiles.inside_sides import measure_certainty, read_question, show_sides
 from dsvl2_app.ui.tabs.tiles.inside_view import measure_balance, show_place, show_word
 
 SERIOUS = ("serious", "critical")
@@ -66,6 +79,7 @@ def test_pieces_are_text_and_one_of_them_is_chosen():
         ("0", "true"),
         ("-1", "false"),
     ]
+    assert shown.count('--doubt:0.50" title="&lt;b&gt; 50%  ␣ 20%  done 10%  ten 10%  &lt;i&gt; 10%"') == 3
 
 
 def test_shares_name_all_that_attention_went_to():
@@ -88,39 +102,69 @@ def test_twins_are_named():
     assert "All 4 tiles differ" in show_twins(replace(SEEN, twins=(0, 1, 2, 3)))
 
 
+def test_the_cost_is_said_before():
+    fresh = Timings(prompt_tokens=900, vision=0.5, prefill=1.0)
+    assert estimate_seconds(fresh, 1000, None) == pytest.approx(0.5 + 1000 / 900)
+    assert estimate_seconds(fresh, 1000, 0.002) == 2  # as the last time
+    assert estimate_seconds(replace(fresh, reused_tokens=800), 1000, None) is None
+    assert offer_look(1000, 2_500_000, 1.23).endswith("1,000 tokens, about 1.2 s and 2.5 MB")
+    assert offer_look(1000, 2_500_000, None).endswith("1,000 tokens, about 2.5 MB")
+
+
+def test_corners_are_packed_by_their_chances():
+    chances = np.zeros((4, 1000), np.float32)
+    chances[0, [10, 11]], chances[1, 20], chances[2, 30], chances[3, 999] = (0.64, 0.16), 1, 1, 1
+    box = ("<|det|>", "[[", "10", ", ", "20", ", ", "30", ", ", "999", "]]", "<|/det|>")
+    seen = replace(SEEN, corners=chances, corner_tokens=(2, 4, 6, 8), tokens=box)
+    assert read_boxes(seen) == [[10, 20, 30, 999]]
+    packed = pack_corners(seen)
+    assert (packed[0, 10], packed[0, 11], packed[0].sum()) == (255, 128, 383)
+    assert packed.nonzero()[1].tolist() == [10, 11, 20, 30, 999]
+    assert pack_corners(SEEN).shape == (0, 1000)
+
+
 def test_the_cost_is_in_seconds_and_bytes():
     assert "took 1.50 s and 2.5 MB: one more pass over 846 tokens" in show_cost(SEEN)
 
 
 def full() -> Inspection:
-    """The most tokens that a picture has, through the layers of small."""
+    """The most tokens that a picture has, through the layers of small: experts at random, whose weights are those of a
+    softmax, and words as often as in a language."""
     layout = lay_out(384, 3456)
     random = np.random.default_rng(1)
     tokens = layout.num_tokens
+    shares = np.exp(1.5 * random.standard_normal((26, tokens + 3, 64), np.float32))
+    shares /= shares.sum(-1, keepdims=True)
+    experts = (-shares).argsort(-1)[..., :6]
     return replace(
         SEEN,
         prompt=("<begin>", *[""] * tokens),
         starts=(1,),
         layouts=(layout,),
         twins=tuple(range(10)),
-        attention=np.zeros((27, 1, 3, 1 + tokens), np.float16),
+        attention=random.random((27, 1, 3, 1 + tokens)).astype(np.float16),
         expert_layers=tuple(range(1, 27)),
-        experts=random.random((26, tokens + 3, 64)).argsort(-1)[..., :6].astype(np.uint8),
-        expert_weights=random.random((26, tokens + 3, 6)).astype(np.float16),
+        experts=experts.astype(np.uint8),
+        expert_weights=np.take_along_axis(shares, experts, -1).astype(np.float16),
         expert_count=64,
-        lens=np.full((1, tokens, 5), 7, np.int32),
+        lens_layers=tuple(range(27)),
+        lens=random.zipf(1.3, (27, tokens, 5)).clip(0, 3000).astype(np.int32),
+        words=SEEN.words | {word: f"word{word}" for word in range(3001) if word not in SEEN.words},
     )
 
 
 def test_the_array_of_all_layers_is_small():
-    """Of experts chosen at random, which nothing can compress: 2,101 tokens, 26 layers, 6 of 64 experts."""
+    """Of experts chosen at random, which nothing can compress: 2,101 tokens, 26 layers, 6 of 64 experts; and a word for
+    each token after each of 27 layers. The first is what the slider needs to colour places by their experts."""
     seen = full()
     assert len(seen.prompt) == 2102
-    assert len(gzip.compress(pack_experts(seen).tobytes(), 6)) < 400_000
-    data = gzip.decompress(pack(seen))
+    assert len(gzip.compress(pack_experts(seen).tobytes(), 6)) < 250_000
+    file = pack(seen)
+    assert len(file) < 400_000
+    data = gzip.decompress(file)
     length = int.from_bytes(data[:4], "little")
     header = json.loads(data[4 : 4 + length])
-    assert list(header["arrays"]) == ["taken", "weights", "nearest", "boxes"]
+    assert list(header["arrays"]) == ["taken", "weights", "nearest", "boxes", "chances"]
     taken = np.frombuffer(data, np.uint8, seen.experts.size, 4 + length).reshape(header["arrays"]["taken"][1])
     assert (taken.swapaxes(1, 2) == seen.experts).all()
 
@@ -150,6 +194,52 @@ def test_what_might_have_been_said_stands_with_its_chance():
     assert read(shown) == "What it might have said here &lt;b&gt; 50% ␣ 20% done 10% ten 10% &lt;i&gt; 10%"
 
 
+def test_words_to_go_on_from_are_buttons_but_the_one_that_was_said():
+    shown = show_word(SEEN, 0, can_fork=True)
+    assert re.findall(r'data-other="(\d)"><code>([^<]+)', shown) == [
+        ("1", "␣"),
+        ("2", "done"),
+        ("3", "ten"),
+        ("4", "&lt;i&gt;"),
+    ]
+    assert "data-other" not in show_word(SEEN, 0)
+
+
+def test_a_branch_stands_beside_what_was_said_and_differences_are_marked():
+    words = [Word("<i>", 0.1), Word(" ", 0.75, "a 75%  b 20%"), Word("ten")]
+    last = Event("done", finish="eos", timings=Timings(new_tokens=2))
+    shown = show_branch(SEEN, 0, words, last)
+    assert '<p><span class="shared"></span><mark>&lt;b&gt;</mark> <mark>done</mark></p>' in shown
+    assert '<span class="word" style="--doubt:0.90" title=""><mark>&lt;i&gt;</mark></span>' in shown
+    assert '<span class="word" style="--doubt:0.25" title="a 75%  b 20%"> </span>' in shown
+    assert "2 tokens" in shown
+    assert '<span class="shared">&lt;b&gt; </span><mark>done</mark>' in show_branch(SEEN, 2, words, last)
+    assert "&lt;i&gt; ten" in show_branch(SEEN, 0, words) and "<mark>" not in show_branch(SEEN, 0, words)
+
+
+def test_two_stand_side_by_side():
+    def box(numbers: str) -> tuple[str, ...]:
+        return ("<|ref|>", "a <b>", "<|/ref|>", "<|det|>", f"[[{numbers}]]", "<|/det|>")
+
+    boxed = replace(SEEN, tokens=box("0, 0, 100, 100"), logprobs=np.log(np.full((6, 6), 0.25, np.float32)))
+    other = replace(boxed, tokens=box("50, 0, 150, 100"), model="other", seconds=2.0)
+    shown = show_sides(boxed, other)
+    assert shown.count("<li>a &lt;b&gt; ") == 2 and shown.count("IoU 0.33") == 2  # 50 of 150 columns
+    assert "<mark>[[50, 0, 150, 100]]</mark>" in shown
+    marked = re.findall(r'<tr class=differs><th scope="row">([^<]+)', shown)
+    assert marked == ["Model", "Answer", "Boxes", "Time to look inside"]
+    assert shown.count("<td>25%</td>") == 2
+    assert "differs" not in show_sides(SEEN, SEEN) and "IoU" not in show_sides(SEEN, SEEN)
+
+
+def test_the_question_is_read_from_the_prompt():
+    prompt = ("<begin>", "<|User|>: ", *[""] * TOKENS, "\nWhat", " is <b>?\n\n", "<|Assistant|>:")
+    starts = (2, 2 + LAYOUTS[0].num_tokens)
+    assert read_question(replace(SEEN, prompt=prompt, starts=starts)) == "▦▦\nWhat is <b>?"
+    assert read_question(SEEN) == "<begin>Well?▦▦"
+    assert measure_certainty(SEEN) == pytest.approx(0.5)
+
+
 def ask(page: Page, *pictures: Path) -> None:
     page.get_by_role("tab", name="Tiles").click()
     if pictures:
@@ -161,11 +251,12 @@ def ask(page: Page, *pictures: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_answer_is_looked_into(nano, pictures, open_page):
+def test_an_answer_is_looked_into(nano, pictures, open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr("dsvl2_app.ui.tabs.tiles.inside.MOST_TOKENS", 24)
     page = open_page(nano)
     ask(page, pictures["wide"], pictures["tall"])
     expect(page.locator("#tiles-summary")).to_contain_text("all 2 pictures")
-    expect(page.locator("#inside-open")).to_be_visible(timeout=60_000)
+    expect(page.locator("#inside-open")).to_contain_text(re.compile(r"about [\d.]+ s and [\d.,]+ MB"), timeout=60_000)
     expect(page.locator("#inside-seen")).to_be_hidden()  # nothing is collected yet
     page.locator("#inside-open").click()
     view = page.locator("#inside-view .within")
@@ -175,6 +266,7 @@ def test_an_answer_is_looked_into(nano, pictures, open_page):
     expect(page.locator("#inside-shares")).to_contain_text("Answer so far")
     expect(page.locator("#inside-others li")).to_have_count(5)
     expect(page.locator("#inside-cost")).to_contain_text(re.compile(r"took \d+\.\d\d s and [\d.,]+ MB"))
+    fork(page)
     seen = [look(page)]
 
     def expect_drawn() -> None:
@@ -212,30 +304,145 @@ def test_an_answer_is_looked_into(nano, pictures, open_page):
     page.locator("#inside-experts .kinds [data-expert]").first.click()
     expect(view.locator("output")).to_have_text("Layer 2 of 6")
     expect_drawn()
+    with page.expect_download() as saved:
+        view.locator("[data-save=png]").click()
+    assert base64.b64encode(saved.value.path().read_bytes()).decode() == look(page).partition(",")[2]
     view.locator("[data-mode=words]").click()
     expect(view.locator("output")).to_have_text("Words after layer 2")
     expect_drawn()
-    view.locator(".picture select").select_option("1")
+    view.locator(".picture select").select_option(label="2")
     expect_drawn()
+    view.locator(".sheet").first.evaluate("sheet => sheet.scrollTo(99, 99)")  # the canvas shows what is in sight
+    expect_drawn()
+    assert page.evaluate("document.querySelector('.within canvas.local').clientHeight") <= 0.75 * 800
     with page.expect_download() as saved:
         view.locator("[data-save=svg]").click()
     drawn = ElementTree.fromstring(saved.value.path().read_bytes())
     assert len(drawn.findall("{*}image")) == 1 and len(drawn.findall("{*}text")) > 9
     with page.expect_download() as saved:
-        view.locator("[data-save=png]").click()
-    assert base64.b64encode(saved.value.path().read_bytes()).decode() == look(page).partition(",")[2]
-    with page.expect_download() as saved:
         page.locator("#inside-npz").click()
     found, shown = read_file(saved.value.path())
     assert len(shown) == 2 and len(found.tokens) == pieces.count()
+    reopen(page, saved.value.path(), tmp_path / "seen.npz")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     wrong = [each for each in Axe().run(page, "#inside").response["violations"] if each["impact"] in SERIOUS]
     assert not wrong, wrong
 
 
+def fork(page: Page) -> None:
+    """Go on from another word, and look into that answer: both stand side by side."""
+    pieces = page.locator("#inside-answer .piece")
+    before = pieces.all_inner_texts()
+    pieces.nth(2).click()
+    expect(pieces.nth(2)).to_have_attribute("aria-pressed", "true")
+    other = page.locator("#inside-others [data-other]").first
+    expect(other).to_have_attribute("data-other", "11")  # of the third token the second likeliest
+    word = other.inner_text()
+    other.click()
+    branch = page.locator("#inside-branch")
+    expect(page.locator("#inside-take")).to_be_visible()
+    expect(branch.locator(".word").first).to_have_text(word)
+    expect(branch).to_contain_text("What it says from there")
+    words = len(branch.locator(".word").all())
+    page.locator("#inside-take").click()
+    expect(page.locator("#inside-sides")).to_contain_text("Mean probability of a token")
+    expect(branch).to_be_hidden()
+    expect(pieces).to_have_count(2 + words)
+    after = pieces.all_inner_texts()
+    assert after[:2] == before[:2] and after[2] == word != before[2]
+
+
+def reopen(page: Page, saved: Path, copy: Path) -> None:
+    """A saved file shows the same view, with its picture, beside what was kept; from there no answer goes on."""
+    copy.write_bytes(saved.read_bytes())  # downloads have no suffix
+    page.locator("#inside-compare").click()
+    expect(page.locator("#inside-status")).to_contain_text("Kept.")
+    pieces = page.locator("#inside-answer .piece").all_inner_texts()
+    page.set_input_files("#inside-opening input[type=file]", copy)
+    expect(page.locator("#inside-sides tbody tr").first).to_be_visible()
+    expect(page.locator("#inside-sides .differs")).to_have_count(0)
+    assert page.locator("#inside-answer .piece").all_inner_texts() == pieces
+    expect(page.locator("#inside-others li")).to_have_count(5)
+    expect(page.locator("#inside-others [data-other]")).to_have_count(0)
+    assert len(json.loads(page.locator(".within").get_attribute("data-pictures") or "")) == 2
+    copy.write_bytes(b"PK and then nothing")
+    page.set_input_files("#inside-opening input[type=file]", copy)
+    expect(page.locator("#inside-notice")).to_contain_text("seen.npz is no inspection of this app")
+
+
 def look(page: Page) -> str:
     """What is drawn over the tiles, as an address of data."""
     return str(page.evaluate("document.querySelector('.within canvas.local').toDataURL()"))
+
+
+SLIDE = """(mode) => {
+  document.querySelector(`.within [data-mode=${mode}]`).click();
+  const slider = document.querySelector(".within .layer input");
+  const canvas = document.querySelector(".within canvas.local");
+  return Array.from({length: 26}, (_, number) => {
+    slider.value = number + 2;
+    const start = performance.now();
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    canvas.getContext("2d").getImageData(0, 0, 1, 1); // waits until all of it is drawn
+    return performance.now() - start;
+  });
+}"""
+
+
+@pytest.mark.slow
+def test_the_layer_slider_moves_within_50_ms(scripted, open_page, tmp_path, monkeypatch):
+    """2,101 tokens of a picture, 27 layers, 6 of 64 experts, a word for each token: drawn from one small file."""
+    seen = full()
+    monkeypatch.setattr(scripted.script, "inspect", lambda *_: finish(seen))
+    Image.effect_noise((384, 3456), 80).convert("RGB").save(tmp_path / "tall.png")
+    page = open_page(scripted)
+    ask(page, tmp_path / "tall.png")
+    page.locator("#inside-open").click()
+    expect(page.locator("#inside-others li")).to_have_count(5)
+    expect(page.locator("#inside-view output")).to_have_text("All layers, averaged")
+    for mode in ("experts", "attention", "words"):
+        times = page.evaluate(SLIDE, mode)
+        assert np.median(times) < 50, (mode, times)
+    assert page.locator("#inside-view output").inner_text() == "Words after layer 27"
+
+
+def finish(seen: Inspection) -> Stream:
+    stream = Stream()
+    stream.put(Event("done", finish="eos", inspection=seen))
+    stream.end()
+    return stream
+
+
+@pytest.mark.slow
+def test_a_tour_by_keyboard_alone_and_in_chinese(trained, open_page):
+    """Of nano as it is shipped, whose boxes have soft edges."""
+    page = open_page(trained, locale="zh-CN")
+    page.locator("[data-tab-id=tiles]:visible").click()
+    page.locator("#inside button").first.press("Enter")
+    page.locator("#inside-guide").press("Enter")
+    tour = page.locator("#inside-tour .tour")
+    expect(tour.locator("output")).to_have_text("1 / 5", timeout=60_000)
+    expect(tour).to_be_focused()
+    for number, (mode, words) in enumerate(
+        [("attention", "切片"), ("attention", "词元"), ("attention", "越亮"), ("experts", "路由器"), ("boxes", "把握")]
+    ):
+        expect(tour.locator("output")).to_have_text(f"{number + 1} / 5")
+        expect(tour.locator("li:visible")).to_contain_text(words)
+        expect(page.locator(f".within [data-mode={mode}]")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".pointed")).to_have_count(1)
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".within output")).to_have_text("回答中框的边")
+    drawn = look(page)
+    page.keyboard.press("Escape")
+    expect(tour).to_be_hidden()
+    expect(page.locator("#inside-question textarea")).to_be_focused()
+    page.locator(".within [data-mode=experts]").press("Enter")
+    expect(page.locator(".within .legend button").first).to_contain_text("%")
+    assert look(page) != drawn
+    page.locator(".within .legend button").first.press("Enter")
+    expert = page.locator(".within .expert select").input_value()
+    expect(page.locator(".within .legend .bar")).to_be_visible()
+    assert int(expert) >= 0
 
 
 @pytest.mark.slow
