@@ -1,6 +1,6 @@
 """`python -m tests.ui.screenshots FOLDER`: every tab, empty and in use, in both themes and three widths.
 
-The README's picture is one of them, and is renewed with them.
+The README's pictures are among them, and are renewed with them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import FloatRect, Page, expect, sync_playwright
 
 from dsvl2_app.backend import load
 from dsvl2_app.bundled import ASSETS, EXAMPLES
@@ -25,6 +26,9 @@ from tests.ui.steps import ask, attach, bot, open_settings
 
 THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 1100
 README_PICTURE, README_SHOT = ASSETS / "screenshot.png", "chat-found-light-1280.png"
+README_INSIDE, INSIDE_SHOT = ASSETS / "inside.png", "inside-experts-light-1280.png"
+MARGIN = 12  # px
+COLOURS = 256  # of the README's second picture, which is small with them
 
 
 def tour(page: Page) -> Iterator[str]:
@@ -59,6 +63,28 @@ def tour(page: Page) -> Iterator[str]:
     page.locator("#tiles-pictures input[type=file]").first.set_input_files(EXAMPLES / "window.png")
     expect(page.locator("#tiles-tokens section")).to_be_visible()
     yield "tiles-cut"
+    yield from look_inside(page)
+
+
+def look_inside(page: Page) -> Iterator[str]:
+    page.locator("#inside button").first.click()
+    page.locator("#inside-guide").click()
+    expect(page.locator("#inside-tour output")).to_have_text("1 / 5")
+    yield "inside-tour"
+    page.locator("#inside-tour .close").click()
+    for mode in ("boxes", "words", "experts"):
+        page.locator(f"#inside-view [data-mode={mode}]").click()
+        yield f"inside-{mode}"
+    page.locator("#inside-others [data-other]").first.click()
+    expect(page.locator("#inside-take")).to_be_visible()
+    page.locator("#inside-take").click()
+    expect(page.locator("#inside-sides tbody")).to_be_visible()
+    yield "inside-sides"
+    page.locator("#inside-view [data-mode=attention]").click()
+    page.locator("#inside-answer .piece").nth(6).click()
+    page.locator("#inside-view canvas.local").click(position={"x": 90, "y": 60})
+    expect(page.locator("#inside-place tbody")).to_be_visible()
+    yield "inside-view"
 
 
 def take(url: str, folder: Path) -> None:
@@ -72,10 +98,29 @@ def take(url: str, folder: Path) -> None:
                 for place in ("document.body.scrollHeight", "0"):  # pictures load when they come into sight
                     page.evaluate(f"window.scrollTo(0, {place})")
                     page.wait_for_timeout(500)
-                page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)
+                shot = folder / f"{name}-{theme}-{width}.png"
+                if shot.name == INSIDE_SHOT:
+                    page.screenshot(path=shot, full_page=True, clip=surround(page, "#inside-answer", ".within .text"))
+                elif name.startswith("inside"):
+                    page.locator("#inside").screenshot(path=shot)
+                else:
+                    page.screenshot(path=shot, full_page=True)
                 print(f"{name}-{theme}-{width}.png")
             page.close()
         browser.close()
+
+
+def surround(page: Page, first: str, last: str) -> FloatRect:
+    """From one part of the page to another below it, with a margin; the page is not scrolled."""
+    top, bottom = (page.locator(part).first.bounding_box() for part in (first, last))
+    assert top and bottom
+    height = bottom["y"] + bottom["height"] - top["y"]
+    return {
+        "x": top["x"] - MARGIN,
+        "y": top["y"] - MARGIN,
+        "width": top["width"] + 2 * MARGIN,
+        "height": height + 2 * MARGIN,
+    }
 
 
 def main(folder: Path) -> None:
@@ -89,6 +134,8 @@ def main(folder: Path) -> None:
         take(launch(demo, settings), folder)
         demo.close(verbose=False)
     shutil.copy(folder / README_SHOT, README_PICTURE)
+    with Image.open(folder / INSIDE_SHOT) as inside:
+        inside.convert("RGB").quantize(COLOURS).save(README_INSIDE, optimize=True)
 
 
 if __name__ == "__main__":
