@@ -6,7 +6,7 @@
 # make constraints  take today's releases into constraints.txt, which all of the above install with
 # make audit    ask the advisory service for known weaknesses of the releases in constraints.txt
 # make test-vllm  run the tests of a server elsewhere with a real vLLM on the CPU: VLLM=path of the Python that has it
-# make screenshots  every tab in both themes and three widths into screenshots/, and the README's picture
+# make screenshots  every tab in both themes and three widths into screenshots/, and the README's pictures
 # make docker-dry  run every step of the Dockerfile in a Debian folder, as root, where no Docker is: ten minutes, 10 GB
 # make clean    remove .venv and caches
 #

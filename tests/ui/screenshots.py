@@ -26,7 +26,7 @@ from tests.ui.steps import ask, attach, bot, open_settings
 
 THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 1100
 README_PICTURE, README_SHOT = ASSETS / "screenshot.png", "chat-found-light-1280.png"
-README_INSIDE, INSIDE_SHOT = ASSETS / "inside.png", "inside-experts-light-1280.png"
+README_INSIDE, INSIDE_SHOT = ASSETS.parent / "docs" / "inside.png", "inside-experts-light-1280.png"
 MARGIN = 12  # px
 COLOURS = 256  # of the README's second picture, which is small with them
 
