@@ -45,13 +45,15 @@ class Reading:
     stopping: bool = False
     run: object = None  # the reading that goes on
 
-    def open(self, pages: Sequence[tuple[ImageRef, str]], asked: tuple[str, str]) -> None:
-        """Begin with these pages; or go on, where they are asked the same as before: what is read stays."""
+    def open(self, pages: Sequence[tuple[ImageRef, str]], asked: tuple[str, str]) -> object:
+        """Begin with these pages; or go on, where they are asked the same as before: what is read stays. Returns the
+        run that this begins."""
         hold(self)
         self.stopping, self.follows, self.run = False, True, object()
         known = {leaf.image: leaf for leaf in self.leaves if leaf.is_read} if asked == self.asked else {}
         self.leaves = [known.get(image) or Leaf(image, name) for image, name in pages]
         self.asked = asked
+        return self.run
 
     @property
     def read(self) -> list[Leaf]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import create_task, to_thread
-from collections.abc import AsyncIterator
+from asyncio import Task, create_task, to_thread
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
@@ -78,28 +78,26 @@ class Documents:
         self, files: Any, pages: Any, task: str, own: str, reading: Reading, visitor: gr.Request
     ) -> AsyncIterator[dict[Any, Any]]:
         """Read every page that is not read yet, and show it as it grows."""
-        page = self.answer
+        notice = self.answer.notice
         try:
             chosen = await to_thread(self.list, files, pages)
             compose(None, task, own)
             reading.stop()
-            reading.open(chosen, (task, own if shows_question(task) else ""))
+            run = reading.open(chosen, (task, own if shows_question(task) else ""))
         except Exception as error:
-            yield {page.notice: wording.show_notice(error)}
+            yield {notice: wording.show_notice(error)}
             return
-        run = reading.run
-        yield {**await to_thread(self.show, reading), **self.show_buttons(busy=True), page.notice: ""}
-        failure, waiting, caller = None, [*enumerate(reading.leaves)], name_caller(visitor)
-        waiting = [(number, leaf) for number, leaf in waiting if not leaf.is_read]
-        opening = create_task(to_thread(waiting[0][1].image.opened)) if waiting else None
+        yield {**await to_thread(self.show, reading), **self.show_buttons(busy=True), notice: ""}
+        failure, caller = None, name_caller(visitor)
+        waiting = [(number, leaf) for number, leaf in enumerate(reading.leaves) if not leaf.is_read]
+        opening = open_first(waiting)
         try:
             for place, (number, leaf) in enumerate(waiting):
                 assert opening
                 image = await opening
                 if not reading.goes_on(run):
                     break
-                more = waiting[place + 1 :]
-                opening = create_task(to_thread(more[0][1].image.opened)) if more else None  # while this one is read
+                opening = open_first(waiting[place + 1 :])  # while this one is read
                 if reading.follows:
                     reading.shown = number
                     yield await to_thread(self.show, reading)
@@ -113,10 +111,9 @@ class Documents:
             reading.end(run)
             if opening:
                 opening.cancel()
-        if reading.run is not run:  # another one shows what there is
-            return
-        shown = await to_thread(self.show, reading)
-        yield last_update(shown, self.show_buttons(busy=False), {page.notice: wording.show_notice(failure)})
+        if reading.run is run:  # else another one shows what there is
+            shown = await to_thread(self.show, reading)
+            yield last_update(shown, self.show_buttons(busy=False), {notice: wording.show_notice(failure)})
 
     async def read_page(self, image: ImageRef, leaf: Leaf, reading: Reading, caller: Caller) -> AsyncIterator[None]:
         """Let the page's text grow; yields whenever it has."""
@@ -195,6 +192,11 @@ class Documents:
             reading.follows = False
             reading.shown = which
         return self.show_page(reading)
+
+
+def open_first(waiting: Sequence[tuple[int, Leaf]]) -> Task[ImageRef] | None:
+    """What decodes the first of these pages in another thread."""
+    return create_task(to_thread(waiting[0][1].image.opened)) if waiting else None
 
 
 def as_list(files: Any) -> list[Any]:
