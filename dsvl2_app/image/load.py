@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from dsvl2_app.errors import ImageError, explain
 from dsvl2_app.image.colour import to_rgb
@@ -24,6 +25,7 @@ from dsvl2_app.image.pixels import SlowPictureError, UnreadPictureError, give_ba
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
 # Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
+MOST_REDUCED = 4  # times the limit of pixels that a JPEG may have which is reduced as it is decoded
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 PICTURE_STARTS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")
@@ -112,8 +114,9 @@ def _check_bytes(size: int, name: str, limits: Limits) -> None:
 
 def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image.Image:
     """The picture within limits, none of its pixels decoded yet; but those of an animation's frames before `frame`,
-    which Pillow draws one over the other."""
+    which Pillow draws one over the other. A JPEG beyond them has half of its sides."""
     image = _open(data, name)
+    _reduce(image, limits.max_pixels)
     _check_size(image, name, limits)
     if frame:
         try:
@@ -126,6 +129,16 @@ def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image
             raise _explain_damage(name) from None
         _check_size(image, name, limits)
     return image
+
+
+def _reduce(image: Image.Image, most: int) -> None:
+    """Have a JPEG of more pixels than `most` decoded at half of its sides, if they are at most MOST_REDUCED times as
+    many, and half of that of a progressive one, all of whose coefficients are in memory meanwhile."""
+    if not isinstance(image, JpegImageFile):
+        return
+    reduced = MOST_REDUCED // 2 if image.info.get("progressive") else MOST_REDUCED
+    if most < image.width * image.height <= reduced * most:
+        image.draft(None, (max(1, image.width // 2), max(1, image.height // 2)))
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, features
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import UPRIGHT, Limits, is_loaded, load_image
+from dsvl2_app.image.reference import ImageRef
 
 RNG = np.random.default_rng(0)
 NOISE = Image.fromarray(RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
@@ -520,3 +521,27 @@ def test_damaged_files_are_a_picture_or_an_image_error(kind: str, data: st.DataO
         damaged[data.draw(st.integers(0, min(len(damaged), 400) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ImageError):
         assert load_image(bytes(damaged)).mode == "RGB"
+
+
+def test_a_large_jpeg_is_reduced_while_it_is_decoded() -> None:
+    limits, photo = Limits(max_pixels=10_000), Image.linear_gradient("L").resize((181, 160)).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for data, size in (
+        (encode(photo, "JPEG"), (91, 80)),
+        (encode(photo, "JPEG", exif=turned), (80, 91)),
+        (encode(photo.resize((141, 140)), "JPEG", progressive=True), (71, 70)),
+        (encode(photo.resize((100, 100)), "JPEG"), (100, 100)),
+    ):
+        image = ImageRef.of(data, limits=limits)
+        assert image.size == image.open().size == load_image(data, limits=limits).size == size
+        whole = np.asarray(load_image(data).resize(size, Image.Resampling.BOX)).astype(int)
+        assert np.abs(whole - np.asarray(image.open())).mean() < 3
+        assert min(image.open_small(40).size) >= 40
+    for data in (
+        encode(photo.resize((201, 200)), "JPEG"),
+        encode(photo.resize((142, 142)), "JPEG", progressive=True),
+        encode(photo, "PNG"),
+    ):
+        with pytest.raises(ImageError, match=r"the limit is 0\.01 megapixels"):
+            load_image(data, limits=limits)
