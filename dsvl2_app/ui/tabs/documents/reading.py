@@ -23,6 +23,7 @@ class Leaf:
     finish: Finish | None = None  # None: not read, or not to its end
     timings: Timings = field(default_factory=Timings)
     seconds: float = 0.0
+    stuck: bool = False  # the answer began to repeat itself, and was ended there
 
     @property
     def is_read(self) -> bool:

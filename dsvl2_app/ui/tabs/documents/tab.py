@@ -16,6 +16,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
+from dsvl2_app.text.repetition import cut_repetition, is_stuck
 from dsvl2_app.ui.arrival import describe_time_left
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
@@ -117,7 +118,7 @@ class Documents:
 
     async def read_page(self, image: ImageRef, leaf: Leaf, reading: Reading, caller: Caller) -> AsyncIterator[None]:
         """Let the page's text grow; yields whenever it has."""
-        began, leaf.text = monotonic(), ""
+        began, leaf.text, leaf.stuck = monotonic(), "", False
         sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context))
         grammar = self.backend.capabilities.grammar
         messages = compose(image, *reading.asked)
@@ -131,7 +132,12 @@ class Documents:
             async for events in stream.throttled(REFRESH):
                 leaf.text += "".join(event.text for event in events)
                 leaf.finish, leaf.timings = events[-1].finish, events[-1].timings
+                if not leaf.stuck and is_stuck(leaf.text):
+                    leaf.stuck = True
+                    stream.cancel()
                 yield
+        if leaf.stuck:
+            leaf.text, leaf.finish = cut_repetition(leaf.text), "length"
         leaf.seconds = monotonic() - began
 
     def list(self, files: Any, pages: Any) -> list[tuple[ImageRef, str]]:
@@ -180,7 +186,11 @@ class Documents:
         """How far it is, and how long the rest will take."""
         done, total = len(reading.read), len(reading.leaves)
         if done == total:
-            return wording.show_status(say("All {total:,} pages are read.", total=total)) if total else ""
+            stuck = sum(leaf.stuck for leaf in reading.leaves)
+            words = say("All {total:,} pages are read.", total=total)
+            if stuck:
+                words += " " + say("{number:,} began to repeat themselves and were ended there.", number=stuck)
+            return wording.show_status(words) if total else ""
         words = say("{done:,} of {total:,} pages are read", done=done, total=total)
         if reading.stopping:
             return wording.show_status(say("{words}; Read goes on from there.", words=words))

@@ -167,7 +167,8 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     # stopped, it goes on with what is left
     asked = len(scripted.script.requests)
     page.get_by_label("Figures with boxes").check()
-    scripted.script.endless, scripted.script.say = True, f"{BOXES}\n"
+    numbers = " ".join(map(str, range(80)))  # without them it would only repeat itself
+    scripted.script.endless, scripted.script.say = True, f"{BOXES}\n{numbers}"
     start.click()
     expect(text).to_contain_text("chart")
     page.locator("#documents-stop").click()
@@ -189,5 +190,12 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     expect(text).to_contain_text("Three.")
     expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
     assert scripted.script.requests[-1].messages[0]["content"][-1]["text"].strip() == "How many?"
+
+    # what only repeats itself is ended, and the rest is read
+    page.locator("#documents-own textarea, #documents-own input").fill("Which?")
+    scripted.script.say, scripted.script.pause = "Three. " + "and " * 1000, 0
+    start.click()
+    expect(status).to_have_text("All 4 pages are read. 4 began to repeat themselves and were ended there.")
+    expect(text).to_contain_text("Three.")
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
