@@ -2,6 +2,7 @@
 const all = (selector) => [...element.querySelectorAll(selector)];
 let chosen = null; // index of the box that stays marked
 let pointed = null; // index of the one under the pointer or with the focus
+let correcting = false; // whether boxes are moved by hand (assets/correct.js)
 
 const mark = () => {
   const active = pointed ?? chosen;
@@ -11,7 +12,8 @@ const mark = () => {
 };
 
 // Each label goes above its box, below it or into a corner: on the picture, and where neither another label nor another
-// box is, but for those around its own. One that finds no place is shown while its box is pointed at.
+// box is, but for those around its own. One that finds no place shrinks to its number; where even that finds none, it is
+// shown while its box is pointed at.
 const place = () => {
   const canvas = element.querySelector(".canvas");
   if (!canvas) return;
@@ -26,10 +28,11 @@ const place = () => {
     outer.x + outer.width >= inner.x + inner.width && outer.y + outer.height >= inner.y + inner.height;
   const boxes = all(".box").map(measure);
   const taken = [];
-  all(".box").forEach((part, at) => {
+  const settle = (part, at, short) => {
     const label = part.querySelector(".label");
-    if (!label) return;
+    if (!label) return true;
     const box = boxes[at];
+    label.classList.toggle("short", short);
     const {width, height} = measure(label);
     const [right, bottom] = [box.x + box.width - width, box.y + box.height - height];
     const obstacles = [...taken, ...boxes.filter((other) => !holds(other, box))];
@@ -45,7 +48,9 @@ const place = () => {
     label.style.transform = `translate(${x - box.x}px, ${y - box.y}px)`;
     label.classList.toggle("crowded", !free);
     if (free) taken.push(free);
-  });
+    return Boolean(free);
+  };
+  all(".box").forEach((part, at) => settle(part, at, false) || settle(part, at, true));
 };
 
 const point = (event) => {
@@ -67,7 +72,7 @@ element.addEventListener("click", (event) => {
     return;
   }
   const part = event.target.closest("[data-index]");
-  if (!part) return;
+  if (!part || (correcting && event.detail && part.matches(".box"))) return; // the press has chosen it
   chosen = chosen === part.dataset.index ? null : part.dataset.index;
   mark();
 });

@@ -37,7 +37,10 @@ def run(flags: argparse.Namespace) -> None:
         summary = summarise(answer(backend, request))
     parsed = parse_boxes(summary["text"])
     if flags.json:
-        boxes = [{**asdict(box), "pixels": box.pixels(*image.size)} for box in parsed.boxes]
+        boxes = [
+            {**asdict(box), "pixels": box.pixels(*image.size), "centre": box.centre(*image.size)}
+            for box in parsed.boxes
+        ]
         if image.points:
             boxes = [
                 each | {"points": box.pixels(*image.points)} for each, box in zip(boxes, parsed.boxes, strict=True)

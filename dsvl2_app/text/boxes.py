@@ -39,6 +39,11 @@ class Box:
         across, down = width / LARGEST, height / LARGEST
         return self.x1 * across, self.y1 * down, self.x2 * across, self.y2 * down
 
+    def centre(self, width: float, height: float) -> tuple[float, float]:
+        """Of the box, in a picture of that size: the point that stands for it."""
+        left, top, right, bottom = self.pixels(width, height)
+        return (left + right) / 2, (top + bottom) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -11,10 +11,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from dsvl2_app.image.overlay import label_colours
 from dsvl2_app.text.boxes import Box
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # the beginning of a cell that a spread
 
 
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # where YAML's strings are not those of JSON
+_NO_XML = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")  # what no attribute of it can hold
 MOST_BOXES = 10_000  # in one picture
 
 
@@ -40,6 +43,7 @@ class Annotation:
     page: int = 0  # its number, of a document's page; 0: of no document
     points: tuple[float, float] | None = None  # width and height of a PDF's page
     names: tuple[str, ...] = ()  # labels of pictures before it, which keep their numbers
+    corrected: bool = False  # by a person, who has seen all of it
 
     @property
     def labels(self) -> list[str]:
@@ -56,7 +60,8 @@ class Annotation:
 
 
 def write_json(found: Annotation) -> str:
-    boxes = [{**asdict(box), "pixels": found.pixels(box)} for box in found.boxes]
+    size = found.width, found.height
+    boxes = [{**asdict(box), "pixels": box.pixels(*size), "centre": box.centre(*size)} for box in found.boxes]
     if found.points:
         boxes = [{**each, "points": box.pixels(*found.points)} for each, box in zip(boxes, found.boxes, strict=True)]
     return _dump(
@@ -159,8 +164,9 @@ def write_yolo_set(found: Sequence[tuple[Annotation, bytes]]) -> bytes:
 
 
 def write_label_studio(found: Annotation) -> str:
-    """https://labelstud.io/guide/predictions: per cent of the picture's sides. Without an address the picture is
-    named as a file of Label Studio's local storage."""
+    """https://labelstud.io/guide/predictions: per cent of the picture's sides. What a person has corrected is an
+    annotation, all else a prediction. Without an address the picture is named as a file of Label Studio's local
+    storage. `write_label_config` has the interface that shows them."""
     results: list[dict[str, Any]] = []
     for number, box in enumerate(found.boxes, start=1):
         left, top, width, height = _measure(found, box)
@@ -187,9 +193,23 @@ def write_label_studio(found: Annotation) -> str:
         [
             {
                 "data": {"image": found.address or f"/data/local-files/?d={quote(found.picture)}"},
-                "predictions": [{"result": results}],
+                "annotations" if found.corrected else "predictions": [{"result": results}],
             }
         ]
+    )
+
+
+def write_label_config(found: Annotation) -> str:
+    """https://labelstud.io/guide/setup: the interface of a project that such tasks are imported into, with the names
+    that they refer to and the labels in their colours."""
+    colours = label_colours(found.labels)
+    labels = "".join(
+        f'    <Label value="{escape(_NO_XML.sub("", label))}" background="#{red:02x}{green:02x}{blue:02x}"/>\n'
+        for label, (red, green, blue) in colours.items()
+    )
+    return (
+        '<View>\n  <Image name="image" value="$image" zoom="true"/>\n'
+        f'  <RectangleLabels name="label" toName="image">\n{labels}  </RectangleLabels>\n</View>\n'
     )
 
 
@@ -206,6 +226,7 @@ FORMATS: dict[str, Format] = {
     "YOLO": Format(".txt", write_yolo),
     "data.yaml": Format(".yaml", write_yolo_names),
     "Label Studio": Format("-label-studio.json", write_label_studio),
+    "Label Studio's labels": Format("-label-studio.xml", write_label_config),
 }
 
 

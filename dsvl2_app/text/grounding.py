@@ -12,20 +12,25 @@ from typing import Any, Literal
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.text.prompt import GROUNDING_TOKEN, REF_TOKENS, Message
 
-Mode = Literal["find", "find_all", "describe", "in_context"]
-MODES: tuple[Mode, ...] = ("find", "find_all", "describe", "in_context")
+Mode = Literal["find", "find_all", "describe", "in_context", "point", "count"]
+MODES: tuple[Mode, ...] = ("find", "find_all", "describe", "in_context", "point", "count")
 
 ALLOWED = REF_TOKENS | {GROUNDING_TOKEN}  # what these messages may carry into the prompt
 MOST_TOKENS = 1024  # about 40 boxes
+MOST_PHRASES = 10  # that are looked for one after the other
 
 DESCRIBE = "Describe this picture."  # unless something else is asked
 
 _WRAPPED = re.compile(r"\s*(?:<\|grounding\|>)?\s*<\|ref\|>((?:(?!<\|ref\|>).)*)<\|/ref\|>\s*\.?\s*", re.DOTALL)
 _TAGS = re.compile("|".join(map(re.escape, sorted(ALLOWED))))
+_BETWEEN = re.compile(r"[;\uff1b\n]")  # phrases
+_FIND_ALL = "\nFind all <|ref|>{phrase}<|/ref|>."
 _TEXTS: dict[Mode, str] = {
     "find": "\n<|ref|>{phrase}<|/ref|>.",
-    "find_all": "\nFind all <|ref|>{phrase}<|/ref|>.",
+    "find_all": _FIND_ALL,
     "describe": "\n<|grounding|>{phrase}",
+    "point": _FIND_ALL,  # what is pointed at and counted are the boxes
+    "count": _FIND_ALL,
 }
 _IN_CONTEXT = (
     "\n<|grounding|>In the first image, an object within the red rectangle is marked. "
@@ -43,6 +48,20 @@ def ask_for(image: Any, phrase: str, mode: Mode = "find") -> list[Message]:
     if not phrase:
         raise PromptError("There is nothing to look for yet; type a phrase or a question.")
     return _ask([image], _TEXTS[mode].format(phrase=phrase))
+
+
+def split_phrases(text: str, mode: Mode) -> list[str]:
+    """What to look for, one phrase a line or with semicolons between, each of them once. A question is one, whatever is
+    in it. Raises a PromptError for more than MOST_PHRASES."""
+    if mode not in _TEXTS or mode == "describe":
+        return [text]
+    pieces: list[str] = _BETWEEN.split(text)
+    phrases = list(dict.fromkeys(piece.strip() for piece in pieces if piece.strip()))
+    if len(phrases) > MOST_PHRASES:
+        raise PromptError(
+            "{number} phrases are too many at once; look for {most}.", number=len(phrases), most=MOST_PHRASES
+        )
+    return phrases or [text]
 
 
 def _unwrap(phrase: str) -> str:

@@ -44,11 +44,13 @@ MORE = {
     "chat": (
         Example("<|ref|>The black triangle<|/ref|>.", ("one.png",)),
         Example("Find all <|ref|>yellow shapes<|/ref|>.", ("several.png",)),
-        Example("<|grounding|>Describe this picture.", ("one.png",)),
+        Example("<|grounding|>Describe this picture.", ("shapes.png",)),
     ),
     "grounding": (
         Example("yellow shapes", ("several.png",), "find_all"),
-        Example("Describe this picture.", ("one.png",), "describe"),
+        Example("Describe this picture.", ("shapes.png",), "describe"),
+        Example("yellow shapes", ("several.png",), "point"),
+        Example("blue stars", ("count.jpg",), "count"),
         Example("A star like the marked one", ("shapes.png",), "in_context", "one.png", (246, 127, 306, 186)),
     ),
     "tiles": (Example("", ("which-1.png", "which-2.png", "which-3.png")),),

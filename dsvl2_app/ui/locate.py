@@ -45,6 +45,10 @@ async def read_answer(stream: Stream) -> AsyncIterator[tuple[str, Parsed, Event]
         yield text, parse_boxes(text, complete=events[-1].finish is not None), events[-1]
 
 
-def draw(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """The picture with the boxes in it, as a file that leaves the page needs them."""
-    return draw_boxes(image, [OverlayBox(box.label, *box.pixels(*image.size)) for box in boxes])
+def draw(image: Image.Image, boxes: Sequence[Box], *, points: bool = False) -> Image.Image:
+    """The picture with the boxes in it, or with `points` their centres, as a file that leaves the page needs them."""
+    if not points:
+        return draw_boxes(image, [OverlayBox(box.label, *box.pixels(*image.size)) for box in boxes])
+    reach = max(3, max(image.size) / 150)  # px, from a point to the edge of its mark
+    centres = [(box.label, *box.centre(*image.size)) for box in boxes]
+    return draw_boxes(image, [OverlayBox(label, x - reach, y - reach, x + reach, y + reach) for label, x, y in centres])

@@ -33,6 +33,10 @@ class Opener:
         offered = offer_pages([path], None, self.limits)
         return offered, self.turn(offered or {"documents": [{"key": path, "chosen": "1"}]})
 
+    def offer(self, file: Any) -> Any:
+        """The choice of frames where a picture that was added has several, of which the first is shown; else None."""
+        return offer_pages([uploaded_path(file)], None, self.limits, first="1")
+
     def turn(self, pages: Any) -> list[tuple[str, ImageRef]]:
         """The chosen pages, each as a file of its size that every browser shows."""
         files = [uploaded_path(as_upload(key)) for key in read_chosen(pages)]

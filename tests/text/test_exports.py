@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from PIL import Image, ImageOps
 
 from dsvl2_app.image.load import load_image
 from dsvl2_app.text.boxes import LARGEST, Box, parse_boxes
-from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_yolo_set
+from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_label_config, write_yolo_set
 
 sides = st.integers(1, 8000)
 coordinates = st.integers(0, 999)
@@ -100,7 +101,7 @@ READERS = {
 
 
 def test_every_format_but_the_names_of_classes_has_boxes():
-    assert {*READERS, "data.yaml"} == {*FORMATS}
+    assert {*READERS, "data.yaml", "Label Studio's labels"} == {*FORMATS}
 
 
 @pytest.mark.slow
@@ -116,6 +117,19 @@ def test_boxes_are_read_back_in_pixels(name, found):
 @given(found=annotations())
 def test_names_of_classes_are_read_by_yaml(found):
     assert yaml.safe_load(FORMATS["data.yaml"].write(found))["names"] == (dict(enumerate(found.labels)) or None)
+
+
+@given(found=annotations())
+def test_label_studio_s_interface_names_what_its_tasks_refer_to(found):
+    image, (control, labels) = (view := ElementTree.fromstring(write_label_config(found)))[0], (view[1], [*view[1]])
+    assert (image.tag, image.attrib["value"]) == ("Image", "$image")
+    assert [label.attrib["value"] for label in labels] == [re.sub("[\ufffe\uffff]", "", each) for each in found.labels]
+    assert all(re.fullmatch("#[0-9a-f]{6}", label.attrib["background"]) for label in labels)
+    (task,) = json.loads(FORMATS["Label Studio"].write(replace(found, corrected=True)))
+    assert task["data"].keys() == {"image"} and "predictions" not in task
+    for result in task["annotations"][0]["result"]:
+        assert (result["from_name"], result["to_name"]) == (control.attrib["name"], image.attrib["name"])
+        assert control.attrib["toName"] == image.attrib["name"] and control.tag.lower() == result["type"]
 
 
 HILL, LAKE = Box("hill", 0, 0, 99, 99), Box("lake", 0, 0, 500, 500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.text.grounding import ALLOWED, ask_for, ask_for_marked
+from dsvl2_app.text.grounding import ALLOWED, MOST_PHRASES, ask_for, ask_for_marked, split_phrases
 
 
 def spell(messages: list[dict]) -> str:
@@ -20,6 +20,8 @@ def spell(messages: list[dict]) -> str:
         ("find", "(photo)\n<|ref|>a {dog}<|/ref|>."),
         ("find_all", "(photo)\nFind all <|ref|>a {dog}<|/ref|>."),
         ("describe", "(photo)\n<|grounding|>a {dog}"),
+        ("point", "(photo)\nFind all <|ref|>a {dog}<|/ref|>."),
+        ("count", "(photo)\nFind all <|ref|>a {dog}<|/ref|>."),
     ],
 )
 def test_a_question_about_one_picture(mode, text):
@@ -60,6 +62,14 @@ def test_nothing_to_look_for_and_unknown_modes_are_refused():
     for mode in ("in_context", "other", None):
         with pytest.raises(SettingsError, match="mode"):
             ask_for("photo", "dog", mode)
+
+
+def test_several_phrases_are_apart_and_a_question_is_whole():
+    assert split_phrases(" the dog; a cat\uff1bthe dog \n\n the hill;", "find") == ["the dog", "a cat", "the hill"]
+    assert split_phrases("What is this; and why?", "describe") == ["What is this; and why?"]
+    assert split_phrases(" ; ", "count") == [" ; "]  # refused where it is asked
+    with pytest.raises(PromptError, match=f"11 phrases are too many at once; look for {MOST_PHRASES}"):
+        split_phrases(";".join(map(str, range(11))), "find_all")
 
 
 def test_only_what_the_messages_need_is_allowed():

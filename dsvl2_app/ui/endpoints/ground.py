@@ -65,8 +65,9 @@ class GroundEndpoint:
             image: handle_file(path or URL).
             phrase: What to find ("the dog on the left"), or in mode "describe" a question ("Describe this picture."
                 unless given); unused "in_context".
-            mode: "find" a phrase, "find_all" that it fits, "describe" with boxes for what the answer mentions, or
-                "in_context": find what is marked in the example.
+            mode: "find" a phrase, "find_all" that it fits, "describe" with boxes for what the answer mentions,
+                "in_context": find what is marked in the example, "point" at all that it fits (see "centre"), or "count"
+                it, which is how many boxes there are.
             example: In mode "in_context" another picture, handle_file(path or URL), that shows such a thing.
             rectangle: [left, top, right, bottom] around the thing in the example, in pixels of the upright picture.
             well_formed: A box that the model begins is written whole, with any words around it; with False a box may
@@ -75,8 +76,8 @@ class GroundEndpoint:
 
         Returns:
             The picture with boxes drawn on it; {"boxes": [{"label", "x1", "y1", "x2", "y2" in 0..999, "pixels":
-            [left, top, right, bottom], of a PDF also "points", "notes"}], "problems": [{"place", "what", "excerpt"}]};
-            the model's text.
+            [left, top, right, bottom], "centre": [x, y] in pixels, of a PDF also "points", "notes"}], "problems":
+            [{"place", "what", "excerpt"}]}; the model's text.
         """
         picture = await to_thread(lambda: measure(uploaded_path(image), self.limits, read_page(page)).opened())
         if mode == "in_context" and (example is None or rectangle is None):
@@ -91,7 +92,8 @@ class GroundEndpoint:
         stream = submit(self.backend, messages, well_formed=well_formed, caller=caller)
         async with attended(stream):
             *_, (text, parsed, _) = [part async for part in read_answer(stream)]
-        boxes = [{**asdict(box), "pixels": box.pixels(*picture.size)} for box in parsed.boxes]
+        size = picture.size
+        boxes = [{**asdict(box), "pixels": box.pixels(*size), "centre": box.centre(*size)} for box in parsed.boxes]
         if picture.points:
             boxes = [
                 each | {"points": box.pixels(*picture.points)} for each, box in zip(boxes, parsed.boxes, strict=True)

@@ -49,10 +49,12 @@ CHINESE = {
     (
         '<div class="welcome"><h2>Ask about your pictures</h2>'
         "<p>Drop, paste or attach pictures, documents or clips, then type a question.<br>"
-        "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes.</p></div>"
+        "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes, "
+        "and <code>&lt;|ref|&gt;the dog&lt;|/ref|&gt;</code> for a box around what you name.</p></div>"
     ): (
         '<div class="welcome"><h2>就图片提问</h2><p>拖入、粘贴或添加图片、文档或视频片段，然后输入问题。<br>'
-        "在文字中写 <code>&lt;image&gt;</code> 表示下一张图片的位置。</p></div>"
+        "在文字中写 <code>&lt;image&gt;</code> 表示下一张图片的位置，"
+        "写 <code>&lt;|ref|&gt;狗&lt;|/ref|&gt;</code> 可框出所指的物体。</p></div>"
     ),
     # Examples
     "What do you see?": "你看到了什么？",
@@ -91,6 +93,7 @@ CHINESE = {
     "JSON": "JSON",
     "CSV": "CSV",
     "All {total:,} pages are read.": "全部 {total:,} 页已读完。",
+    "{number:,} began to repeat themselves and were ended there.": "其中 {number:,} 页开始重复，已在该处停止。",
     "{done:,} of {total:,} pages are read": "已读 {done:,} / {total:,} 页",
     "{words}; Read goes on from there.": "{words}；点“开始读”可继续。",
     # Pages of documents
@@ -154,7 +157,7 @@ CHINESE = {
         "对话已满：去掉最早的一轮、缩短消息或移除一张图片。"
     ),
     # Its settings
-    "Settings": "设置",
+    "How to answer": "回答方式",
     "Raw": "原文",
     "Show answers to the letter, special tokens and all": "逐字显示回答，包括特殊标记",
     "Preset": "预设",
@@ -188,6 +191,27 @@ CHINESE = {
     "Find a phrase": "查找短语",
     "Find all": "查找全部",
     "Describe with boxes": "带框描述",
+    "Point at": "指出",
+    "Count": "计数",
+    "The one thing that a phrase describes; several phrases with ; between": "短语所描述的那一个；多个短语用 ; 隔开",
+    "Everything that a phrase fits; several phrases with ; between": "所有符合短语的物体；多个短语用 ; 隔开",
+    "An answer in words, with a box for each thing that it names": "用文字回答，并框出其中提到的每个物体",
+    "A point in the middle of everything that a phrase fits": "在每个符合短语的物体中心标一个点",
+    "How many there are, by a box around each": "给出数量，并框出每一个",
+    "Correct by hand": "手工修正",
+    "The boxes, larger": "放大查看框",
+    "Find in the picture": "在图片中查找",
+    "Its tiles": "它的切片",
+    "Drag a box to move it, its edges to size it, or the picture to draw another; arrow keys move a box.": (
+        "拖动框可移动，拖动其边可改变大小，在图片上拖动可画新框；方向键移动框。"
+    ),
+    "Delete the box": "删除该框",
+    "As the model found them": "恢复模型的结果",
+    "by hand": "手工",
+    "{number:,} by hand": "其中 {number:,} 个为手工",
+    "Corners in 0..999, and the centre in pixels from left and top. Point at a row or a point to see both.": (
+        "角点以 0..999 表示，中心以距左边和上边的像素表示。指向一行或一个点即可看到对应的另一个。"
+    ),
     "Find what I mark": "查找我标出的物体",
     "What to do": "要做什么",
     "Example": "示例",

@@ -267,6 +267,10 @@ CHINESE_ERRORS = {
     "What was sent does not fit here; reload the page and try again, or see the API's documentation.": (
         "发送的内容不适用于此处；请重新加载页面后重试，或查看 API 文档。"
     ),
+    "There are no boxes in this conversation; ask for some first.": "此对话中没有框；请先提问以得到框。",
+    "There is no picture in this conversation; ask about one first.": "此对话中没有图片；请先就图片提问。",
+    "There are no such boxes; reload the page and try again.": "没有这样的框；请重新加载页面后重试。",
+    "{number} phrases are too many at once; look for {most}.": "一次 {number} 个短语太多；请查找 {most} 个。",
     "There is no such choice; reload the page and try again.": "没有这个选项；请重新加载页面后重试。",
     "There is no such event; reload the page and try again.": "没有这个事件；请重新加载页面后重试。",
     "This page was opened in another browser; reload it to begin anew.": "此页面在另一个浏览器中打开；请重新加载。",

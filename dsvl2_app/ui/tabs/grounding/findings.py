@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_yolo_set
+from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.events import download, download_button
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
@@ -34,18 +36,33 @@ class Finding:
 
     image: ImageRef | None = None  # that was searched
     name: str = ""  # that the visitor knows it by
+    preview: str = ""  # the file that shows it
+    mode: Mode = "find"
+    found: tuple[Box, ...] = ()  # by the model, whatever has been corrected since
     annotation: Annotation | None = None
     kept: dict[ImageRef, Annotation] = field(default_factory=dict)  # the last of each picture that was searched
     labels: tuple[str, ...] = ()  # of the pictures before, so that a class has one number in all of them
 
-    def open(self, image: ImageRef, name: str) -> None:
+    def open(self, image: ImageRef, name: str, preview: str, mode: Mode) -> None:
         """Another picture is searched."""
         hold(self)
         self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
         self.image, self.name, self.annotation = image, name, None
+        self.preview, self.mode, self.found = preview, mode, ()
+
+    def take(self, boxes: tuple[Box, ...], answer: str) -> None:
+        """What the model found on the picture so far."""
+        self.found = boxes
+        self.annotation = self.annotate(boxes, answer)
+
+    def correct(self, boxes: tuple[Box, ...]) -> None:
+        """What a person made of it. A picture on which nothing is left stays in the set: that too is an example."""
+        assert self.image and self.annotation
+        corrected = boxes != self.found
+        self.annotation = replace(self.annotate(boxes, self.annotation.answer), corrected=corrected)
+        self.kept[self.image] = self.annotation
 
     def annotate(self, boxes: tuple[Box, ...], answer: str) -> Annotation:
-        """What was found on the picture."""
         assert self.image
         points, page = self.image.points, self.image.frame + 1 if self.image.frame or self.image.points else 0
         size = self.image.size
@@ -81,7 +98,8 @@ def save_file(finding: Finding, name: str) -> str | None:
         return None
     stem = Path(found.picture).stem + (f"-page-{found.page}" if found.page else "")
     if name == "PNG":
-        return save_picture(draw(finding.image.open(), found.boxes), f"{stem}-boxes.png")
+        drawn = draw(finding.image.open(), found.boxes, points=finding.mode == "point")
+        return save_picture(drawn, f"{stem}-boxes.png")
     if name == SET:
         pictures = ((each, encode_jpeg(image.open())) for image, each in finding.kept.items())
         return save_upload(write_yolo_set([*pictures]), "yolo-set.zip")
@@ -95,13 +113,20 @@ def describe_event(event: Event, parsed: Parsed, text: str) -> str:
     """How far the answer is, or what it came to."""
     if event.finish is None:
         return wording.show_status(wording.describe_progress(event), running=True)
-    found = wording.count(len(parsed.boxes), "box", "boxes") if parsed.boxes else say("Nothing found")
-    status = wording.show_status(f"{found} · {wording.describe_ending(event.timings, event.finish)}") + show_problems(
-        parsed
-    )
+    ending = wording.describe_ending(event.timings, event.finish)
+    status = wording.show_status(f"{count_boxes(parsed.boxes)} · {ending}") + show_problems(parsed)
     if parsed.boxes or parsed.problems:
         return status
     return f'{status}<p class="said">{escape(_SPECIAL.sub("", text).strip())}</p>'
+
+
+def count_boxes(boxes: tuple[Box, ...]) -> str:
+    """How many there are, and of each label where there are several."""
+    if not boxes:
+        return say("Nothing found")
+    labels = Counter(box.label.strip() or say("unnamed") for box in boxes)
+    each = ", ".join(f"{label}: {number:,}" for label, number in labels.items()) if len(labels) > 1 else ""
+    return wording.count(len(boxes), "box", "boxes") + (f" ({each})" if each else "")
 
 
 def show_problems(parsed: Parsed) -> str:

@@ -18,8 +18,11 @@ HEADERS = ("Label", "x1", "y1", "x2", "y2", "Pixels", "Notes")
 _ENLARGE = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M6 2H2v4M10 2h4v4M6 14H2v-4M10 14h4v-4"/></svg>'
 
 
-def show_boxes(source: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
-    """The picture in the file `source` with its boxes, and their table. `size` is that of the original picture."""
+def show_boxes(
+    source: str, size: tuple[int, int], boxes: Sequence[Box], *, points: bool = False, tools: str = ""
+) -> str:
+    """The picture in the file `source` with its boxes, numbered, and their table. `size` is that of the original
+    picture. With `points` the centre of each box stands for it; `tools` is HTML between picture and table."""
     labels = [box.label.strip() for box in boxes]
     colours = label_colours(labels)
     styles = {
@@ -31,12 +34,13 @@ def show_boxes(source: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
     drawn = "".join(_show_box(index, boxes[index], size, styles[labels[index]]) for index in order)
     width, height = size
     return (
-        f'<div class="boxes"><div class="stage"><div class="canvas" style="--width:{width};--height:{height}" '
-        f'role="group" aria-label="{say("Boxes on the picture")}"><img src="{file_address(source)}" '
+        f'<div class="boxes{" points" if points else ""}"><div class="stage">'
+        f'<div class="canvas" style="--width:{width};--height:{height}" role="group" '
+        f'aria-label="{say("Boxes on the picture")}"><img src="{file_address(source)}" '
         f'alt="{say("The picture that was searched")}">'
         f"{drawn}</div>"
         f'<button type="button" class="enlarge" aria-label="{say("Full screen")}">{_ENLARGE}</button></div>'
-        f"{_show_table(boxes, size, [styles[label] for label in labels])}</div>"
+        f"{tools}{_show_table(boxes, size, [styles[label] for label in labels], points=points)}</div>"
     )
 
 
@@ -46,26 +50,33 @@ def _show_box(index: int, box: Box, size: tuple[int, int], style: str) -> str:
     )
     name = escape(box.label.strip())
     described = f"{say('Box {number}', number=index + 1)}, {name or say('unnamed')}: {_describe_pixels(box, size)} px"
-    label = f'<span class="label" dir="auto">{name}</span>' if name else ""
+    label = f'<span class="label" dir="auto" data-number="{index + 1}">{name}</span>'
+    corners = f"{box.x1},{box.y1},{box.x2},{box.y2}"
     return (
         f'<button type="button" class="box" data-index="{index}" tabindex="{-1 if index else 0}" aria-pressed="false" '
-        f'aria-label="{described}" style="left:{left};top:{top};width:{width};height:{height};{style}">{label}</button>'
+        f'data-box="{corners}" data-label="{escape(box.label)}" aria-label="{described}" '
+        f'style="left:{left};top:{top};width:{width};height:{height};{style}">{label}</button>'
     )
 
 
-def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[str]) -> str:
+def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[str], *, points: bool) -> str:
     if not boxes:
         return ""
     rows = "".join(
         f'<tr data-index="{index}"><td><button type="button" class="row" data-index="{index}" aria-pressed="false" '
-        f'tabindex="{-1 if index else 0}" style="{style}">'
+        f'tabindex="{-1 if index else 0}" data-number="{index + 1}" style="{style}">'
         f"<bdi>{escape(box.label.strip()) or say('unnamed')}</bdi></button></td>"
         + "".join(f"<td>{number}</td>" for number in (box.x1, box.y1, box.x2, box.y2))
-        + f"<td>{_describe_pixels(box, size)}</td><td>{escape(', '.join(say(note) for note in box.notes))}</td></tr>"
+        + f"<td>{_describe_centre(box, size) if points else _describe_pixels(box, size)}</td>"
+        + f"<td>{escape(', '.join(say(note) for note in box.notes))}</td></tr>"
         for index, (box, style) in enumerate(zip(boxes, styles, strict=True))
     )
     heads = "".join(f'<th scope="col">{say(head)}</th>' for head in HEADERS)
     how = say("Corners in 0..999, and in pixels as left, top, right, bottom. Point at a row or a box to see the other.")
+    if points:
+        how = say(
+            "Corners in 0..999, and the centre in pixels from left and top. Point at a row or a point to see both."
+        )
     return (
         f'<p>{how}</p><div class="scroll" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
@@ -74,6 +85,10 @@ def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[st
 
 def _describe_pixels(box: Box, size: tuple[int, int]) -> str:
     return ", ".join(f"{edge:.0f}" for edge in box.pixels(*size))
+
+
+def _describe_centre(box: Box, size: tuple[int, int]) -> str:
+    return ", ".join(f"{edge:.0f}" for edge in box.centre(*size))
 
 
 def _area(box: Box) -> int:

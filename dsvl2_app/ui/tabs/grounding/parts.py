@@ -21,7 +21,17 @@ MODES: list[tuple[str, Mode]] = [
     ("Find all", "find_all"),
     ("Describe with boxes", "describe"),
     ("Find what I mark", "in_context"),
+    ("Point at", "point"),
+    ("Count", "count"),
 ]
+HINTS: dict[Mode, str] = {
+    "find": "The one thing that a phrase describes; several phrases with ; between",
+    "find_all": "Everything that a phrase fits; several phrases with ; between",
+    "describe": "An answer in words, with a box for each thing that it names",
+    "in_context": "Everything that a phrase fits; several phrases with ; between",  # hidden
+    "point": "A point in the middle of everything that a phrase fits",
+    "count": "How many there are, by a box around each",
+}
 UPLOAD: dict[str, Any] = {"type": "filepath", "image_mode": None, "sources": ["upload", "clipboard"]}
 
 
@@ -101,7 +111,7 @@ def build_answer(finding: gr.State) -> Answer:
         gr.HTML(show_how_to(), elem_id="grounding-how"),
         gr.HTML(elem_id="grounding-status"),
         gr.HTML(
-            js_on_load=read_asset("boxes.js"),
+            js_on_load=read_asset("boxes.js") + read_asset("correct.js"),
             apply_default_css=False,
             elem_id="grounding-boxes",
         ),
@@ -121,10 +131,11 @@ def build_answer(finding: gr.State) -> Answer:
 def phrase_texts(mode: Mode, shapes_only: bool, speak: Callable[[str], Any]) -> dict[str, Any]:
     """`speak` is `label` while the page is built, `say` when it changes."""
     if mode == "describe":
-        return {"label": speak("Question"), "placeholder": speak("Describe this picture.")}
+        info = speak(HINTS[mode])
+        return {"label": speak("Question"), "placeholder": speak("Describe this picture."), "info": info}
     one, many = ("the black triangle", "yellow shapes") if shapes_only else ("the dog on the left", "dogs")
     example = one if mode == "find" else many
-    return {"label": speak("Phrase"), "placeholder": speak(example)}
+    return {"label": speak("Phrase"), "placeholder": speak(example), "info": speak(HINTS[mode])}
 
 
 def show_how_to() -> str:

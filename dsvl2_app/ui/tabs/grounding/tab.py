@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,14 +16,16 @@ from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
-from dsvl2_app.text.boxes import Box, Parsed
-from dsvl2_app.text.grounding import Mode
+from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
+from dsvl2_app.text.grounding import Mode, split_phrases
+from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
 from dsvl2_app.ui.payloads import read_index
-from dsvl2_app.ui.tabs.grounding.findings import Finding, describe_event
+from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_tools
+from dsvl2_app.ui.tabs.grounding.findings import Finding, count_boxes, describe_event
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import MODES, build_answer, build_question, phrase_texts, show_how_to
@@ -31,6 +34,7 @@ from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
 ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": "Describe", "in_context": "Find"}
+ACTIONS |= {"point": "Point at", "count": "Count"}
 
 
 @dataclass
@@ -39,8 +43,15 @@ class Shown:
 
     preview: str  # the file that shows the picture
     size: tuple[int, int]  # of the original
+    points: bool  # whether boxes are shown as their centres
     text: str = ""
     boxes: tuple[Box, ...] = ()
+
+    def show(self, *, tools: bool = False) -> str:
+        """With `tools` the boxes can be corrected by hand."""
+        labels = [box.label.strip() for box in self.boxes]
+        shown = show_tools(labels) if tools else ""
+        return show_boxes(self.preview, self.size, self.boxes, points=self.points, tools=shown)
 
 
 class Grounding:
@@ -78,6 +89,9 @@ class Grounding:
         starts, reveal = [asked.start.click, asked.phrase.submit], read_asset("reveal.js")
         gr.on(starts, self.find, inputs, page, **asking)
         gr.on(starts, None, None, None, js=reveal, **PRIVATE)
+        corrected = [shown.boxes, shown.exports, shown.status]
+        by_hand: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # each tells of all boxes
+        shown.boxes.correct(self.correct, self.finding, corrected, **by_hand)
         asked.halt.click(cancel, self.running, None, **QUIET)
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
@@ -85,7 +99,8 @@ class Grounding:
         opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
         asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **opening)
         asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **opening)
-        asked.picture.input(None, None, asked.opener.pages, js="() => null", **PRIVATE)  # another one is chosen
+        asked.picture.clear(None, None, asked.opener.pages, js="() => null", **PRIVATE)
+        asked.picture.upload(self.offer_frames, asked.picture, asked.opener.pages, preprocess=False, **PRIVATE)
         marking = [asked.example, asked.marking, shown.notice]
         asked.example.upload(self.open_example, asked.example, marking, preprocess=False, **PRIVATE)
         asked.marking.another(self.close_example, None, marking, **QUIET)
@@ -124,32 +139,72 @@ class Grounding:
             image = opened.get(path) or await to_thread(measure, path, self.limits)
             held = await to_thread(image.opened)
             box = marking.get("box") if isinstance(marking, dict) else None
-            messages = await to_thread(compose, held, phrase, mode, example, box, self.limits)
-            stream = submit(self.backend, messages, well_formed=well_formed, caller=name_caller(visitor))
+            phrases = split_phrases(phrase, mode)
+            questions = [await to_thread(compose, held, each, mode, example, box, self.limits) for each in phrases]
+            ask = partial(submit, self.backend, well_formed=well_formed, caller=name_caller(visitor))
+            stream = ask(questions[0])
         except Exception as error:
             finding.annotation = None
             yield {**self.clear(), page.notice: wording.show_notice(error)}
             return
-        finding.open(image, image.path.name if path in opened else uploaded_name(picture))
-        failure: dict[Any, Any] = {}
-        async with attended(stream):
-            shown = Shown(await to_thread(save_preview, held), image.size)
-            starting = {page.status: wording.show_status(say("Starting"), running=True)}
-            yield {**self.show(shown), **starting, page.exports: gr.Row(visible=False), **self.show_buttons(stream)}
-            try:
-                async for text, parsed, event in read_answer(stream):
-                    finding.annotation = finding.annotate(parsed.boxes, text)
-                    yield self.go_on(shown, text, parsed, event)
-            except Exception as error:
-                failure = {page.notice: wording.show_notice(error), page.status: ""}
-        found = {page.exports: gr.Row(visible=bool(shown.boxes))}
+        preview = await to_thread(save_preview, held)
+        finding.open(image, image.path.name if path in opened else uploaded_name(picture), preview, mode)
+        shown, failure = Shown(preview, image.size, points=mode == "point"), dict[Any, Any]()
+        yield self.show(shown) | {page.exports: gr.Row(visible=False)}
+        try:
+            async for change in self.search(stream, questions[1:], ask, finding, shown):
+                yield change
+        except Exception as error:
+            failure = {page.notice: wording.show_notice(error), page.status: ""}
+        found = {page.exports: gr.Row(visible=bool(shown.boxes)), page.boxes: shown.show(tools=True)}
         yield last_update(self.show(shown), failure, found, self.show_buttons(None))
+
+    async def search(
+        self, stream: Stream, others: list[list[Message]], ask: Callable[..., Stream], finding: Finding, shown: Shown
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """The answer that is asked for, then those to the other questions, until one is stopped."""
+        before, finish = "", None
+        for number in range(len(others) + 1):
+            stream = ask(others[number - 1]) if number else stream
+            async with attended(stream):
+                yield {
+                    self.answer.status: wording.show_status(say("Starting"), running=True),
+                    **self.show_buttons(stream),
+                }
+                async for text, _, event in read_answer(stream):
+                    text, finish = before + text, event.finish
+                    parsed = parse_boxes(text, complete=finish is not None)
+                    finding.take(parsed.boxes, text)
+                    yield self.go_on(shown, text, parsed, event)
+            before = f"{shown.text}\n"
+            if finish == "cancelled":
+                return
+
+    def show_found(self, finding: Finding, image: ImageRef, boxes: tuple[Box, ...], answer: str) -> dict[Any, Any]:
+        """What was found elsewhere, as if it had been found here."""
+        shown = Shown(save_preview(image), image.size, points=False, text=answer, boxes=boxes)
+        finding.open(image, image.path.name, shown.preview, "find_all")
+        finding.take(boxes, answer)
+        found = {self.answer.boxes: shown.show(tools=True), self.answer.exports: gr.Row(visible=True)}
+        return self.show(shown) | found | {self.answer.status: wording.show_status(count_boxes(boxes))}
+
+    def correct(self, event: gr.EventData, finding: Finding) -> tuple[Any, Any, str]:
+        """Boxes were moved, drawn, named or taken away by hand."""
+        now = finding.annotation
+        if now is None or finding.image is None:
+            return gr.skip(), gr.skip(), ""
+        finding.correct(read_correction(event, now.boxes, finding.found))
+        boxes = finding.annotation.boxes if finding.annotation else ()
+        shown = Shown(finding.preview, finding.image.size, finding.mode == "point", boxes=boxes)
+        by_hand = sum(BY_HAND in box.notes for box in boxes)
+        words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
+        return shown.show(tools=True), gr.Row(visible=True), wording.show_status(" · ".join(words))
 
     def show(self, shown: Shown) -> dict[Any, Any]:
         return {
             self.answer.notice: wording.show_notice(),
             self.answer.how: gr.HTML(visible=False),
-            self.answer.boxes: show_boxes(shown.preview, shown.size, shown.boxes),
+            self.answer.boxes: shown.show(),
             self.answer.raw: gr.Textbox(shown.text, visible=True),
         }
 
@@ -159,7 +214,7 @@ class Grounding:
         changes: dict[Any, Any] = {self.answer.raw: text, self.answer.status: describe_event(event, parsed, text)}
         if len(parsed.boxes) > len(shown.boxes):
             shown.boxes = parsed.boxes
-            changes[self.answer.boxes] = show_boxes(shown.preview, shown.size, shown.boxes)
+            changes[self.answer.boxes] = shown.show()
         return changes
 
     def clear(self) -> dict[Any, Any]:
@@ -186,6 +241,13 @@ class Grounding:
         except Exception as error:
             return gr.skip(), gr.skip(), opened, wording.show_notice(error)
         return pages, *self.show_document(shown, opened)
+
+    def offer_frames(self, picture: Any) -> Any:
+        """An animation shows its first frame; what is wrong with a file is said once it is searched."""
+        try:
+            return self.question.opener.offer(picture)
+        except Exception:
+            return None
 
     def turn_page(self, pages: Any, opened: dict[str, ImageRef]) -> tuple[Any, ...]:
         try:

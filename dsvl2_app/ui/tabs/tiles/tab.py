@@ -46,6 +46,7 @@ class Tiles:
         gr.on(None, show_how_to, None, page.how, **QUIET)  # in the visitor's language
         opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
         opener, shown = page.opener, [page.gallery, page.notice]
+        page.gallery.upload(self.offer_frames, page.gallery, opener.pages, **opening)
         opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **opening)
         turned = opener.pages.pick(self.turn, opener.pages, shown, **opening)
         for change in [*page.changes, opened.success, turned.success]:  # a gallery that is set does not always tell
@@ -67,6 +68,14 @@ class Tiles:
         except Exception as error:
             return gr.skip(), gr.skip(), wording.show_notice(error)
         return pages, [path for path, _ in shown], wording.show_notice()
+
+    def offer_frames(self, gallery: Any) -> Any:
+        """An animation that is alone shows its first frame."""
+        try:
+            (item,) = gallery
+            return self.page.opener.offer(item["image"])
+        except Exception:
+            return None
 
     def turn(self, pages: Any) -> tuple[Any, str]:
         """Other pages are chosen."""

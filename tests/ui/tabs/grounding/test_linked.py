@@ -50,7 +50,8 @@ def test_places_are_shares_of_the_picture():
 def test_small_boxes_lie_on_large_ones_and_rows_keep_the_models_order():
     shown = show_boxes("x", SIZE, [Box("small", 5, 5, 9, 9), Box("large", 0, 0, 999, 999), Box("", 0, 0, 99, 99)])
     assert re.findall(r'class="box" data-index="(\d)"', shown) == ["1", "2", "0"]
-    assert Reader(shown).words == {"span": ["large", "small"], "bdi": ["small", "large", "unnamed"]}
+    assert Reader(shown).words == {"span": ["large", "", "small"], "bdi": ["small", "large", "unnamed"]}
+    assert re.findall(r'data-number="(\d)"', shown) == ["2", "3", "1", "1", "2", "3"]  # on the picture, in the table
     assert re.findall(r'class="(?:box|row)" data-index="(\d)" (?:aria-pressed="false" )?tabindex="0"', shown) == [
         "0",
         "0",

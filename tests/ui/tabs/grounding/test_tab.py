@@ -222,6 +222,84 @@ def test_labels_stay_on_the_picture_and_off_each_other(scripted, pictures, open_
     expect(page.locator("#grounding-boxes .box.active .label")).to_be_visible()
 
 
+def drag(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """From one point of the picture to another, in 0..999."""
+    canvas = locate(page, ".canvas")
+    for (x, y), act in ((start, page.mouse.down), (end, page.mouse.up)):
+        page.mouse.move(canvas["x"] + canvas["width"] * x / 999, canvas["y"] + canvas["height"] * y / 999, steps=4)
+        act()
+
+
+def read_rows(page: Page) -> list[list[int]]:
+    rows = page.locator("#grounding-boxes tbody tr").all()
+    return [[int(cell) for cell in row.locator("td").all_inner_texts()[1:5]] for row in rows]
+
+
+def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    find_boxes(page, pictures["wide"])
+    status = page.locator("#grounding-status")
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .canvas").scroll_into_view_if_needed()
+    drag(page, (300, 450), (400, 350))  # the middle of the first box: it moves
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    assert read_rows(page)[0] == pytest.approx([200, 100, 600, 600], abs=3)
+    drag(page, (900, 650), (800, 650))  # the right edge of the second one
+    expect(status).to_have_text("2 boxes · 2 by hand")
+    assert read_rows(page)[1] == pytest.approx([600, 300, 800, 999], abs=3)
+    page.get_by_role("combobox", name="Label", exact=True).fill("bird")
+    page.get_by_role("combobox", name="Label", exact=True).press("Enter")
+    expect(page.locator("#grounding-boxes tbody bdi")).to_have_text(["the <b>dog</b>", "bird"])
+    drag(page, (20, 700), (150, 950))  # where nothing is: another one
+    expect(status).to_contain_text("3 boxes (the <b>dog</b>: 1, bird: 2) · 3 by hand")
+    assert read_rows(page)[2] == pytest.approx([20, 700, 150, 950], abs=3)
+    page.locator("#grounding-boxes .box.active").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#grounding-boxes tbody tr").nth(2).locator("td").nth(1)).not_to_have_text(str(20))
+    page.keyboard.press("Delete")
+    expect(status).to_have_text("2 boxes (the <b>dog</b>: 1, bird: 1) · 2 by hand")
+    files = {}
+    for name in ("JSON", "Label Studio"):
+        with page.expect_download() as download:
+            page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
+        files[name] = json.loads(download.value.path().read_text())
+    assert [box["label"] for box in files["JSON"]["boxes"]] == ["the <b>dog</b>", "bird"]
+    assert [[box[side] for side in ("x1", "y1", "x2", "y2")] for box in files["JSON"]["boxes"]] == read_rows(page)
+    assert len(files["Label Studio"][0]["annotations"][0]["result"]) == 2  # no predictions any more
+    page.get_by_role("button", name="As the model found them").click()
+    expect(status).to_have_text("2 boxes")
+    assert read_rows(page) == [[100, 200, 500, 700], [600, 300, 900, 999]]
+    page.get_by_role("button", name="Correct by hand").click()
+    drag(page, (300, 450), (400, 350))
+    assert read_rows(page)[0] == [100, 200, 500, 700]
+
+
+def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    open_tab(page)
+    page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    page.get_by_role("textbox", name="Phrase").fill("the dog; a cat")
+    page.get_by_label("Count", exact=True).check()
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.locator("#grounding-status")).to_contain_text("4 boxes · ")
+    expect(page.locator("#grounding-status")).to_contain_text("At character 251: a box needs 4 numbers")
+    asked = [request.messages[-1]["content"][-1]["text"] for request in scripted.script.requests]
+    assert asked == [f"\nFind all <|ref|>{phrase}<|/ref|>." for phrase in ("the dog", "a cat")]
+    expect(page.locator("#grounding-raw textarea")).to_have_value(f"{ANSWER}\n{ANSWER}")
+    page.get_by_label("Point at", exact=True).check()
+    page.get_by_role("button", name="Point at", exact=True).click()
+    expect(page.locator("#grounding-boxes .points .box")).to_have_count(4)
+    expect(page.locator("#grounding-boxes tbody tr").first.locator("td").nth(5)).to_have_text("300, 180")
+    scripted.script.endless = True
+    page.get_by_role("button", name="Point at", exact=True).click()
+    expect(page.locator("#grounding-boxes .box").nth(1)).to_be_attached()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#grounding-status")).to_contain_text("stopped")
+    assert len(scripted.script.requests) == 5  # the second phrase is not begun
+
+
 def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures, open_page):
     scripted.script.say = ANSWER
     page = open_page(scripted)

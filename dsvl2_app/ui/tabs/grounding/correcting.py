@@ -1,0 +1,54 @@
+"""Boxes corrected by hand, in the browser (assets/correct.js) -> boxes, as the exports take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.errors import PromptError
+from dsvl2_app.text.boxes import LARGEST, Box
+from dsvl2_app.ui.gradio_quirks import read_event_data
+from dsvl2_app.ui.words.translations import say
+
+MOST_BOXES = 1000  # of one picture
+LONGEST_LABEL = 200  # characters
+BY_HAND = "by hand"  # the note of a box that a person drew, moved or named
+
+
+def show_tools(labels: Sequence[str]) -> str:
+    """Above the table: the switch that makes boxes movable, and what there is while they are."""
+    known = "".join(f'<option value="{escape(label)}"></option>' for label in dict.fromkeys(filter(None, labels)))
+    how = say("Drag a box to move it, its edges to size it, or the picture to draw another; arrow keys move a box.")
+    return (
+        '<div class="tools"><button type="button" class="correct" aria-pressed="false">'
+        f"{say('Correct by hand')}</button>"
+        f'<div class="hands"><label>{say("Label")} <input class="name" maxlength="{LONGEST_LABEL}" '
+        f'list="grounding-labels" autocomplete="off"></label><datalist id="grounding-labels">{known}</datalist>'
+        f'<button type="button" class="delete" disabled>{say("Delete the box")}</button>'
+        f'<button type="button" class="restore">{say("As the model found them")}</button><p>{how}</p></div></div>'
+    )
+
+
+def read_correction(event: gr.EventData, now: Sequence[Box], found: Sequence[Box]) -> tuple[Box, ...]:
+    """The boxes that the browser tells of, of which those in `now` stay as they are; or those that the model `found`.
+    Raises a PromptError where they are none."""
+    told = read_event_data(event)
+    listed = told.get("boxes") if isinstance(told, dict) else None
+    if isinstance(told, dict) and told.get("restore") is True:
+        return tuple(found)
+    if not isinstance(listed, list) or len(listed) > MOST_BOXES:
+        raise PromptError("There are no such boxes; reload the page and try again.")
+    same = {(box.label, box.x1, box.y1, box.x2, box.y2): box for box in (*found, *now)}
+    return tuple(same.get(each) or Box(*each, (BY_HAND,)) for each in map(_read_box, listed))
+
+
+def _read_box(told: Any) -> tuple[str, int, int, int, int]:
+    """A label and four corners, in order and on the picture."""
+    match told:
+        case [str(label), int(x1), int(y1), int(x2), int(y2)] if len(label) <= LONGEST_LABEL:
+            if all(0 <= corner <= LARGEST for corner in (x1, y1, x2, y2)):
+                return label, min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    raise PromptError("There are no such boxes; reload the page and try again.")
