@@ -51,6 +51,8 @@ class Page(gr.Blocks):
         """Raises AppError where a value is of no kind that its component holds."""
         try:
             inputs = mend_text(inputs)
+            if block_fn.api_visibility == "public":  # plain HTTP; Gradio's own clients send the defaults themselves
+                inputs = [*inputs, *(component.value for component in block_fn.inputs[len(inputs) :])]
             if block_fn.api_visibility != "public":
                 inputs = [*map(fill_in, block_fn.inputs, inputs)]
                 if not all(map(can_hold, block_fn.inputs, inputs)):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
+import httpx
 import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
@@ -34,6 +36,31 @@ def test_only_the_four_endpoints_are_public(nano):
         for name, endpoint in info["named_endpoints"].items()
     }
     assert required == {"/chat": [], "/ground": ["image"], "/tiles": ["images"], "/inspect": ["images"]}
+
+
+def test_plain_http_may_leave_out_what_has_a_default(scripted, pictures):
+    """So a call that was written before there was such an argument goes on being answered."""
+    scripted.script.say = TWO_BOXES
+    with httpx.Client(base_url=f"{scripted.url}gradio_api/", timeout=60) as http:
+
+        def call(name: str, *data: object) -> tuple[str, Any]:
+            event = http.post(f"call/{name}", json={"data": [*data]}).raise_for_status().json()["event_id"]
+            *_, last = http.get(f"call/{name}/{event}").raise_for_status().text.strip().split("\n\n")
+            kind, said = last.split("\n")
+            return kind.removeprefix("event: "), json.loads(said.removeprefix("data: "))
+
+        with pictures["wide"].open("rb") as file:
+            (path,) = http.post("upload", files={"files": file}).raise_for_status().json()
+        picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        assert call("chat", {"text": "Well?", "files": []}) == ("complete", [TWO_BOXES])
+        assert call("chat", {"text": "Well?", "files": []}, [], 0) == ("complete", [TWO_BOXES])
+        kind, (_, found, _) = call("ground", picture, "the dog")
+        assert (kind, found["boxes"][0]["centre"]) == ("complete", pytest.approx([500, 100], abs=0.2))
+        kind, (layouts,) = call("tiles", [picture])
+        assert (kind, layouts["images"][0]["size"]) == ("complete", [1000, 400])
+        kind, said = call("ground")
+        assert (kind, said["error"]) == ("error", "There is no picture; choose one first.")
+    assert [request.sampling.temperature for request in scripted.script.requests] == [0.2, 0, 0]
 
 
 @pytest.mark.slow
