@@ -88,6 +88,12 @@ def read_model(text: str) -> str:
     raise ValueError
 
 
+def read_icon(text: str) -> str:
+    if not (text.lower().endswith((".png", ".ico", ".gif")) and os.path.isfile(text)):
+        raise ValueError
+    return text
+
+
 def read_switch(text: str) -> bool:
     if text.lower() in ("on", "true", "yes", "1"):
         return True
@@ -110,6 +116,8 @@ ADDRESSES = Kind("URL,...", "addresses that begin with http:// or https://, sepa
 ROOT_PATH = Kind("PATH", "a path as /demo, or an address that begins with http:// or https://", read_root_path)
 VARIABLE = matching(r"[A-Za-z_]\w*", "NAME", "the name of an environment variable")
 NAME = matching(r"\S+", "NAME", "a name without spaces")
+SENTENCE = matching(r"[^\r\n]{1,500}", "TEXT", "one line of at most 500 characters")
+ICON = Kind("FILE", "a .png, .ico or .gif file that is there", read_icon)
 CREDENTIALS = Kind(
     "FILE", "a file with a line name:password for each who may come in, or one such line", read_credentials, secret=True
 )

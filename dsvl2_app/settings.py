@@ -25,6 +25,7 @@ from dsvl2_app.kinds import (
     DOMAINS,
     DTYPE,
     HOST,
+    ICON,
     LOAD_FORMAT,
     LOG_FORMAT,
     MODEL,
@@ -32,6 +33,7 @@ from dsvl2_app.kinds import (
     QUANTIZE,
     RELEASED,
     ROOT_PATH,
+    SENTENCE,
     SWITCH,
     VARIABLE,
     Kind,
@@ -92,11 +94,14 @@ class Settings:
         CREDENTIALS,
         "a file of lines name:password, one of which is asked for; DSVL2_AUTH may hold such a line itself",
     )
+    title: str = flag("page", "DeepSeek-VL2", SENTENCE, "of the page, and of previews of links to it")
+    icon: str = flag("page", "", ICON, "the page's icon; Gradio's unless given")
+    notice: str = flag("page", "", SENTENCE, "a line above the tabs, such as what becomes of what visitors send")
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")
     log_format: str = flag("page", "text", LOG_FORMAT, "json: one object a line, also for every request")
     log_prompts: bool = flag("page", False, SWITCH, "write what is asked and answered to the log, too")
-    max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures before decoding them")
+    max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures; halve JPEGs up to 4 times it")
     max_queue: int = flag("page", 32, whole_number(1), "most requests that wait; others are turned away")
     max_per_owner: int = flag(
         "page", 4, whole_number(1), "most requests of one visitor or client that run, and that wait"

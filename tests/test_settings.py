@@ -11,6 +11,7 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.settings import FlagParser, Settings, add_model_flags
 
 # flag, a good value as typed, the value it becomes, a bad value
+ICON = str(Path(__file__).parent / "reference" / "images" / "three_1_200x300.png")
 EXAMPLES = [
     ("backend", "scripted", "scripted", "some where"),
     ("api_base", "http://a/v1, https://b:9/v1", ("http://a/v1", "https://b:9/v1"), "a/v1"),
@@ -32,6 +33,9 @@ EXAMPLES = [
     ("root_path", "/demo/", "/demo", "demo"),
     ("share", "on", True, "maybe"),
     ("auth", "me:first:second", (("me", "first:second"),), "nobody"),
+    ("title", "Ask our maps", "Ask our maps", "two\nlines"),
+    ("icon", ICON, ICON, "nowhere.png"),
+    ("notice", "Nothing is kept.", "Nothing is kept.", "x" * 501),
     ("mcp", "on", True, "maybe"),
     ("metrics", "on", True, "maybe"),
     ("log_format", "json", "json", "xml"),

@@ -22,7 +22,9 @@ from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.gradio_quirks import FnIndexInferError, forget_files, own_files, spare_work, spell_out_schemas
 from dsvl2_app.ui.login import Login, let_tools_in
+from dsvl2_app.ui.onward import connect
 from dsvl2_app.ui.payloads import Page, Refusals, answer_unknown, closed_routes
+from dsvl2_app.ui.preview import Previewed
 from dsvl2_app.ui.storage import Storage
 from dsvl2_app.ui.tabs import TABS
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
@@ -36,14 +38,17 @@ SCOPE = "A toy model: coloured shapes, printed English, simple charts and screen
 
 def build(backend: Backend, settings: Settings) -> gr.Blocks:
     limits = image_limits(settings)
-    with Page(title="DeepSeek-VL2", analytics_enabled=False) as demo:
-        header = gr.HTML(show_header(backend.card), elem_id="header")
-        demo.load(lambda: show_header(backend.card), None, header, **QUIET)  # in the visitor's language
+    with Page(title=settings.title, analytics_enabled=False) as demo:
+        show = partial(show_header, backend.card, settings)
+        header = gr.HTML(show(), elem_id="header")
+        demo.load(show, None, header, **QUIET)  # in the visitor's language
         Arrival(backend).build(demo)
-        with gr.Tabs():
-            for tab in TABS:
+        with gr.Tabs() as tabs:
+            built = [tab(backend, limits) for tab in TABS]
+            for tab in built:
                 with gr.Tab(label(tab.title), id=tab.id):
-                    tab(backend, limits).build(demo)
+                    tab.build(demo)
+        connect(tabs, built)
         with gr.Column(visible=False):  # what scripts call
             for endpoint in ENDPOINTS:
                 endpoint(backend, limits).build()
@@ -68,6 +73,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
             enable_monitoring=False,
             run_history=False,
             mcp_server=settings.mcp,
+            favicon_path=settings.icon or None,
             footer_links=["api", "settings"],
             theme=build_theme(),
             css_paths=STYLE_SHEET,
@@ -93,6 +99,7 @@ def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> l
     """What every request passes, in this order."""
     root_path = settings.root_path
     return [
+        Middleware(Previewed, title=settings.title),
         Middleware(BehindProxy, root_path=root_path),
         Middleware(Login, credentials=settings.auth, has_keys=has_keys, root_path=root_path),
         Middleware(OwnBrowser),
@@ -102,13 +109,14 @@ def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> l
     ]
 
 
-def show_header(card: ModelCard) -> str:
+def show_header(card: ModelCard, settings: Settings) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
-    notice = f'<p class="banner" role="note">{escape(say(card.notice))}</p>' if card.notice else ""
+    notices = [notice for notice in (card.notice, settings.notice) if notice]
+    notice = "".join(f'<p class="banner" role="note">{escape(say(notice))}</p>' for notice in notices)
     scope = f'<p class="scope" role="note">{say(SCOPE)}</p>' if card.bundled else ""
     return f"""
       <header>
-        <h1>DeepSeek-VL2</h1>
+        <h1>{escape(settings.title)}</h1>
         <ul class="card" aria-label="{say("Loaded model")}">
           <li><strong>{escape(card.name)}</strong> {escape(say("from {source}", source=say(card.source)))}</li>{facts}
         </ul>

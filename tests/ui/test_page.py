@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
 import axe_playwright_python
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 import dsvl2_app
 from dsvl2_app.engine.loading import RANDOM_NOTICE
 from dsvl2_app.request import Sampling
+from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import SCOPE, show_header
+from dsvl2_app.ui.preview import DESCRIPTION
 from dsvl2_app.ui.tabs import TABS
 from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.translations import SAID
@@ -104,7 +108,7 @@ def test_the_keyboard_reaches_everything_in_chat(scripted, open_page):
         reached.add(
             page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
         )
-    expected = {"Chat", "Clear", "Copy message", "Edit", "Undo from here", "Retry", "Settings", "Export", "Import"}
+    expected = {"Chat", "Clear", "Copy message", "Edit", "Undo from here", "Retry", "How to answer", "Export", "Import"}
     assert expected <= {name.split("\n")[0] for name in reached}
 
 
@@ -151,13 +155,26 @@ def test_browser_and_server_speak_one_language(scripted, open_page, locale):
     expect(page.locator("#header .card")).to_contain_text("参数" if chinese else "parameters")
 
 
+def test_a_link_to_the_page_shows_its_own_name(scripted):
+    page = httpx.get(scripted.url)
+    assert len(page.content) == int(page.headers["content-length"])
+    shown = re.findall(r'<meta\s+(?:property|name)="(?:og|twitter):(\w+)"\s+content="([^"]*)"', page.text)
+    assert {words for name, words in shown if name == "title"} == {"DeepSeek-VL2"}
+    assert next(words for name, words in shown if name == "description") == DESCRIPTION
+    assert not {name for name, _ in shown} & {"image", "url", "creator"}
+
+
 def test_the_bundled_model_says_what_it_can_do_and_no_other():
     nano = replace(CARD, name="nano", source="assets/nano", notice="", bundled=True)
-    assert "A toy model" in show_header(nano)
-    assert "banner" not in show_header(nano)
+    usual, own = Settings(), Settings(title="Our <maps>", notice="Pictures are deleted after an hour.")
+    assert "A toy model" in show_header(nano, usual)
+    assert "banner" not in show_header(nano, usual)
+    assert "<h1>DeepSeek-VL2</h1>" in show_header(nano, usual)
+    assert "<h1>Our &lt;maps&gt;</h1>" in show_header(nano, own)
+    assert "Pictures are deleted after an hour." in show_header(nano, own)
     for other in (replace(nano, source="random weights"), replace(nano, name="deepseek-vl2-tiny", source="/tiny")):
         other = replace(other, bundled=False)  # whatever its name
-        assert "A toy model" not in show_header(other)
+        assert "A toy model" not in show_header(other, usual)
 
 
 PACKAGE = Path(dsvl2_app.__file__).parent

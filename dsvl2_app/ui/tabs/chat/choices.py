@@ -50,7 +50,7 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
     preset = gr.Radio(
         [(label(name), name) for name in PRESETS], value="Balanced", label=label("Preset"), elem_id="chat-preset"
     )
-    temperature, top_p, *others = build_sampling(card.context)
+    temperature, top_p, penalty, tokens, seed = build_sampling(card.context)
     with gr.Row():
         system = gr.Textbox(
             label=label("System prompt"),
@@ -74,13 +74,17 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
             info=label("Per picture; fewer tokens, less detail"),
             elem_id="chat-max-tiles",
         )
-    # In the browser, because answers of the server could overtake each other.
-    presets = json.dumps(PRESETS)
-    set_both = f"name => ({presets})[name]"
+    link_presets(preset, [temperature, top_p], [penalty, tokens, tiling, max_tiles])
+    return [temperature, top_p, penalty, tokens, seed, system, tiling, max_tiles]
+
+
+def link_presets(preset: gr.Radio, pair: list[gr.Component], others: list[gr.Component]) -> None:
+    """A preset sets the `pair` that it has numbers for, and the others to what is usual; none is chosen while the pair
+    is another. In the browser, because answers of the server could overtake each other."""
+    presets, usual = json.dumps(PRESETS), json.dumps([control.value for control in others])
     find = f"(...now) => Object.entries({presets}).find(([, values]) => `${{values}}` === `${{now}}`)?.[0] ?? null"
-    preset.input(None, preset, [temperature, top_p], js=set_both, **QUIET)
-    gr.on([temperature.change, top_p.change], None, [temperature, top_p], preset, js=find, **QUIET)
-    return [temperature, top_p, *others, system, tiling, max_tiles]
+    preset.input(None, preset, [*pair, *others], js=f"name => [...({presets})[name], ...{usual}]", **QUIET)
+    gr.on(watch(pair), None, pair, preset, js=find, **QUIET)
 
 
 def build_reset(controls: list[gr.Component]) -> None:

@@ -27,8 +27,27 @@ FORMULAS = [
 WELCOME = (
     '<div class="welcome"><h2>Ask about your pictures</h2>'
     "<p>Drop, paste or attach pictures, documents or clips, then type a question.<br>"
-    "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes.</p></div>"
+    "Write <code>&lt;image&gt;</code> in the text to say where the next picture goes, "
+    "and <code>&lt;|ref|&gt;the dog&lt;|/ref|&gt;</code> for a box around what you name.</p></div>"
 )
+
+
+@dataclass(frozen=True)
+class OnwardButtons:
+    """Below the conversation: its last picture in other tabs (see ui/onward.py)."""
+
+    row: gr.Row
+    boxes: gr.Button
+    find: gr.Button
+    tiles: gr.Button
+    inside: gr.Button
+
+
+def build_onward() -> OnwardButtons:
+    names = {"boxes": "The boxes, larger", "find": "Find in the picture", "tiles": "Its tiles", "inside": "Look inside"}
+    with gr.Row(visible=False, elem_id="chat-onward") as row:
+        buttons = {key: gr.Button(label(name), size="sm", elem_id=f"chat-{key}") for key, name in names.items()}
+    return OnwardButtons(row, **buttons)
 
 
 class ChatPage:
@@ -55,6 +74,7 @@ class ChatPage:
             elem_id="conversation",
         )
         self.marked = gr.Radio(label=label("Boxes are drawn on picture"), visible=False, elem_id="chat-marked")
+        self.onward = build_onward()
         self.notice = gr.HTML(elem_id="chat-notice")
         self.pages = build_pages("chat-pages")
         self.box = gr.MultimodalTextbox(
@@ -83,9 +103,10 @@ class ChatPage:
             self.drop = gr.Button(label("Drop the oldest turn"), size="sm", visible=False, elem_id="chat-drop")
 
     @property
-    def parts(self) -> list[gr.Component]:
+    def parts(self) -> list[gr.Component | gr.Row]:
         """What `show` and its kin set."""
-        return [self.box, self.chatbot, self.notice, self.marked, self.keep, self.back]
+        onward = [self.onward.row, self.onward.boxes]
+        return [self.box, self.chatbot, self.notice, self.marked, self.keep, self.back, *onward]
 
     def show(self, conversation: Conversation) -> dict[Any, Any]:
         """The transcript, and the choice of the picture to draw on where there is one."""
@@ -98,6 +119,8 @@ class ChatPage:
             self.marked: gr.Radio(choices, value=marked, visible=marked is not None),
             self.keep: gr.Button(visible=conversation.editing is not None),
             self.back: gr.Button(visible=not conversation.is_running and bool(conversation.before)),
+            self.onward.row: gr.Row(visible=any(numbers) and not conversation.is_running),
+            self.onward.boxes: gr.Button(visible=drawn is not None),
         }
 
     def caption_examples(self) -> Any:
@@ -116,6 +139,7 @@ class ChatPage:
             self.marked: gr.Radio(visible=False),
             self.keep: gr.Button(visible=False),
             self.back: gr.Button(visible=False),
+            self.onward.row: gr.Row(visible=False),
         }
 
     def show_new(self, conversation: Conversation) -> dict[Any, Any]:
@@ -137,7 +161,7 @@ class Controls:
 
 def build_controls(demo: gr.Blocks, card: ModelCard) -> Controls:
     """Made within the tab's Blocks, where they are to stand."""
-    with gr.Accordion(label("Settings"), open=False, elem_id="chat-settings"):
+    with gr.Accordion(label("How to answer"), open=False, elem_id="chat-settings"):
         choices = build_choices(card)
         build_reset(choices)
         raw = gr.Checkbox(label=label("Raw"), info=label("Show answers to the letter, special tokens and all"))

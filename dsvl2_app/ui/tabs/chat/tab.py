@@ -33,7 +33,7 @@ class Chat:
         self.examples = read_examples("chat")
 
     def build(self, demo: gr.Blocks) -> None:
-        page = ChatPage(self.examples)
+        self.page = page = ChatPage(self.examples)
         controls = build_controls(demo, self.backend.card)
         keeping = self.wire_keeping(demo, page)
         # A conversation exists from the start, so that it can be abandoned; one that has begun by then is kept.

@@ -62,6 +62,7 @@ class Seen:
 class InsidePage:
     """Made by `build_page`: a question, its answer token by token, and what was seen inside."""
 
+    panel: gr.Accordion
     how: gr.HTML
     question: gr.Textbox
     ask: gr.Button
@@ -78,7 +79,7 @@ class InsidePage:
 
 def build_page(can: bool) -> InsidePage:
     """Made within the tab's Blocks."""
-    with gr.Accordion(label("Inside view"), open=False, elem_id="inside"):
+    with gr.Accordion(label("Inside view"), open=False, elem_id="inside") as panel:
         how = gr.HTML(show_how_to(can), elem_id="inside-how")
         with gr.Row(elem_id="inside-asking"):
             question = gr.Textbox(
@@ -106,7 +107,7 @@ def build_page(can: bool) -> InsidePage:
             guide = gr.Button(label("Show me around"), visible=can, size="sm", elem_id="inside-guide")
         with gr.Column(visible=False, elem_id="inside-seen") as result:
             seen = build_seen()
-    return InsidePage(how, question, ask, halt, notice, status, pieces, opened, opener, guide, result, seen)
+    return InsidePage(panel, how, question, ask, halt, notice, status, pieces, opened, opener, guide, result, seen)
 
 
 def build_seen() -> Seen:

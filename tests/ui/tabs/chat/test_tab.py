@@ -309,6 +309,11 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     assert request.sampling.temperature == 0.8
     expect(page.locator("#chat-settings")).to_have_class(re.compile("changed"))
     with stored(page):
+        page.get_by_label("Precise").check()
+        expect(page.get_by_label("number input for Tiles at most")).to_have_value("9")  # a preset sets it, too
+    expect(page.get_by_label("Automatic", exact=True)).to_be_checked()
+    expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
+    with stored(page):
         page.get_by_role("button", name="Reset all").click()
         expect(page.get_by_label("Balanced")).to_be_checked()
     expect(page.get_by_label("number input for Tiles at most")).to_have_value("9")
