@@ -22,6 +22,7 @@ from dsvl2_app.bundled import ASSETS, EXAMPLES
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from tests.conftest import CHROMIUM_NAMES
+from tests.image.papers import write_pdf
 from tests.ui.steps import ask, attach, bot, open_settings
 
 THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 1100
@@ -57,6 +58,19 @@ def tour(page: Page) -> Iterator[str]:
     page.locator("#grounding-start").click()
     expect(page.locator("#grounding-exports")).to_be_visible()
     yield "grounding-found"
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .row").nth(2).click()
+    yield "grounding-corrected"
+    page.locator("[data-tab-id=documents]:visible").click()
+    expect(page.locator("#documents-how .empty")).to_be_visible()
+    yield "documents"
+    papers = {"name": "paper.pdf", "mimeType": "application/pdf", "buffer": write_pdf(3)}
+    page.locator("#documents-files input[type=file]").set_input_files(papers)
+    expect(page.locator("#documents-pages .thumbnails button")).to_have_count(3)
+    page.locator("#documents-start").click()
+    expect(page.locator("#documents-exports")).to_be_visible()
+    expect(page.locator("#documents-start")).to_be_visible()
+    yield "documents-read"
     page.locator("[data-tab-id=tiles]:visible").click()
     expect(page.locator("#tiles-pictures")).to_be_visible()
     yield "tiles"
