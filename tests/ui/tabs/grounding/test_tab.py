@@ -275,7 +275,7 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     assert read_rows(page)[0] == [100, 200, 500, 700]
 
 
-def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted, pictures, open_page):
+def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted, pictures, open_page, tmp_path):
     scripted.script.say = ANSWER
     page = open_page(scripted)
     open_tab(page)
@@ -298,6 +298,15 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("stopped")
     assert len(scripted.script.requests) == 5  # the second phrase is not begun
+    frames = [Image.new("RGB", (60, 40), (80 * number, 90, 60)) for number in range(3)]
+    frames[0].save(tmp_path / "three.gif", save_all=True, append_images=frames[1:])
+    page.locator("#grounding-picture").get_by_role("button", name="Remove Image").click()
+    page.set_input_files("#grounding-picture input[type=file]", tmp_path / "three.gif")
+    shown = page.locator("#grounding-pages .thumbnails button")
+    expect(shown).to_have_count(3)  # the first frame is meant, unless another is chosen
+    expect(page.locator("#grounding-pages button[aria-pressed=true]")).to_have_text("1")
+    page.locator("#grounding-picture").get_by_role("button", name="Remove Image").click()
+    expect(shown).to_have_count(0)
 
 
 def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures, open_page):
