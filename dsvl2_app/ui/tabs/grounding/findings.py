@@ -75,7 +75,8 @@ class Finding:
 
     @property
     def files(self) -> set[Path]:
-        return {image.path for image in (*self.kept, *filter(None, [self.image]))}
+        searched = {image.path for image in (*self.kept, *filter(None, [self.image]))}
+        return searched | ({Path(self.preview)} if self.preview else set())
 
 
 def build_downloads(finding: gr.State) -> gr.Row:
