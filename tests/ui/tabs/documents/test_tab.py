@@ -173,7 +173,7 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     expect(text).to_contain_text("chart")
     page.locator("#documents-stop").click()
     expect(status).to_contain_text("0 of 4 pages are read; Read goes on from there.")
-    scripted.script.endless = False
+    scripted.script.endless, scripted.script.pause = False, 0
     start.click()
     expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
     assert len(scripted.script.requests) == asked + 5

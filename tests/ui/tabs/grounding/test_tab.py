@@ -292,6 +292,7 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     page.get_by_role("button", name="Point at", exact=True).click()
     expect(page.locator("#grounding-boxes .points .box")).to_have_count(4)
     expect(page.locator("#grounding-boxes tbody tr").first.locator("td").nth(5)).to_have_text("300, 180")
+    expect(page.locator("#grounding-start")).to_be_visible()  # the answer before is at its end
     scripted.script.endless = True
     page.get_by_role("button", name="Point at", exact=True).click()
     expect(page.locator("#grounding-boxes .box").nth(1)).to_be_attached()
