@@ -284,7 +284,7 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     page.get_by_label("Count", exact=True).check()
     page.get_by_role("button", name="Count", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("4 boxes · ")
-    expect(page.locator("#grounding-status")).to_contain_text("At character 251: a box needs 4 numbers")
+    expect(page.locator("#grounding-status")).to_contain_text("At character 248: a box needs 4 numbers")
     asked = [request.messages[-1]["content"][-1]["text"] for request in scripted.script.requests]
     assert asked == [f"\nFind all <|ref|>{phrase}<|/ref|>." for phrase in ("the dog", "a cat")]
     expect(page.locator("#grounding-raw textarea")).to_have_value(f"{ANSWER}\n{ANSWER}")
