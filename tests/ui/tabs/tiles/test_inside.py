@@ -8,6 +8,8 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,10 +19,13 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from dsvl2_app.backend import Stream
+from dsvl2_app.image.load import Limits
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.inspection import Inspection
 from dsvl2_app.inspection import read as read_file
+from dsvl2_app.inspection.file import pack as pack_file
 from dsvl2_app.request import Event, Timings
+from dsvl2_app.ui.opening import as_upload
 from dsvl2_app.ui.tabs.tiles.inside_branch import Word, show_branch
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
     estimate_seconds,
@@ -31,10 +36,12 @@ from dsvl2_app.ui.tabs.tiles.inside_figures import (
     show_shares,
     show_twins,
 )
+from dsvl2_app.ui.tabs.tiles.inside_files import Files
 from dsvl2_app.ui.tabs.tiles.inside_look import Kept, Look
 from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention, pack_corners, pack_experts, read_boxes
 from dsvl2_app.ui.tabs.tiles.inside_sides import measure_certainty, read_question, show_sides
 from dsvl2_app.ui.tabs.tiles.inside_view import measure_balance, show_place, show_word
+from dsvl2_app.ui.uploads import save_upload
 
 SERIOUS = ("serious", "critical")
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))
@@ -365,9 +372,6 @@ def reopen(page: Page, saved: Path, copy: Path) -> None:
     expect(page.locator("#inside-others li")).to_have_count(5)
     expect(page.locator("#inside-others [data-other]")).to_have_count(0)
     assert len(json.loads(page.locator(".within").get_attribute("data-pictures") or "")) == 2
-    copy.write_bytes(b"PK and then nothing")
-    page.set_input_files("#inside-opening input[type=file]", copy)
-    expect(page.locator("#inside-notice")).to_contain_text("seen.npz is no inspection of this app")
 
 
 def look(page: Page) -> str:
@@ -493,6 +497,18 @@ def test_an_answer_ends_with_its_pictures(scripted, pictures, open_page):
     expect(page.locator("#inside-ask")).to_be_visible()
     for part in ("#inside-open", "#inside-answer", "#inside-status"):
         expect(page.locator(part)).to_be_hidden()
+
+
+def test_a_file_is_opened_or_refused_in_place():
+    page = SimpleNamespace(notice="notice", open="open")
+    files = Files(cast(Any, page), Limits(), Kept(2**20), lambda look, seen: {"shown": seen.tokens})
+    look = Look(kept=SEEN)
+    shown = files.open(as_upload(save_upload(pack_file(SEEN), "seen.npz")), look)
+    assert (shown["notice"], shown["shown"]) == ("", SEEN.tokens)
+    assert look.request is None and look.seen is not None and look.kept is SEEN
+    refused = files.open(as_upload(save_upload(b"PK and then nothing", "bad.npz")), look)
+    assert list(refused) == ["notice"] and "bad.npz is no inspection of this app" in refused["notice"]
+    assert look.seen.tokens == SEEN.tokens  # which is still there
 
 
 def test_what_was_seen_is_bounded_and_the_oldest_goes_first():
