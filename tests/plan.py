@@ -16,8 +16,7 @@ LONG = 60  # seconds of a test that are told at once
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file run in one process, where fixtures of its module are made once; so do those of one tab of the
-    page, those of the rest of it, and in processes of their own the same in front of a server.
+    """What `find_scope` names runs in one process.
 
     Groups of xdist would say the same, but release 3.8 loses them in pytest 9.2, which keeps ids of tests elsewhere.
     """
@@ -25,13 +24,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if not nodeid.startswith(PAGE):
-                return super()._split_scope(nodeid)
-            part = nodeid.removeprefix(PAGE).split("/")
-            group = part[1] if part[0] == "tabs" else "page"
-            return f"{PAGE}{group}{' through a server' if '[openai' in nodeid else ''}"
+            return find_scope(nodeid)
 
+    config.option.loadscopereorder = False  # the order of `pytest_collection_modifyitems`
     return Scheduling(config, log)
+
+
+def find_scope(nodeid: str) -> str:
+    """The tests of a file run in one process, where fixtures of its module are made once; so do those of one tab of the
+    page, those of the rest of it, and in processes of their own the same in front of a server."""
+    if not nodeid.startswith(PAGE):
+        return nodeid.partition("::")[0]
+    part = nodeid.removeprefix(PAGE).split("/")
+    group = part[1] if part[0] == "tabs" else "page"
+    return f"{PAGE}{group}{' through a server' if '[openai' in nodeid else ''}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=2, only_rerun=["^TimeoutError"]))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+    slow = Counter(find_scope(item.nodeid) for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[find_scope(item.nodeid)])  # so that no process has a long file left at the end
 
 
 class Teller:

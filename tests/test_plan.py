@@ -94,3 +94,16 @@ def test_what_takes_long_is_told_at_once(pytester: pytest.Pytester, monkeypatch:
     )
     assert "passed after 0 s of its call: test_what_takes_long_is_told_at_once.py::test_late" in shown
     assert "::test_soon" not in shown
+
+
+@pytest.mark.slow
+def test_files_with_more_slow_tests_begin_first(pytester: pytest.Pytester) -> None:
+    slow = "import pytest\n@pytest.mark.slow\n@pytest.mark.parametrize('n', range({}))\ndef test_{}(n):\n    ...\n"
+    pytester.makepyfile(test_a="def test_a():\n    ...\n" * 9, test_b=slow.format(1, "b"), test_c=slow.format(2, "c"))
+    pytester.makeini("[pytest]\nmarkers = browser\n gpu\n slow")
+    shown = pytester.runpytest_inprocess("-p", "tests.plan", "--collect-only", "-q").stdout.str()
+    assert [line.partition("::")[0] for line in shown.splitlines() if "::" in line] == [
+        *["test_c.py"] * 2,
+        "test_b.py",
+        "test_a.py",
+    ]
