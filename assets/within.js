@@ -242,7 +242,7 @@ const outline = (context, picture, view, scale, number, ratio) => {
 const strip = (color) => {
   for (const span of all(".text [data-token]")) {
     const found = color(Number(span.dataset.token));
-    span.style.background = found ? `color-mix(in srgb, ${found[0]} ${Math.round(found[1] * 60)}%, transparent)` : "";
+    span.style.background = found ? `color-mix(in srgb, ${found[0]} ${Math.round(found[1] * 40)}%, transparent)` : "";
   }
 };
 
