@@ -157,7 +157,7 @@ class Inside:
             except Exception as error:
                 last = {page.notice: wording.show_notice(error), page.status: ""}
         stays |= {page.pieces: show_answer(text), **last}
-        yield last_update(stays if look.request is request else self.clear(), self.show_buttons(None))
+        yield last_update(stays if look.request is request else self.give_way(look), self.show_buttons(None))
 
     async def compose(
         self, paths: Sequence[str], question: str, count: int, limit: int, caller: Caller
@@ -211,6 +211,10 @@ class Inside:
             page.result: gr.Column(visible=False),
         }
 
+    def give_way(self, look: Look) -> dict[Any, Any]:
+        """What stays when the question is no longer the last one: the view of a file opened meanwhile, or nothing."""
+        return {self.page.open: gr.Button(visible=False)} if look.seen else self.clear()
+
     # -- looking --------------------------------------------------------------------------------------------
 
     async def look_inside(self, look: Look) -> AsyncIterator[dict[Any, Any]]:
@@ -229,7 +233,7 @@ class Inside:
             yield {page.notice: wording.show_notice(error), page.status: "", page.open: gr.Button(visible=True)}
             return
         if look.request is not request or event.inspection is None:
-            yield self.clear()
+            yield self.give_way(look)
             return
         seen = event.inspection
         self.pace = seen.seconds / (seen.prompt_tokens + len(seen.tokens) - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from html import escape
@@ -37,11 +38,16 @@ def show_pieces(seen: Inspection, chosen: int) -> str:
 
 def _list_rivals(seen: Inspection, token: int) -> str:
     pairs = zip(seen.alternatives[token, 1:].tolist(), seen.logprobs[token, 1:].tolist(), strict=True)
-    return escape("  ".join(f"{make_visible(seen.words[each])} {percent(math.exp(chance))}" for each, chance in pairs))
+    return escape("  ".join(f"{show_spaces(seen.words[each])} {percent(math.exp(chance))}" for each, chance in pairs))
 
 
 def make_visible(piece: str) -> str:
     return INVISIBLE.get(piece, piece.replace("\n", "↵"))
+
+
+def show_spaces(piece: str) -> str:
+    """Where words stand in a list: with another space, a word is another token."""
+    return re.sub("^ +| +$", lambda spaces: "␣" * len(spaces[0]), make_visible(piece))
 
 
 def show_shares(seen: Inspection, token: int, layer: int | None, image: int) -> str:
@@ -183,4 +189,7 @@ def show_cost(seen: Inspection) -> str:
 
 
 def percent(share: float) -> str:
+    """As exact as it can be read: a small share has one digit that is not 0."""
+    if 0 < share < 0.0005:
+        return f"{100 * share:.1g}%"
     return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"

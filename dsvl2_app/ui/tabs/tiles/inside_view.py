@@ -14,7 +14,7 @@ import numpy as np
 from dsvl2_app.inspection import Inspection
 from dsvl2_app.inspection.record import NEAREST
 from dsvl2_app.ui.gradio_quirks import file_address
-from dsvl2_app.ui.tabs.tiles.inside_figures import make_visible, percent
+from dsvl2_app.ui.tabs.tiles.inside_figures import make_visible, percent, show_spaces
 from dsvl2_app.ui.tabs.tiles.token_map import name_tile
 from dsvl2_app.ui.words.translations import say
 
@@ -94,13 +94,16 @@ def _show_text(seen: Inspection) -> str:
 
 
 def show_word(seen: Inspection, token: int, *, can_fork: bool = False) -> str:
-    """What might have been said in its place. With `can_fork` each is a button, from which the answer goes on."""
-    rows = ""
-    pairs = zip(seen.alternatives[token, 1:].tolist(), seen.logprobs[token, 1:].tolist(), strict=True)
+    """What might have been said in its place, numbered by rank. With `can_fork` each is a button, from which the answer
+    goes on. What was said stands last and without a number where it is none of them."""
+    rows, chosen = "", seen.answer_ids[token]
+    pairs = [*zip(seen.alternatives[token, 1:].tolist(), seen.logprobs[token, 1:].tolist(), strict=True)]
+    if chosen not in dict(pairs):
+        pairs.append((chosen, float(seen.logprobs[token, 0])))
     for rank, (other, logprob) in enumerate(pairs):
-        is_said = other == seen.answer_ids[token]
-        said = ' class="said"' if is_said else ""
-        chance, word = math.exp(logprob), f"<code>{escape(make_visible(seen.words[other]))}</code>"
+        is_said = other == chosen
+        said = f' class="said{" beyond" if rank == NEAREST else ""}"' if is_said else ""
+        chance, word = math.exp(logprob), f"<code>{escape(show_spaces(seen.words[other]))}</code>"
         if can_fork and not is_said:
             word = f'<button type="button" data-other="{token * NEAREST + rank}">{word}</button>'
         rows += (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import json
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from xml.etree import ElementTree
 
+import gradio as gr
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -19,13 +21,15 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from dsvl2_app.backend import Stream
+from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.tiles import lay_out
 from dsvl2_app.inspection import Inspection
 from dsvl2_app.inspection import read as read_file
 from dsvl2_app.inspection.file import pack as pack_file
-from dsvl2_app.request import Event, Timings
+from dsvl2_app.request import Caller, Capabilities, Event, Request, Timings
 from dsvl2_app.ui.opening import as_upload
+from dsvl2_app.ui.tabs.tiles.inside import Inside
 from dsvl2_app.ui.tabs.tiles.inside_branch import Word, show_branch
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
     estimate_seconds,
@@ -40,6 +44,7 @@ from dsvl2_app.ui.tabs.tiles.inside_files import Files
 from dsvl2_app.ui.tabs.tiles.inside_look import Kept, Look
 from dsvl2_app.ui.tabs.tiles.inside_pack import pack, pack_attention, pack_corners, pack_experts, read_boxes
 from dsvl2_app.ui.tabs.tiles.inside_sides import measure_certainty, read_question, show_sides
+from dsvl2_app.ui.tabs.tiles.inside_tour import PICTURE
 from dsvl2_app.ui.tabs.tiles.inside_view import measure_balance, show_place, show_word
 from dsvl2_app.ui.uploads import save_upload
 
@@ -201,6 +206,22 @@ def test_what_might_have_been_said_stands_with_its_chance():
     assert read(shown) == "What it might have said here &lt;b&gt; 50% ␣ 20% done 10% ten 10% &lt;i&gt; 10%"
 
 
+def test_a_word_that_was_said_against_all_odds_stands_last_with_its_chance():
+    chances = np.tile(np.log(np.float32([2e-7, 0.9, 0.05, 0.0003, 0.0002, 0.0001])), (3, 1))
+    seen = replace(
+        SEEN,
+        alternatives=np.array([[12, 7, 8, 9, 10, 11], *SEEN.alternatives[1:]], np.int32),
+        answer_ids=(12, 8, 9),
+        logprobs=chances,
+        words={**SEEN.words, 9: " done", 10: "done", 12: "odd\n"},
+    )
+    shown = show_word(seen, 0, can_fork=True)
+    assert read(shown).endswith("&lt;b&gt; 90% ␣ 5.0% ␣done 0.03% done 0.02% &lt;i&gt; 0.01% odd↵ 2e-05%")
+    assert re.findall(r'<li class="([^"]+)"><code>([^<]+)', shown) == [("said beyond", "odd↵")]
+    assert shown.count("data-other") == 5
+    assert "beyond" not in show_word(seen, 1)  # the third likeliest was said
+
+
 def test_words_to_go_on_from_are_buttons_but_the_one_that_was_said():
     shown = show_word(SEEN, 0, can_fork=True)
     assert re.findall(r'data-other="(\d)"><code>([^<]+)', shown) == [
@@ -344,7 +365,7 @@ def fork(page: Page) -> None:
     expect(pieces.nth(2)).to_have_attribute("aria-pressed", "true")
     other = page.locator("#inside-others [data-other]").first
     expect(other).to_have_attribute("data-other", "11")  # of the third token the second likeliest
-    word = other.inner_text()
+    word = other.inner_text().replace("␣", " ")  # which the list makes visible
     other.click()
     branch = page.locator("#inside-branch")
     expect(page.locator("#inside-take")).to_be_visible()
@@ -466,7 +487,8 @@ def test_stop_keeps_what_was_written(scripted, pictures, open_page):
 @pytest.mark.slow
 def test_a_question_without_a_picture_is_refused_in_place(scripted, open_page):
     page = open_page(scripted)
-    ask(page)
+    page.goto(f"{scripted.url}?tab=tiles#inside")  # a link opens the view
+    page.locator("#inside-ask").click()
     expect(page.locator("#inside-notice")).to_contain_text("There is no picture to ask about")
     assert scripted.script.requests == []
 
@@ -509,6 +531,66 @@ def test_a_file_is_opened_or_refused_in_place():
     refused = files.open(as_upload(save_upload(b"PK and then nothing", "bad.npz")), look)
     assert list(refused) == ["notice"] and "bad.npz is no inspection of this app" in refused["notice"]
     assert look.seen.tokens == SEEN.tokens  # which is still there
+
+
+def build_inside(backend: ScriptedBackend) -> Inside:
+    async def build() -> Inside:
+        with gr.Blocks():
+            inside = Inside(backend, Limits())
+            inside.build(gr.Gallery(), gr.Slider(), gr.Slider())
+        return inside
+
+    return asyncio.run(build())  # outside of a loop, Gradio makes one that it never closes
+
+
+def test_a_model_that_cannot_be_looked_into_says_so_and_offers_nothing():
+    can, cannot = build_inside(ScriptedBackend()), build_inside(ScriptedBackend(capabilities=Capabilities()))
+    assert "Ask something about the pictures above." in can.page.how.value  # nothing was looked into yet
+    assert (
+        read(cannot.page.how.value)
+        == "The model behind this page cannot be looked into: it runs on a server elsewhere."
+    )
+    assert [inside.page.guide.visible for inside in (can, cannot)] == [True, False]
+    timings, look = Timings(prompt_tokens=900, prefill=1.0), Look(answer=[5])
+    assert [inside.offer(look, timings).visible for inside in (can, cannot)] == [True, False]
+
+
+def test_a_file_that_is_opened_while_an_answer_runs_stays_when_that_ends():
+    script = ScriptedBackend(endless=True)
+    inside, look, file = build_inside(script), Look(), save_upload(pack_file(SEEN), "seen.npz")
+    files = Files(inside.page, Limits(), inside.kept, inside.show)
+
+    async def ask_and_open() -> list[dict[Any, Any]]:
+        updates = []
+        async for update in inside.ask(look, [str(PICTURE)], "Well?", 1, 9, Caller("", "")):
+            updates.append(update)
+            if len(updates) == 2:
+                updates.append(files.open(as_upload(file), look))
+        return updates
+
+    *_, opened, last = asyncio.run(ask_and_open())
+    assert opened[inside.page.result].visible and look.seen is not None
+    assert set(last) == {inside.page.open, inside.page.ask, inside.page.halt, inside.running}
+    assert (last[inside.page.open].visible, last[inside.page.ask].visible) == (False, True)
+    assert script.closed.wait(10)
+
+
+def test_a_file_that_is_opened_while_an_answer_is_looked_into_stays():
+    script = ScriptedBackend()
+    inside, file = build_inside(script), save_upload(pack_file(SEEN), "seen.npz")
+    look = Look(request=Request([{"role": "user", "content": "Well?"}]), answer=[5])
+    files = Files(inside.page, Limits(), inside.kept, inside.show)
+
+    async def look_and_open() -> list[dict[Any, Any]]:
+        updates = []
+        async for update in inside.look_inside(look):
+            updates.append(update)
+            if len(updates) == 1:
+                files.open(as_upload(file), look)
+        return updates
+
+    assert [list(update) for update in asyncio.run(look_and_open())] == [[inside.page.open]] * 2
+    assert look.seen is not None and look.seen.tokens == SEEN.tokens
 
 
 def test_what_was_seen_is_bounded_and_the_oldest_goes_first():
