@@ -1,5 +1,6 @@
 // Keys, and links to a place of the page: Escape stops what is being written, the arrow up in an empty message box takes
-// the last question back to be edited; ?tab=documents opens a tab, and ?q=... fills the message box.
+// the last question back to be edited; ?tab=documents opens a tab, ?tab=tiles#inside what is folded in it, and ?q=... fills
+// the message box.
 () => {
   const STOPS = "#message .stop-button, #grounding-stop, #documents-stop, #inside-stop";
   const see = (part) => part.checkVisibility();
@@ -29,6 +30,11 @@
   const open = async () => {
     const tab = asked.get("tab");
     if (tab && /^[a-z]+$/.test(tab)) (await wait(() => document.querySelector(`[data-tab-id=${tab}]`)))?.click();
+    const folded = /^#[a-z]+$/.test(location.hash) && await wait(() => document.querySelector(`${location.hash} > .label-wrap`));
+    if (folded) {
+      if (!folded.matches(".open")) folded.click();
+      folded.scrollIntoView();
+    }
     const question = asked.get("q");
     const box = question && await wait(() => document.querySelector("#message textarea"));
     if (!box || box.value) return;
