@@ -30,11 +30,14 @@
   const open = async () => {
     const tab = asked.get("tab");
     if (tab && /^[a-z]+$/.test(tab)) (await wait(() => document.querySelector(`[data-tab-id=${tab}]`)))?.click();
-    const folded = /^#[a-z]+$/.test(location.hash) && await wait(() => document.querySelector(`${location.hash} > .label-wrap`));
-    if (folded) {
-      if (!folded.matches(".open")) folded.click();
-      folded.scrollIntoView();
-    }
+    const unfold = () => { // once it is in sight, and again where the page was not listening yet
+      const folded = document.querySelector(`${location.hash} > .label-wrap`);
+      if (!folded?.checkVisibility()) return null;
+      if (folded.matches(".open")) return folded;
+      folded.click();
+      return null;
+    };
+    if (/^#[a-z]+$/.test(location.hash)) (await wait(unfold))?.scrollIntoView();
     const question = asked.get("q");
     const box = question && await wait(() => document.querySelector("#message textarea"));
     if (!box || box.value) return;
