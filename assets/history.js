@@ -149,12 +149,13 @@ const make = (tag, attributes = {}, ...children) => {
 const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const holds = (record) => JSON.stringify(record.turns.map(({question, answer}) => [question, answer]))
   .toLowerCase().includes(query);
+const titleOf = ({title}) => title.replace(/<\|[^|]*\|>/g, "").trim() || "…"; // special tokens are not for reading
 const show = async () => {
   if (!words) return;
   const records = await list();
   const listed = records.filter(holds).map((record) => make(
     "li", record.id === sessionStorage.getItem(HERE) ? {"aria-current": "true"} : {},
-    make("button", {type: "button", class: "open", "data-open": record.id}, record.title || "…"),
+    make("button", {type: "button", class: "open", "data-open": record.id}, titleOf(record)),
     make("small", {}, `${new Date(record.time).toLocaleString()} · ${size(record.bytes)}`),
     make("button", {type: "button", class: "remove", "data-remove": record.id, "aria-label": words.remove}, "×"),
   ));

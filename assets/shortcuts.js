@@ -1,8 +1,8 @@
-// Keys, and links to a place of the page: Escape stops what is being written, the arrow up in an empty message box takes
-// the last question back to be edited; ?tab=documents opens a tab, ?tab=tiles#inside what is folded in it, and ?q=... fills
-// the message box.
+// Keys, and links to a place of the page: Escape stops what is being written or, without that, ends the editing of a
+// question; the arrow up in an empty message box takes the last one back to be edited; ?tab=documents opens a tab,
+// ?tab=tiles#inside what is folded in it, and ?q=... fills the message box.
 () => {
-  const STOPS = "#message .stop-button, #grounding-stop, #documents-stop, #inside-stop";
+  const STOPS = "#message .stop-button, #grounding-stop, #documents-stop, #inside-stop, #chat-keep";
   const see = (part) => part.checkVisibility();
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
