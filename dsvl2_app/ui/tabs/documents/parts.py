@@ -81,14 +81,14 @@ def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:
     notice = gr.HTML(elem_id="documents-notice")
     how = gr.HTML(show_how_to(), elem_id="documents-how")
     status = gr.HTML(elem_id="documents-status")
+    with gr.Row(visible=False, elem_id="documents-exports") as exports:
+        buttons = {name: gr.Button(text_label(name), size="sm", min_width=60) for name in FORMATS}
     which = gr.Dropdown([], label=label("Page"), visible=False, interactive=True, elem_id="documents-which")
     with gr.Row(visible=False, equal_height=False, elem_id="documents-page") as row:
         with gr.Column(min_width=260):
             picture = gr.HTML(js_on_load=read_asset("boxes.js"), apply_default_css=False, elem_id="documents-picture")
         with gr.Column(min_width=260):
             text = gr.Markdown(elem_id="documents-text", buttons=["copy"], container=True)
-    with gr.Row(visible=False, elem_id="documents-exports") as exports:
-        buttons = {name: gr.Button(text_label(name), size="sm", min_width=60) for name in FORMATS}
     return Answer(notice, how, status, which, row, picture, text, exports), buttons, download_button("documents-file")
 
 
