@@ -60,6 +60,7 @@ CAPTIONS = {
     "<|ref|>The black triangle<|/ref|>.": "Find the black triangle.",
     "Find all <|ref|>yellow shapes<|/ref|>.": "Find all yellow shapes.",
     "<|grounding|>Describe this picture.": "Describe this picture with boxes.",
+    "yellow shapes": "All yellow shapes",
     "Tell me which image contains an orange circle.": "Which image contains an orange circle?",
     "The first image has an object in a red box. Locate the same kind of object in the second picture.": (
         "Find another of the marked kind."
@@ -88,7 +89,7 @@ def show_examples(examples: Sequence[Example], modes: dict[Mode, str]) -> str:
     """Buttons with a picture each, what is asked, and how: the same words can be asked in several modes."""
     buttons = "".join(
         f'<button type="button" data-index="{index}"><img src="{file_address(save_preview(_picture(example)))}" alt="">'
-        f"<span>{escape(example.text)}<small>{say(modes[example.mode])}</small></span></button>"
+        f"<span>{escape(say(example.caption))}<small>{say(modes[example.mode])}</small></span></button>"
         for index, example in enumerate(examples)
     )
     return f'<div class="offered" role="group" aria-label="{say("Examples")}"><p>{say("Examples")}</p>{buttons}</div>'

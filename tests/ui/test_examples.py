@@ -38,7 +38,7 @@ def test_every_way_to_ask_has_an_example():
 
 
 def test_a_caption_has_no_special_tokens_and_a_translation():
-    captions = [example.caption for example in read_examples("chat")]
+    captions = [example.caption for tab in ("chat", "grounding") for example in read_examples(tab)]
     assert not any("<|" in caption for caption in captions)
     assert [caption for caption in captions if caption not in CHINESE] == []
 

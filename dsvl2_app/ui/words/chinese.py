@@ -70,6 +70,13 @@ CHINESE = {
     "Find the black triangle.": "查找黑色三角形。",
     "Find all yellow shapes.": "查找所有黄色图形。",
     "Describe this picture with boxes.": "带框描述这张图片。",
+    "The black triangle": "黑色三角形",
+    "The yellow shapes": "黄色图形",
+    "All yellow shapes": "所有黄色图形",
+    'the word "Escape"': "单词“Escape”",
+    "menu icon": "菜单图标",
+    "blue stars": "蓝色星星",
+    "A star like the marked one": "与标出的相同的星星",
     "Picture {number}": "图片 {number}",
     "page {number}": "第 {number} 页",
     # Documents
