@@ -26,14 +26,15 @@ const place = () => {
     one.y < other.y + other.height && other.y < one.y + one.height;
   const holds = (outer, inner) => outer.x <= inner.x && outer.y <= inner.y &&
     outer.x + outer.width >= inner.x + inner.width && outer.y + outer.height >= inner.y + inner.height;
-  const boxes = all(".box").map(measure);
+  const parts = all(".box"), labels = parts.map((part) => part.querySelector(".label"));
+  const boxes = parts.map(measure);
+  // All are measured before any is moved, so that the browser lays the page out twice and not for each of them.
+  const [whole, short] = [false, true].map((shorten) => {
+    for (const label of labels) label?.classList.toggle("short", shorten);
+    return labels.map((label) => label && measure(label));
+  });
   const taken = [];
-  const settle = (part, at, short) => {
-    const label = part.querySelector(".label");
-    if (!label) return true;
-    const box = boxes[at];
-    label.classList.toggle("short", short);
-    const {width, height} = measure(label);
+  const fit = (box, {width, height}) => {
     const [right, bottom] = [box.x + box.width - width, box.y + box.height - height];
     const obstacles = [...taken, ...boxes.filter((other) => !holds(other, box))];
     const spots = [
@@ -43,14 +44,18 @@ const place = () => {
       x: Math.max(0, Math.min(x, frame.width - width)), y: Math.max(0, Math.min(y, frame.height - height)),
       width, height, moved: y < 0 || y + height > frame.height,
     }));
-    const free = spots.find((spot) => !spot.moved && !obstacles.some((other) => overlap(spot, other)));
-    const {x, y} = free ?? spots[0];
+    return {first: spots[0], free: spots.find((spot) => !spot.moved && !obstacles.some((other) => overlap(spot, other)))};
+  };
+  labels.forEach((label, at) => {
+    if (!label) return;
+    const box = boxes[at], asWhole = fit(box, whole[at]);
+    const {first, free} = asWhole.free ? asWhole : fit(box, short[at]);
+    const {x, y} = free ?? first;
     label.style.transform = `translate(${x - box.x}px, ${y - box.y}px)`;
+    label.classList.toggle("short", !asWhole.free);
     label.classList.toggle("crowded", !free);
     if (free) taken.push(free);
-    return Boolean(free);
-  };
-  all(".box").forEach((part, at) => settle(part, at, false) || settle(part, at, true));
+  });
 };
 
 const point = (event) => {

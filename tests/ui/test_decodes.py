@@ -38,16 +38,18 @@ def test_tiles_of_the_endpoint_need_no_pixels(nano, pictures, decodes):
 
 
 @pytest.mark.slow
-def test_neither_the_meter_nor_a_follow_up_on_the_page_decodes(trained, pictures, open_page, decodes):
+def test_neither_the_meter_nor_a_follow_up_on_the_page_decodes(trained, tmp_path, open_page, decodes):
+    file = tmp_path / "noise.webp"
+    Image.effect_noise((400, 1000), 60).convert("RGB").save(file)
     page = open_page(trained)
-    attach(page, pictures["turned"])
+    attach(page, file)
     page.locator("#message textarea").fill("What is it?")
     meter = page.locator("#chat-meter")
     expect(meter).to_contain_text("Picture 1")
-    assert "JPEG" not in decodes  # the page opens its examples, which are PNG
+    assert "WEBP" not in decodes  # which none of the examples is, that the page opens
     ask(page, "What is it?")
     expect(bot(page).locator("summary")).to_be_visible(timeout=60_000)
-    assert "JPEG" in decodes  # for the preview, and to be encoded
+    assert "WEBP" in decodes  # for the preview, and to be encoded
     decodes.clear()
     before = meter.inner_text()
     ask(page, "Find all <|ref|>shapes<|/ref|>.")

@@ -76,6 +76,7 @@ def test_every_chat_example_is_asked_at_a_click(scripted, open_page):
 @pytest.mark.slow
 def test_every_example_of_the_other_tabs_runs_at_a_click(scripted, open_page):
     scripted.script.say = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
+    scripted.script.pause = 0.1  # a box in a second, of an answer that has no end
     page = open_page(scripted)
     page.locator("[data-tab-id=grounding]:visible").click()
     for number, example in enumerate(read_examples("grounding")):

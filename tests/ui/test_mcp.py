@@ -45,7 +45,7 @@ def test_tools_describe_themselves(mcp_app):
         assert all(parameter["description"] for parameter in tool["inputSchema"]["properties"].values())
     told = {name: each["description"] for name, each in tools["ground"]["inputSchema"]["properties"].items()}
     assert told["phrase"].endswith('unused "in_context".')  # which stands on its second line
-    assert told["mode"].endswith("find what is marked in the example.")
+    assert told["mode"].endswith("which is how many boxes there are.")  # on its third
 
 
 def test_chat_takes_pictures_by_address(mcp_app, pictures):

@@ -35,6 +35,7 @@ from dsvl2_app.ui.words.translations import say
 
 ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": "Describe", "in_context": "Find"}
 ACTIONS |= {"point": "Point at", "count": "Count"}
+MORE = 1.125  # times as many boxes as are shown are shown next
 
 
 @dataclass
@@ -209,10 +210,12 @@ class Grounding:
         }
 
     def go_on(self, shown: Shown, text: str, parsed: Parsed, event: Event) -> dict[Any, Any]:
-        """What changes on the page by more of the answer; `shown` becomes that."""
+        """What changes on the page by more of the answer; `shown` becomes that. A page draws all boxes anew for one
+        more, so that of many they come several at a time."""
         shown.text = text
         changes: dict[Any, Any] = {self.answer.raw: text, self.answer.status: describe_event(event, parsed, text)}
-        if len(parsed.boxes) > len(shown.boxes):
+        count, before = len(parsed.boxes), len(shown.boxes)
+        if count > before and (event.finish is not None or count >= MORE * before):
             shown.boxes = parsed.boxes
             changes[self.answer.boxes] = shown.show()
         return changes
