@@ -151,10 +151,11 @@ class Grounding:
         preview = await to_thread(save_preview, held)
         finding.open(image, image.path.name if path in opened else uploaded_name(picture), preview, mode)
         shown, failure = Shown(preview, image.size, points=mode == "point"), dict[Any, Any]()
-        yield self.show(shown) | {page.exports: gr.Row(visible=False)}
+        changes = self.show(shown) | {page.exports: gr.Row(visible=False)}
         try:
-            async for change in self.search(stream, questions[1:], ask, finding, shown):
-                yield change
+            async for more in self.search(stream, questions[1:], ask, finding, shown):
+                yield changes | more  # at once: what becomes visible right after others did, Gradio 6.31 may leave out
+                changes = {}
         except Exception as error:
             failure = {page.notice: wording.show_notice(error), page.status: ""}
         found = {page.exports: gr.Row(visible=bool(shown.boxes)), page.boxes: shown.show(tools=True)}
