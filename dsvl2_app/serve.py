@@ -38,7 +38,7 @@ def serve(settings: Settings) -> NoReturn:
 
 
 def _serve(settings: Settings) -> None:
-    raise_terminated()
+    raise_again = raise_terminated()
     share_cores(os.environ)
     if settings.log_format == "json":
         from dsvl2_app.health.logs import write_json
@@ -61,9 +61,11 @@ def _serve(settings: Settings) -> None:
             _open(guarded, settings, serving)
             while guarded.health().loading:
                 raise_failure()
+                raise_again()
                 time.sleep(0.1)
             settle()
             while True:
+                raise_again()
                 time.sleep(0.1)  # on Windows nothing else is interrupted by Ctrl-C
         except KeyboardInterrupt as interrupt:
             if isinstance(interrupt, Terminated):

@@ -18,13 +18,21 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, with which a container or a service is stopped. Like Ctrl-C, but answers may end."""
 
 
-def raise_terminated() -> None:
-    """From now on SIGTERM raises Terminated in the main thread."""
+def raise_terminated() -> Callable[[], None]:
+    """From now on SIGTERM raises Terminated in the main thread. What is returned raises it again: where the signal
+    comes within a finaliser, Python prints what was raised and goes on."""
+    came = threading.Event()
 
     def terminate(*_: Any) -> NoReturn:
+        came.set()
         raise Terminated
 
+    def raise_again() -> None:
+        if came.is_set():
+            raise Terminated
+
     signal.signal(signal.SIGTERM, terminate)
+    return raise_again
 
 
 def answering_time(grace: float) -> float:

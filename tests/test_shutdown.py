@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.errors import BusyError
 from dsvl2_app.health.status import is_ready
 from dsvl2_app.request import Request
-from dsvl2_app.shutdown import answering_time, close_within
+from dsvl2_app.shutdown import Terminated, answering_time, close_within, raise_terminated
 from tests.apps import ROOT, find_port, running
 from tests.waiting import PATIENCE, begin, wait_until
 
@@ -145,3 +146,24 @@ def test_closing_takes_no_longer_than_it_may() -> None:
     assert close_within(lambda: None, 20)
     assert not close_within(threading.Event().wait, 0.01)
     assert [answering_time(grace) for grace in (1, 4, 30)] == [0.5, 2, 28]
+
+
+def test_a_signal_within_a_finaliser_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SIGTERM may come while the garbage collector passes over what was loaded."""
+    lost: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: lost.append(told.exc_type))
+
+    class Ends:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        raise_again = raise_terminated()
+        raise_again()
+        Ends()
+        assert lost == [Terminated]
+        with pytest.raises(Terminated):
+            raise_again()
+    finally:
+        signal.signal(signal.SIGTERM, before)
