@@ -154,7 +154,7 @@ class Grounding:
         changes = self.show(shown) | {page.exports: gr.Row(visible=False)}
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):
-                yield changes | more  # at once: what becomes visible right after others did, Gradio 6.31 may leave out
+                yield changes | more  # with the buttons: in an update after it they often stayed
                 changes = {}
         except Exception as error:
             failure = {page.notice: wording.show_notice(error), page.status: ""}
