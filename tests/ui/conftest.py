@@ -168,13 +168,14 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
     complaints: list[str] = []
 
-    def open_page(app: App, width: int = 1280, height: int = 800, **options: Any) -> Page:
+    def open_page(app: App, width: int = 1280, height: int = 800, at: str = "", **options: Any) -> Page:
+        """`at`: what follows the page's address."""
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         page.on(
             "console", lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(app.url)
+        page.goto(f"{app.url}{at}")
         page.get_by_role("tab").first.wait_for()
         pages.append(page)
         return page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 
 from PIL import Image
@@ -10,6 +11,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 from dsvl2_app.image.reference import ImageRef
 
+LONGEST_REST = 20.0  # seconds
 GIVE = """([kind, target, files]) => {
   const held = new DataTransfer();
   for (const [name, type, letters] of files) {
@@ -76,8 +78,11 @@ def watch_requests(page: Page) -> set[Request]:
 
 
 def rest(page: Page, waiting: set[Request]) -> None:
-    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer."""
-    quiet = 0
-    while quiet < 10:
+    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer. One of
+    whose end the browser does not tell is waited for no longer than LONGEST_REST, and named in the test's output."""
+    quiet, began = 0, time.monotonic()
+    while quiet < 10 and time.monotonic() - began < LONGEST_REST:
         page.wait_for_timeout(50)
         quiet = 0 if waiting else quiet + 1
+    if quiet < 10:
+        print("no end is known of", [f"{request.method} {request.url}" for request in waiting])

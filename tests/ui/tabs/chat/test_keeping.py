@@ -125,7 +125,7 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     history.locator(".forget").click()
     expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
     kept = page.evaluate(
-        "() => new Promise((done) => { const opened = indexedDB.open('dsvl2');"
+        "() => new Promise((done) => { const opened = indexedDB.open('dsvl2'); setTimeout(() => done('no end'), 20000);"
         " opened.onsuccess = () => { const all = opened.result.transaction('pictures').objectStore('pictures').count();"
         " all.onsuccess = () => done(all.result); }; })"
     )

@@ -486,8 +486,7 @@ def test_stop_keeps_what_was_written(scripted, pictures, open_page):
 
 @pytest.mark.slow
 def test_a_question_without_a_picture_is_refused_in_place(scripted, open_page):
-    page = open_page(scripted)
-    page.goto(f"{scripted.url}?tab=tiles#inside")  # a link opens the view
+    page = open_page(scripted, at="?tab=tiles#inside")  # a link opens the view
     page.locator("#inside-ask").click()
     expect(page.locator("#inside-notice")).to_contain_text("There is no picture to ask about")
     assert scripted.script.requests == []
