@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import gzip
 import json
@@ -47,6 +46,7 @@ from dsvl2_app.ui.tabs.tiles.inside_sides import measure_certainty, read_questio
 from dsvl2_app.ui.tabs.tiles.inside_tour import PICTURE
 from dsvl2_app.ui.tabs.tiles.inside_view import measure_balance, show_place, show_word
 from dsvl2_app.ui.uploads import save_upload
+from tests.waiting import run_loop
 
 SERIOUS = ("serious", "critical")
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))
@@ -539,7 +539,7 @@ def build_inside(backend: ScriptedBackend) -> Inside:
             inside.build(gr.Gallery(), gr.Slider(), gr.Slider())
         return inside
 
-    return asyncio.run(build())  # outside of a loop, Gradio makes one that it never closes
+    return run_loop(build())  # outside of a loop, Gradio makes one that it never closes
 
 
 def test_a_model_that_cannot_be_looked_into_says_so_and_offers_nothing():
@@ -567,7 +567,7 @@ def test_a_file_that_is_opened_while_an_answer_runs_stays_when_that_ends():
                 updates.append(files.open(as_upload(file), look))
         return updates
 
-    *_, opened, last = asyncio.run(ask_and_open())
+    *_, opened, last = run_loop(ask_and_open())
     assert opened[inside.page.result].visible and look.seen is not None
     assert set(last) == {inside.page.open, inside.page.ask, inside.page.halt, inside.running}
     assert (last[inside.page.open].visible, last[inside.page.ask].visible) == (False, True)
@@ -588,7 +588,7 @@ def test_a_file_that_is_opened_while_an_answer_is_looked_into_stays():
                 files.open(as_upload(file), look)
         return updates
 
-    assert [list(update) for update in asyncio.run(look_and_open())] == [[inside.page.open]] * 2
+    assert [list(update) for update in run_loop(look_and_open())] == [[inside.page.open]] * 2
     assert look.seen is not None and look.seen.tokens == SEEN.tokens
 
 
