@@ -16,7 +16,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dsvl2_app.image.overlay import label_colours
 from dsvl2_app.text.boxes import Box
 
 if TYPE_CHECKING:
@@ -202,6 +201,8 @@ def write_label_studio(found: Annotation) -> str:
 def write_label_config(found: Annotation) -> str:
     """https://labelstud.io/guide/setup: the interface of a project that such tasks are imported into, with the names
     that they refer to and the labels in their colours."""
+    from dsvl2_app.image.overlay import label_colours  # which imports NumPy and Pillow: --help lists these formats
+
     colours = label_colours(found.labels)
     labels = "".join(
         f'    <Label value="{escape(_NO_XML.sub("", label))}" background="#{red:02x}{green:02x}{blue:02x}"/>\n'
