@@ -37,9 +37,9 @@ def submit(backend: Backend, messages: list[Message], *, well_formed: bool, call
     return backend.submit(wanted)
 
 
-async def read_answer(stream: Stream) -> AsyncIterator[tuple[str, Parsed, Event]]:
-    """The answer so far and the boxes in it, whenever there is something new to show."""
-    text = ""
+async def read_answer(stream: Stream, before: str = "") -> AsyncIterator[tuple[str, Parsed, Event]]:
+    """The text `before` it with the answer so far, and the boxes in both, whenever there is something new to show."""
+    text = before
     async for events in stream.throttled(REFRESH):
         text += "".join(event.text for event in events)
         yield text, parse_boxes(text, complete=events[-1].finish is not None), events[-1]

@@ -16,7 +16,7 @@ from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
-from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
+from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.grounding import Mode, split_phrases
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
@@ -158,8 +158,8 @@ class Grounding:
                 changes = {}
         except Exception as error:
             failure = {page.notice: wording.show_notice(error), page.status: ""}
-        found = {page.exports: gr.Row(visible=bool(shown.boxes)), page.boxes: shown.show(tools=True)}
-        yield last_update(self.show(shown), failure, found, self.show_buttons(None))
+        found = {page.exports: gr.Row(visible=bool(shown.boxes))}
+        yield last_update(self.show(shown, tools=True), failure, found, self.show_buttons(None))
 
     async def search(
         self, stream: Stream, others: list[list[Message]], ask: Callable[..., Stream], finding: Finding, shown: Shown
@@ -173,9 +173,8 @@ class Grounding:
                     self.answer.status: wording.show_status(say("Starting"), running=True),
                     **self.show_buttons(stream),
                 }
-                async for text, _, event in read_answer(stream):
-                    text, finish = before + text, event.finish
-                    parsed = parse_boxes(text, complete=finish is not None)
+                async for text, parsed, event in read_answer(stream, before):
+                    finish = event.finish
                     finding.take(parsed.boxes, text)
                     yield self.go_on(shown, text, parsed, event)
             before = f"{shown.text}\n"
@@ -187,8 +186,8 @@ class Grounding:
         shown = Shown(save_preview(image), image.size, points=False, text=answer, boxes=boxes)
         finding.open(image, image.path.name, shown.preview, "find_all")
         finding.take(boxes, answer)
-        found = {self.answer.boxes: shown.show(tools=True), self.answer.exports: gr.Row(visible=True)}
-        return self.show(shown) | found | {self.answer.status: wording.show_status(count_boxes(boxes))}
+        status = wording.show_status(count_boxes(boxes))
+        return self.show(shown, tools=True) | {self.answer.exports: gr.Row(visible=True), self.answer.status: status}
 
     def correct(self, event: gr.EventData, finding: Finding) -> tuple[Any, Any, str]:
         """Boxes were moved, drawn, named or taken away by hand."""
@@ -202,11 +201,11 @@ class Grounding:
         words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
         return shown.show(tools=True), gr.Row(visible=True), wording.show_status(" · ".join(words))
 
-    def show(self, shown: Shown) -> dict[Any, Any]:
+    def show(self, shown: Shown, *, tools: bool = False) -> dict[Any, Any]:
         return {
             self.answer.notice: wording.show_notice(),
             self.answer.how: gr.HTML(visible=False),
-            self.answer.boxes: shown.show(),
+            self.answer.boxes: shown.show(tools=tools),
             self.answer.raw: gr.Textbox(shown.text, visible=True),
         }
 
