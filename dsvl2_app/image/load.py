@@ -24,8 +24,8 @@ from dsvl2_app.image.documents import is_document, render_page
 from dsvl2_app.image.pixels import SlowPictureError, UnreadPictureError, give_back, load_pixels, taking_turns
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
-# Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
 MOST_REDUCED = 4  # times the limit of pixels that a JPEG may have which is reduced as it is decoded
+# Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 PICTURE_STARTS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")
