@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dsvl2_app.evaluation.scoring import Box, overlap
-from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.evaluation.scoring import Box
+from dsvl2_app.text.boxes import overlap, parse_boxes
 
 # OCRBench's ten parts, and which of its five tasks each counts for.
 OCRBENCH_PARTS = {

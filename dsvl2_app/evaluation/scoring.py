@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.boxes import overlap, parse_boxes
 
 Box = Sequence[float]  # left, top, right, bottom, in any one unit
 
@@ -15,7 +15,7 @@ NUMBERS = {word: number for number, word in enumerate(
 
 def score_boxes(answer: str, truth: Sequence[Box]) -> float:
     """Nothing to find: no box given. One: whether the first box has it. Several: F1 at IoU 0.5."""
-    given = [(box.x1, box.y1, box.x2, box.y2) for box in parse_boxes(answer).boxes]
+    given = [box.corners for box in parse_boxes(answer).boxes]
     if not truth:
         return float(not given)
     if len(truth) == 1:
@@ -28,17 +28,6 @@ def score_boxes(answer: str, truth: Sequence[Box]) -> float:
             left.remove(best)
             hits += 1
     return 2 * hits / (len(given) + len(truth))
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return shared / (sum(areas) - shared)
 
 
 def read_number(answer: str) -> int | None:

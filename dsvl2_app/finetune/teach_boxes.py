@@ -123,7 +123,7 @@ def measure(model: Any, processor: DeepseekVL2Processor, data: Path, batch: int 
         for talk, answer in zip(several, answer_all(model, processor, [talk[:-1] for talk in several]), strict=True):
             found = parse_boxes(answer).boxes
             truth = parse_boxes(talk[-1]["content"]).boxes
-            overlaps += [max((overlap(box, other) for other in found), default=0.0) for box in truth]
+            overlaps += [max((overlap(box.corners, other.corners) for other in found), default=0.0) for box in truth]
     if not overlaps:
         raise PromptError(f"{data}: no last answer holds a box; measure needs some to compare with.")
     return overlaps

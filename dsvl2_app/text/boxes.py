@@ -9,6 +9,7 @@ brackets are each scanned once, so the time is linear in the length of the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -38,6 +39,11 @@ class Box:
         """Left, top, right, bottom in a picture of that size."""
         across, down = width / LARGEST, height / LARGEST
         return self.x1 * across, self.y1 * down, self.x2 * across, self.y2 * down
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in 0..999."""
+        return self.x1, self.y1, self.x2, self.y2
 
     def centre(self, width: float, height: float) -> tuple[float, float]:
         """Of the box, in a picture of that size: the point that stands for it."""
@@ -75,12 +81,12 @@ def parse_boxes(text: str, *, complete: bool = True) -> Parsed:
     return Parsed(tuple(reader.boxes), tuple(sorted(reader.problems, key=lambda problem: problem.place)))
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    across = min(one.x2, other.x2) - max(one.x1, other.x1)
-    down = min(one.y2, other.y2) - max(one.y1, other.y1)
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes, each as left, top, right and bottom in any one unit."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(across, 0) * max(down, 0)
-    areas = sum((box.x2 - box.x1) * (box.y2 - box.y1) for box in (one, other))
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return shared / (areas - shared) if shared else 0.0
 
 

@@ -88,7 +88,7 @@ def write_csv(found: Annotation) -> str:
         texts = [_quote(found.picture), _quote(_label(box))]
         last = [f"{edge:.2f}" for edge in box.pixels(*found.points)] if found.points else []
         last += [str(found.page)] if found.page else []
-        writer.writerow([*texts, *edges, box.x1, box.y1, box.x2, box.y2, "; ".join(box.notes), *last])
+        writer.writerow([*texts, *edges, *box.corners, "; ".join(box.notes), *last])
     return text.getvalue()
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsvl2_app.evaluation.scoring import overlap, read_number, score_boxes
+from dsvl2_app.evaluation.scoring import read_number, score_boxes
+from dsvl2_app.text.boxes import overlap
 
 
 def boxes(*written: list[int]) -> str:

@@ -60,7 +60,7 @@ def write_pdf(leaves: Sequence[Leaf]) -> bytes:
     def sheets() -> Iterator[Sheet]:
         for leaf in leaves:
             boxes = [box for box in leaf.boxes if box.label.strip()]
-            placed = [Line(box.label, *(edge / 999 for edge in (box.x1, box.y1, box.x2, box.y2))) for box in boxes]
+            placed = [Line(box.label, *(edge / 999 for edge in box.corners)) for box in boxes]
             yield Sheet(leaf.image.open(), leaf.image.points, placed or spread(plain(leaf.text)))
 
     return write_searchable(sheets(), leaves[0].name)

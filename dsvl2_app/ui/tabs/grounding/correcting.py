@@ -41,7 +41,7 @@ def read_correction(event: gr.EventData, now: Sequence[Box], found: Sequence[Box
         return tuple(found)
     if not isinstance(listed, list) or len(listed) > MOST_BOXES:
         raise PromptError("There are no such boxes; reload the page and try again.")
-    same = {(box.label, box.x1, box.y1, box.x2, box.y2): box for box in (*found, *now)}
+    same = {(box.label, *box.corners): box for box in (*found, *now)}
     return tuple(same.get(each) or Box(*each, (BY_HAND,)) for each in map(_read_box, listed))
 
 

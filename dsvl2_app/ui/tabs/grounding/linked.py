@@ -66,7 +66,7 @@ def _show_table(boxes: Sequence[Box], size: tuple[int, int], styles: Sequence[st
         f'<tr data-index="{index}"><td><button type="button" class="row" data-index="{index}" aria-pressed="false" '
         f'tabindex="{-1 if index else 0}" data-number="{index + 1}" style="{style}">'
         f"<bdi>{escape(box.label.strip()) or say('unnamed')}</bdi></button></td>"
-        + "".join(f"<td>{number}</td>" for number in (box.x1, box.y1, box.x2, box.y2))
+        + "".join(f"<td>{number}</td>" for number in box.corners)
         + f"<td>{_describe_centre(box, size) if points else _describe_pixels(box, size)}</td>"
         + f"<td>{escape(', '.join(say(note) for note in box.notes))}</td></tr>"
         for index, (box, style) in enumerate(zip(boxes, styles, strict=True))

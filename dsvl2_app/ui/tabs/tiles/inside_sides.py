@@ -82,6 +82,8 @@ def _list_boxes(mine: Sequence[Box], others: Sequence[Box]) -> str:
     """Each with the intersection over union of the other answer's box that it shares most with."""
     items = ""
     for box in mine:
-        shared = f" <small>IoU {max(overlap(box, other) for other in others):.2f}</small>" if others else ""
+        shared = (
+            f" <small>IoU {max(overlap(box.corners, other.corners) for other in others):.2f}</small>" if others else ""
+        )
         items += f"<li>{escape(box.label)} {box.x1}, {box.y1}, {box.x2}, {box.y2}{shared}</li>"
     return f"<ul>{items}</ul>" if items else "–"
