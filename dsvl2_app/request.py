@@ -107,6 +107,7 @@ class Timings:
     reused_tiles: int = 0  # of the tiles, encoded for an earlier request
     waited: float = 0.0  # until the first token, where a server elsewhere does not say what it did meanwhile
     cache_bytes: int = 0  # of keys and values that this conversation occupies
+    prompt_pace: float = 0.0  # seconds a token of a prompt takes here, when last enough were read to tell; 0: never yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Engine:
         self._threads = threads or ThreadPoolExecutor(2, "prepare")
         self._planner = Planner(processor)
         self.likeliest = Likeliest(torch.empty(0, 1))  # of the last step
+        self.prompt_pace = 0.0  # seconds a token of the last long prompt took
         self.pictures = Pictures(runner, processor, self._threads, int(cache_bytes * FEATURE_SHARE))
         self.forget()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TELLING = 128  # tokens of a prompt that tell how long one takes: fewer cost mostly what each step costs
 CHECKED = 16  # tokens from one whose logits are looked at to the next, where they are sampled ahead
 
 
@@ -115,11 +116,16 @@ class Sequence:
         return bool(self.cache.get_seq_length() and few and is_text)
 
     def _note_prefill(self, started: float) -> Event:
-        seconds = time.perf_counter() - started
-        self.timings = replace(self.timings, prefill=seconds, cache_bytes=self.cache.used_bytes)
-        return Event(
-            "prefill", done=self.cache.get_seq_length(), total=self.timings.prompt_tokens, timings=self.timings
+        seconds, done = time.perf_counter() - started, self.cache.get_seq_length()
+        if (read := done - self.timings.reused_tokens) >= TELLING:
+            self.engine.prompt_pace = seconds / read
+        self.timings = replace(
+            self.timings,
+            prefill=seconds,
+            cache_bytes=self.cache.used_bytes,
+            prompt_pace=self.engine.prompt_pace,
         )
+        return Event("prefill", done=done, total=self.timings.prompt_tokens, timings=self.timings)
 
     def _decode(self, logits: Tensor, limit: int) -> Generator[Event | DecodeRequest, Any, None]:
         """An event per token, then the closing one. Only the end token ends an answer early, never its text.

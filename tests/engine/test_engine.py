@@ -349,6 +349,7 @@ def test_a_follow_up_on_a_warm_cache_is_the_cold_answer(single: Reference, engin
     assert tokens(again) == tokens(cold)
     assert again[-1].timings.reused_tokens == cold[-1].timings.prompt_tokens - 1
     assert again[-1].timings.encoded_tiles == 0 and again[-1].timings.reused_tiles == cold[-1].timings.tiles
+    assert again[-1].timings.prompt_pace == cold[-1].timings.prompt_pace  # nothing was read that would tell it anew
 
     turns = [*single.conversations[0], {"role": "assistant", "content": text(cold)}, *user("And then?")]
     follow_up = replace(ask(turns), owner="ann")

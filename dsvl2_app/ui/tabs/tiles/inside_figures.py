@@ -153,12 +153,11 @@ def show_twins(seen: Inspection) -> str:
 
 
 def estimate_seconds(timings: Timings, tokens: int, pace: float | None) -> float | None:
-    """That looking inside will take: `tokens` at the pace in seconds of the last time, or at that of the answer's own
-    prompt; None where most of that was known already and there was no last time."""
+    """That looking inside will take: `tokens` at the pace in seconds of the last time, or at that of the last long
+    prompt, whoever asked it; None where none was read."""
     if pace is not None:
         return pace * tokens
-    read = timings.prompt_tokens - timings.reused_tokens
-    return timings.vision + timings.prefill * tokens / read if 2 * read >= timings.prompt_tokens > 0 else None
+    return timings.vision + timings.prompt_pace * tokens if timings.prompt_pace else None
 
 
 def offer_look(tokens: int, memory: int, seconds: float | None) -> str:

@@ -115,10 +115,10 @@ def test_twins_are_named():
 
 
 def test_the_cost_is_said_before():
-    fresh = Timings(prompt_tokens=900, vision=0.5, prefill=1.0)
-    assert estimate_seconds(fresh, 1000, None) == pytest.approx(0.5 + 1000 / 900)
-    assert estimate_seconds(fresh, 1000, 0.002) == 2  # as the last time
-    assert estimate_seconds(replace(fresh, reused_tokens=800), 1000, None) is None
+    timings = Timings(prompt_tokens=900, vision=0.5, prefill=1.0, reused_tokens=890, prompt_pace=0.001)
+    assert estimate_seconds(timings, 1000, None) == pytest.approx(0.5 + 1.0)
+    assert estimate_seconds(timings, 1000, 0.002) == 2  # as the last time
+    assert estimate_seconds(replace(timings, prompt_pace=0.0), 1000, None) is None
     assert offer_look(1000, 2_500_000, 1.23).endswith("1,000 tokens, about 1.2 s and 2.5 MB")
     assert offer_look(1000, 2_500_000, None).endswith("1,000 tokens, about 2.5 MB")
 
