@@ -14,6 +14,7 @@
         .replace(/<div class="pictures">.*?<\/div>\n*/g, "")
         .replace(/\n*<details class="timings">.*?<\/details>/g, "")
         .replace(/\n*<img class="drawing" [^>]*>/g, "")
+        .replace(/\n*<fieldset class="placing">.*?<\/fieldset>/g, "")
         .replace(/<span class="dropped" [^>]*><\/span>/g, "")
         .replace(/<span class="chip [^>]*title="([^"]*)"[^>]*>.*?<\/span>/g, "$1")
         .replace(/<code class="inline">(.*?)<\/code>/g, "`$1`")
@@ -48,10 +49,10 @@
     + '<path d="M4 9h10a6 6 0 0 1 0 12h-3M4 9l5-5M4 9l5 5"/></svg>';
 
   let revisions = 0;
-  const revise = (verb, number) => {
+  const revise = (verb, what) => {
     const box = document.querySelector("#chat-revision :is(textarea, input)");
-    if (!box || number < 0) return;
-    box.value = `${verb} ${number} ${++revisions}`;
+    if (!box || what < 0) return;
+    box.value = `${verb} ${what} ${++revisions}`;
     box.dispatchEvent(new Event("input", {bubbles: true}));
   };
   document.addEventListener("click", (event) => {
@@ -79,6 +80,20 @@
     event.preventDefault();
     leaveOut(event.target);
   });
+
+  // The picture that boxes are drawn on. The answer is then drawn anew, and the choice has the focus again.
+  let placed = null; // the button that was pressed
+  document.addEventListener("change", ({target}) => {
+    if (!target.matches?.("#conversation .placing input")) return;
+    placed = target;
+    revise("mark", target.value);
+  });
+  new MutationObserver(() => {
+    if (!placed || placed.isConnected) return;
+    const again = document.querySelector(`#conversation .placing input[value="${placed.value}"]`);
+    if (again && document.activeElement === document.body) again.focus({preventScroll: true});
+    if (again) placed = null;
+  }).observe(document.body, {childList: true, subtree: true});
 
   const makeUndo = () => {
     const undo = document.createElement("button");

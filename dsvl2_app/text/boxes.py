@@ -72,13 +72,15 @@ class Problem:
 class Parsed:
     boxes: tuple[Box, ...]
     problems: tuple[Problem, ...]
+    starts: tuple[int, ...] = ()  # of each box, the index of its first character
 
 
 def parse_boxes(text: str, *, complete: bool = True) -> Parsed:
     """All boxes and problems in `text`, whose end may be unfinished with `complete=False`, while it streams."""
     reader = _Reader(text, complete)
     reader.read()
-    return Parsed(tuple(reader.boxes), tuple(sorted(reader.problems, key=lambda problem: problem.place)))
+    problems = sorted(reader.problems, key=lambda problem: problem.place)
+    return Parsed(tuple(reader.boxes), tuple(problems), tuple(reader.starts))
 
 
 def overlap(one: Sequence[float], other: Sequence[float]) -> float:
@@ -95,6 +97,7 @@ class _Reader:
         self.text = text
         self.complete = complete
         self.boxes: list[Box] = []
+        self.starts: list[int] = []
         self.problems: list[Problem] = []
 
     def report(self, place: int, sentence: str, **values: Any) -> None:
@@ -176,6 +179,7 @@ class _Reader:
             self.report(place, "a box with misplaced commas")
         else:
             self.boxes.append(_mend(label, numbers))
+            self.starts.append(place)
 
 
 def _mend(label: str, words: list[str]) -> Box:

@@ -45,12 +45,16 @@ class Onward:
         look.success(None, None, None, js=REVEAL, **PRIVATE)
 
     def show_boxes(self, conversation: Conversation, finding: Finding) -> dict[Any, Any]:
-        """The last boxes in the Grounding tab, where they can be enlarged, pointed at, corrected and exported."""
-        turn = conversation.turns[conversation.drawn] if conversation.drawn is not None else None
-        if turn is None or turn.marked is None:
+        """The last boxes in the Grounding tab, where they can be enlarged, pointed at, corrected and exported. Of
+        several pictures the last is shown, and all are in its set of files."""
+        if conversation.drawn is None:
             raise ImageError("There are no boxes in this conversation; ask for some first.")
-        image, boxes = conversation.pictures[turn.marked].image, parse_boxes(turn.answer).boxes
-        shown = self.grounding.show_found(finding, image, boxes, turn.answer)
+        turn = conversation.turns[conversation.drawn]
+        found = parse_boxes(turn.answer).boxes
+        for place in dict.fromkeys(turn.places):
+            image = conversation.pictures[place].image
+            boxes = tuple(box for box, on in zip(found, turn.places, strict=True) if on == place)
+            shown = self.grounding.show_found(finding, image, boxes, turn.answer)
         return {self.tabs: gr.Tabs(selected=Grounding.id), self.grounding.question.picture: as_file(image), **shown}
 
     def find(self, conversation: Conversation) -> tuple[gr.Tabs, str]:

@@ -30,6 +30,8 @@ CHINESE = {
     "Message": "消息",
     "Ask about your pictures": "就图片提问",
     "Boxes are drawn on picture": "在哪张图片上画框",
+    "as the answer says": "按回答所说",
+    "The model does not say which one; this is the last.": "模型没有说明是哪张图片，这里用的是最后一张。",
     "Cancel editing": "取消编辑",
     "Drop the oldest turn": "去掉最早的一轮",
     "Bring the conversation back": "恢复之前的对话",

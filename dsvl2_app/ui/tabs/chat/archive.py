@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dsvl2_app.errors import AppError, ImageError, PromptError
 from dsvl2_app.image.load import Limits
-from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.boxes import Box, parse_boxes
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.placing import Placed
 from dsvl2_app.ui.uploads import measure, save_upload
 
 FORMAT = "dsvl2-conversation-1"
@@ -35,7 +37,8 @@ def write_archive(conversation: Conversation, path: Path) -> Path:
             pages = [each.image.frame for each in turn.pictures]
             gone = [each.dropped for each in turn.pictures]
             said = {"question": turn.question, "pictures": names, "pages": pages, "gone": gone, "answer": turn.answer}
-            turns.append({**said, "dropped": turn.dropped, "marked": turn.marked})
+            placed = turn.placed.describe() if turn.placed else None
+            turns.append({**said, "dropped": turn.dropped, "marked": turn.marked, "placed": placed})
         archive.writestr(INDEX, json.dumps({"format": FORMAT, "turns": turns}, indent=2, ensure_ascii=False))
     return path
 
@@ -50,19 +53,24 @@ def read_archive(path: str, limits: Limits) -> Conversation:
             if sum(len(entry["pictures"]) for entry in index["turns"]) > MOST_PICTURES:
                 raise ValueError
             turns = [_read_turn(archive, entry, limits) for entry in index["turns"]]
-            marked = [entry.get("marked") for entry in index["turns"]]
+            chosen = [read_marked(entry) for entry in index["turns"]]
     except AppError:
         raise
     except Exception:  # whatever hostile bytes make of zip and JSON
         raise PromptError("This file is no conversation of this page; choose a .zip that it exported.") from None
     conversation = Conversation()
     hold(conversation)
-    for left, turn, place in zip(range(len(turns), 0, -1), turns, marked, strict=True):
+    for left, turn, (marked, placed) in zip(range(len(turns), 0, -1), turns, chosen, strict=True):
         conversation.turns.append(turn)
         if left <= MOST_DRAWN:
-            on = isinstance(place, int) and 0 <= place < len(conversation.pictures)
-            conversation.mark(place if on else None)
+            conversation.mark(marked=marked, placed=placed)
     return conversation
+
+
+def read_marked(entry: dict[str, Any]) -> tuple[int | None, Placed | None]:
+    """What a person chose for the boxes of a turn that was kept, and where words placed them."""
+    marked = entry.get("marked")
+    return marked if type(marked) is int else None, Placed.read(entry.get("placed"))
 
 
 def _read_turn(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) -> Turn:
@@ -100,9 +108,13 @@ def write_markdown(conversation: Conversation) -> str:
         blocks += ["**Question**", *names, quoted, "**Answer**", turn.answer]
         boxes = parse_boxes(turn.answer).boxes
         if boxes:
-            rows = [
-                f"| {box.label.replace('|', chr(92) + '|')} | {box.x1} | {box.y1} | {box.x2} | {box.y2} |"
-                for box in boxes
-            ]
-            blocks.append("\n".join(["| label | x1 | y1 | x2 | y2 |", "|---|---|---|---|---|", *rows]))
+            blocks.append(_tabulate(boxes, turn.places))
     return "\n\n".join(blocks) + "\n"
+
+
+def _tabulate(boxes: Sequence[Box], places: Sequence[int]) -> str:
+    """As a table of Markdown, with the number of each one's picture where there is one."""
+    heads = ["label", "x1", "y1", "x2", "y2", *(["picture"] if places else [])]
+    rows = [[box.label.replace("|", "\\|"), *map(str, box.corners)] for box in boxes]
+    rows = [[*row, str(place + 1)] for row, place in zip(rows, places, strict=True)] if places else rows
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])

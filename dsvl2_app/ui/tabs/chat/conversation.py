@@ -5,7 +5,6 @@ The Chatbot only shows it (see transcript.py), because its value comes from the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -20,15 +19,8 @@ from dsvl2_app.text.prompt import place_images
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.choices import Choices
+from dsvl2_app.ui.tabs.chat.placing import Placed, Seen, place_boxes
 from dsvl2_app.ui.uploads import preview, save_preview
-
-_ORDINAL = re.compile(
-    r"\b(first|second|third|fourth)\b|\b(?:picture|image|photo|page|figure)\s*(?:no\.?|number|#)?\s*(\d{1,3})\b"
-    r"|第\s*([一二三四五六七八九]|\d{1,3})\s*(?:张|幅|页|个图)|图片?\s*(\d{1,3})",
-    re.IGNORECASE,
-)
-_ORDINALS = ("first", "second", "third", "fourth")
-_NUMERALS = "一二三四五六七八九"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +30,11 @@ class Attachment:
     image: ImageRef  # the upload
     preview: str  # the file that the page shows of it
     dropped: bool = False  # shown, but no longer sent to the model
+
+    @property
+    def page(self) -> int:
+        """Of a document, counting from 1; 0 for any other picture."""
+        return self.image.frame + 1 if self.image.frame or self.image.points else 0
 
     @classmethod
     def of(cls, image: ImageRef) -> Attachment:
@@ -57,8 +54,9 @@ class Turn:
     timings: Timings = field(default_factory=Timings)
     context: int = 0  # tokens of the model that answers
     dropped: bool = False  # shown, but no longer sent to the model
-    marked: int | None = None  # place among the conversation's pictures of the one that its boxes are drawn on
-    drawing: str = ""  # that picture with the boxes
+    placed: Placed | None = None  # its boxes on the conversation's pictures, as far as words say; None without any
+    marked: int | None = None  # place of the picture that a person chose for all of them
+    drawings: tuple[tuple[int, str], ...] = ()  # places of pictures, and the files that show them with boxes
 
     @property
     def is_answered(self) -> bool:
@@ -68,6 +66,13 @@ class Turn:
     @property
     def is_running(self) -> bool:
         return self.finish is None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Of each box, the place of the picture that it is drawn on."""
+        if self.placed is None:
+            return ()
+        return self.placed.places if self.marked is None else (self.marked,) * len(self.placed.places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +144,7 @@ class Conversation:
 
     def list_files(self) -> set[Path]:
         shown = {path for each in self.pictures for path in (each.image.path, Path(each.preview))}
-        return shown | {Path(turn.drawing) for turn in self.turns if turn.drawing}
+        return shown | {Path(file) for turn in self.turns for _, file in turn.drawings}
 
     @property
     def numbers(self) -> list[int | None]:
@@ -184,8 +189,12 @@ class Conversation:
 
     @property
     def drawn(self) -> int | None:
-        """The number of the last turn with a drawing."""
-        return next((number for number in reversed(range(len(self.turns))) if self.turns[number].drawing), None)
+        """The number of the last turn with boxes on a picture."""
+        return next((number for number in reversed(range(len(self.turns))) if self.turns[number].placed), None)
+
+    def shown_until(self, number: int) -> int:
+        """How many pictures there are up to the turn of that number, its own among them."""
+        return sum(len(turn.pictures) for turn in self.turns[: number + 1])
 
     def drop_picture(self, place: int) -> None:
         """The picture at that place among all of the conversation is sent no more, or is again."""
@@ -197,17 +206,28 @@ class Conversation:
                 return
             place -= len(turn.pictures)
 
-    def mark(self, place: int | None = None, number: int = -1) -> None:
-        """Draw the boxes of an answer, the last one unless a number is given, on a picture: the one at that place, else
-        the one that was spoken of."""
-        turn = self.turns[number] if self.turns else Turn("", ())
-        boxes = parse_boxes(turn.answer, complete=not turn.is_running).boxes
-        if not boxes or not self.pictures:
+    def mark(self, number: int = -1, marked: int | None = None, placed: Placed | None = None) -> None:
+        """Draw the boxes of an answer, the last one unless a number is given: on the picture that a person chose, at
+        the place `marked`, else where they were `placed` before, else where words say. Whatever is no place of a
+        picture until then counts as None."""
+        number = number % len(self.turns) if self.turns else 0
+        turn, until = self.turns[number] if self.turns else Turn("", ()), self.shown_until(number)
+        parsed = parse_boxes(turn.answer, complete=not turn.is_running)
+        if not parsed.boxes or not until:
             return
-        if place is None:
-            place = _choose_picture(turn.question, self.numbers)
-        drawing = save_preview(draw(preview(self.pictures[place].image), boxes))
-        self.turns[number] = replace(turn, marked=place, drawing=drawing)
+        if placed is None or not placed.fits(len(parsed.boxes), until):
+            seen = [
+                Seen(sent, picture.page)
+                for sent, picture in zip(self.numbers[:until], self.pictures[:until], strict=True)
+            ]
+            placed = place_boxes(turn.question, turn.answer, parsed.starts, seen, until - len(turn.pictures))
+        marked = marked if marked is not None and 0 <= marked < until else None
+        turn = replace(turn, placed=placed, marked=marked)
+        drawings = []
+        for place in dict.fromkeys(turn.places):
+            boxes = [box for box, on in zip(parsed.boxes, turn.places, strict=True) if on == place]
+            drawings.append((place, save_preview(draw(preview(self.pictures[place].image), boxes))))
+        self.turns[number] = replace(turn, drawings=tuple(drawings))
 
     def stop(self) -> None:
         self.stopping = True
@@ -244,15 +264,3 @@ def _without_dropped(turn: Turn) -> str:
     dropped += [False] * (len(pieces) - 1 - placed)
     marks = ["" if gone else IMAGE_TOKEN for gone in dropped]
     return pieces[0] + "".join(mark + piece for mark, piece in zip(marks, pieces[1:], strict=True))
-
-
-def _choose_picture(question: str, numbers: Sequence[int | None]) -> int:
-    """The place of the only one that the question names by its number, else of the last."""
-    named = {_read_number(next(filter(None, words)).lower()) for words in _ORDINAL.findall(question)}
-    number = named.pop() if len(named) == 1 else None
-    return numbers.index(number) if number and number in numbers else len(numbers) - 1
-
-
-def _read_number(word: str) -> int:
-    names = _ORDINALS if word in _ORDINALS else _NUMERALS
-    return int(word) if word.isdecimal() else 1 + names.index(word)

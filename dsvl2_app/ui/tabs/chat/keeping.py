@@ -18,7 +18,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.gradio_quirks import file_address, read_event_data
 from dsvl2_app.ui.opening import as_upload
 from dsvl2_app.ui.storage import hold
-from dsvl2_app.ui.tabs.chat.archive import MOST_DRAWN, MOST_PICTURES, MOST_TURNS
+from dsvl2_app.ui.tabs.chat.archive import MOST_DRAWN, MOST_PICTURES, MOST_TURNS, read_marked
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage
 from dsvl2_app.ui.uploads import measure, uploaded_path
@@ -53,6 +53,7 @@ def snapshot(conversation: Conversation) -> dict[str, Any]:
                 "answer": turn.answer if not turn.is_running else "",
                 "dropped": turn.dropped,
                 "marked": turn.marked,
+                "placed": turn.placed.describe() if turn.placed else None,
                 "pictures": [
                     {
                         "address": file_address(picture.image.path),
@@ -99,7 +100,7 @@ class Keeping:
             if len(entries) > MOST_TURNS or sum(len(entry["pictures"]) for entry in entries) > MOST_PICTURES:
                 raise ValueError
             for place, entry in enumerate(entries):
-                question, answer, marked = entry["question"], entry["answer"], entry.get("marked")
+                question, answer = entry["question"], entry["answer"]
                 if not (isinstance(question, str) and isinstance(answer, str)):
                     raise ValueError
                 pictures = tuple(self.open(each) for each in entry["pictures"])
@@ -108,8 +109,8 @@ class Keeping:
                     Turn(question, pictures, answer, finish=finish, dropped=entry.get("dropped") is True)
                 )
                 if len(entries) - place <= MOST_DRAWN:
-                    on = isinstance(marked, int) and 0 <= marked < len(conversation.pictures)
-                    conversation.mark(marked if on else None)
+                    marked, placed = read_marked(entry)
+                    conversation.mark(marked=marked, placed=placed)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             raise PromptError("What this browser kept is no conversation of this page; delete it there.") from None
         return conversation

@@ -73,7 +73,6 @@ class ChatPage:
             or None,
             elem_id="conversation",
         )
-        self.marked = gr.Radio(label=label("Boxes are drawn on picture"), visible=False, elem_id="chat-marked")
         self.onward = build_onward()
         self.notice = gr.HTML(elem_id="chat-notice")
         self.pages = build_pages("chat-pages")
@@ -106,21 +105,16 @@ class ChatPage:
     def parts(self) -> list[gr.Component | gr.Row]:
         """What `show` and its kin set."""
         onward = [self.onward.row, self.onward.boxes]
-        return [self.box, self.chatbot, self.notice, self.marked, self.keep, self.back, *onward]
+        return [self.box, self.chatbot, self.notice, self.keep, self.back, *onward]
 
     def show(self, conversation: Conversation) -> dict[Any, Any]:
-        """The transcript, and the choice of the picture to draw on where there is one."""
-        numbers = conversation.numbers
-        drawn = conversation.drawn
-        marked = conversation.turns[drawn].marked if drawn is not None and len(numbers) > 1 else None
-        choices = [(f"{number}", place) for place, number in enumerate(numbers) if number]
+        """The transcript, and the buttons that go with it."""
         return {
             self.chatbot: show_transcript(conversation),
-            self.marked: gr.Radio(choices, value=marked, visible=marked is not None),
             self.keep: gr.Button(visible=conversation.editing is not None),
             self.back: gr.Button(visible=not conversation.is_running and bool(conversation.before)),
-            self.onward.row: gr.Row(visible=any(numbers) and not conversation.is_running),
-            self.onward.boxes: gr.Button(visible=drawn is not None),
+            self.onward.row: gr.Row(visible=any(conversation.numbers) and not conversation.is_running),
+            self.onward.boxes: gr.Button(visible=conversation.drawn is not None),
         }
 
     def caption_examples(self) -> Any:
@@ -136,7 +130,6 @@ class ChatPage:
             self.box: show_box(busy=True, value=EMPTY),
             self.chatbot: show_transcript(conversation),
             self.notice: "",
-            self.marked: gr.Radio(visible=False),
             self.keep: gr.Button(visible=False),
             self.back: gr.Button(visible=False),
             self.onward.row: gr.Row(visible=False),

@@ -12,6 +12,7 @@ from dsvl2_app.ui.tabs.chat.parts import EMPTY, ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 
 _REVISION = re.compile(r"(edit|undo|picture) (\d{1,6}) \d+", re.ASCII)
+_MARKING = re.compile(r"mark (\d{1,6}) (\d{1,6}|said) \d+", re.ASCII)
 
 
 class Revising:
@@ -41,7 +42,10 @@ class Revising:
         """ "edit 2 1" or "undo 2 1": question 2 goes back to where it was typed, pictures and all. Edited, it stays in
         its place until it is sent, and all after it until then; undone, they are gone. The last number only makes this
         differ from what was asked for before, since nothing sets it back while the visitor may ask for more. "picture
-        2 1": the third picture of the conversation is sent no more, or again."""
+        2 1": the third picture of the conversation is sent no more, or again. "mark 2 0 1": the boxes of answer 2 are
+        drawn on the first picture; "mark 2 said 1": where words say."""
+        if marking := _MARKING.fullmatch(revision):
+            return self.mark(conversation, int(marking[1]), None if marking[2] == "said" else int(marking[2]))
         match = _REVISION.fullmatch(revision)
         if match and match[1] == "picture" and not conversation.is_running:
             conversation.drop_picture(int(match[2]))
@@ -56,6 +60,12 @@ class Revising:
             conversation.editing = number
         return {**self.page.show(conversation), self.page.box: put_back(turn)}
 
+    def mark(self, conversation: Conversation, number: int, place: int | None) -> dict[Any, Any]:
+        if conversation.is_running or number >= len(conversation.turns):
+            return {self.page.notice: gr.skip()}
+        conversation.mark(number, place, conversation.turns[number].placed)
+        return {self.page.chatbot: show_transcript(conversation)}
+
     def keep_all(self, conversation: Conversation) -> dict[Any, Any]:
         conversation.editing = None
         return {**self.page.show(conversation), self.page.box: show_box(busy=False, value=EMPTY)}
@@ -66,9 +76,4 @@ class Revising:
 
     def show_raw(self, conversation: Conversation, raw: bool) -> list[dict[str, Any]]:
         conversation.raw = raw
-        return show_transcript(conversation)
-
-    def mark(self, conversation: Conversation, place: int) -> list[dict[str, Any]]:
-        if conversation.drawn is not None:
-            conversation.mark(place, conversation.drawn)
         return show_transcript(conversation)

@@ -84,7 +84,7 @@ class Chat:
             page.drop.click(revising.drop_oldest, conversation, parts, **QUIET),
         ]
         controls.raw.input(revising.show_raw, [conversation, controls.raw], page.chatbot, **QUIET)
-        return [*changes, page.marked.input(revising.mark, [conversation, page.marked], page.chatbot, **PRIVATE)]
+        return changes
 
     def wire_meter(self, page: ChatPage, controls: Controls) -> None:
         meter = Meter(self.backend, self.limits, page)

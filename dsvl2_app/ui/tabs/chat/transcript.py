@@ -18,13 +18,13 @@ def show_transcript(conversation: Conversation) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     numbers = conversation.numbers
     place = 0
-    for turn in conversation.shown:
+    for index, turn in enumerate(conversation.shown):
         own = numbers[place : place + len(turn.pictures)]
         place += len(turn.pictures)
-        marked = None if turn.marked is None else numbers[turn.marked]
+        drawn = _show_drawings(turn, numbers) + _show_choice(turn, index, numbers[:place], conversation.is_running)
         for role, text in (
             ("user", _show_pictures(turn, own) + show_question(turn.question)),
-            ("assistant", _show_answer(turn, conversation.raw) + _show_drawing(turn, marked) + _show_timings(turn)),
+            ("assistant", _show_answer(turn, conversation.raw) + drawn + _show_timings(turn)),
         ):
             messages.append({"role": role, "content": [{"type": "text", "text": _strike(turn, text)}]})
     return messages
@@ -54,12 +54,38 @@ def _show_answer(turn: Turn, raw: bool) -> str:
     return f'<span class="progress running">{escape(turn.progress)}</span>'
 
 
-def _show_drawing(turn: Turn, number: int | None) -> str:
+def _show_drawings(turn: Turn, numbers: Sequence[int | None]) -> str:
     """Within the text, because Gradio copies no message that has a file."""
-    if not turn.drawing:
+    shown = ""
+    for place, file in turn.drawings:
+        number = numbers[place]
+        words = say("Boxes on picture {number}", number=number) if number else say("Boxes")
+        shown += f'\n\n<img class="drawing" alt="{words}" src="{file_address(file)}">'
+    return shown
+
+
+def _show_choice(turn: Turn, index: int, numbers: Sequence[int | None], running: bool) -> str:
+    """Which of the pictures until then the boxes are drawn on, to be chosen by a person where there are several. The
+    value of each is what assets/quirks.js tells the server."""
+    if not turn.placed or len(numbers) < 2 or turn.dropped:
         return ""
-    words = say("Boxes on picture {number}", number=number) if number else say("Boxes")
-    return f'\n\n<img class="drawing" alt="{words}" src="{file_address(turn.drawing)}">'
+    here = set(turn.places)
+    choices = [(f"{number or '–'}", f"{place}", here == {place}) for place, number in enumerate(numbers)]
+    choices = [(words, value, on) for words, value, on in choices if on or words != "–"]  # no longer sent
+    if len({*turn.placed.places}) > 1:
+        choices.insert(0, (say("as the answer says"), "said", turn.marked is None))
+    if len(choices) < 2:
+        return ""
+    buttons = "".join(
+        f'<label><input type="radio" name="mark-{index}" value="{index} {value}"{" checked" if on else ""}'
+        f"{' disabled' if running else ''}> {words}</label>"
+        for words, value, on in choices
+    )
+    unsure = turn.marked is None and not turn.placed.known
+    why = f"<small>{say('The model does not say which one; this is the last.')}</small>" if unsure else ""
+    return (
+        f'\n\n<fieldset class="placing"><legend>{say("Boxes are drawn on picture")}</legend>{buttons}{why}</fieldset>'
+    )
 
 
 def _show_timings(turn: Turn) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import PromptPlan, Sampling, Timings
 from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive, write_markdown
 from dsvl2_app.ui.tabs.chat.choices import Choices, build_choices
-from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn, _choose_picture
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.meter import Meter, count, show_plan
 from dsvl2_app.ui.tabs.chat.parts import ChatPage
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
@@ -49,13 +50,13 @@ def test_an_archive_is_read_back(conversation, tmp_path):
         (turn.question, turn.answer, turn.dropped) for turn in conversation.turns
     ]
     assert [picture.image.size for picture in read.pictures] == [(1000, 400), (400, 1000)]
-    assert read.turns[-1].marked == 1  # "the first picture" of those that are left
+    assert read.turns[-1].places == (1,)  # "the first picture" of those that are left
 
 
 def test_every_answer_with_boxes_is_drawn_again(conversation, tmp_path):
     conversation.turns[0] = replace(conversation.turns[0], answer=ANSWER)
     read = read_archive(str(write_archive(conversation, tmp_path / "a.zip")), Limits())
-    assert [turn.marked for turn in read.turns] == [0, 0]
+    assert [turn.places for turn in read.turns] == [(0,), (0,)]
     assert all("drawing" in message["content"][0]["text"] for message in show_transcript(read)[1::2])
 
 
@@ -136,7 +137,7 @@ def test_pictures_are_numbered_as_the_model_gets_them(conversation):
     conversation.drop_oldest()
     assert conversation.numbers == [None, 1]
     conversation.mark()
-    assert conversation.turns[-1].marked == 1  # "the first picture", of those that are left
+    assert conversation.turns[-1].places == (1,)  # "the first picture", of those that are left
     assert 'alt="Boxes on picture 1"' in show_transcript(conversation)[-1]["content"][0]["text"]
     assert conversation.undo(0) == replace(shown[0], dropped=True)
     assert conversation.turns == []
@@ -192,33 +193,76 @@ def test_a_place_without_a_picture_is_said(nano_backend):
     assert "no picture for an &lt;image&gt;" in show_plan(plan, lacking=True)
 
 
-@pytest.mark.parametrize(
-    ("question", "place"),
-    [
-        ("Find the dog in the first image.", 0),
-        ("Where is the dog in picture 1?", 0),
-        ("What is in Image #2?", 1),
-        ("第一张里的狗在哪里？", 0),
-        ("图片1里的狗", 0),
-        ("Is the dog of image 1 in picture 2?", 2),
-        ("Find the dog.", 2),
-        ("Find 1 dog in image 9.", 2),
-    ],
-)
-def test_boxes_go_on_the_picture_that_is_spoken_of(question, place):
-    assert _choose_picture(question, [1, 2, 3]) == place
-
-
 def test_the_chosen_picture_stays_and_travels(conversation, tmp_path):
-    with gr.Blocks():
-        page = ChatPage([])
-    conversation.mark(0)
+    conversation.mark(marked=1)
     number = conversation.drawn
     assert number == 1
-    conversation.turns.append(replace(conversation.turns[0], answer="No boxes.", drawing="", marked=None, pictures=()))
-    assert page.show(conversation)[page.marked].value == 0
+    assert conversation.turns[number].places == (1,)
+    conversation.turns.append(replace(conversation.turns[0], answer="No boxes.", pictures=()))
+    assert re.search(r'value="1 1" checked> 2<', show_transcript(conversation)[3]["content"][0]["text"])
     read = read_archive(str(write_archive(conversation, tmp_path / "c.zip")), USUAL)
-    assert read.turns[number].marked == 0
+    assert read.turns[number].marked == 1
+    assert "| label | x1 | y1 | x2 | y2 | picture |" in write_markdown(read)
+    assert "| a\\|b | 1 | 2 | 3 | 4 | 2 |" in write_markdown(read)
+
+
+def test_where_words_placed_a_box_it_stays_though_pictures_are_numbered_anew(conversation, tmp_path):
+    conversation.mark()
+    assert conversation.turns[1].places == (0,)  # "in the first picture"
+    conversation.drop_oldest()
+    read = read_archive(str(write_archive(conversation, tmp_path / "c.zip")), USUAL)
+    assert read.turns[1].places == (0,)
+    assert [place for place, _ in read.turns[1].drawings] == [0]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"marked": 7},
+        {"marked": -1},
+        {"marked": True},
+        {"placed": {"places": [7], "known": True}},
+        {"placed": {"places": [0, 0], "known": True}},
+        {"placed": {"places": "0", "known": True}},
+        {"placed": {"places": [0], "known": 1}},
+        {"placed": {"places": [True], "known": True}},
+    ],
+)
+def test_a_place_where_no_picture_is_counts_as_none(conversation, tmp_path, changed):
+    path = write_archive(conversation, tmp_path / "c.zip")
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    index = json.loads(files["conversation.json"])
+    index["turns"][1] |= changed
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**files, "conversation.json": json.dumps(index)}.items():
+            archive.writestr(name, data)
+    read = read_archive(str(path), USUAL)
+    assert (read.turns[1].marked, read.turns[1].places) == (None, (0,))
+
+
+def test_boxes_of_one_answer_are_drawn_each_on_its_own_picture(conversation):
+    answer = f"Image_1 shows {ANSWER}, image_2 {ANSWER}, and {ANSWER}."
+    conversation.turns[1] = replace(conversation.turns[1], question="What do they show?", answer=answer)
+    conversation.mark()
+    assert conversation.turns[1].places == (0, 1, 1)
+    assert [place for place, _ in conversation.turns[1].drawings] == [0, 1]
+    shown = show_transcript(conversation)[-1]["content"][0]["text"]
+    assert 'alt="Boxes on picture 1"' in shown
+    assert 'alt="Boxes on picture 2"' in shown
+    assert re.search(r'value="1 said" checked> as the answer says<', shown)
+    conversation.mark(1, 0, conversation.turns[1].placed)
+    assert conversation.turns[1].places == (0, 0, 0)
+    conversation.mark(1, None, conversation.turns[1].placed)
+    assert conversation.turns[1].places == (0, 1, 1)
+
+
+def test_that_nobody_knows_the_picture_is_said(conversation):
+    conversation.turns[1] = replace(conversation.turns[1], question="Where is it?")
+    conversation.mark()
+    assert "does not say which one" in show_transcript(conversation)[-1]["content"][0]["text"]
+    conversation.mark(marked=0)
+    assert "does not say which one" not in show_transcript(conversation)[-1]["content"][0]["text"]
 
 
 def test_nothing_is_not_exported():

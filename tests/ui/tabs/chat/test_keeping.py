@@ -35,7 +35,7 @@ def test_what_is_kept_is_read_back(pictures: dict[str, Path]) -> None:
         ("And?", "Half", False),
     ]
     assert [picture.image for picture in after.pictures] == [picture.image for picture in before.pictures]
-    assert after.turns[0].drawing
+    assert after.turns[0].drawings
 
 
 @pytest.mark.parametrize(

@@ -241,15 +241,41 @@ def test_boxes_are_chips_and_drawn_on_a_picture_of_choice(scripted, pictures, op
     ask(page, "Where is the dog?")
     answer = page.locator("#conversation .bot-row").first
     expect(answer.locator(".chip")).to_have_text(["the <b>dog</b>", "100, 200, 500, 700"])
-    drawing = page.locator("#conversation .bot-row img")
+    drawing = answer.locator("img")
     expect(drawing).to_have_attribute("alt", "Boxes on picture 2")
-    page.locator("#chat-marked").get_by_label("1").check()
+    expect(answer.locator(".placing")).to_contain_text("The model does not say which one")
+    answer.get_by_label("2").press("ArrowLeft")  # by keyboard
     expect(drawing).to_have_attribute("alt", "Boxes on picture 1")
+    expect(answer.get_by_label("1")).to_be_focused()
     page.locator("#conversation .message-buttons-left").get_by_role("button", name="Copy").click()
     assert page.evaluate("navigator.clipboard.readText()") == BOXES
     open_settings(page)
     page.get_by_label("Raw").check()
     expect(answer).to_contain_text(BOXES)
+
+
+def test_the_picture_that_was_chosen_stays_after_more_questions_and_a_reload(scripted, pictures, open_page):
+    scripted.script.say = BOXES
+    page = open_page(scripted)
+    waiting = watch_requests(page)
+    attach(page, pictures["wide"], pictures["tall"])
+    ask(page, "Where is the dog?")
+    first = page.locator("#conversation .bot-row").first
+    expect(first.locator("img")).to_have_attribute("alt", "Boxes on picture 2")
+    attach(page, pictures["turned"])
+    ask(page, "And here?")
+    expect(page.locator("#conversation .placing")).to_have_count(2)
+    first.get_by_label("1").check()  # of an earlier answer, too
+    expect(first.locator("img")).to_have_attribute("alt", "Boxes on picture 1")
+    expect(bot(page).locator("img")).to_have_attribute("alt", "Boxes on picture 3")
+    scripted.script.say = "Brown."
+    ask(page, "Which colour?")
+    expect(bot(page).locator("summary")).to_be_visible()
+    expect(first.locator("img")).to_have_attribute("alt", "Boxes on picture 1")
+    rest(page, waiting)
+    page.reload()
+    expect(first.locator("img")).to_have_attribute("alt", "Boxes on picture 1")
+    expect(page.locator("#conversation .bot-row").nth(1).locator("img")).to_have_attribute("alt", "Boxes on picture 3")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
