@@ -34,6 +34,9 @@ def main() -> None:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         fail("locked" if getattr(error, "err_code", None) in LOCKED else "damaged")
+    with suppress(pypdfium2.PdfiumError):  # a form that cannot be set up is shown without its fields
+        # Before any page is loaded, or all fields are left out of pictures.
+        document.init_forms()  # pyright: ignore[reportUnknownMemberType]
     try:
         answer(document, wanted)
     except pypdfium2.PdfiumError:

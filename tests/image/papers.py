@@ -26,6 +26,17 @@ def write_pdf(pages: int = 3, size: tuple[float, float] = A4, **options: Any) ->
     return stream.getvalue()
 
 
+def write_form(size: tuple[float, float] = (400.0, 300.0)) -> bytes:
+    """A page with a filled field at 50, 200 and a ticked box at 50, 100 points from its left and bottom."""
+    stream = BytesIO()
+    canvas = Canvas(stream, pagesize=size)
+    canvas.acroForm.textfield(name="name", value="A. Person", x=50, y=200, width=200, height=30)
+    canvas.acroForm.checkbox(name="agreed", checked=True, x=50, y=100)
+    canvas.showPage()
+    canvas.save()
+    return stream.getvalue()
+
+
 def write_tiff(pages: int = 3) -> bytes:
     """Page N is 100 N px wide."""
     stream = BytesIO()

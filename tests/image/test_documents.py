@@ -12,7 +12,7 @@ from dsvl2_app.image.documents import LONGEST, PIXELS, is_document, page_size, r
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.page_ranges import open_pages, read_ranges, write_ranges
 from dsvl2_app.image.reference import ImageRef, count_frames
-from tests.image.papers import A4, write_pdf, write_tiff
+from tests.image.papers import A4, write_form, write_pdf, write_tiff
 
 PAPER = write_pdf()
 
@@ -92,6 +92,13 @@ def test_several_pages_are_shown_small_at_once() -> None:
     first, third = render_small(PAPER, "paper", [0, 2], 160)
     assert max(first.size) == max(third.size) == 160
     assert first.tobytes() != third.tobytes()
+
+
+def test_what_a_form_was_filled_in_with_is_shown() -> None:
+    (page,) = render_small(write_form(), "form.pdf", [0], 400)
+    for left, top, right, bottom in ((50, 70, 250, 100), (50, 180, 70, 200)):
+        darkest, _ = page.crop((left, top, right, bottom)).convert("L").getextrema()
+        assert darkest < 128, f"nothing is drawn at {left}, {top}"
 
 
 def test_pages_of_a_tiff_are_counted() -> None:
