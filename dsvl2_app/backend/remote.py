@@ -21,7 +21,7 @@ from dsvl2_app.backend.guided import find_guide
 from dsvl2_app.backend.mismatch import NOTICE, find_mismatch
 from dsvl2_app.backend.servers import PASSING, Server, Servers, explain_failure, explain_status
 from dsvl2_app.backend.stream import Stream
-from dsvl2_app.backend.wire import Reader, write_body
+from dsvl2_app.backend.wire import Reader, split_lines, write_body
 from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, BusyError, PromptError, SettingsError
 from dsvl2_app.hub import TEXT_FILES, find_folder
@@ -255,7 +255,7 @@ class _Answer:
         return None
 
     async def _read(self, response: httpx.Response) -> None:
-        async for line in response.aiter_lines():
+        async for line in split_lines(response.aiter_bytes()):
             if (event := self.reader.read(line)) is not None:
                 self.stream.put(event)
         if self.reader.finish is None:  # the server died between two chunks

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from collections.abc import AsyncIterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -116,6 +117,18 @@ def _ask_others(request: Request, server: Server) -> dict[str, Any]:
         **(server.guide if request.grammar else {}),
         "top_p": max(request.sampling.top_p, 1e-6),  # they take none of 0
     }
+
+
+async def split_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """A stream of events -> its lines, which end with a line feed or with both of its characters. httpx's own lines end
+    at all that Unicode calls a line's end (U+2028, U+0085), which stands within the JSON of an event."""
+    rest = b""
+    async for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 class Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import threading
 import time
@@ -361,6 +362,12 @@ def test_death_in_the_middle_keeps_what_was_written(fake, remote, says) -> None:
     assert text == "one " and len(fake.bodies) == 1  # it is not asked anew
     fake.says = list(WHOLE)
     assert said(read(backend)) == "one two"
+
+
+def test_an_answer_may_hold_what_unicode_calls_the_end_of_a_line(fake, remote) -> None:
+    text = "one\u2028two\u2029three\x85four"
+    fake.says = [json.dumps(chunk(text), ensure_ascii=False), chunk(finish="stop"), "[DONE]"]  # as vLLM writes it
+    assert said(read(remote(fake.url))) == text
 
 
 def test_an_error_in_the_stream_is_passed_on(fake, remote) -> None:
