@@ -94,7 +94,7 @@ def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_pag
     find_boxes(page, pictures["wide"], "Nothing found")
     assert scripted.script.requests[-1].grammar
     page.get_by_label("Well-formed boxes only").uncheck()
-    scripted.script.endless = True
+    scripted.script.endless, scripted.script.pause = True, 0.1
     page.get_by_role("button", name="Find", exact=True).click()
     page.get_by_role("button", name="Stop", exact=True).click()
     assert [request.grammar for request in scripted.script.requests] == [True, False]
@@ -295,7 +295,7 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     expect(page.locator("#grounding-boxes .points .box")).to_have_count(4)
     expect(page.locator("#grounding-boxes tbody tr").first.locator("td").nth(5)).to_have_text("300, 180")
     expect(page.locator("#grounding-start")).to_be_visible()  # the answer before is at its end
-    scripted.script.endless = True
+    scripted.script.endless, scripted.script.pause = True, 0.1  # a busy browser draws slower than boxes would come
     page.get_by_role("button", name="Point at", exact=True).click()
     expect(page.locator("#grounding-boxes .box").nth(1)).to_be_attached()
     page.get_by_role("button", name="Stop", exact=True).click()
