@@ -13,14 +13,13 @@ from dsvl2_app.errors import AppError, ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.boxes import Box, parse_boxes
 from dsvl2_app.ui.storage import hold
-from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
-from dsvl2_app.ui.tabs.chat.placing import Placed
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation
+from dsvl2_app.ui.tabs.chat.kept import MOST_DRAWN, add_turn, describe_turn
 from dsvl2_app.ui.uploads import measure, save_upload
 
 FORMAT = "dsvl2-conversation-1"
 INDEX = "conversation.json"
 MOST_TURNS, MOST_PICTURES = 500, 100
-MOST_DRAWN = 20  # answers, the last ones; a drawing takes a second with the largest pictures
 LARGEST_INDEX, LARGEST_PICTURE = 10_000_000, 100_000_000  # bytes, as unpacked
 
 
@@ -36,9 +35,7 @@ def write_archive(conversation: Conversation, path: Path) -> Path:
             names = [files[each.image.path] for each in turn.pictures]
             pages = [each.image.frame for each in turn.pictures]
             gone = [each.dropped for each in turn.pictures]
-            said = {"question": turn.question, "pictures": names, "pages": pages, "gone": gone, "answer": turn.answer}
-            placed = turn.placed.describe() if turn.placed else None
-            turns.append({**said, "dropped": turn.dropped, "marked": turn.marked, "placed": placed})
+            turns.append({**describe_turn(turn), "pictures": names, "pages": pages, "gone": gone})
         archive.writestr(INDEX, json.dumps({"format": FORMAT, "turns": turns}, indent=2, ensure_ascii=False))
     return path
 
@@ -52,38 +49,25 @@ def read_archive(path: str, limits: Limits) -> Conversation:
                 raise ValueError
             if sum(len(entry["pictures"]) for entry in index["turns"]) > MOST_PICTURES:
                 raise ValueError
-            turns = [_read_turn(archive, entry, limits) for entry in index["turns"]]
-            chosen = [read_marked(entry) for entry in index["turns"]]
+            conversation = Conversation()
+            hold(conversation)
+            for left, entry in zip(range(len(index["turns"]), 0, -1), index["turns"], strict=True):
+                add_turn(conversation, entry, _read_pictures(archive, entry, limits), drawn=left <= MOST_DRAWN)
+            return conversation
     except AppError:
         raise
     except Exception:  # whatever hostile bytes make of zip and JSON
         raise PromptError("This file is no conversation of this page; choose a .zip that it exported.") from None
-    conversation = Conversation()
-    hold(conversation)
-    for left, turn, (marked, placed) in zip(range(len(turns), 0, -1), turns, chosen, strict=True):
-        conversation.turns.append(turn)
-        if left <= MOST_DRAWN:
-            conversation.mark(marked=marked, placed=placed)
-    return conversation
 
 
-def read_marked(entry: dict[str, Any]) -> tuple[int | None, Placed | None]:
-    """What a person chose for the boxes of a turn that was kept, and where words placed them."""
-    marked = entry.get("marked")
-    return marked if type(marked) is int else None, Placed.read(entry.get("placed"))
-
-
-def _read_turn(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) -> Turn:
-    question, answer, dropped = entry["question"], entry["answer"], entry["dropped"]
-    if not (isinstance(question, str) and isinstance(answer, str) and isinstance(dropped, bool)):
-        raise ValueError
+def _read_pictures(archive: zipfile.ZipFile, entry: dict[str, Any], limits: Limits) -> tuple[Attachment, ...]:
     pictures, names = [], entry["pictures"]
     pages, gone = entry.get("pages") or [0] * len(names), entry.get("gone") or [False] * len(names)
     for name, page, left_out in zip(names, pages, gone, strict=True):
         data = _read(archive, name, LARGEST_PICTURE)
         picture = Attachment.of(measure(save_upload(data, Path(name).name), limits, int(page)))
         pictures.append(replace(picture, dropped=left_out is True))
-    return Turn(question, tuple(pictures), answer, finish="eos", dropped=dropped)
+    return tuple(pictures)
 
 
 def _read(archive: zipfile.ZipFile, name: str, most: int) -> bytes:

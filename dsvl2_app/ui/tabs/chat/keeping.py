@@ -18,8 +18,9 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.gradio_quirks import file_address, read_event_data
 from dsvl2_app.ui.opening import as_upload
 from dsvl2_app.ui.storage import hold
-from dsvl2_app.ui.tabs.chat.archive import MOST_DRAWN, MOST_PICTURES, MOST_TURNS, read_marked
-from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.archive import MOST_PICTURES, MOST_TURNS
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation
+from dsvl2_app.ui.tabs.chat.kept import MOST_DRAWN, add_turn, describe_turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage
 from dsvl2_app.ui.uploads import measure, uploaded_path
 from dsvl2_app.ui.words import wording
@@ -49,11 +50,7 @@ def snapshot(conversation: Conversation) -> dict[str, Any]:
     return {
         "turns": [
             {
-                "question": turn.question,
-                "answer": turn.answer if not turn.is_running else "",
-                "dropped": turn.dropped,
-                "marked": turn.marked,
-                "placed": turn.placed.describe() if turn.placed else None,
+                **describe_turn(replace(turn, answer="") if turn.is_running else turn),
                 "pictures": [
                     {
                         "address": file_address(picture.image.path),
@@ -100,17 +97,8 @@ class Keeping:
             if len(entries) > MOST_TURNS or sum(len(entry["pictures"]) for entry in entries) > MOST_PICTURES:
                 raise ValueError
             for place, entry in enumerate(entries):
-                question, answer = entry["question"], entry["answer"]
-                if not (isinstance(question, str) and isinstance(answer, str)):
-                    raise ValueError
                 pictures = tuple(self.open(each) for each in entry["pictures"])
-                finish = "eos" if answer else "cancelled"
-                conversation.turns.append(
-                    Turn(question, pictures, answer, finish=finish, dropped=entry.get("dropped") is True)
-                )
-                if len(entries) - place <= MOST_DRAWN:
-                    marked, placed = read_marked(entry)
-                    conversation.mark(marked=marked, placed=placed)
+                add_turn(conversation, entry, pictures, drawn=len(entries) - place <= MOST_DRAWN)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             raise PromptError("What this browser kept is no conversation of this page; delete it there.") from None
         return conversation

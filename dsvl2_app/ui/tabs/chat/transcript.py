@@ -89,7 +89,7 @@ def _show_choice(turn: Turn, index: int, numbers: Sequence[int | None], running:
 
 
 def _show_timings(turn: Turn) -> str:
-    """On one line, which is one block of HTML to Markdown. An imported answer has none."""
+    """On one line, which is one block of HTML to Markdown. An answer that an earlier version kept has none."""
     if not turn.finish or turn.timings == Timings():
         return ""
     rows = "".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from playwright.sync_api import expect
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import USUAL
 from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.request import Timings
+from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.keeping import Keeping, snapshot
+from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import save_upload
 from tests.ui.steps import ask, attach, bot, rest, user, watch_requests
 
@@ -36,6 +40,40 @@ def test_what_is_kept_is_read_back(pictures: dict[str, Path]) -> None:
     ]
     assert [picture.image for picture in after.pictures] == [picture.image for picture in before.pictures]
     assert after.turns[0].drawings
+
+
+def bring(conversation: Conversation) -> Conversation:
+    """As a browser keeps it and brings it back; of a conversation without pictures."""
+    return Keeping(USUAL, None).read(json.loads(json.dumps(snapshot(conversation))))
+
+
+def test_what_an_answer_cost_and_how_it_ended_is_kept(tmp_path: Path) -> None:
+    timings = Timings(vision=0.5, decode=1.5, prompt_tokens=900, new_tokens=3, cache_bytes=7)
+    turns = [
+        Turn("What?", (), "This.", finish="length", timings=timings, context=4096),
+        Turn("And?", (), "", finish="eos", timings=timings),
+        Turn("More?", (), "Half", finish="cancelled", timings=timings),
+    ]
+    before = Conversation(turns)
+    archive = write_archive(before, tmp_path / "a.zip")
+    for after in (bring(before), read_archive(str(archive), USUAL)):
+        assert after.turns == turns
+        assert show_transcript(after) == show_transcript(before)
+
+
+def test_an_answer_that_is_being_written_is_kept_without_what_there_is_of_it() -> None:
+    (turn,) = bring(Conversation([Turn("What?", (), "Thi", timings=Timings(new_tokens=1))])).turns
+    assert (turn.answer, turn.finish) == ("", "cancelled")
+
+
+@pytest.mark.parametrize(
+    "timings",
+    [None, 7, [], {"decode": "1"}, {"decode": -1.0}, {"decode": True}, {"decode": 1e300}, {"new_tokens": 0.5}],
+)
+def test_numbers_that_are_none_count_as_none(timings: Any) -> None:
+    entry = {"question": "What?", "answer": "This.", "pictures": [], "timings": timings, "finish": "x", "context": "y"}
+    (turn,) = Keeping(USUAL, None).read({"turns": [entry]}).turns
+    assert (turn.timings, turn.finish, turn.context) == (Timings(), "eos", 0)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +108,14 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     ask(page, "Where is the dog?")
     expect(bot(page).locator("img.drawing")).to_be_visible()
     expect(history.locator("summary")).to_contain_text("Earlier conversations (1, ")
+    cost = bot(page).locator("summary").inner_text()
     page.locator("#message textarea").fill("half a questi")
     rest(page, waiting)  # a page that is left before the server has answered reports an error
     page.reload()
     expect(user(page)).to_contain_text("Where is the dog?")
     expect(user(page).locator(".picture img")).to_have_count(1)
     expect(bot(page).locator("img.drawing")).to_be_visible()
+    expect(bot(page).locator("summary")).to_have_text(cost)
     expect(page.locator("#message textarea")).to_have_value("half a questi")
     waiting = watch_requests(page)
     scripted.script.say = "Brown."

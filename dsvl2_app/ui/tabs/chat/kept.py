@@ -1,0 +1,58 @@
+"""A turn of a conversation as JSON, wherever it is kept: in the browser, and in the archive that is exported."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+from typing import Any, get_args
+
+from dsvl2_app.request import Finish, Timings
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.placing import Placed
+
+MOST_DRAWN = 20  # answers, the last ones; a drawing takes a second with the largest pictures
+LARGEST = 1e15  # of any number that is kept: a petabyte, or thirty million years
+
+
+def describe_turn(turn: Turn) -> dict[str, Any]:
+    """All of it but the pictures."""
+    return {
+        "question": turn.question,
+        "answer": turn.answer,
+        "dropped": turn.dropped,
+        "marked": turn.marked,
+        "placed": turn.placed.describe() if turn.placed else None,
+        "finish": turn.finish,
+        "timings": asdict(turn.timings),
+        "context": turn.context,
+    }
+
+
+def add_turn(conversation: Conversation, entry: Any, pictures: tuple[Attachment, ...], *, drawn: bool) -> None:
+    """What `describe_turn` made, at the end of the conversation; with `drawn` its boxes are drawn. What earlier
+    versions did not keep may be absent. Raises ValueError, LookupError or TypeError for what is no turn."""
+    question, answer, finish = entry["question"], entry["answer"], entry.get("finish")
+    if not (isinstance(question, str) and isinstance(answer, str)):
+        raise ValueError
+    if finish not in get_args(Finish):
+        finish = "eos" if answer else "cancelled"
+    context = _read_number(entry.get("context"), 0)
+    dropped, timings = entry.get("dropped") is True, read_timings(entry.get("timings"))
+    turn = Turn(question, pictures, answer, finish=finish, dropped=dropped, timings=timings, context=context)
+    conversation.turns.append(turn)
+    marked = entry.get("marked")
+    if drawn:
+        conversation.mark(marked=marked if type(marked) is int else None, placed=Placed.read(entry.get("placed")))
+
+
+def read_timings(told: Any) -> Timings:
+    """Whatever in it is no number of its kind counts as none."""
+    if not isinstance(told, dict):
+        return Timings()
+    return Timings(**{each.name: _read_number(told.get(each.name), each.default) for each in fields(Timings)})
+
+
+def _read_number(told: Any, usual: Any) -> Any:
+    """A number as large as can be, whole where the `usual` one is; else the usual one."""
+    kinds = (int,) if isinstance(usual, int) else (int, float)
+    return told if type(told) in kinds and math.isfinite(told) and 0 <= told <= LARGEST else usual
