@@ -1,1 +1,1 @@
-"""The Documents tab: files of pages are read one page after another."""
+"""The Documents tab: files of pages are read in their order, several pages at once."""

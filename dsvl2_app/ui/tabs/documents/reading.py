@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 from dsvl2_app.backend import Stream
 from dsvl2_app.image.reference import ImageRef
@@ -22,7 +23,6 @@ class Leaf:
     text: str = ""
     finish: Finish | None = None  # None: not read, or not to its end
     timings: Timings = field(default_factory=Timings)
-    seconds: float = 0.0
     stuck: bool = False  # the answer began to repeat itself, and was ended there
 
     @property
@@ -42,9 +42,11 @@ class Reading:
     asked: tuple[str, str] = ("", "")  # the task, and the question where that is one's own
     shown: int = 0
     follows: bool = True  # shows the page that is being read
-    stream: Stream | None = None
+    streams: set[Stream] = field(default_factory=set)  # of the pages that are being read
     stopping: bool = False
     run: object = None  # the reading that goes on
+    began: float = 0.0  # when that was, by `monotonic`
+    before: int = 0  # pages that were read by then
 
     def open(self, pages: Sequence[tuple[ImageRef, str]], asked: tuple[str, str]) -> object:
         """Begin with these pages; or go on, where they are asked the same as before: what is read stays. Returns the
@@ -54,7 +56,14 @@ class Reading:
         known = {leaf.image: leaf for leaf in self.leaves if leaf.is_read} if asked == self.asked else {}
         self.leaves = [known.get(image) or Leaf(image, name) for image, name in pages]
         self.asked = asked
+        self.shown = self.first_unread or 0
+        self.began, self.before = monotonic(), len(self.read)
         return self.run
+
+    @property
+    def first_unread(self) -> int | None:
+        """The number of a page; None once all are read."""
+        return next((number for number, leaf in enumerate(self.leaves) if not leaf.is_read), None)
 
     @property
     def read(self) -> list[Leaf]:
@@ -67,10 +76,10 @@ class Reading:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the time that the pages so far took; None before the first one."""
-        times = [leaf.seconds for leaf in self.read if leaf.seconds]
+        """By the time that the pages of this run took so far; None before the first one."""
+        done = len(self.read) - self.before
         left = len(self.leaves) - len(self.read)
-        return left * sum(times) / len(times) if times else None
+        return left * (monotonic() - self.began) / done if done else None
 
     @property
     def files(self) -> set[Path]:
@@ -87,5 +96,5 @@ class Reading:
 
     def stop(self) -> None:
         self.stopping = True
-        if self.stream:
-            self.stream.cancel()
+        for stream in [*self.streams]:
+            stream.cancel()

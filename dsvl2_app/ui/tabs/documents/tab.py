@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import Task, create_task, to_thread
-from collections.abc import AsyncIterator, Sequence
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from functools import partial
-from time import monotonic
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -25,6 +25,7 @@ from dsvl2_app.ui.tabs.chat.markup import show_answer
 from dsvl2_app.ui.tabs.documents.exports import save_file
 from dsvl2_app.ui.tabs.documents.parts import build_answer, build_question, show_how_to, shows_question
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.documents.several import read_several
 from dsvl2_app.ui.tabs.documents.tasks import MOST_TOKENS, compose
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.uploads import name_caller, save_preview, uploaded_name, uploaded_path
@@ -78,7 +79,7 @@ class Documents:
     async def read(
         self, files: Any, pages: Any, task: str, own: str, reading: Reading, visitor: gr.Request
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Read every page that is not read yet, and show it as it grows."""
+        """Read every page that is not read yet, and show the first of them as it grows."""
         notice = self.answer.notice
         try:
             chosen = await to_thread(self.list, files, pages)
@@ -88,37 +89,33 @@ class Documents:
         except Exception as error:
             yield {notice: wording.show_notice(error)}
             return
-        yield {**await to_thread(self.show, reading), **self.show_buttons(busy=True), notice: ""}
-        failure, caller = None, name_caller(visitor)
-        waiting = [(number, leaf) for number, leaf in enumerate(reading.leaves) if not leaf.is_read]
-        opening = open_first(waiting)
+        yield {**self.show_buttons(busy=True), notice: ""}
+        failure, drawn = None, (-1, "")
+        read = partial(self.read_page, reading, run, name_caller(visitor))
+        waiting = [leaf for leaf in reading.leaves if not leaf.is_read]
         try:
-            for place, (number, leaf) in enumerate(waiting):
-                assert opening
-                image = await opening
-                if not reading.goes_on(run):
-                    break
-                opening = open_first(waiting[place + 1 :])  # while this one is read
-                if reading.follows:
-                    reading.shown = number
-                    yield await to_thread(self.show, reading)
-                async for _ in self.read_page(image, leaf, reading, caller):
-                    yield self.show_growth(reading, number)
-                if not (leaf.is_read and reading.goes_on(run)):
-                    break
+            async with aclosing(read_several(waiting, read, lambda: reading.goes_on(run))) as news:
+                async for _ in news:
+                    if reading.run is not run:
+                        break
+                    yield await self.show_growth(reading, drawn)
+                    drawn = reading.shown, reading.leaves[reading.shown].text
         except Exception as error:
             failure = error
         finally:
             reading.end(run)
-            if opening:
-                opening.cancel()
         if reading.run is run:  # else another one shows what there is
             shown = await to_thread(self.show, reading)
             yield last_update(shown, self.show_buttons(busy=False), {notice: wording.show_notice(failure)})
 
-    async def read_page(self, image: ImageRef, leaf: Leaf, reading: Reading, caller: Caller) -> AsyncIterator[None]:
-        """Let the page's text grow; yields whenever it has."""
-        began, leaf.text, leaf.stuck = monotonic(), "", False
+    async def read_page(
+        self, reading: Reading, run: object, caller: Caller, leaf: Leaf, tell: Callable[[], None]
+    ) -> None:
+        """Let the page's text grow; tells whenever it has. Its picture is held no longer than that."""
+        tell()  # it is drawn while it is opened
+        leaf.stuck, image = False, await to_thread(leaf.image.opened)
+        if not reading.goes_on(run):
+            return
         sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context))
         grammar = self.backend.capabilities.grammar
         messages = compose(image, *reading.asked)
@@ -126,19 +123,19 @@ class Documents:
             messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, keep=False, address=caller.address
         )
         async with attended(self.backend.submit(wanted)) as stream:
-            reading.stream = stream
-            if reading.stopping:
-                stream.cancel()
-            async for events in stream.throttled(REFRESH):
-                leaf.text += "".join(event.text for event in events)
-                leaf.finish, leaf.timings = events[-1].finish, events[-1].timings
-                if not leaf.stuck and is_stuck(leaf.text):
-                    leaf.stuck = True
-                    stream.cancel()
-                yield
+            reading.streams.add(stream)
+            try:
+                async for events in stream.throttled(REFRESH):
+                    leaf.text += "".join(event.text for event in events)
+                    leaf.finish, leaf.timings = events[-1].finish, events[-1].timings
+                    if not leaf.stuck and is_stuck(leaf.text):
+                        leaf.stuck = True
+                        stream.cancel()
+                    tell()
+            finally:
+                reading.streams.discard(stream)
         if leaf.stuck:
             leaf.text, leaf.finish = cut_repetition(leaf.text), "length"
-        leaf.seconds = monotonic() - began
 
     def list(self, files: Any, pages: Any) -> list[tuple[ImageRef, str]]:
         """The pages that are meant, each with the name of its file."""
@@ -167,10 +164,16 @@ class Documents:
             page.exports: gr.Row(visible=bool(reading.written)),
         }
 
-    def show_growth(self, reading: Reading, number: int) -> dict[Any, Any]:
+    async def show_growth(self, reading: Reading, drawn: tuple[int, str]) -> dict[Any, Any]:
+        """What has changed since the page and the text that were `drawn` last. Of the pages that are being read the
+        first one is followed, until the visitor turns to another."""
+        if reading.follows and reading.first_unread is not None:
+            reading.shown = reading.first_unread
+        if reading.shown != drawn[0]:
+            return await to_thread(self.show, reading)
         shown: dict[Any, Any] = {self.answer.status: self.describe(reading)}
-        if reading.shown == number:
-            shown[self.answer.text] = show_answer(reading.leaves[number].text)
+        if (text := reading.leaves[reading.shown].text) != drawn[1]:
+            shown[self.answer.text] = show_answer(text)
         return shown
 
     def show_page(self, reading: Reading) -> tuple[str, str]:
@@ -202,11 +205,6 @@ class Documents:
             reading.follows = False
             reading.shown = which
         return self.show_page(reading)
-
-
-def open_first(waiting: Sequence[tuple[int, Leaf]]) -> Task[ImageRef] | None:
-    """What decodes the first of these pages in another thread."""
-    return create_task(to_thread(waiting[0][1].image.opened)) if waiting else None
 
 
 def as_list(files: Any) -> list[Any]:

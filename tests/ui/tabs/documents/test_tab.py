@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -14,11 +16,12 @@ from playwright.sync_api import Page, expect
 from pypdfium2 import PdfDocument
 
 from dsvl2_app.backend.scripted import ScriptedBackend
-from dsvl2_app.errors import PromptError
+from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
 from tests.image.papers import A4, write_pdf, write_tiff
@@ -37,16 +40,22 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
-def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path]) -> None:
+def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("dsvl2_app.ui.tabs.documents.reading.monotonic", lambda: now)
     pages = [(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(3)]
     reading = Reading()
     assert reading.seconds_left is None
     reading.open(pages, ("text", ""))
     for leaf, finish in zip(reading.leaves, ("eos", "cancelled", None), strict=True):
-        leaf.text, leaf.finish, leaf.seconds = "words", finish, 2.0
+        leaf.text, leaf.finish = "words", finish
+    now = 102.0
     assert reading.seconds_left == 4.0
-    reading.open(pages[1:] + pages[:1], ("text", ""))
-    assert [leaf.text for leaf in reading.leaves] == ["", "", "words"]
+    reading.shown = 2
+    reading.open(pages[:1] + pages[:0:-1], ("text", ""))
+    assert [leaf.text for leaf in reading.leaves] == ["words", "", ""]
+    assert reading.shown == 1  # where it goes on
+    assert reading.seconds_left is None  # what was read before says nothing of this run
     run = reading.run
     reading.open(pages, ("own", "What?"))
     reading.end(run)  # late: another one has begun
@@ -81,6 +90,48 @@ def test_who_begins_again_while_a_page_opens_has_one_run(
 
     run_loop(read_twice())
     assert [leaf.text for leaf in reading.leaves] == ["words"] * 3
+
+
+def read_leaves(leaves: list[Leaf], turned_away: int, goes_on: bool = True) -> list[tuple[str, int]]:
+    """What begins and ends, and how many are read then; a page that would be one more than `turned_away` is refused."""
+    log: list[tuple[str, int]] = []
+    reading: set[str] = set()
+
+    async def read(leaf: Leaf, tell: Callable[[], None]) -> None:
+        if len(reading) == turned_away:
+            raise BusyError("Too many.")
+        reading.add(leaf.name)
+        log.append((f"+{leaf.name}", len(reading)))
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            leaf.text += "word"
+            tell()
+        reading.discard(leaf.name)
+        log.append((f"-{leaf.name}", len(reading)))
+
+    async def read_all() -> None:
+        async for _ in read_several(leaves, read, lambda: goes_on):
+            assert all(leaf.text for leaf in leaves if f"-{leaf.name}" in dict(log))
+
+    run_loop(read_all())
+    return log
+
+
+def test_three_pages_are_read_at_once_each_begun_behind_the_text_of_the_one_before(papers: dict[str, Path]) -> None:
+    leaves = [Leaf(ImageRef.of(papers["paper"]), str(number)) for number in range(5)]
+    log = read_leaves(leaves, turned_away=9)
+    assert [name for name, _ in log if name[0] == "+"] == [f"+{number}" for number in range(5)]
+    assert max(count for _, count in log) <= AT_ONCE
+    assert {leaf.text for leaf in leaves} == {"wordwordword"}
+    assert read_leaves(leaves, turned_away=9, goes_on=False) == []
+
+
+def test_a_page_that_is_turned_away_waits_for_another(papers: dict[str, Path]) -> None:
+    leaves = [Leaf(ImageRef.of(papers["paper"]), str(number)) for number in range(4)]
+    log = read_leaves(leaves, turned_away=1)
+    assert [name for name, _ in log] == [f"{sign}{number}" for number in range(4) for sign in "+-"]
+    with pytest.raises(BusyError):  # with nobody to wait for
+        read_leaves(leaves, turned_away=0)
 
 
 def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> None:
@@ -173,10 +224,12 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     expect(text).to_contain_text("chart")
     page.locator("#documents-stop").click()
     expect(status).to_contain_text("0 of 4 pages are read; Read goes on from there.")
+    begun = len(scripted.script.requests) - asked
+    assert 1 <= begun <= AT_ONCE
     scripted.script.endless, scripted.script.pause = False, 0
     start.click()
     expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
-    assert len(scripted.script.requests) == asked + 5
+    assert len(scripted.script.requests) == asked + begun + 4
     # Nothing follows a page; a server elsewhere, which speaks OpenAI's protocol, is not told so.
     assert {request.keep for request in scripted.script.requests} == {way == "openai"}
     expect(page.locator("#documents-picture .box")).to_have_count(1)
