@@ -1,22 +1,24 @@
-// Boxes over a picture and rows of a table that point at each other (see dsvl2_app/ui/tabs/grounding/linked.py).
+// Boxes over pictures and what else is said of them, rows of a table or chips in a text, that point at each other (see
+// dsvl2_app/ui/tabs/grounding/linked.py). A part's data-index numbers its boxes, with spaces between.
 const all = (selector) => [...element.querySelectorAll(selector)];
-let chosen = null; // index of the box that stays marked
-let pointed = null; // index of the one under the pointer or with the focus
+let chosen = null; // data-index of the part that stays marked
+let pointed = null; // data-index of the one under the pointer or with the focus
 let correcting = false; // whether boxes are moved by hand (assets/correct.js)
 
+const shares = (part, indices) => indices !== null &&
+  part.dataset.index.split(" ").some((index) => indices.split(" ").includes(index));
 const mark = () => {
   const active = pointed ?? chosen;
-  element.querySelector(".boxes")?.classList.toggle("pointing", active !== null);
-  for (const part of all(".box, tr[data-index]")) part.classList.toggle("active", part.dataset.index === active);
-  for (const part of all(".box, .row")) part.setAttribute("aria-pressed", part.dataset.index === chosen);
+  for (const part of all(".boxes")) part.classList.toggle("pointing", active !== null);
+  for (const part of all("[data-index]")) part.classList.toggle("active", shares(part, active));
+  for (const part of all("button[data-index]")) part.setAttribute("aria-pressed", shares(part, chosen));
 };
 
 // Each label goes above its box, below it or into a corner: on the picture, and where neither another label nor another
 // box is, but for those around its own. One that finds no place shrinks to its number; where even that finds none, it is
 // shown while its box is pointed at.
-const place = () => {
-  const canvas = element.querySelector(".canvas");
-  if (!canvas) return;
+const place = () => all(".canvas").forEach(placeOn);
+const placeOn = (canvas) => {
   const frame = canvas.getBoundingClientRect();
   const measure = (part) => {
     const {left, top, width, height} = part.getBoundingClientRect();
@@ -26,7 +28,7 @@ const place = () => {
     one.y < other.y + other.height && other.y < one.y + one.height;
   const holds = (outer, inner) => outer.x <= inner.x && outer.y <= inner.y &&
     outer.x + outer.width >= inner.x + inner.width && outer.y + outer.height >= inner.y + inner.height;
-  const parts = all(".box"), labels = parts.map((part) => part.querySelector(".label"));
+  const parts = [...canvas.querySelectorAll(".box")], labels = parts.map((part) => part.querySelector(".label"));
   const boxes = parts.map(measure);
   // All are measured before any is moved, so that the browser lays the page out twice and not for each of them.
   const [whole, short] = [false, true].map((shorten) => {
@@ -81,20 +83,22 @@ element.addEventListener("click", (event) => {
   chosen = chosen === part.dataset.index ? null : part.dataset.index;
   mark();
 });
-// Boxes are one stop of the Tab key and rows another; arrow keys go from one to the next.
+// Boxes are one stop of the Tab key, rows another, and chips a third; arrow keys go from one to the next.
 element.addEventListener("keydown", (event) => {
   const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-  const kind = [".box", ".row"].find((selector) => event.target.matches(selector));
+  const kind = [".box", ".row", ".chip button"].find((selector) => event.target.matches(selector));
   if (!step || !kind) return;
   event.preventDefault();
-  const next = element.querySelector(`${kind}[data-index="${Number(event.target.dataset.index) + step}"]`);
+  const order = all(`${kind}[data-index]`)
+    .sort((one, other) => parseInt(one.dataset.index) - parseInt(other.dataset.index));
+  const next = order[order.indexOf(event.target) + step];
   if (!next) return;
   event.target.tabIndex = -1;
   next.tabIndex = 0;
   next.focus();
 });
 watch("value", () => {
-  if (!element.querySelector(`.box[data-index="${chosen}"]`)) chosen = null;
+  if (!element.querySelector(`[data-index="${chosen}"]`)) chosen = null;
   pointed = null;
   mark();
   place();

@@ -13,8 +13,7 @@
       text
         .replace(/<div class="pictures">.*?<\/div>\n*/g, "")
         .replace(/\n*<details class="timings">.*?<\/details>/g, "")
-        .replace(/\n*<img class="drawing" [^>]*>/g, "")
-        .replace(/\n*<fieldset class="placing">.*?<\/fieldset>/g, "")
+        .replace(/\n*<section class="found">.*?<\/section>/g, "")
         .replace(/<span class="dropped" [^>]*><\/span>/g, "")
         .replace(/<span class="chip [^>]*title="([^"]*)"[^>]*>.*?<\/span>/g, "$1")
         .replace(/<code class="inline">(.*?)<\/code>/g, "`$1`")

@@ -10,7 +10,6 @@ import gradio as gr
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.text.boxes import parse_boxes
 from dsvl2_app.ui.events import PRIVATE
 from dsvl2_app.ui.opening import save_page
 from dsvl2_app.ui.tabs.chat.conversation import Conversation
@@ -50,7 +49,7 @@ class Onward:
         if conversation.drawn is None:
             raise ImageError("There are no boxes in this conversation; ask for some first.")
         turn = conversation.turns[conversation.drawn]
-        found = parse_boxes(turn.answer).boxes
+        found = turn.found.boxes if turn.found else ()
         for place in dict.fromkeys(turn.places):
             image = conversation.pictures[place].image
             boxes = tuple(box for box, on in zip(found, turn.places, strict=True) if on == place)

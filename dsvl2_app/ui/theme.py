@@ -9,14 +9,16 @@ from dsvl2_app.bundled import ASSETS, read_asset
 
 STYLE_SHEET = ASSETS / "page.css"
 
-SCRIPTS = ("tokens.js", "quirks.js", "drops.js", "following.js", "shortcuts.js")
+SCRIPTS = ("tokens.js", "quirks.js", "drops.js", "following.js", "shortcuts.js", "chips.js")
 
 
 def read_script() -> str:
-    """All of the page's JavaScript as one function, to be run when it opens."""
+    """All of the page's JavaScript as one function, to be run when it opens. Within it `linkBoxes` does what
+    boxes.js does, to one element of the page."""
+    link = f"const linkBoxes = (element, watch) => {{{read_asset('boxes.js')}}};"
     functions = [read_asset(name) for name in SCRIPTS]
     calls = [f"({function[function.index('() =>') :].strip()})();" for function in functions]
-    return "() => {" + "".join(calls) + "}"
+    return "() => {" + link + "".join(calls) + "}"
 
 
 def build_theme() -> gr.Theme:

@@ -38,7 +38,7 @@ def tour(page: Page) -> Iterator[str]:
     yield "chat"
     attach(page, EXAMPLES / "one.png")
     ask(page, "<|ref|>The black triangle<|/ref|>.")
-    expect(page.locator("#conversation .drawing")).to_be_visible()
+    expect(page.locator("#conversation .found img")).to_be_visible()
     expect(page.locator("#message .submit-button")).to_be_visible()
     yield "chat-found"
     attach(page, EXAMPLES / "shapes.png")

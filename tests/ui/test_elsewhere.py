@@ -165,7 +165,7 @@ def try_everything(page: Page | Frame, top: Page) -> None:
     expect(bot(page)).to_contain_text("cyan")
     page.wait_for_function(LOADED, arg="#conversation .pictures img")
     ask(page, "<|ref|>The black triangle<|/ref|>.")
-    page.wait_for_function(LOADED, arg="#conversation img.drawing")
+    page.wait_for_function(LOADED, arg="#conversation .found img")
 
     page.get_by_role("tab", name="Grounding").click()
     page.wait_for_function(LOADED, arg="#grounding-examples img")

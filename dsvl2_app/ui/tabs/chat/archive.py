@@ -14,7 +14,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.text.boxes import Box, parse_boxes
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation
-from dsvl2_app.ui.tabs.chat.kept import MOST_DRAWN, add_turn, describe_turn
+from dsvl2_app.ui.tabs.chat.kept import add_turn, describe_turn
 from dsvl2_app.ui.uploads import measure, save_upload
 
 FORMAT = "dsvl2-conversation-1"
@@ -51,8 +51,8 @@ def read_archive(path: str, limits: Limits) -> Conversation:
                 raise ValueError
             conversation = Conversation()
             hold(conversation)
-            for left, entry in zip(range(len(index["turns"]), 0, -1), index["turns"], strict=True):
-                add_turn(conversation, entry, _read_pictures(archive, entry, limits), drawn=left <= MOST_DRAWN)
+            for entry in index["turns"]:
+                add_turn(conversation, entry, _read_pictures(archive, entry, limits))
             return conversation
     except AppError:
         raise

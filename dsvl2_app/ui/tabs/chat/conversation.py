@@ -13,14 +13,13 @@ from pathlib import Path
 from dsvl2_app.backend import Stream
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Finish, Timings
-from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.messages import IMAGE_TOKEN, Message
 from dsvl2_app.text.prompt import place_images
-from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.placing import Placed, Seen, place_boxes
-from dsvl2_app.ui.uploads import preview, save_preview
+from dsvl2_app.ui.uploads import save_preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ class Turn:
     timings: Timings = field(default_factory=Timings)
     context: int = 0  # tokens of the model that answers
     dropped: bool = False  # shown, but no longer sent to the model
-    placed: Placed | None = None  # its boxes on the conversation's pictures, as far as words say; None without any
+    found: Parsed | None = field(default=None, compare=False)  # boxes in its answer that are drawn; None without any
+    placed: Placed | None = None  # them on the conversation's pictures, as far as words say
     marked: int | None = None  # place of the picture that a person chose for all of them
-    drawings: tuple[tuple[int, str], ...] = ()  # places of pictures, and the files that show them with boxes
 
     @property
     def is_answered(self) -> bool:
@@ -143,8 +142,7 @@ class Conversation:
         return self.list_files()
 
     def list_files(self) -> set[Path]:
-        shown = {path for each in self.pictures for path in (each.image.path, Path(each.preview))}
-        return shown | {Path(file) for turn in self.turns for _, file in turn.drawings}
+        return {path for each in self.pictures for path in (each.image.path, Path(each.preview))}
 
     @property
     def numbers(self) -> list[int | None]:
@@ -222,12 +220,7 @@ class Conversation:
             ]
             placed = place_boxes(turn.question, turn.answer, parsed.starts, seen, until - len(turn.pictures))
         marked = marked if marked is not None and 0 <= marked < until else None
-        turn = replace(turn, placed=placed, marked=marked)
-        drawings = []
-        for place in dict.fromkeys(turn.places):
-            boxes = [box for box, on in zip(parsed.boxes, turn.places, strict=True) if on == place]
-            drawings.append((place, save_preview(draw(preview(self.pictures[place].image), boxes))))
-        self.turns[number] = replace(turn, drawings=tuple(drawings))
+        self.turns[number] = replace(turn, found=parsed, placed=placed, marked=marked)
 
     def stop(self) -> None:
         self.stopping = True

@@ -20,7 +20,7 @@ from dsvl2_app.ui.opening import as_upload
 from dsvl2_app.ui.storage import hold
 from dsvl2_app.ui.tabs.chat.archive import MOST_PICTURES, MOST_TURNS
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation
-from dsvl2_app.ui.tabs.chat.kept import MOST_DRAWN, add_turn, describe_turn
+from dsvl2_app.ui.tabs.chat.kept import add_turn, describe_turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage
 from dsvl2_app.ui.uploads import measure, uploaded_path
 from dsvl2_app.ui.words import wording
@@ -96,9 +96,9 @@ class Keeping:
             entries = told["turns"]
             if len(entries) > MOST_TURNS or sum(len(entry["pictures"]) for entry in entries) > MOST_PICTURES:
                 raise ValueError
-            for place, entry in enumerate(entries):
+            for entry in entries:
                 pictures = tuple(self.open(each) for each in entry["pictures"])
-                add_turn(conversation, entry, pictures, drawn=len(entries) - place <= MOST_DRAWN)
+                add_turn(conversation, entry, pictures)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             raise PromptError("What this browser kept is no conversation of this page; delete it there.") from None
         return conversation

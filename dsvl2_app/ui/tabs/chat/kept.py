@@ -10,7 +10,6 @@ from dsvl2_app.request import Finish, Timings
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.placing import Placed
 
-MOST_DRAWN = 20  # answers, the last ones; a drawing takes a second with the largest pictures
 LARGEST = 1e15  # of any number that is kept: a petabyte, or thirty million years
 
 
@@ -28,9 +27,9 @@ def describe_turn(turn: Turn) -> dict[str, Any]:
     }
 
 
-def add_turn(conversation: Conversation, entry: Any, pictures: tuple[Attachment, ...], *, drawn: bool) -> None:
-    """What `describe_turn` made, at the end of the conversation; with `drawn` its boxes are drawn. What earlier
-    versions did not keep may be absent. Raises ValueError, LookupError or TypeError for what is no turn."""
+def add_turn(conversation: Conversation, entry: Any, pictures: tuple[Attachment, ...]) -> None:
+    """What `describe_turn` made, at the end of the conversation. What earlier versions did not keep may be absent.
+    Raises ValueError, LookupError or TypeError for what is no turn."""
     question, answer, finish = entry["question"], entry["answer"], entry.get("finish")
     if not (isinstance(question, str) and isinstance(answer, str)):
         raise ValueError
@@ -41,8 +40,7 @@ def add_turn(conversation: Conversation, entry: Any, pictures: tuple[Attachment,
     turn = Turn(question, pictures, answer, finish=finish, dropped=dropped, timings=timings, context=context)
     conversation.turns.append(turn)
     marked = entry.get("marked")
-    if drawn:
-        conversation.mark(marked=marked if type(marked) is int else None, placed=Placed.read(entry.get("placed")))
+    conversation.mark(marked=marked if type(marked) is int else None, placed=Placed.read(entry.get("placed")))
 
 
 def read_timings(told: Any) -> Timings:

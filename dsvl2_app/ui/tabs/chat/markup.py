@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 _SIGN = re.compile(r"^ |[\x00-\x1f!#-&(-+\-.:<=>@\[-`{-\x7f]")
 _PARAGRAPH_END = re.compile(r"(\n[ \t]*\n)")
@@ -20,14 +21,28 @@ _TICKS = re.compile(r"`+")
 _INDENTED = re.compile(r"(?P<blank>\A|\n[ \t]*\n)(?P<code>(?:(?: {4}|\t)[^\n]*\S[^\n]*(?:\n|\Z))+)")
 _ITEM = re.compile(r"^\s{0,12}([-*+]|\d{1,9}[.)])\s", re.MULTILINE)
 _MARKED = re.compile(
-    r"<\|ref\|>(?P<label>.*?)<\|/ref\|>|<\|det\|>(?P<boxes>.*?)<\|/det\|>|<\|(?P<token>/?\w+)\|>", re.DOTALL
+    r"<\|ref\|>(?P<label>.*?)<\|/ref\|>|<\|det\|>(?P<corners>.*?)<\|/det\|>|<\|(?P<token>/?\w+)\|>", re.DOTALL
 )
+_NEXT_BOX = re.compile(r"\] ?, ?\[")
 _PLACE = re.compile("\ue000([0-9]+)\ue001")
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#-]*)[^`]*")
 
 
-def show_answer(text: str, *, raw: bool = False) -> str:
-    """The model's text as Markdown, with chips for labels, boxes and special tokens; with `raw`, to the letter."""
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Boxes of an answer that are drawn: where each begins in its text, and its colours as CSS."""
+
+    starts: tuple[int, ...]
+    styles: tuple[str, ...]
+
+    def between(self, start: int, end: int) -> range:
+        """The numbers of those that begin there."""
+        return range(bisect_left(self.starts, start), bisect_left(self.starts, end))
+
+
+def show_answer(text: str, *, raw: bool = False, links: Links | None = None) -> str:
+    """The model's text as Markdown, with chips for labels, boxes and special tokens; with `raw`, to the letter. With
+    `links` chips are buttons that point at their boxes (see assets/chips.js)."""
     if raw:
         return show_literally(text)
     found: list[re.Match[str]] = []
@@ -38,7 +53,7 @@ def show_answer(text: str, *, raw: bool = False) -> str:
 
     marked = _MARKED.sub(keep_place, text.translate({0xE000: 0xFFFD, 0xE001: 0xFFFD}))
     shown = show_markdown(marked, lambda code: _PLACE.sub(lambda match: found[int(match[1])].group(), code))
-    return _PLACE.sub(lambda match: _show_chip(found[int(match[1])]), shown)
+    return _PLACE.sub(lambda match: _show_linked(int(match[1]), found, links), shown)
 
 
 def show_question(text: str) -> str:
@@ -50,14 +65,39 @@ def show_question(text: str) -> str:
     return "".join([*shown, show_literally(text[place:])])
 
 
-def _show_chip(match: re.Match[str]) -> str:
+def _show_linked(place: int, found: Sequence[re.Match[str]], links: Links | None) -> str:
+    """The chip of one of those that were found; a label belongs to the boxes right behind it."""
+    match = found[place]
+    if links is None or match.lastgroup == "token":
+        return _show_chip(match)
+    behind = found[place + 1] if match.lastgroup == "label" and place + 1 < len(found) else match
+    boxes = links.between(behind.start(), behind.end()) if behind.lastgroup == "corners" else range(0)
+    pieces = [show_literally(piece) for piece in _spell(match)]
+    if match.lastgroup == "label" and boxes:
+        return _show_chip(match, _point(" ".join(map(str, boxes)), "", pieces[0]))
+    if len(boxes) != len(pieces):  # malformed
+        return _show_chip(match)
+    return _show_chip(match, " ".join(map(_point, map(str, boxes), links.styles[boxes.start :], pieces)))
+
+
+def _point(boxes: str, style: str, words: str) -> str:
+    """A button that points at boxes."""
+    return f'<button type="button" value="{boxes}" tabindex="-1" style="{style}">{words}</button>'
+
+
+def _show_chip(match: re.Match[str], shown: str | None = None) -> str:
     """The page's copy buttons take its title (see assets/quirks.js)."""
-    kind = str(match.lastgroup)
-    words = " ".join(match[kind].split())
-    if kind == "boxes":
-        words = words.removeprefix("[[").removesuffix("]]").replace("], [", " · ")
     title = show_literally(match.group()).replace('"', _refer('"'))
-    return f'<span class="chip {kind}" title="{title}">{show_literally(words)}</span>'
+    shown = show_literally(" · ".join(_spell(match))) if shown is None else shown
+    return f'<span class="chip {match.lastgroup}" title="{title}">{shown}</span>'
+
+
+def _spell(match: re.Match[str]) -> list[str]:
+    """What a chip says: of corners, those of each box."""
+    words = " ".join(match[str(match.lastgroup)].split())
+    if match.lastgroup != "corners":
+        return [words]
+    return _NEXT_BOX.split(words.removeprefix("[[").removesuffix("]]"))
 
 
 def show_literally(text: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 from dsvl2_app.request import Timings
 from dsvl2_app.ui.gradio_quirks import file_address
-from dsvl2_app.ui.tabs.chat.conversation import Conversation, Turn
-from dsvl2_app.ui.tabs.chat.markup import show_answer, show_question
+from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.markup import Links, show_answer, show_question
+from dsvl2_app.ui.tabs.grounding.linked import show_canvas, style_boxes
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -21,7 +23,8 @@ def show_transcript(conversation: Conversation) -> list[dict[str, Any]]:
     for index, turn in enumerate(conversation.shown):
         own = numbers[place : place + len(turn.pictures)]
         place += len(turn.pictures)
-        drawn = _show_drawings(turn, numbers) + _show_choice(turn, index, numbers[:place], conversation.is_running)
+        choice = _show_choice(turn, index, numbers[:place], conversation.is_running)
+        drawn = _show_found(turn, conversation.pictures, numbers, choice)
         for role, text in (
             ("user", _show_pictures(turn, own) + show_question(turn.question)),
             ("assistant", _show_answer(turn, conversation.raw) + drawn + _show_timings(turn)),
@@ -47,21 +50,28 @@ def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
 
 def _show_answer(turn: Turn, raw: bool) -> str:
     if turn.answer:
-        return show_answer(turn.answer, raw=raw)
+        links = Links(turn.found.starts, tuple(style_boxes(turn.found.boxes))) if turn.found else None
+        return show_answer(turn.answer, raw=raw, links=links)
     if turn.finish:
         words = "The model had nothing to say." if turn.is_answered else "Stopped before its first word."
         return f'<span class="progress">{say(words)}</span>'
     return f'<span class="progress running">{escape(turn.progress)}</span>'
 
 
-def _show_drawings(turn: Turn, numbers: Sequence[int | None]) -> str:
-    """Within the text, because Gradio copies no message that has a file."""
+def _show_found(turn: Turn, pictures: Sequence[Attachment], numbers: Sequence[int | None], choice: str) -> str:
+    """The pictures with boxes, which chips in the text point at, and the `choice` below. On one line, which is one
+    block of HTML to Markdown."""
+    if not turn.found:
+        return ""
+    boxes = [replace(box, label=" ".join(box.label.split())) for box in turn.found.boxes]
     shown = ""
-    for place, file in turn.drawings:
-        number = numbers[place]
+    for place in dict.fromkeys(turn.places):
+        number, picture = numbers[place], pictures[place]
         words = say("Boxes on picture {number}", number=number) if number else say("Boxes")
-        shown += f'\n\n<img class="drawing" alt="{words}" src="{file_address(file)}">'
-    return shown
+        own = {index: box for index, (box, on) in enumerate(zip(boxes, turn.places, strict=True)) if on == place}
+        canvas = show_canvas(picture.preview, picture.image.size, own, style_boxes(boxes), words, hints=True)
+        shown += f'<div class="boxes"><div class="stage">{canvas}</div></div>'
+    return f'\n\n<section class="found">{shown}{choice}</section>'
 
 
 def _show_choice(turn: Turn, index: int, numbers: Sequence[int | None], running: bool) -> str:
@@ -83,9 +93,7 @@ def _show_choice(turn: Turn, index: int, numbers: Sequence[int | None], running:
     )
     unsure = turn.marked is None and not turn.placed.known
     why = f"<small>{say('The model does not say which one; this is the last.')}</small>" if unsure else ""
-    return (
-        f'\n\n<fieldset class="placing"><legend>{say("Boxes are drawn on picture")}</legend>{buttons}{why}</fieldset>'
-    )
+    return f'<fieldset class="placing"><legend>{say("Boxes are drawn on picture")}</legend>{buttons}{why}</fieldset>'
 
 
 def _show_timings(turn: Turn) -> str:

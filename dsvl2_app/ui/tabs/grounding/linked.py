@@ -6,7 +6,7 @@ streams sends a few bytes for each new box in place of another picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from dsvl2_app.image.overlay import contrasting, label_colours
@@ -23,28 +23,43 @@ def show_boxes(
 ) -> str:
     """The picture in the file `source` with its boxes, numbered, and their table. `size` is that of the original
     picture. With `points` the centre of each box stands for it; `tools` is HTML between picture and table."""
-    labels = [box.label.strip() for box in boxes]
-    colours = label_colours(labels)
-    styles = {
-        label: f"--colour:rgb{colour};--ink:rgb{contrasting(colour)}".replace(" ", "")
-        for label, colour in colours.items()
-    }
-    # small ones last, on top, where the pointer can reach them
-    order = sorted(range(len(boxes)), key=lambda index: -_area(boxes[index]))
-    drawn = "".join(_show_box(index, boxes[index], size, styles[labels[index]]) for index in order)
-    width, height = size
+    styles, alt = style_boxes(boxes), say("The picture that was searched")
+    enlarge = f'<button type="button" class="enlarge" aria-label="{say("Full screen")}">{_ENLARGE}</button>'
     return (
         f'<div class="boxes{" points" if points else ""}"><div class="stage">'
-        f'<div class="canvas" style="--width:{width};--height:{height}" role="group" '
-        f'aria-label="{say("Boxes on the picture")}"><img src="{file_address(source)}" '
-        f'alt="{say("The picture that was searched")}">'
-        f"{drawn}</div>"
-        f'<button type="button" class="enlarge" aria-label="{say("Full screen")}">{_ENLARGE}</button></div>'
-        f"{tools}{_show_table(boxes, size, [styles[label] for label in labels], points=points)}</div>"
+        f"{show_canvas(source, size, dict(enumerate(boxes)), styles, alt)}{enlarge}</div>"
+        f"{tools}{_show_table(boxes, size, styles, points=points)}</div>"
     )
 
 
-def _show_box(index: int, box: Box, size: tuple[int, int], style: str) -> str:
+def style_boxes(boxes: Sequence[Box]) -> list[str]:
+    """Of each box, the colours by its label, as CSS."""
+    labels = [box.label.strip() for box in boxes]
+    colours = label_colours(labels)
+    return [f"--colour:rgb{colours[each]};--ink:rgb{contrasting(colours[each])}".replace(" ", "") for each in labels]
+
+
+def show_canvas(
+    source: str,
+    size: tuple[int, int],
+    boxes: Mapping[int, Box],
+    styles: Sequence[str],
+    alt: str,
+    *,
+    hints: bool = False,
+) -> str:
+    """The picture with `boxes`, by their numbers among those of `styles`. With `hints` each tells its place under the
+    pointer, where there is no table."""
+    # small ones last, on top, where the pointer can reach them
+    order = sorted(boxes, key=lambda index: -_area(boxes[index]))
+    drawn = "".join(_show_box(index, boxes[index], size, styles[index], hints) for index in order)
+    return (
+        f'<div class="canvas" style="--width:{size[0]};--height:{size[1]}" role="group" '
+        f'aria-label="{say("Boxes on the picture")}"><img src="{file_address(source)}" alt="{alt}">{drawn}</div>'
+    )
+
+
+def _show_box(index: int, box: Box, size: tuple[int, int], style: str, hint: bool) -> str:
     left, top, width, height = (
         f"{100 * share / LARGEST:.2f}%" for share in (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)
     )
@@ -52,9 +67,10 @@ def _show_box(index: int, box: Box, size: tuple[int, int], style: str) -> str:
     described = f"{say('Box {number}', number=index + 1)}, {name or say('unnamed')}: {_describe_pixels(box, size)} px"
     label = f'<span class="label" dir="auto" data-number="{index + 1}">{name}</span>'
     corners = f"{box.x1},{box.y1},{box.x2},{box.y2}"
+    title = f' value="{index}" title="{described}"' if hint else ""
     return (
         f'<button type="button" class="box" data-index="{index}" tabindex="{-1 if index else 0}" aria-pressed="false" '
-        f'data-box="{corners}" data-label="{escape(box.label)}" aria-label="{described}" '
+        f'data-box="{corners}" data-label="{escape(box.label)}" aria-label="{described}"{title} '
         f'style="left:{left};top:{top};width:{width};height:{height};{style}">{label}</button>'
     )
 

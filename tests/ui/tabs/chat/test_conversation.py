@@ -57,7 +57,7 @@ def test_every_answer_with_boxes_is_drawn_again(conversation, tmp_path):
     conversation.turns[0] = replace(conversation.turns[0], answer=ANSWER)
     read = read_archive(str(write_archive(conversation, tmp_path / "a.zip")), Limits())
     assert [turn.places for turn in read.turns] == [(0,), (0,)]
-    assert all("drawing" in message["content"][0]["text"] for message in show_transcript(read)[1::2])
+    assert all('class="found"' in message["content"][0]["text"] for message in show_transcript(read)[1::2])
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,6 @@ def test_where_words_placed_a_box_it_stays_though_pictures_are_numbered_anew(con
     conversation.drop_oldest()
     read = read_archive(str(write_archive(conversation, tmp_path / "c.zip")), USUAL)
     assert read.turns[1].places == (0,)
-    assert [place for place, _ in read.turns[1].drawings] == [0]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,6 @@ def test_boxes_of_one_answer_are_drawn_each_on_its_own_picture(conversation):
     conversation.turns[1] = replace(conversation.turns[1], question="What do they show?", answer=answer)
     conversation.mark()
     assert conversation.turns[1].places == (0, 1, 1)
-    assert [place for place, _ in conversation.turns[1].drawings] == [0, 1]
     shown = show_transcript(conversation)[-1]["content"][0]["text"]
     assert 'alt="Boxes on picture 1"' in shown
     assert 'alt="Boxes on picture 2"' in shown
@@ -255,6 +253,17 @@ def test_boxes_of_one_answer_are_drawn_each_on_its_own_picture(conversation):
     assert conversation.turns[1].places == (0, 0, 0)
     conversation.mark(1, None, conversation.turns[1].placed)
     assert conversation.turns[1].places == (0, 1, 1)
+
+
+def test_a_label_is_only_text_though_boxes_stand_within_markdown(conversation):
+    hostile = "a\n\n# b </section> <img src=x>"
+    conversation.turns[1] = replace(conversation.turns[1], answer=ANSWER.replace("a|b", hostile))
+    conversation.mark()
+    shown = show_transcript(conversation)[-1]["content"][0]["text"]
+    found = shown[shown.index('<section class="found">') :]
+    assert "\n" not in found
+    assert found.count("</section>") == 1
+    assert "<img src=x" not in found
 
 
 def test_that_nobody_knows_the_picture_is_said(conversation):

@@ -39,7 +39,7 @@ def test_what_is_kept_is_read_back(pictures: dict[str, Path]) -> None:
         ("And?", "Half", False),
     ]
     assert [picture.image for picture in after.pictures] == [picture.image for picture in before.pictures]
-    assert after.turns[0].drawings
+    assert after.turns[0].places == (0,)
 
 
 def bring(conversation: Conversation) -> Conversation:
@@ -106,7 +106,7 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
     attach(page, pictures["wide"])
     ask(page, "Where is the dog?")
-    expect(bot(page).locator("img.drawing")).to_be_visible()
+    expect(bot(page).locator(".found img")).to_be_visible()
     expect(history.locator("summary")).to_contain_text("Earlier conversations (1, ")
     cost = bot(page).locator("summary").inner_text()
     page.locator("#message textarea").fill("half a questi")
@@ -114,7 +114,7 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     page.reload()
     expect(user(page)).to_contain_text("Where is the dog?")
     expect(user(page).locator(".picture img")).to_have_count(1)
-    expect(bot(page).locator("img.drawing")).to_be_visible()
+    expect(bot(page).locator(".found img")).to_be_visible()
     expect(bot(page).locator("summary")).to_have_text(cost)
     expect(page.locator("#message textarea")).to_have_value("half a questi")
     waiting = watch_requests(page)

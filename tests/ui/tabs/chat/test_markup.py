@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally, show_markdown
+from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.ui.tabs.chat.markup import Links, show_answer, show_literally, show_markdown
 
 OURS = re.compile(r'<code class="inline">|</code>')
 texts = st.one_of(st.text(), st.text("<>&`~!\\[]()*_#\n abc/=\"'", max_size=80))
@@ -110,3 +111,21 @@ def test_indented_code_is_code_and_lists_stay_lists():
     assert show_markdown("So:\n\n    if a < b:\n        c()\n\nThat.") == "So:\n\n```\nif a < b:\n    c()\n```\n\nThat."
     for listed in ("- one\n\n    more of it <b>", "1. one\n    - two\n\n    three"):
         assert "```" not in show_markdown(listed)
+
+
+def read_buttons(shown: str) -> list[tuple[str, str]]:
+    return re.findall(r'<button type="button" value="([\d ]+)"[^>]*>(.*?)</button>', shown)
+
+
+def test_chips_point_at_the_boxes_that_they_are_of():
+    text = (
+        "<|ref|>dogs<|/ref|><|det|>[[1, 2, 3, 4],[5, 6, 7, 8]]<|/det|> <|ref|>cat<|/ref|> here: "
+        "<|det|>[[9, 9, 9, 9]]<|/det|> <|ref|>none<|/ref|><|det|>[[1, 2, 3]]<|/det|> `<|det|>[[1, 1, 1, 1]]<|/det|>`"
+    )
+    parsed = parse_boxes(text)
+    shown = show_answer(text, links=Links(parsed.starts, ("",) * len(parsed.boxes)))
+    assert read_buttons(shown) == [
+        ("0 1", "dogs"), ("0", "1, 2, 3, 4"), ("1", "5, 6, 7, 8"), ("2", "cat"), ("2", "9, 9, 9, 9"),
+    ]  # fmt: skip
+    assert re.sub(r"</?button[^>]*>", "", shown).replace("3, 4 5", "3, 4 · 5") == show_answer(text)
+    assert read_buttons(show_answer(text, raw=True, links=Links(parsed.starts, ("",) * 4))) == []

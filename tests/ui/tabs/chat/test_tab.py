@@ -254,6 +254,58 @@ def test_boxes_are_chips_and_drawn_on_a_picture_of_choice(scripted, pictures, op
     expect(answer).to_contain_text(BOXES)
 
 
+def test_chips_and_boxes_point_at_each_other(scripted, pictures, open_page):
+    two = "<|ref|>cats<|/ref|><|det|>[[500, 300, 700, 900], [10, 10, 90, 90]]<|/det|>"
+    scripted.script.say = f"Image 1: {BOXES} Image 2: {two}"
+    page = open_page(scripted)
+    attach(page, pictures["wide"], pictures["tall"])
+    ask(page, "What is there?")
+    answer = bot(page)
+    box, chip = answer.locator(".box"), answer.locator(".chip button")
+    expect(answer.locator(".found img")).to_have_count(2)
+    expect(chip).to_have_text(["the <b>dog</b>", "100, 200, 500, 700", "cats", "500, 300, 700, 900", "10, 10, 90, 90"])
+
+    def expect_active(*indices: str) -> None:
+        """Of boxes and of chips."""
+        for part in (".box", ".chip button:not([data-index*=' '])"):
+            active = answer.locator(f"{part}.active")
+            expect(active).to_have_count(len(indices) + ("0" in indices and part != ".box"))
+        for index in indices:
+            expect(answer.locator(f".box[data-index='{index}']")).to_have_class(re.compile("active"))
+
+    chip.nth(0).hover()
+    expect_active("0")
+    chip.nth(2).hover()
+    expect_active("1", "2")
+    chip.nth(4).hover()
+    expect_active("2")
+    expect(chip.nth(2)).to_have_class("active")
+    answer.locator(".box[data-index='1']").hover()
+    expect_active("1")
+    page.locator("#message textarea").hover()
+    expect_active()
+    # by keyboard: one stop for chips, one for boxes, arrows between them, Enter to keep
+    chip.nth(0).focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(chip.nth(3)).to_be_focused()
+    expect_active("1")
+    page.keyboard.press("Enter")
+    page.locator("#message textarea").focus()
+    expect_active("1")
+    expect(box.locator("visible=true").and_(answer.locator("[aria-pressed=true]"))).to_have_count(1)
+    answer.locator(".box[data-index='0']").focus()
+    page.keyboard.press("ArrowDown")
+    expect(answer.locator(".box[data-index='1']")).to_be_focused()
+    # after another question it still does
+    scripted.script.say = "Yes."
+    ask(page, "Really?")
+    expect(page.locator("#conversation summary")).to_have_count(2)
+    first = page.locator("#conversation [data-testid=bot]").first
+    first.locator(".chip button").first.hover()
+    expect(first.locator(".box[data-index='0']")).to_have_class(re.compile("active"))
+
+
 def test_the_picture_that_was_chosen_stays_after_more_questions_and_a_reload(scripted, pictures, open_page):
     scripted.script.say = BOXES
     page = open_page(scripted)
@@ -287,7 +339,7 @@ def test_pictures_are_shown_whole(scripted, open_page, tmp_path, width):
     page = open_page(scripted, width=width)
     attach(page, *sorted(tmp_path.iterdir()))
     ask(page, "Where is the dog?")
-    expect(page.locator("#conversation .drawing")).to_be_visible()
+    expect(page.locator("#conversation .found img")).to_be_visible()
     page.wait_for_function("[...document.querySelectorAll('#conversation .prose img')].every(each => each.complete)")
     column = page.locator("#conversation .bubble-wrap").bounding_box()["width"]
     shown = page.locator("#conversation .prose img").evaluate_all("all => all.map(each => [each.width, each.height])")
@@ -296,6 +348,8 @@ def test_pictures_are_shown_whole(scripted, open_page, tmp_path, width):
         assert (across, down) == pytest.approx((scale * own_width, scale * own_height), abs=1.5)
         assert across <= column
     assert shown[-1][0] > 200  # what was found is large enough to be seen
+    canvas = page.locator("#conversation .canvas").bounding_box()
+    assert page.locator("#conversation .canvas img").bounding_box() == pytest.approx(canvas, abs=1)  # as boxes think
 
 
 @contextmanager
