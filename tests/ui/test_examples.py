@@ -61,6 +61,24 @@ def test_cards_say_it_all_in_the_language_of_the_page(scripted, open_page, local
 
 
 @pytest.mark.slow
+def test_on_a_phone_every_card_is_whole(scripted, open_page):
+    page = open_page(scripted, width=390, height=844)
+    cards = page.locator("#conversation .example")
+    expect(cards).to_have_count(len(read_examples("chat")))
+    expect(page.locator("#conversation .examples")).to_be_visible()
+    cut = """cards => cards.filter((card) => {
+        const {left, right, top, bottom} = card.getBoundingClientRect();
+        for (let around = card.parentElement; around; around = around.parentElement) {
+            const style = getComputedStyle(around), area = around.getBoundingClientRect();
+            if (around === document.documentElement || around === document.body) return left < 0 || right > innerWidth;
+            if (style.overflowX !== "visible" && (left < area.left - 1 || right > area.right + 1)) return true;
+            if (style.overflowY !== "visible" && (top < area.top - 1 || bottom > area.bottom + 1)) return true;
+        }
+    }).map((card) => card.textContent.trim())"""
+    assert cards.evaluate_all(cut) == []
+
+
+@pytest.mark.slow
 def test_every_chat_example_is_asked_at_a_click(scripted, open_page):
     page = open_page(scripted)
     for number, example in enumerate(read_examples("chat")):
