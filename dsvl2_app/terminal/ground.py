@@ -19,7 +19,7 @@ from dsvl2_app.request import Request, Sampling
 from dsvl2_app.terminal.answer import OUTPUT, answer, open_backend, summarise
 from dsvl2_app.text.boxes import Parsed, parse_boxes
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url
-from dsvl2_app.text.grounding import ALLOWED, ask_for
+from dsvl2_app.text.grounding import ALLOWED, ask_for, name_boxes
 from dsvl2_app.text.marking import ask_in_context
 from dsvl2_app.text.prompt import Message
 
@@ -35,7 +35,7 @@ def run(flags: argparse.Namespace) -> None:
     )
     with open_backend(flags) as backend:
         summary = summarise(answer(backend, request))
-    parsed = parse_boxes(summary["text"])
+    parsed = name_boxes(parse_boxes(summary["text"]), [flags.phrase], flags.mode)
     if flags.json:
         boxes = [
             {**asdict(box), "pixels": box.pixels(*image.size), "centre": box.centre(*image.size)}

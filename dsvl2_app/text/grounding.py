@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from dsvl2_app.errors import PromptError, SettingsError
+from dsvl2_app.text.boxes import Parsed
 from dsvl2_app.text.prompt import GROUNDING_TOKEN, REF_TOKENS, Message
 
 Mode = Literal["find", "find_all", "describe", "in_context", "point", "count"]
@@ -25,6 +27,11 @@ _WRAPPED = re.compile(r"\s*(?:<\|grounding\|>)?\s*<\|ref\|>((?:(?!<\|ref\|>).)*)
 _TAGS = re.compile("|".join(map(re.escape, sorted(ALLOWED))))
 _BETWEEN = re.compile(r"[;\uff1b\n]")  # phrases
 _FIND_ALL = "\nFind all <|ref|>{phrase}<|/ref|>."
+_EVERY: tuple[Mode, ...] = ("find_all", "point", "count")  # modes that ask for all that fits
+_ALL = re.compile(
+    r"\s*(?:(?:all|every|each)\s+(?:of\s+)?|(?:\u6240\u6709|\u5168\u90e8)\u7684?)", re.IGNORECASE
+)  # 所有的, 全部的
+_THE = re.compile(r"^(?:the|these|those)\s+", re.IGNORECASE)
 _TEXTS: dict[Mode, str] = {
     "find": "\n<|ref|>{phrase}<|/ref|>.",
     "find_all": _FIND_ALL,
@@ -45,6 +52,8 @@ def ask_for(image: Any, phrase: str, mode: Mode = "find") -> list[Message]:
     phrase = _unwrap(phrase)
     if mode == "describe":
         phrase = phrase or DESCRIBE
+    if mode in _EVERY:
+        phrase = _without_all(phrase)  # which the question says
     if not phrase:
         raise PromptError("There is nothing to look for yet; type a phrase or a question.")
     return _ask([image], _TEXTS[mode].format(phrase=phrase))
@@ -62,6 +71,26 @@ def split_phrases(text: str, mode: Mode) -> list[str]:
             "{number} phrases are too many at once; look for {most}.", number=len(phrases), most=MOST_PHRASES
         )
     return phrases or [text]
+
+
+def name_boxes(parsed: Parsed, phrases: Sequence[str], mode: Mode) -> Parsed:
+    """Of all that fits `phrases` the labels are these: where the model says "all dogs" or "the dogs" of "dogs", the
+    label is "dogs". Other labels stay as the model wrote them."""
+    if mode not in _EVERY:
+        return parsed
+    plain = [_without_all(_unwrap(phrase)) for phrase in phrases]
+    names = {_bare(phrase): phrase for phrase in plain}
+    boxes = tuple(replace(box, label=names.get(_bare(box.label), box.label)) for box in parsed.boxes)
+    return replace(parsed, boxes=boxes)
+
+
+def _without_all(phrase: str) -> str:
+    return _ALL.sub("", phrase, count=1).strip() if _ALL.match(phrase) else phrase
+
+
+def _bare(label: str) -> str:
+    """What two ways of naming the same have in common."""
+    return _THE.sub("", _without_all(label.strip()), count=1).rstrip(" .").casefold()
 
 
 def _unwrap(phrase: str) -> str:

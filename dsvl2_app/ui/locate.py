@@ -13,7 +13,7 @@ from dsvl2_app.image.overlay import OverlayBox, draw_boxes
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Caller, Event, Request, Sampling
 from dsvl2_app.text.boxes import Box, Parsed, parse_boxes
-from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS, Mode, ask_for
+from dsvl2_app.text.grounding import ALLOWED, MOST_TOKENS, Mode, ask_for, name_boxes
 from dsvl2_app.text.marking import ask_in_context
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui.events import REFRESH
@@ -37,12 +37,16 @@ def submit(backend: Backend, messages: list[Message], *, well_formed: bool, call
     return backend.submit(wanted)
 
 
-async def read_answer(stream: Stream, before: str = "") -> AsyncIterator[tuple[str, Parsed, Event]]:
-    """The text `before` it with the answer so far, and the boxes in both, whenever there is something new to show."""
+async def read_answer(
+    stream: Stream, mode: Mode, phrases: Sequence[str], before: str = ""
+) -> AsyncIterator[tuple[str, Parsed, Event]]:
+    """The text `before` it with the answer so far, and the boxes in both, whenever there is something new to show.
+    `phrases` are what was looked for in both."""
     text = before
     async for events in stream.throttled(REFRESH):
         text += "".join(event.text for event in events)
-        yield text, parse_boxes(text, complete=events[-1].finish is not None), events[-1]
+        parsed = parse_boxes(text, complete=events[-1].finish is not None)
+        yield text, name_boxes(parsed, phrases, mode), events[-1]
 
 
 def draw(image: Image.Image, boxes: Sequence[Box], *, points: bool = False) -> Image.Image:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dsvl2_app.errors import PromptError, SettingsError
-from dsvl2_app.text.grounding import ALLOWED, MOST_PHRASES, ask_for, ask_for_marked, split_phrases
+from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.grounding import ALLOWED, MOST_PHRASES, ask_for, ask_for_marked, name_boxes, split_phrases
 
 
 def spell(messages: list[dict]) -> str:
@@ -74,3 +75,31 @@ def test_several_phrases_are_apart_and_a_question_is_whole():
 
 def test_only_what_the_messages_need_is_allowed():
     assert sorted(ALLOWED) == ["<|/ref|>", "<|grounding|>", "<|ref|>"]
+
+
+@pytest.mark.parametrize(("phrase", "asked"), [("dogs", "dogs"), ("all dogs", "dogs"), ("All of the dogs", "the dogs"),
+    ("\u6240\u6709\u7684\u72d7", "\u72d7"), ("allied flags", "allied flags"), ("all", "all")])  # fmt: skip
+def test_all_is_said_once(phrase, asked):
+    (message,) = ask_for(None, phrase, "find_all")
+    assert message["content"][-1]["text"] == f"\nFind all <|ref|>{asked}<|/ref|>."
+
+
+@pytest.mark.parametrize(
+    ("label", "phrases", "name"),
+    [
+        ("all dogs", ["dogs"], "dogs"),
+        ("All the dogs", ["dogs"], "dogs"),
+        ("dogs", ["the dogs"], "the dogs"),
+        ("all dogs", ["all dogs"], "dogs"),
+        ("all cats", ["dogs", "cats"], "cats"),
+        ("\u6240\u6709\u7684\u72d7", ["\u72d7"], "\u72d7"),
+        ("dog", ["dogs"], "dog"),
+        ("all birds", ["dogs"], "all birds"),
+        ("", ["dogs"], ""),
+    ],
+)
+@pytest.mark.parametrize("mode", ["find_all", "point", "count"])
+def test_the_label_of_all_that_is_found_is_the_phrase(label, phrases, name, mode):
+    parsed = parse_boxes(f"<|ref|>{label}<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>")
+    assert [box.label for box in name_boxes(parsed, phrases, mode).boxes] == [name]
+    assert name_boxes(parsed, phrases, "find") == parsed

@@ -8,13 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from dsvl2_app.backend import Backend
+from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.request import Caller
 from dsvl2_app.text.grounding import MODES, Mode
-from dsvl2_app.text.messages import Message
 from dsvl2_app.ui.endpoints.arguments import whole_arguments
 from dsvl2_app.ui.events import MODEL, attended
 from dsvl2_app.ui.locate import compose, draw, read_answer, submit
@@ -83,15 +81,13 @@ class GroundEndpoint:
         if mode == "in_context" and (example is None or rectangle is None):
             raise PromptError('The mode "in_context" needs an example and a rectangle around the thing in it.')
         messages = await to_thread(compose, picture, phrase, mode, example, rectangle, self.limits)
-        return await self.find(picture, messages, well_formed=well_formed, caller=name_caller(visitor))
+        stream = submit(self.backend, messages, well_formed=well_formed, caller=name_caller(visitor))
+        return await self.find(picture, stream, mode, phrase)
 
-    async def find(
-        self, picture: ImageRef, messages: list[Message], *, well_formed: bool, caller: Caller
-    ) -> tuple[str, dict[str, Any], str]:
+    async def find(self, picture: ImageRef, stream: Stream, mode: Mode, phrase: str) -> tuple[str, dict[str, Any], str]:
         """The picture with boxes, the boxes, the text."""
-        stream = submit(self.backend, messages, well_formed=well_formed, caller=caller)
         async with attended(stream):
-            *_, (text, parsed, _) = [part async for part in read_answer(stream)]
+            *_, (text, parsed, _) = [part async for part in read_answer(stream, mode, [phrase])]
         size = picture.size
         boxes = [{**asdict(box), "pixels": box.pixels(*size), "centre": box.centre(*size)} for box in parsed.boxes]
         if picture.points:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,9 +44,14 @@ class Shown:
 
     preview: str  # the file that shows the picture
     size: tuple[int, int]  # of the original
-    points: bool  # whether boxes are shown as their centres
+    mode: Mode = "find"
+    phrases: Sequence[str] = ()  # that are looked for
     text: str = ""
     boxes: tuple[Box, ...] = ()
+
+    @property
+    def points(self) -> bool:
+        return self.mode == "point"  # the centre of each box stands for it
 
     def show(self, *, tools: bool = False) -> str:
         """With `tools` the boxes can be corrected by hand."""
@@ -150,7 +155,7 @@ class Grounding:
             return
         preview = await to_thread(save_preview, held)
         finding.open(image, image.path.name if path in opened else uploaded_name(picture), preview, mode)
-        shown, failure = Shown(preview, image.size, points=mode == "point"), dict[Any, Any]()
+        shown, failure = Shown(preview, image.size, mode, phrases), dict[Any, Any]()
         changes = self.show(shown) | {page.exports: gr.Row(visible=False)}
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):
@@ -173,7 +178,7 @@ class Grounding:
                     self.answer.status: wording.show_status(say("Starting"), running=True),
                     **self.show_buttons(stream),
                 }
-                async for text, parsed, event in read_answer(stream, before):
+                async for text, parsed, event in read_answer(stream, shown.mode, shown.phrases, before):
                     finish = event.finish
                     finding.take(parsed.boxes, text)
                     yield self.go_on(shown, text, parsed, event)
@@ -183,7 +188,7 @@ class Grounding:
 
     def show_found(self, finding: Finding, image: ImageRef, boxes: tuple[Box, ...], answer: str) -> dict[Any, Any]:
         """What was found elsewhere, as if it had been found here."""
-        shown = Shown(save_preview(image), image.size, points=False, text=answer, boxes=boxes)
+        shown = Shown(save_preview(image), image.size, text=answer, boxes=boxes)
         finding.open(image, image.path.name, shown.preview, "find_all")
         finding.take(boxes, answer)
         status = wording.show_status(count_boxes(boxes))
@@ -196,7 +201,7 @@ class Grounding:
             return gr.skip(), gr.skip(), ""
         finding.correct(read_correction(event, now.boxes, finding.found))
         boxes = finding.annotation.boxes if finding.annotation else ()
-        shown = Shown(finding.preview, finding.image.size, finding.mode == "point", boxes=boxes)
+        shown = Shown(finding.preview, finding.image.size, finding.mode, boxes=boxes)
         by_hand = sum(BY_HAND in box.notes for box in boxes)
         words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
         return shown.show(tools=True), gr.Row(visible=True), wording.show_status(" · ".join(words))
