@@ -57,13 +57,12 @@ def measure(settings: Settings, folder: str, rounds: int) -> dict[str, Any]:
         settings = replace(settings, device="cpu", dtype="bfloat16", compile="on")
         checkpoint, prompts = in_fresh_process(prepare, settings, scratch)
         settings = replace(settings, model=checkpoint, load_format="auto")
-        turns = [
-            {
-                "ours": in_fresh_process(run_ours, settings),
-                "vllm": run_theirs(python, checkpoint, prompts, torch.get_num_threads()),
-            }
-            for _ in range(rounds)
-        ]
+        turns: list[dict[str, dict[str, float]]] = []
+        for number in range(1, rounds + 1):
+            table.show_title(f"turn {number} of {rounds}", "ours")
+            ours = in_fresh_process(run_ours, settings)
+            table.show_title(f"turn {number} of {rounds}", "vLLM, which takes minutes to load")
+            turns.append({"ours": ours, "vllm": run_theirs(python, checkpoint, prompts, torch.get_num_threads())})
     return compare(turns)
 
 
