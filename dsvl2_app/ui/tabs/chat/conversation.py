@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from dsvl2_app.backend import Stream
 from dsvl2_app.image.reference import ImageRef
@@ -97,6 +98,7 @@ class Conversation:
             self.before.before = None
             hold(self)
         self.raw = False
+        self.written: dict[int, Any] = {}  # what the transcript has written of each turn, see transcript.py
         self.returned: Turn | None = None  # the turn whose question went back to where it was typed, last
         self.editing: int | None = None  # the turn that the next question replaces, and with it all after it
         self.run: Run | None = None

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SIGN = re.compile(r"^ |[\x00-\x1f!#-&(-+\-.:<=>@\[-`{-\x7f]")
 _PARAGRAPH_END = re.compile(r"(\n[ \t]*\n)")
@@ -72,7 +73,7 @@ def _show_linked(place: int, found: Sequence[re.Match[str]], links: Links | None
         return _show_chip(match)
     behind = found[place + 1] if match.lastgroup == "label" and place + 1 < len(found) else match
     boxes = links.between(behind.start(), behind.end()) if behind.lastgroup == "corners" else range(0)
-    pieces = [show_literally(piece) for piece in _spell(match)]
+    pieces = [show_literally(piece) for piece in _spell(str(match.lastgroup), match[str(match.lastgroup)])]
     if match.lastgroup == "label" and boxes:
         return _show_chip(match, _point(" ".join(map(str, boxes)), "", pieces[0]))
     if len(boxes) != len(pieces):  # malformed
@@ -85,17 +86,24 @@ def _point(boxes: str, style: str, words: str) -> str:
     return f'<button type="button" value="{boxes}" tabindex="-1" style="{style}">{words}</button>'
 
 
-def _show_chip(match: re.Match[str], shown: str | None = None) -> str:
+def _show_chip(match: re.Match[str], shown: str = "") -> str:
+    """With `shown` in place of its words."""
+    kind = str(match.lastgroup)
+    return _draw_chip(kind, match.group(), match[kind], shown)
+
+
+@lru_cache(maxsize=4096)  # an answer is shown anew for every token, with all chips that it had before
+def _draw_chip(kind: str, source: str, said: str, shown: str) -> str:
     """The page's copy buttons take its title (see assets/quirks.js)."""
-    title = show_literally(match.group()).replace('"', _refer('"'))
-    shown = show_literally(" · ".join(_spell(match))) if shown is None else shown
-    return f'<span class="chip {match.lastgroup}" title="{title}">{shown}</span>'
+    title = show_literally(source).replace('"', _refer('"'))
+    shown = shown or show_literally(" · ".join(_spell(kind, said)))
+    return f'<span class="chip {kind}" title="{title}">{shown}</span>'
 
 
-def _spell(match: re.Match[str]) -> list[str]:
+def _spell(kind: str, said: str) -> list[str]:
     """What a chip says: of corners, those of each box."""
-    words = " ".join(match[str(match.lastgroup)].split())
-    if match.lastgroup != "corners":
+    words = " ".join(said.split())
+    if kind != "corners":
         return [words]
     return _NEXT_BOX.split(words.removeprefix("[[").removesuffix("]]"))
 

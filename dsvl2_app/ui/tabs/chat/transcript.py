@@ -17,20 +17,36 @@ from dsvl2_app.ui.words.translations import say
 
 
 def show_transcript(conversation: Conversation) -> list[dict[str, Any]]:
+    """A turn that is shown as it was before is not written anew: all are shown again for each token of the last."""
     messages: list[dict[str, Any]] = []
-    numbers = conversation.numbers
+    numbers, pictures, running = tuple(conversation.numbers), conversation.pictures, conversation.is_running
+    visitor = say("Boxes"), file_address("")  # whose language and addresses may be others
     place = 0
     for index, turn in enumerate(conversation.shown):
-        own = numbers[place : place + len(turn.pictures)]
         place += len(turn.pictures)
-        choice = _show_choice(turn, index, numbers[:place], conversation.is_running)
-        drawn = _show_found(turn, conversation.pictures, numbers, choice)
-        for role, text in (
-            ("user", _show_pictures(turn, own) + show_question(turn.question)),
-            ("assistant", _show_answer(turn, conversation.raw) + drawn + _show_timings(turn)),
-        ):
-            messages.append({"role": role, "content": [{"type": "text", "text": _strike(turn, text)}]})
+        asked = (turn, numbers[:place], conversation.raw, running, visitor)
+        before = conversation.written.get(index)
+        if before is None or before[0] != asked:
+            before = asked, _show_turn(turn, index, numbers[:place], pictures, conversation.raw, running)
+            conversation.written[index] = before
+        for role, text in zip(("user", "assistant"), before[1], strict=True):
+            messages.append({"role": role, "content": [{"type": "text", "text": text}]})
     return messages
+
+
+def _show_turn(
+    turn: Turn,
+    index: int,
+    numbers: Sequence[int | None],
+    pictures: Sequence[Attachment],
+    raw: bool,
+    running: bool,
+) -> tuple[str, str]:
+    """Question and answer. `numbers` are those of the pictures until then."""
+    own = numbers[len(numbers) - len(turn.pictures) :]
+    found = _show_found(turn, pictures, numbers, _show_choice(turn, index, numbers, running))
+    question = _show_pictures(turn, own) + show_question(turn.question)
+    return _strike(turn, question), _strike(turn, _show_answer(turn, raw) + found + _show_timings(turn))
 
 
 def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:

@@ -16,6 +16,7 @@ from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import USUAL, Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import PromptPlan, Sampling, Timings
+from dsvl2_app.ui.tabs.chat import transcript
 from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive, write_markdown
 from dsvl2_app.ui.tabs.chat.choices import Choices, build_choices
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
@@ -264,6 +265,24 @@ def test_a_label_is_only_text_though_boxes_stand_within_markdown(conversation):
     assert "\n" not in found
     assert found.count("</section>") == 1
     assert "<img src=x" not in found
+
+
+def test_earlier_turns_are_not_written_anew_for_each_token(conversation, monkeypatch):
+    conversation.mark()
+    conversation.turns.append(Turn("More?", ()))
+    written: list[str] = []
+    monkeypatch.setattr(transcript, "show_answer", lambda text, **_: written.append(text) or text)
+    for answer in ("a", "ab"):
+        conversation.turns[2] = replace(conversation.turns[2], answer=answer)
+        show_transcript(conversation)
+    assert written == ["A disc.", ANSWER, "a", "ab"]
+    conversation.raw = True
+    show_transcript(conversation)
+    assert written[4:] == ["A disc.", ANSWER, "ab"]
+    conversation.drop_oldest()  # which renumbers the pictures
+    conversation.turns[2] = replace(conversation.turns[2], finish="eos")  # so that pictures can be chosen again
+    assert 'class="dropped"' in show_transcript(conversation)[1]["content"][0]["text"]
+    assert written[7:] == ["A disc.", ANSWER, "ab"]
 
 
 def test_that_nobody_knows_the_picture_is_said(conversation):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.ui.tabs.chat import markup
 from dsvl2_app.ui.tabs.chat.markup import Links, show_answer, show_literally, show_markdown
 
 OURS = re.compile(r'<code class="inline">|</code>')
@@ -129,3 +130,17 @@ def test_chips_point_at_the_boxes_that_they_are_of():
     ]  # fmt: skip
     assert re.sub(r"</?button[^>]*>", "", shown).replace("3, 4 5", "3, 4 · 5") == show_answer(text)
     assert read_buttons(show_answer(text, raw=True, links=Links(parsed.starts, ("",) * 4))) == []
+
+
+def test_one_more_box_costs_as_much_after_many_as_after_few(monkeypatch):
+    boxes = [f"<|ref|>thing {at}<|/ref|><|det|>[[{at}, 2, 3, 4]]<|/det|>" for at in range(202)]
+    spelt: list[str] = []
+    plain = show_literally
+    monkeypatch.setattr(markup, "show_literally", lambda text: spelt.append(text) or plain(text))
+    counts = []
+    for number in (10, 200):
+        show_answer("".join(boxes[:number]))
+        spelt.clear()
+        show_answer("".join(boxes[: number + 1]))
+        counts.append(len(spelt))
+    assert counts == [4, 4]  # title and words of the label, and of the box
