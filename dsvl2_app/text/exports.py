@@ -145,13 +145,14 @@ def write_yolo_names(found: Annotation) -> str:
 
 
 def write_yolo_set(found: Sequence[tuple[Annotation, bytes]]) -> bytes:
-    """A .zip of pictures (as JPEG) with a file of boxes each, and one data.yaml whose classes are those of all, as
-    https://docs.ultralytics.com/datasets/detect describes it. Pictures of the same name are numbered."""
-    labels = list(dict.fromkeys(label for annotation, _ in found for label in annotation.labels))
+    """A .zip of pictures (as JPEG) with a file of boxes each, and one data.yaml with the classes of these boxes alone,
+    in order of appearance, as https://docs.ultralytics.com/datasets/detect describes it. Pictures of the same name are
+    numbered."""
+    labels = list(dict.fromkeys(_label(box) for annotation, _ in found for box in annotation.boxes))
     stream, taken = io.BytesIO(), set[str]()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, (annotation, picture) in enumerate(found, start=1):
-            named = replace(annotation, names=tuple(labels))
+            named = replace(annotation, names=tuple(labels))  # in place of those of pictures that are not in the set
             stem = PurePath(annotation.picture).stem + (f"-page-{annotation.page}" if annotation.page else "")
             stem = f"{stem}-{number}" if stem in taken else stem
             taken.add(stem)

@@ -302,3 +302,41 @@ def test_supervision_reads_a_whole_set(tmp_path):
     assert read.classes == ["dog", "cat"]
     classes = {path.split("/")[-1]: detections.class_id.tolist() for path, _, detections in read}
     assert classes == {"a.jpg": [0], "a-page-2.jpg": [1, 0], "a-3.jpg": [1]}
+
+
+def test_a_set_has_the_classes_of_its_own_boxes_alone():
+    """In a session some labels were searched in pictures that are in no set, or corrected since."""
+    picture = encode_jpeg(Image.new("RGB", (90, 60)))
+    first = Annotation("a.png", 90, 60, (LAKE,), names=("typo", "hill"))
+    second = Annotation("b.png", 90, 60, (HILL, LAKE), names=("typo", "hill", "lake"))
+    for found, classes in (([first], ["lake"]), ([first, second], ["lake", "hill"])):
+        with zipfile.ZipFile(io.BytesIO(write_yolo_set([(each, picture) for each in found]))) as archive:
+            data = yaml.safe_load(archive.read("data.yaml"))
+            numbers = [archive.read(f"labels/{name}.txt").split()[::5] for name in ("a", "b")[: len(found)]]
+        assert (data["nc"], data["names"]) == (len(classes), dict(enumerate(classes)))
+        assert numbers == [[b"0"], [b"1", b"0"]][: len(found)]
+
+
+@THEIRS
+@pytest.mark.slow
+def test_label_studio_reads_boxes_to_the_pixel(tmp_path):
+    """By its own converter, with the numbers that it gives tasks when they are imported."""
+    interface = pytest.importorskip("label_studio_sdk.label_interface")
+    converter = pytest.importorskip("label_studio_sdk.converter")
+    boxes = tuple(Box(label, 10 * at, 20, 500 + at, 999) for at, label in enumerate(LABELS))
+    found = Annotation("a hill.png", *SIZE, boxes, corrected=True)
+    view = write_label_config(found)
+    (task,) = json.loads(FORMATS["Label Studio"].write(found))
+    assert interface.LabelInterface(view).validate_annotation(task["annotations"][0])
+    (guess,) = json.loads(FORMATS["Label Studio"].write(replace(found, corrected=False)))
+    assert interface.LabelInterface(view).validate_prediction(guess["predictions"][0], return_errors=True) == []
+    task["id"] = task["annotations"][0]["id"] = 1
+    (tmp_path / "tasks.json").write_text(json.dumps([task]))
+    reader = converter.Converter(view, str(tmp_path), download_resources=False)
+    reader.convert_to_coco(str(tmp_path / "tasks.json"), str(tmp_path), str(tmp_path / "images"), is_dir=False)
+    read = json.loads((tmp_path / "result.json").read_text())
+    names = {category["id"]: category["name"] for category in read["categories"]}
+    assert [names[each["category_id"]] for each in read["annotations"]] == list(LABELS)
+    for each, box in zip(read["annotations"], boxes, strict=True):
+        left, top, width, height = each["bbox"]
+        assert (left, top, left + width, top + height) == pytest.approx(found.pixels(box), abs=0.01)
