@@ -1,7 +1,8 @@
 """Seeds -> the pictures in assets/examples and what to ask about them.
 
 `python -m nano.examples` writes the folder anew: pictures, and examples.json, a list of
-{"tab", "text", "pictures", "truth"} in which `truth` is what evaluation would compare the answer with.
+{"tab", "text", "pictures", "truth"} in which `truth` is what evaluation would compare the answer with; and papers.tif,
+some of the pictures once more as pages of one document.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from dsvl2_app.bundled import EXAMPLES
 from nano import tasks
@@ -27,6 +29,7 @@ from nano.tasks.turn import Turn
 
 FIRST_SEED = EVALUATION_SEEDS + 99_900_000  # apart from the seeds that evaluation counts
 LARGEST_FILE = 150_000
+PAPERS, PAGES = "papers.tif", ("form.png", "table.png", "receipt.png")
 
 Renderer = Callable[[Random], tuple[list[Scene], list[Turn]]]
 
@@ -149,7 +152,14 @@ def write(folder: Path = EXAMPLES) -> list[dict[str, Any]]:
         listed.append({"tab": wanted.tab, "text": text, "pictures": names, "truth": turn.truth})
     text = json.dumps(listed, indent=2, ensure_ascii=False)
     (folder / "examples.json").write_text(text + "\n", encoding="utf-8")
+    write_papers(folder)
     return listed
+
+
+def write_papers(folder: Path) -> None:
+    """A document of several pages, to the pixel those pictures of the folder."""
+    first, *others = (Image.open(folder / name).convert("RGB") for name in PAGES)
+    first.save(folder / PAPERS, save_all=True, append_images=others, compression="tiff_adobe_deflate")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ MORE = {
         Example("A star like the marked one", ("shapes.png",), "in_context", "one.png", (246, 127, 306, 186)),
     ),
     "tiles": (Example("", ("which-1.png", "which-2.png", "which-3.png")),),
+    "documents": (Example("", ("papers.tif",)),),
 }
 
 CAPTIONS = {

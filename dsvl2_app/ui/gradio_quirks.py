@@ -21,7 +21,7 @@ import httpx
 from gradio.blocks import BlocksConfig
 from gradio.context import LocalContext
 from gradio.exceptions import InvalidPathError as InvalidPathError
-from gradio.helpers import Examples
+from gradio.helpers import Examples as Examples
 from gradio.i18n import I18nData
 from gradio.processing_utils import encode_pil_to_bytes, hash_bytes, save_base64_to_cache, ssrf_protected_download
 from gradio.route_utils import API_PREFIX, get_fn, get_root_url

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -111,3 +112,11 @@ def test_every_example_of_the_other_tabs_runs_at_a_click(scripted, open_page):
         page.locator("button.gallery-item:visible").nth(number).click()
         expect(page.locator("#tiles-tokens section")).to_be_visible()
         expect(page.locator("#tiles-pictures .thumbnail-item")).to_have_count(len(example.pictures))
+    page.locator("[data-tab-id=documents]:visible").click()
+    (example,) = read_examples("documents")
+    scripted.script.say = "A form."
+    offered = page.locator(".gallery-item:visible")
+    expect(offered).to_have_text([Path(example.pictures[0]).name])
+    offered.click()
+    expect(page.locator("#documents-status")).to_have_text("All 3 pages are read.")
+    expect(page.locator("#documents-text")).to_contain_text("A form.")

@@ -8,6 +8,8 @@ import gradio as gr
 
 from dsvl2_app.bundled import read_asset
 from dsvl2_app.ui.events import download_button
+from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.gradio_quirks import Examples
 from dsvl2_app.ui.pages import build_pages
 from dsvl2_app.ui.tabs.documents.exports import FORMATS
 from dsvl2_app.ui.tabs.documents.tasks import OWN, offer_tasks
@@ -22,6 +24,7 @@ class Question:
     """On the left: which pages, and what of them."""
 
     files: gr.File
+    examples: Examples | None  # what is chosen there is put into the files
     pages: gr.HTML
     task: gr.Radio
     own: gr.Textbox
@@ -49,15 +52,18 @@ class Answer:
 
 def build_question(*, bundled: bool) -> Question:
     """Made within its column."""
+    files = gr.File(
+        label=label("Documents"),
+        file_count="multiple",
+        file_types=KINDS,
+        type="filepath",
+        height=150,
+        elem_id="documents-files",
+    )
+    offered = [[list(example.pictures)] for example in read_examples("documents")]
     return Question(
-        gr.File(
-            label=label("Documents"),
-            file_count="multiple",
-            file_types=KINDS,
-            type="filepath",
-            height=150,
-            elem_id="documents-files",
-        ),
+        files,
+        gr.Examples(offered, [files], label=label("Examples"), elem_id="documents-examples") if offered else None,
         build_pages("documents-pages"),
         gr.Radio(
             [(label(name), key) for name, key in offer_tasks(bundled=bundled)],
@@ -88,7 +94,7 @@ def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:
         with gr.Column(min_width=260):
             picture = gr.HTML(js_on_load=read_asset("boxes.js"), apply_default_css=False, elem_id="documents-picture")
         with gr.Column(min_width=260):
-            text = gr.Markdown(elem_id="documents-text", buttons=["copy"], container=True)
+            text = gr.Markdown(line_breaks=True, elem_id="documents-text", buttons=["copy"], container=True)
     return Answer(notice, how, status, which, row, picture, text, exports), buttons, download_button("documents-file")
 
 

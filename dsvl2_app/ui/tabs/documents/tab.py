@@ -57,12 +57,15 @@ class Documents:
     def wire(self) -> None:
         asked, shown = self.question, self.answer
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
-        offered = [asked.files, asked.pages]
-        asked.files.change(self.offer, offered, [asked.pages, shown.notice], preprocess=False, **PRIVATE)
+        offered = [asked.files, asked.pages], [asked.pages, shown.notice]
+        asked.files.change(self.offer, *offered, preprocess=False, **PRIVATE)
         asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
         inputs = [asked.files, asked.pages, asked.task, asked.own, self.reading]
         outputs = [*shown.shown, asked.start, asked.halt]
         gr.on([asked.start.click, asked.own.submit], self.read, inputs, outputs, preprocess=False, **STREAMING)
+        if asked.examples:  # is read at a click
+            chosen = asked.examples.load_input_event.success(self.offer, *offered, preprocess=False, **PRIVATE)
+            chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING)
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
         turned = [shown.picture, shown.text]
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)

@@ -27,7 +27,7 @@ from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
 from tests.image.papers import A4, write_pdf, write_tiff
 from tests.waiting import run_loop
 
-TEXT = "# Title\n\n- one\n- two"
+TEXT = "# Title\n\nof a\npaper\n\n- one\n- two"
 BOXES = "<|ref|>chart<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>"
 
 
@@ -58,6 +58,7 @@ def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path], monkey
     assert reading.seconds_left is None  # what was read before says nothing of this run
     run = reading.run
     reading.open(pages, ("own", "What?"))
+    assert reading.shown == 0  # of what is new, the first page
     reading.end(run)  # late: another one has begun
     assert not reading.stopping
     reading.end(reading.run)
@@ -200,6 +201,7 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     status, text = page.locator("#documents-status"), page.locator("#documents-text")
     expect(status).to_contain_text("of 4 pages are read")
     expect(text.locator("h1")).to_have_text("Title")
+    expect(text.locator("p br")).to_have_count(1)  # lines stay lines
     expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
     expect(text.locator("li")).to_have_count(2)
     expect(page.locator("#documents-picture img")).to_be_visible()
