@@ -202,6 +202,7 @@ watch("value", () => {
   if (given) words = given;
   if (turns) {
     shown = turns;
+    sessionStorage.setItem(DRAFT, box()?.value ?? ""); // what was asked, or is edited no more, is not being typed
     turn = turn.then(() => keep(turns));
   }
   if (begun || !given) return;

@@ -183,3 +183,18 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     page.goto(f"{scripted.url}?tab=documents&q=What%20is%20this%3F")
     expect(page.locator("#documents-files")).to_be_visible()
     expect(page.locator("#message textarea")).to_have_value("What is this?")
+
+
+@pytest.mark.slow
+def test_a_question_that_was_asked_is_not_typed_again_by_a_reload(scripted, open_page):
+    page = open_page(scripted)
+    waiting = watch_requests(page)
+    ask(page, "Where is the dog?")
+    expect(bot(page).locator("summary")).to_be_visible()
+    history = page.locator("#chat-history summary")
+    expect(history).to_contain_text("Earlier conversations (1, ")
+    rest(page, waiting)
+    page.reload()
+    expect(user(page)).to_contain_text("Where is the dog?")
+    expect(history).to_contain_text("Earlier conversations (1, ")
+    expect(page.locator("#message textarea")).to_have_value("")
