@@ -1,0 +1,50 @@
+"""A picture from a camera, which Chromium pretends to have."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import CHROMIUM_NAMES
+
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
+@pytest.fixture
+def camera(browser: Browser) -> Iterator[Page]:
+    """A page of another such browser, with a camera that may be used."""
+    kind = browser.browser_type
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    other = kind.launch(executable_path=path, args=CAMERA)
+    yield other.new_context(permissions=["camera"]).new_page()
+    other.close()
+
+
+def take_picture(page: Page) -> None:
+    page.get_by_role("button", name="Capture from camera").click()
+    page.get_by_role("button", name="Click to Access Webcam").click()
+    expect(page.locator("video:visible")).to_have_js_property("readyState", 4)
+    page.get_by_role("button", name="capture photo").click()
+
+
+@pytest.mark.slow
+def test_something_is_found_in_a_picture_from_a_camera(scripted, camera):
+    scripted.script.say = "<|ref|>clock<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
+    camera.goto(f"{scripted.url}?tab=grounding")
+    take_picture(camera)
+    camera.locator("#grounding-phrase textarea, #grounding-phrase input").fill("clock")
+    camera.locator("#grounding-start").click()
+    expect(camera.locator(".box:visible")).to_have_count(1)
+    (asked,) = scripted.script.requests
+    assert min(asked.messages[0]["content"][0]["image"].size) > 100
+
+
+@pytest.mark.slow
+def test_the_tiles_of_a_picture_from_a_camera_are_shown(scripted, camera):
+    camera.goto(f"{scripted.url}?tab=tiles")
+    take_picture(camera)
+    expect(camera.locator("#tiles-summary")).to_contain_text("grid of tiles")
+    expect(camera.locator("#tiles-tokens section")).to_be_visible()
