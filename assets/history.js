@@ -98,7 +98,8 @@ const keep = async (kept) => {
   for (const turn of kept) turns.push({...turn, pictures: await Promise.all(turn.pictures.map(keepPicture))});
   const pictures = await Promise.all([...new Set(keysOf({turns}))].map(findPicture));
   const bytes = pictures.reduce((sum, each) => sum + (each?.blob.size ?? 0), JSON.stringify(turns).length);
-  await put({id, time: Date.now(), title: turns[0].question.slice(0, 80), bytes, turns});
+  const title = turns[0].question.slice(0, 80);
+  await put({id, time: Date.now(), title, name: before?.id === id ? before.name : undefined, bytes, turns});
   show();
 };
 
@@ -126,6 +127,12 @@ const restore = async (id) => {
   }
 };
 
+// The conversation that was shown stays in the list.
+const begin = () => {
+  sessionStorage.removeItem(HERE);
+  trigger("restore", {turns: []});
+};
+
 // What is being typed.
 const box = () => document.querySelector("#message textarea");
 document.addEventListener("input", ({target}) => {
@@ -147,9 +154,15 @@ const make = (tag, attributes = {}, ...children) => {
   return made;
 };
 const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-const holds = (record) => JSON.stringify(record.turns.map(({question, answer}) => [question, answer]))
+const holds = (record) => JSON.stringify([titleOf(record), ...record.turns.map(({question, answer}) => [question, answer])])
   .toLowerCase().includes(query);
-const titleOf = ({title}) => title.replace(/<\|[^|]*\|>/g, "").trim() || "…"; // special tokens are not for reading
+// The name that a person gave it, or else its first question, without special tokens.
+const titleOf = ({name, title}) => name || title.replace(/<\|[^|]*\|>/g, "").trim() || "…";
+const rename = async (id) => {
+  const record = await find(id);
+  const name = record && prompt(words.rename, titleOf(record));
+  if (name !== null && record) await put({...record, name: name.trim().slice(0, 80)}); // without one: the question again
+};
 const show = async () => {
   if (!words) return;
   const records = await list();
@@ -157,7 +170,8 @@ const show = async () => {
     "li", record.id === sessionStorage.getItem(HERE) ? {"aria-current": "true"} : {},
     make("button", {type: "button", class: "open", "data-open": record.id}, titleOf(record)),
     make("small", {}, `${new Date(record.time).toLocaleString()} · ${size(record.bytes)}`),
-    make("button", {type: "button", class: "remove", "data-remove": record.id, "aria-label": words.remove}, "×"),
+    make("button", {type: "button", class: "rename", "data-rename": record.id, "aria-label": words.rename, title: words.rename}, "✎"),
+    make("button", {type: "button", class: "remove", "data-remove": record.id, "aria-label": words.remove, title: words.remove}, "×"),
   ));
   const total = records.reduce((sum, record) => sum + record.bytes, 0);
   const summary = `${words.title} (${records.length}${records.length ? `, ${size(total)}` : ""})`;
@@ -166,6 +180,7 @@ const show = async () => {
     details = make(
       "details", {}, make("summary"),
       make("div", {class: "tools"},
+        make("button", {type: "button", class: "begin"}, words.begin),
         make("input", {type: "search", placeholder: words.search, "aria-label": words.search}),
         make("label", {}, make("input", {type: "checkbox"}), ` ${words.keep}`),
         make("button", {type: "button", class: "forget"}, words.forget)),
@@ -179,8 +194,10 @@ const show = async () => {
 };
 element.addEventListener("click", async ({target}) => {
   if (target.dataset.open) await restore(target.dataset.open);
+  else if (target.dataset.rename) await turn.then(() => rename(target.dataset.rename)); // after what is being kept
   else if (target.dataset.remove) await remove(target.dataset.remove);
   else if (target.matches(".forget") && confirm(words.sure)) turn = turn.then(forget); // after what is being kept
+  else if (target.matches(".begin")) await turn.then(begin);
   else return;
   show();
 });

@@ -32,6 +32,8 @@ WORDS = {
     "keep": "Keep conversations in this browser",
     "forget": "Forget all",
     "open": "Open",
+    "begin": "New conversation",
+    "rename": "Rename",
     "remove": "Delete",
     "none": "None yet. They stay in this browser alone.",
     "sure": "Forget every conversation that this browser keeps?",

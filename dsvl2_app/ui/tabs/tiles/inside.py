@@ -70,7 +70,7 @@ class Inside:
         """`count` is of pictures in the conversation, `limit` of tiles."""
         self.look = gr.State(Look(), time_to_live=HOUR)
         self.running = gr.State(None)
-        self.page = build_page(self.backend.capabilities.inspection)
+        self.page = build_page(self.backend.capabilities.inspection, english_only=self.backend.card.bundled)
         self.wire(self.page, [gallery, self.page.question, count, limit, self.look])
 
     @property

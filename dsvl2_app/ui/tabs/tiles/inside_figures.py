@@ -188,7 +188,7 @@ def show_cost(seen: Inspection) -> str:
 
 
 def percent(share: float) -> str:
-    """As exact as it can be read: a small share has one digit that is not 0."""
+    """As exact as it can be read, and never 0 for what is not."""
     if 0 < share < 0.0005:
-        return f"{100 * share:.1g}%"
+        return f"{share:.2%}" if share >= 0.00005 else say("under 0.01%")
     return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"

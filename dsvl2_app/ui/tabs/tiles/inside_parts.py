@@ -77,14 +77,14 @@ class InsidePage:
     seen: Seen
 
 
-def build_page(can: bool) -> InsidePage:
-    """Made within the tab's Blocks."""
+def build_page(can: bool, *, english_only: bool) -> InsidePage:
+    """Made within the tab's Blocks. The question that is suggested is in English where the model reads that alone."""
     with gr.Accordion(label("Inside view"), open=False, elem_id="inside") as panel:
         how = gr.HTML(show_how_to(can), elem_id="inside-how")
         with gr.Row(elem_id="inside-asking"):
             question = gr.Textbox(
                 label=label("Question"),
-                placeholder=label("What is in the picture?"),
+                placeholder="What is in the picture?" if english_only else label("What is in the picture?"),
                 max_lines=6,
                 scale=5,
                 min_width=240,

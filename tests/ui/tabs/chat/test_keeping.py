@@ -148,11 +148,28 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     expect(page.locator("#conversation .user-row")).to_have_count(2)
     expect(user(page)).to_contain_text("Which colour?")
 
+    # a name is found by the search, and stays when the conversation goes on
+    page.once("dialog", lambda dialog: dialog.accept("Rex"))
+    history.locator(".rename").click()
+    expect(history.locator(".open")).to_have_text(["Rex"])
+    history.locator("[type=search]").fill("rex")
+    expect(history.locator(".open")).to_have_text(["Rex"])
+    history.locator("[type=search]").fill("")
+    expect(history.locator(".open")).to_have_text(["Where is the cat?", "Rex"])
+    history.locator(".begin").click()
+    expect(page.locator("#conversation .user-row")).to_have_count(0)
+    expect(history.locator("[aria-current]")).to_have_count(0)
+    history.get_by_role("button", name="Rex").click()
+    expect(page.locator("#conversation .user-row")).to_have_count(2)
+    ask(page, "And now?")
+    expect(bot(page)).to_contain_text("Brown.")
+    expect(history.locator(".open")).to_have_text(["Rex", "Where is the cat?"])  # the latest first
+
     # the arrow up takes the last question back, Escape ends this or stops an answer
     for keys in ("ArrowUp", "Escape", "ArrowUp"):
         page.locator("#message textarea").press(keys)
         expect(page.locator("#chat-keep")).to_be_visible(visible=keys == "ArrowUp")
-        expect(page.locator("#message textarea")).to_have_value("Which colour?" if keys == "ArrowUp" else "")
+        expect(page.locator("#message textarea")).to_have_value("And now?" if keys == "ArrowUp" else "")
     scripted.script.endless = True
     page.locator("#message textarea").press("Enter")
     expect(bot(page)).to_contain_text("Brown.Brown.")

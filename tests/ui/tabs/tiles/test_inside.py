@@ -216,7 +216,7 @@ def test_a_word_that_was_said_against_all_odds_stands_last_with_its_chance():
         words={**SEEN.words, 9: " done", 10: "done", 12: "odd\n"},
     )
     shown = show_word(seen, 0, can_fork=True)
-    assert read(shown).endswith("&lt;b&gt; 90% ␣ 5.0% ␣done 0.03% done 0.02% &lt;i&gt; 0.01% odd↵ 2e-05%")
+    assert read(shown).endswith("&lt;b&gt; 90% ␣ 5.0% ␣done 0.03% done 0.02% &lt;i&gt; 0.01% odd↵ under 0.01%")
     assert re.findall(r'<li class="([^"]+)"><code>([^<]+)', shown) == [("said beyond", "odd↵")]
     assert shown.count("data-other") == 5
     assert "beyond" not in show_word(seen, 1)  # the third likeliest was said
