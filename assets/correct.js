@@ -6,6 +6,7 @@ const OUTSIDE = 4; // and of those, outside of the box
 const STEP = 5; // of 999, by an arrow key
 let drag = null; // what is dragged: {index, from, before, held}; no index: a box is drawn
 let wanted = null; // index of the box that has the focus once the server has answered
+let naming = false; // whether its name has it then, of a box that was drawn
 
 const cornersOf = (part) => part.dataset.box.split(",").map(Number);
 const find = (index) => element.querySelector(`.box[data-index="${index}"]`);
@@ -99,6 +100,7 @@ const drop = () => {
   const boxes = list();
   if (before) boxes[index].splice(1, 4, ...now);
   else chosen = String(boxes.push([nameField().value.trim(), ...now]) - 1);
+  naming = !before;
   tell(boxes);
 };
 element.addEventListener("pointerup", drop);
@@ -141,4 +143,9 @@ watch("value", () => {
   refresh();
   if (wanted !== null) find(wanted)?.focus();
   wanted = null;
+  if (naming) {
+    nameField()?.focus();
+    nameField()?.select();
+  }
+  naming = false;
 });

@@ -254,6 +254,10 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     drag(page, (20, 700), (150, 950))  # where nothing is: another one
     expect(status).to_contain_text("3 boxes (the <b>dog</b>: 1, bird: 2) · 3 by hand")
     assert read_rows(page)[2] == pytest.approx([20, 700, 150, 950], abs=3)
+    page.keyboard.type("green star")  # a box that was drawn is named next
+    page.keyboard.press("Enter")
+    expect(page.locator("#grounding-boxes tbody bdi")).to_have_text(["the <b>dog</b>", "bird", "green star"])
+    expect(page.get_by_role("button", name="Correct by hand")).to_have_attribute("aria-pressed", "true")
     page.locator("#grounding-boxes .box.active").focus()
     left = str(read_rows(page)[2][0])
     page.keyboard.press("ArrowRight")
