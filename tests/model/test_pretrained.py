@@ -292,7 +292,8 @@ def test_another_vocabulary(more: int, checkpoint: Path, model: Model, tmp_path:
     after = resized(loaded, size + more, mean_resizing=False)
     kept = min(size, size + more)
     assert after.shape[-1] == size + more
-    assert torch.equal(after[..., :kept], before[..., :kept])
+    assert torch.equal(loaded.lm_head.weight[:kept], model.lm_head.weight[:kept])
+    torch.testing.assert_close(after[..., :kept], before[..., :kept])  # other rows, another order of sums
     fresh = loaded.decoder.embed_tokens.weight.detach()[size:]
     assert not fresh.numel() or 0.01 < float(fresh.std()) < 0.03
     values = [each.detach().clone() for each in loaded.parameters()]
