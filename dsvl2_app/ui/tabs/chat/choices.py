@@ -14,9 +14,13 @@ from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.sampling import read_sampling, read_whole_number
 from dsvl2_app.ui.words.translations import label
 
-# temperature, top-p
-PRESETS: dict[str, tuple[float, float]] = {"Precise": (0.0, 1.0), "Balanced": (0.2, 0.9), "Creative": (0.8, 0.95)}
-TILINGS: dict[str, bool | None] = {"Automatic": None, "Always": True, "Never": False}
+# Values differ from the words that are shown, which a page that is still loading translates in values, too.
+PRESETS: dict[str, tuple[float, float]] = {  # temperature, top-p
+    "precise": (0.0, 1.0),
+    "balanced": (0.2, 0.9),
+    "creative": (0.8, 0.95),
+}
+TILINGS: dict[str, bool | None] = {"automatic": None, "always": True, "never": False}
 CHANGED = "JSON.stringify(now.map((one) => one ?? '')) !== JSON.stringify(USUAL.map((one) => one ?? ''))"
 MEMORY = "dsvl2-settings"  # the key in the browser's storage
 
@@ -48,7 +52,10 @@ class Choices:
 def build_choices(card: ModelCard) -> list[gr.Component]:
     """The controls whose values `Choices.read` takes, in its order."""
     preset = gr.Radio(
-        [(label(name), name) for name in PRESETS], value="Balanced", label=label("Preset"), elem_id="chat-preset"
+        [(label(name.capitalize()), name) for name in PRESETS],
+        value="balanced",
+        label=label("Preset"),
+        elem_id="chat-preset",
     )
     temperature, top_p, penalty, tokens, seed = build_sampling(card.context)
     with gr.Row():
@@ -59,8 +66,8 @@ def build_choices(card: ModelCard) -> list[gr.Component]:
             max_lines=6,
         )
         tiling = gr.Radio(
-            [(label(name), name) for name in TILINGS],
-            value="Automatic",
+            [(label(name.capitalize()), name) for name in TILINGS],
+            value="automatic",
             label=label("Cut pictures into tiles"),
             info=label("Automatic: with at most two pictures in the conversation"),
         )

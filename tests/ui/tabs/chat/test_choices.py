@@ -7,10 +7,11 @@ import pytest
 
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.ui.sampling import read_whole_number
-from dsvl2_app.ui.tabs.chat.choices import MEMORY, Choices, keep_valid, remember
+from dsvl2_app.ui.tabs.chat.choices import MEMORY, PRESETS, TILINGS, Choices, keep_valid, remember
+from dsvl2_app.ui.words.chinese import CHINESE
 
-USUAL = [0.2, 0.9, 1, 512, "", "", "Automatic", 9]
-STORED = [0.8, 0.95, 1.1, 100, "7", "Be brief.", "Never", 4]
+USUAL = [0.2, 0.9, 1, 512, "", "", "automatic", 9]
+STORED = [0.8, 0.95, 1.1, 100, "7", "Be brief.", "never", 4]
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,9 @@ def test_numbers_of_things_are_whole():
     for half in (2.5, "2.5", float("nan"), float("inf")):
         with pytest.raises(SettingsError, match="choose a whole number"):
             read_whole_number("max_tiles", half)
+
+
+@pytest.mark.parametrize("value", [*PRESETS, *TILINGS])
+def test_no_value_is_a_word_of_the_page(value: str):
+    """Which Gradio, while a page loads, can translate in a component's value: the server then refused the question."""
+    assert value not in CHINESE and value.capitalize() in CHINESE
