@@ -80,12 +80,12 @@ def _show_found(turn: Turn, pictures: Sequence[Attachment], numbers: Sequence[in
     if not turn.found:
         return ""
     boxes = [replace(box, label=" ".join(box.label.split())) for box in turn.found.boxes]
-    shown = ""
+    shown, styles = "", style_boxes(boxes)
     for place in dict.fromkeys(turn.places):
         number, picture = numbers[place], pictures[place]
         words = say("Boxes on picture {number}", number=number) if number else say("Boxes")
         own = {index: box for index, (box, on) in enumerate(zip(boxes, turn.places, strict=True)) if on == place}
-        canvas = show_canvas(picture.preview, picture.image.size, own, style_boxes(boxes), words, hints=True)
+        canvas = show_canvas(picture.preview, picture.image.size, own, styles, words, hints=True)
         shown += f'<div class="boxes"><div class="stage">{canvas}</div></div>'
     return f'\n\n<section class="found">{shown}{choice}</section>'
 
