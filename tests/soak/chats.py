@@ -104,6 +104,7 @@ class Chat:
     echoes: bool  # the server answers with the question
     pause: float  # most seconds between two questions
     patience: float  # seconds after which a request that has not ended counts as hung
+    least: int = 0  # requests, also where these take longer
     rows: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,8 +115,12 @@ class Chat:
 
     async def run(self) -> None:
         async with self.http:
-            while time.monotonic() < self.until:
+            while not self.is_over:
                 await self.converse()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until and len(self.rows) >= self.least
 
     async def converse(self) -> None:
         way = self.chance.choice(WAYS)
@@ -128,7 +133,7 @@ class Chat:
             if way == "page" and not await self.attempt(Row("visit"), stack.enter_async_context(self.visit())):
                 return
             for left in reversed(range(questions)):
-                if time.monotonic() > self.until or not await self.ask_once(way, leaving=self.leaves and not left):
+                if self.is_over or not await self.ask_once(way, leaving=self.leaves and not left):
                     return
                 await asyncio.sleep(self.pause * self.chance.random())
             if way == "page" and self.answered:

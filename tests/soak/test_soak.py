@@ -21,7 +21,7 @@ GOOD = {"lived": True, "exit status": 0, "tracebacks": 0, "canaries in the log":
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "seconds"), [("nano", 20), ("echo", 10)])
 def test_visitors_are_answered_each_their_own(program: str, seconds: float, tmp_path: Path) -> None:
-    told = soak(program, chats=11, seconds=seconds, folder=tmp_path, patience=120)
+    told = soak(program, chats=11, seconds=seconds, folder=tmp_path, patience=120, least=5)
     assert find_broken(told, COUNTS) == [], told
     assert {"page", "chat", "v1", "visit"} <= told["by way"].keys() and told["hostile"] and told["left"], told
 
