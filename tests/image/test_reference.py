@@ -219,9 +219,7 @@ def test_one_file_is_one_picture_wherever_it_lies(tmp_path: Path) -> None:
 
 def test_a_hash_covers_the_file_and_the_frame_or_the_pixels() -> None:
     data = b"P5 1 1 255\n\x07"
-    hashed = [
-        hashlib.blake2b(content, digest_size=16).digest() for content in (b"file 0 " + data, b"RGB 1x1 \x07\x07\x07")
-    ]
+    hashed = [hashlib.sha256(content).digest()[:16] for content in (b"file 0 " + data, b"RGB 1x1 \x07\x07\x07")]
     assert [ImageRef.of(source).content_hash for source in (data, load_image(data))] == hashed
 
 
