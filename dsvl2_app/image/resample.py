@@ -18,6 +18,7 @@ from dsvl2_app.image.tiles import PixelBox, TileLayout
 
 BITS = 22  # of the fraction of Pillow's weights, PRECISION_BITS in its Resample.c
 REACH = 2  # px on each side that bicubic looks at, in those of the smaller picture
+AT_ONCE = 2**25  # products of a pass, which bound its memory: all of most pictures, since a launch takes longer
 
 
 def cut_pixels(pixels: Tensor, layout: TileLayout) -> Tensor:
@@ -41,11 +42,14 @@ def _resize_axis(pixels: Tensor, axis: int, target: int) -> Tensor:
     if pixels.shape[axis] == target:
         return pixels
     places, weights = torch.as_tensor(weigh(pixels.shape[axis], target)).to(pixels.device).unbind(1)
-    along = (target, 1, 1) if axis == 0 else (target, 1)
+    taps = max(1, AT_ONCE // (pixels.numel() // pixels.shape[axis] * target))
     total = torch.full((), 1 << BITS - 1, dtype=torch.int32, device=pixels.device)  # a half, to round
-    shaped = weights.reshape(-1, *along)
-    for place, weight in zip(places, shaped, strict=True):
-        total = torch.addcmul(total, pixels.index_select(axis, place), weight)
+    for first in range(0, len(weights), taps):
+        some, weight = places[first : first + taps], weights[first : first + taps]
+        shape = *pixels.shape[:axis], *some.shape, *pixels.shape[axis + 1 :]  # taps, target in place of the axis
+        taken = pixels.index_select(axis, some.flatten()).reshape(shape)
+        shaped = weight[..., None, None] if axis == 0 else weight[..., None]
+        total = total + (taken * shaped).sum(axis, dtype=torch.int32)
     return (total >> BITS).clamp_(0, 255).byte()
 
 

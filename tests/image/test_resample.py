@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from dsvl2_app.image import resample
 from dsvl2_app.image.cut import cut_tiles
 from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.image.resample import BITS, cut_pixels, weigh
@@ -23,6 +27,21 @@ def draw_pixels(width: int, height: int, levels: int) -> np.ndarray:
     """Noise; of two levels, black and white, it drives bicubic beyond both ends."""
     noise = np.random.default_rng(width * height).integers(levels, size=(height, width, 3))
     return (noise * 255 // (levels - 1)).astype(np.uint8)
+
+
+class Launches(TorchDispatchMode):
+    """Counts what runs on a device, and notes how many values each product has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.products = 0, list[int]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.count += not func.is_view
+        if func is torch.ops.aten.mul.Tensor:
+            self.products.append(result.numel())
+        return result
 
 
 @pytest.mark.slow
@@ -42,6 +61,25 @@ def test_tiles_of_larger_pictures_are_those_of_pillow(device: str, size: tuple[i
     tiles = cut_pixels(torch.from_numpy(pixels).to(device), layout)
     assert tiles.device.type == device
     assert np.array_equal(tiles.cpu().numpy(), cut_tiles(Image.fromarray(pixels), layout))
+
+
+@pytest.mark.parametrize("at_once", [1, 4_000_000])  # less than the products of one weight, and of some
+def test_memory_for_products_is_bounded(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    pixels, layout = draw_pixels(1000, 400, 256), lay_out(1000, 400)
+    monkeypatch.setattr(resample, "AT_ONCE", at_once)
+    with Launches() as launches:
+        tiles = cut_pixels(torch.from_numpy(pixels), layout)
+    one_weight = 3 * 461 * 1152  # values of the largest pass, onto the canvas
+    assert max(launches.products) <= max(at_once, one_weight)
+    assert np.array_equal(tiles.numpy(), cut_tiles(Image.fromarray(pixels), layout))
+
+
+def test_a_pass_of_most_pictures_is_a_few_launches() -> None:
+    """As many whatever the number of weights, which is 36 in the four passes of this picture."""
+    pixels, layout = draw_pixels(1000, 400, 256), lay_out(1000, 400)
+    with Launches() as launches:
+        cut_pixels(torch.from_numpy(pixels), layout)
+    assert len(launches.products) == 4 and launches.count < 50
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
