@@ -27,6 +27,7 @@ from dsvl2_app.model.vision import merge_identical
 from dsvl2_app.request import Event, Timings
 from dsvl2_app.runtime import Runner
 from dsvl2_app.text.processor import DeepseekVL2Processor
+from dsvl2_app.text.sampling import send
 from dsvl2_app.text.tokens import Prompt
 
 FeatureKey = tuple[bytes, tuple[int, int]]  # what an image's embeds depend on: its content_hash, its tile grid
@@ -80,7 +81,7 @@ class Pictures:
         if missing:
             fresh, timings = yield from self._encode_images(missing, timings)
             features.update(fresh)
-        embeds = self._model.embed(torch.tensor([prompt.input_ids[reused:]], device=self._model.device))
+        embeds = self._model.embed(send(np.array([prompt.input_ids[reused:]]), self._model.device))
         for start, key, _, layout in wanted:
             known = max(0, reused - start)  # its first tokens may be cached already
             place = slice(start + known - reused, start + layout.num_tokens - reused)
@@ -110,7 +111,10 @@ class Pictures:
                     covered = int((twins < sum(map(len, tokens))).sum())
                     yield Event("vision", done=done + covered, total=total, timings=timings)
                 done += len(twins)
-                embeds = self._model.adaptor.arrange(torch.cat(tokens)[twins.to(self._model.device)], key[1])
+                whole = torch.cat(tokens)
+                if len(distinct) < len(twins):
+                    whole = whole[send(twins.numpy(), whole.device)]
+                embeds = self._model.adaptor.arrange(whole, key[1])
                 features[key] = Features(embeds, twins)
                 self.kept.put(key, features[key], embeds.nbytes)
         finally:

@@ -27,7 +27,8 @@ class DeepseekVL2ImageProcessor:
         self.config = config
         self.geometry = config.geometry
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (config.image_mean, config.image_std))
-        self._scale = (mean, std) if config.normalize else (torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
+        scale = (mean, std) if config.normalize else (torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
+        self._scales = {torch.device("cpu"): scale}  # kept on each device: to send them anew waits for a GPU
 
     def lay_out(
         self, sources: Sequence[Any], tiling: bool | None = None, max_tiles: int | None = None
@@ -46,8 +47,11 @@ class DeepseekVL2ImageProcessor:
         """Pixels [N, H, W, 3] uint8 -> [N, 3, H, W] float32 around 0."""
         pixels = torch.as_tensor(tiles).permute(0, 3, 1, 2)
         pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        mean, std = self._scale
-        return pixels.sub_(mean.to(pixels.device)).div_(std.to(pixels.device))
+        if pixels.device not in self._scales:
+            mean, std = self._scales[torch.device("cpu")]
+            self._scales[pixels.device] = mean.to(pixels.device), std.to(pixels.device)
+        mean, std = self._scales[pixels.device]
+        return pixels.sub_(mean).div_(std)
 
     def save_pretrained(self, save_directory: str | Path) -> list[str]:
         """Write processor_config.json, as the processor does; a pipeline saves its parts one by one."""

@@ -105,7 +105,9 @@ class Sampler:
             self.generator.seed()
         else:
             self.generator.manual_seed(sampling.seed)
-        self.seen: Tensor = torch.tensor(sorted(set(prompt_ids)), device=device)
+        self.seen: Tensor | None = None  # ids of prompt and answer, where they are penalised
+        if sampling.repetition_penalty != 1:
+            self.seen = send(np.unique(prompt_ids), device)
 
     @property
     def takes_likeliest(self) -> bool:
@@ -128,16 +130,15 @@ class Sampler:
             scores = torch.full_like(scores, float("-inf")).index_copy(0, kept, scores[kept])
         temperature = self.sampling.temperature
         token = self._draw(_divide(scores - scores.max(), temperature)) if temperature else scores.argmax()
-        if self.sampling.repetition_penalty != 1:
+        if self.seen is not None:
             self.seen = torch.cat((self.seen, token[None])).unique()
         return Choice(token)
 
     def _penalise(self, scores: Tensor) -> Tensor:
         """Make ids of prompt and answer less likely, as CTRL (Keskar et al. 2019) and transformers do."""
-        penalty = self.sampling.repetition_penalty
-        if penalty == 1:
+        if self.seen is None:
             return scores
-        seen = scores[self.seen]
+        penalty, seen = self.sampling.repetition_penalty, scores[self.seen]
         return scores.index_copy(0, self.seen, torch.where(seen < 0, seen * penalty, seen / penalty))
 
     def _draw(self, scores: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from dsvl2_app import DeepseekVL2Processor
@@ -424,6 +425,28 @@ def test_normalisation_follows_the_settings(processor: DeepseekVL2Processor) -> 
     torch.testing.assert_close(plain.normalise(tiles)[0, 0, 0], torch.tensor([0.0, 0.2, 1.0]))
     other = DeepseekVL2Processor(processor.tokenizer, image_mean=(0.2, 0.5, 0.5), image_std=(0.1, 0.5, 0.5))
     torch.testing.assert_close(other.normalise(tiles)[0, 0, 0], torch.tensor([-2.0, 0.0, 8.0]))
+
+
+class Moves(TorchDispatchMode):
+    """Counts tensors that go from one device to another."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.count += func is torch.ops.aten._to_copy.default and result.device != args[0].device
+        return result
+
+
+def test_what_normalises_is_sent_to_a_device_once(processor: DeepseekVL2Processor) -> None:
+    """A GPU is waited for each time."""
+    fresh, tiles = DeepseekVL2Processor(processor.tokenizer), torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    sent: list[int] = []
+    for _ in range(2):
+        with Moves() as moves:
+            assert fresh.normalise(tiles.to("meta")).shape == (1, 3, 4, 4)
+        sent.append(moves.count)
+    assert sent == [1 + 2, 1]  # the tiles; mean and deviation with the first
 
 
 @pytest.mark.parametrize("settings", [{"sft_format": "plain"}, {"image_token": "<img>"}])
