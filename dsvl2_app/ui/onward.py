@@ -32,11 +32,10 @@ class Onward:
     tiles: Tiles
 
     def wire(self) -> None:
-        page, answer, inside = self.chat.page, self.grounding.answer, self.tiles.inside.page
+        page, inside = self.chat.page, self.tiles.inside.page
         picture, gallery, conversation = self.grounding.question.picture, self.tiles.page.gallery, page.conversation
-        shown = [answer.notice, answer.how, answer.boxes, answer.raw, answer.status, answer.exports]
         asked = [conversation, self.grounding.finding]
-        page.onward.boxes.click(self.show_boxes, asked, [self.tabs, picture, *shown], **PRIVATE)
+        page.onward.boxes.click(self.show_boxes, asked, [self.tabs, picture, *self.grounding.results.parts], **PRIVATE)
         page.onward.find.click(self.find, conversation, [self.tabs, picture], **PRIVATE)
         page.onward.tiles.click(self.show_tiles, conversation, [self.tabs, gallery], **PRIVATE)
         looked = [self.tabs, gallery, inside.panel, inside.question]
@@ -53,7 +52,7 @@ class Onward:
         for place in dict.fromkeys(turn.places):
             image = conversation.pictures[place].image
             boxes = tuple(box for box, on in zip(found, turn.places, strict=True) if on == place)
-            shown = self.grounding.show_found(finding, image, boxes, turn.answer)
+            shown = self.grounding.results.show_found(finding, image, boxes, turn.answer)
         return {self.tabs: gr.Tabs(selected=Grounding.id), self.grounding.question.picture: as_file(image), **shown}
 
     def find(self, conversation: Conversation) -> tuple[gr.Tabs, str]:

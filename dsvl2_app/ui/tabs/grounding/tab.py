@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +14,6 @@ from dsvl2_app.backend import Backend, Stream
 from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.request import Event
-from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.grounding import Mode, split_phrases
 from dsvl2_app.text.prompt import Message
 from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
@@ -24,40 +21,16 @@ from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
 from dsvl2_app.ui.payloads import read_index
-from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_tools
-from dsvl2_app.ui.tabs.grounding.findings import Finding, count_boxes, describe_event
-from dsvl2_app.ui.tabs.grounding.linked import show_boxes
+from dsvl2_app.ui.tabs.grounding.findings import Finding
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import MODES, build_answer, build_question, phrase_texts, show_how_to
+from dsvl2_app.ui.tabs.grounding.results import Results, Shown
 from dsvl2_app.ui.uploads import measure, name_caller, save_preview, save_upload, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
 ACTIONS: dict[Mode, str] = {"find": "Find", "find_all": "Find all", "describe": "Describe", "in_context": "Find"}
 ACTIONS |= {"point": "Point at", "count": "Count"}
-MORE = 1.125  # times as many boxes as are shown are shown next
-
-
-@dataclass
-class Shown:
-    """What the page shows of a search."""
-
-    preview: str  # the file that shows the picture
-    size: tuple[int, int]  # of the original
-    mode: Mode = "find"
-    phrases: Sequence[str] = ()  # that are looked for
-    text: str = ""
-    boxes: tuple[Box, ...] = ()
-
-    @property
-    def points(self) -> bool:
-        return self.mode == "point"  # the centre of each box stands for it
-
-    def show(self, *, tools: bool = False) -> str:
-        """With `tools` the boxes can be corrected by hand."""
-        labels = [box.label.strip() for box in self.boxes]
-        shown = show_tools(labels) if tools else ""
-        return show_boxes(self.preview, self.size, self.boxes, points=self.points, tools=shown)
 
 
 class Grounding:
@@ -81,13 +54,12 @@ class Grounding:
                 can_hold = self.backend.capabilities.grammar
                 self.question = build_question(self.limits, shapes_only=self.shapes_only, can_hold=can_hold)
             with gr.Column(scale=3, min_width=300, elem_id="grounding-result"):
-                self.answer = build_answer(self.finding)
+                self.results = Results(build_answer(self.finding), self.finding)
         self.wire()
 
     def wire(self) -> None:
-        asked, shown = self.question, self.answer
-        page = [shown.how, shown.boxes, shown.status, shown.exports, shown.raw, shown.notice]
-        page += [asked.start, asked.halt, self.running]
+        asked, shown = self.question, self.results.page
+        page = [*self.results.parts, asked.start, asked.halt, self.running]
         inputs = [asked.picture, asked.phrase, asked.mode, asked.well_formed, asked.example, asked.marking]
         inputs += [self.finding, self.opened]
         asking = {"preprocess": False, **STREAMING}
@@ -95,9 +67,7 @@ class Grounding:
         starts, reveal = [asked.start.click, asked.phrase.submit], read_asset("reveal.js")
         gr.on(starts, self.find, inputs, page, **asking)
         gr.on(starts, None, None, None, js=reveal, **PRIVATE)
-        corrected = [shown.boxes, shown.exports, shown.status]
-        by_hand: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # each tells of all boxes
-        shown.boxes.correct(self.correct, self.finding, corrected, **by_hand)
+        self.results.wire()
         asked.halt.click(cancel, self.running, None, **QUIET)
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
@@ -139,7 +109,7 @@ class Grounding:
         visitor: gr.Request,
     ) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer; whenever there is another box it joins the picture and the table."""
-        page = self.answer
+        results, page = self.results, self.results.page
         try:
             path = uploaded_path(picture)
             image = opened.get(path) or await to_thread(measure, path, self.limits)
@@ -151,12 +121,12 @@ class Grounding:
             stream = ask(questions[0])
         except Exception as error:
             finding.annotation = None
-            yield {**self.clear(), page.notice: wording.show_notice(error)}
+            yield {**results.clear(), page.notice: wording.show_notice(error)}
             return
         preview = await to_thread(save_preview, held)
         finding.open(image, image.path.name if path in opened else uploaded_name(picture), preview, mode)
         shown, failure = Shown(preview, image.size, mode, phrases), dict[Any, Any]()
-        changes = self.show(shown) | {page.exports: gr.Row(visible=False)}
+        changes = results.show(shown) | {page.exports: gr.Row(visible=False)}
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):
                 yield changes | more  # with the buttons: in an update after it they often stayed
@@ -164,7 +134,7 @@ class Grounding:
         except Exception as error:
             failure = {page.notice: wording.show_notice(error), page.status: ""}
         found = {page.exports: gr.Row(visible=bool(shown.boxes))}
-        yield last_update(self.show(shown, tools=True), failure, found, self.show_buttons(None))
+        yield last_update(results.show(shown, tools=True), failure, found, self.show_buttons(None))
 
     async def search(
         self, stream: Stream, others: list[list[Message]], ask: Callable[..., Stream], finding: Finding, shown: Shown
@@ -175,65 +145,16 @@ class Grounding:
             stream = ask(others[number - 1]) if number else stream
             async with attended(stream):
                 yield {
-                    self.answer.status: wording.show_status(say("Starting"), running=True),
+                    self.results.page.status: wording.show_status(say("Starting"), running=True),
                     **self.show_buttons(stream),
                 }
                 async for text, parsed, event in read_answer(stream, shown.mode, shown.phrases, before):
                     finish = event.finish
                     finding.take(parsed.boxes, text)
-                    yield self.go_on(shown, text, parsed, event)
+                    yield self.results.go_on(shown, text, parsed, event)
             before = f"{shown.text}\n"
             if finish == "cancelled":
                 return
-
-    def show_found(self, finding: Finding, image: ImageRef, boxes: tuple[Box, ...], answer: str) -> dict[Any, Any]:
-        """What was found elsewhere, as if it had been found here."""
-        shown = Shown(save_preview(image), image.size, text=answer, boxes=boxes)
-        finding.open(image, image.path.name, shown.preview, "find_all")
-        finding.take(boxes, answer)
-        status = wording.show_status(count_boxes(boxes))
-        return self.show(shown, tools=True) | {self.answer.exports: gr.Row(visible=True), self.answer.status: status}
-
-    def correct(self, event: gr.EventData, finding: Finding) -> tuple[Any, Any, str]:
-        """Boxes were moved, drawn, named or taken away by hand."""
-        now = finding.annotation
-        if now is None or finding.image is None:
-            return gr.skip(), gr.skip(), ""
-        finding.correct(read_correction(event, now.boxes, finding.found))
-        boxes = finding.annotation.boxes if finding.annotation else ()
-        shown = Shown(finding.preview, finding.image.size, finding.mode, boxes=boxes)
-        by_hand = sum(BY_HAND in box.notes for box in boxes)
-        words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
-        return shown.show(tools=True), gr.Row(visible=True), wording.show_status(" · ".join(words))
-
-    def show(self, shown: Shown, *, tools: bool = False) -> dict[Any, Any]:
-        return {
-            self.answer.notice: wording.show_notice(),
-            self.answer.how: gr.HTML(visible=False),
-            self.answer.boxes: shown.show(tools=tools),
-            self.answer.raw: gr.Textbox(shown.text, visible=True),
-        }
-
-    def go_on(self, shown: Shown, text: str, parsed: Parsed, event: Event) -> dict[Any, Any]:
-        """What changes on the page by more of the answer; `shown` becomes that. A page draws all boxes anew for one
-        more, so that of many they come several at a time."""
-        shown.text = text
-        changes: dict[Any, Any] = {self.answer.raw: text, self.answer.status: describe_event(event, parsed, text)}
-        count, before = len(parsed.boxes), len(shown.boxes)
-        if count > before and (event.finish is not None or count >= MORE * before):
-            shown.boxes = parsed.boxes
-            changes[self.answer.boxes] = shown.show()
-        return changes
-
-    def clear(self) -> dict[Any, Any]:
-        """No error stands above what was found before."""
-        return {
-            self.answer.how: gr.HTML(visible=True),
-            self.answer.boxes: "",
-            self.answer.status: "",
-            self.answer.exports: gr.Row(visible=False),
-            self.answer.raw: gr.Textbox("", visible=False),
-        }
 
     def show_buttons(self, stream: Stream | None) -> dict[Any, Any]:
         """A stop button for the answer that is running, or else the button that starts one."""
@@ -288,11 +209,15 @@ class Grounding:
         try:
             offered = offer(measure(uploaded_path(example), self.limits))
         except Exception as error:
-            return {self.answer.notice: wording.show_notice(error)}
-        return {self.question.marking: offered, self.answer.notice: wording.show_notice()}
+            return {self.results.page.notice: wording.show_notice(error)}
+        return {self.question.marking: offered, self.results.page.notice: wording.show_notice()}
 
     def close_example(self) -> dict[Any, Any]:
-        return {self.question.example: None, self.question.marking: None, self.answer.notice: wording.show_notice()}
+        return {
+            self.question.example: None,
+            self.question.marking: None,
+            self.results.page.notice: wording.show_notice(),
+        }
 
 
 def _save(picture: str) -> str:
