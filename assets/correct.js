@@ -6,13 +6,14 @@ const OUTSIDE = 4; // and of those, outside of the box
 const STEP = 5; // of 999, by an arrow key
 let drag = null; // what is dragged: {index, from, before, held}; no index: a box is drawn
 let wanted = null; // index of the box that has the focus once the server has answered
+let search = null; // number of the one whose boxes are shown
 let naming = false; // whether its name has it then, of a box that was drawn
 
 const cornersOf = (part) => part.dataset.box.split(",").map(Number);
 const find = (index) => element.querySelector(`.box[data-index="${index}"]`);
 const list = () => all(".box[data-index]").sort((one, other) => one.dataset.index - other.dataset.index)
   .map((part) => [part.dataset.label, ...cornersOf(part)]);
-const tell = (boxes) => trigger("correct", {boxes});
+const tell = (change) => trigger("correct", {search, ...change});
 const nameField = () => element.querySelector(".tools .name");
 const clip = (value) => Math.round(Math.min(SIDE, Math.max(0, value)));
 
@@ -63,7 +64,7 @@ const remove = () => {
   if (chosen === null) return;
   const boxes = list().filter((_, at) => at !== Number(chosen));
   chosen = null;
-  tell(boxes);
+  tell({boxes});
 };
 
 element.addEventListener("pointerdown", (event) => {
@@ -101,7 +102,7 @@ const drop = () => {
   if (before) boxes[index].splice(1, 4, ...now);
   else chosen = String(boxes.push([nameField().value.trim(), ...now]) - 1);
   naming = !before;
-  tell(boxes);
+  tell({boxes});
 };
 element.addEventListener("pointerup", drop);
 element.addEventListener("pointercancel", () => {
@@ -114,7 +115,7 @@ element.addEventListener("click", (event) => {
   if (button?.matches(".delete")) remove();
   if (button?.matches(".restore")) {
     chosen = null;
-    trigger("correct", {restore: true});
+    tell({restore: true});
   }
   refresh();
 });
@@ -122,7 +123,7 @@ element.addEventListener("change", (event) => {
   if (!event.target.matches(".tools .name") || chosen === null) return;
   const boxes = list();
   boxes[chosen][0] = event.target.value.trim();
-  tell(boxes);
+  tell({boxes});
 });
 element.addEventListener("keydown", (event) => {
   const way = {ArrowRight: [STEP, 0], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowUp: [0, -STEP]}[event.key];
@@ -136,9 +137,20 @@ element.addEventListener("keydown", (event) => {
   boxes[chosen].splice(1, 4, ...move(cornersOf(part), way));
   lay(part, boxes[chosen].slice(1));
   wanted = chosen;
-  tell(boxes);
+  tell({boxes});
 }, true);
+// Boxes of another search are not under correction yet.
+const begin = () => {
+  const shown = Number(element.querySelector(".tools")?.dataset.search ?? 0);
+  if (shown === search) return;
+  if (search) chosen = null; // a box that is chosen while an answer grows stays so at its end
+  search = shown;
+  correcting = false;
+  drag = wanted = null;
+  naming = false;
+};
 watch("value", () => {
+  begin();
   mark();
   refresh();
   if (wanted !== null) find(wanted)?.focus();

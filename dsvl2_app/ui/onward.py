@@ -34,8 +34,8 @@ class Onward:
     def wire(self) -> None:
         page, inside = self.chat.page, self.tiles.inside.page
         picture, gallery, conversation = self.grounding.question.picture, self.tiles.page.gallery, page.conversation
-        asked = [conversation, self.grounding.finding]
-        page.onward.boxes.click(self.show_boxes, asked, [self.tabs, picture, *self.grounding.results.parts], **PRIVATE)
+        asked, shown = [conversation, self.grounding.finding], [self.tabs, *self.grounding.results.restored]
+        page.onward.boxes.click(self.show_boxes, asked, shown, **PRIVATE)
         page.onward.find.click(self.find, conversation, [self.tabs, picture], **PRIVATE)
         page.onward.tiles.click(self.show_tiles, conversation, [self.tabs, gallery], **PRIVATE)
         looked = [self.tabs, gallery, inside.panel, inside.question]
@@ -52,8 +52,8 @@ class Onward:
         for place in dict.fromkeys(turn.places):
             image = conversation.pictures[place].image
             boxes = tuple(box for box, on in zip(found, turn.places, strict=True) if on == place)
-            shown = self.grounding.results.show_found(finding, image, boxes, turn.answer)
-        return {self.tabs: gr.Tabs(selected=Grounding.id), self.grounding.question.picture: as_file(image), **shown}
+            shown = self.grounding.results.show_found(finding, image, as_file(image), boxes, turn.answer)
+        return {self.tabs: gr.Tabs(selected=Grounding.id), **shown}
 
     def find(self, conversation: Conversation) -> tuple[gr.Tabs, str]:
         """Another search in the last picture."""

@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.steps import ask, attach, bot
+from tests.ui.steps import ask, attach, bot, see
 
 ANSWER = "<|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700], [600, 300, 900, 999]]<|/det|>"
 
@@ -27,8 +27,9 @@ def test_boxes_tiles_and_the_view_inside_are_a_click_from_an_answer(scripted, pi
         page.locator("#grounding-exports").get_by_role("button", name="JSON", exact=True).click()
     found = json.loads(download.value.path().read_text())
     assert (found["picture"], found["width"], len(found["boxes"])) == ("wide.png", 1000, 2)
+    expect(page.locator("#grounding-phrase textarea")).to_have_value("dog")  # what the boxes are of
     page.locator("#grounding-phrase textarea").fill("a cat")
-    page.get_by_role("button", name="Find", exact=True).click()
+    page.get_by_role("button", name="Find all", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes · ")
     assert len(scripted.script.requests) == 2  # in the picture that came along
     page.get_by_role("tab", name="Chat").click()
@@ -36,3 +37,35 @@ def test_boxes_tiles_and_the_view_inside_are_a_click_from_an_answer(scripted, pi
     expect(page.locator("#inside-question textarea")).to_have_value("<|ref|>dog<|/ref|>.")
     expect(page.locator("#tiles-pictures .thumbnail-item")).to_have_count(1)
     expect(page.locator("#tiles-tokens section")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_boxes_from_an_answer_keep_those_that_a_person_corrected(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    attach(page, pictures["wide"])
+    ask(page, "<|ref|>dog<|/ref|>.")
+    expect(bot(page).locator("summary")).to_be_visible()
+    page.get_by_role("tab", name="Grounding").click()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    page.locator("#grounding-phrase textarea").fill("a cat")
+    page.get_by_role("button", name="Find", exact=True).click()
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .row").first.press("Delete")
+    expect(page.locator("#grounding-boxes tbody tr")).to_have_count(1)
+    back = page.locator("#grounding-back")
+    expect(back).to_be_hidden()
+    page.get_by_role("tab", name="Chat").click()
+    page.get_by_role("button", name="The boxes, larger").click()
+    expect(page.locator("#grounding-boxes tbody tr")).to_have_count(2)
+    expect(page.locator("#grounding-phrase textarea")).to_have_value("dog")
+    expect(page.get_by_role("button", name="Correct by hand")).to_have_attribute("aria-pressed", "false")
+    expect(back).to_have_text("Bring your boxes back: 1 box, tall.png")
+    back.click()
+    expect(page.locator("#grounding-boxes tbody tr")).to_have_count(1)
+    expect(page.locator("#grounding-phrase textarea")).to_have_value("a cat")
+    expect(page.get_by_label("Find a phrase")).to_be_checked()
+    expect(back).to_be_hidden()
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator("#grounding-status")).to_contain_text("2 boxes · ")
+    assert see(scripted.script.requests[-1].messages[-1]["content"][0]["image"]).size == (300, 500)  # its picture

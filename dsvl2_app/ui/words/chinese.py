@@ -218,6 +218,8 @@ CHINESE = {
         "拖动框可移动，拖动其边可改变大小，在图片上拖动可画新框；方向键移动框。"
     ),
     "Delete the box": "删除该框",
+    "Bring your boxes back: {boxes}, {name}": "恢复手工修正的框：{name}，{boxes}",
+    "Discard them": "放弃这些框",
     "As the model found them": "恢复模型的结果",
     "by hand": "手工",
     "{number:,} by hand": "其中 {number:,} 个为手工",

@@ -269,6 +269,9 @@ CHINESE_ERRORS = {
     ),
     "There are no boxes in this conversation; ask for some first.": "此对话中没有框；请先提问以得到框。",
     "There is no picture in this conversation; ask about one first.": "此对话中没有图片；请先就图片提问。",
+    "Other boxes have taken the place of those that you corrected; correct these.": (
+        "你修正的框已被其他框取代；请修正现在的框。"
+    ),
     "There are no such boxes; reload the page and try again.": "没有这样的框；请重新加载页面后重试。",
     "{number} phrases are too many at once; look for {most}.": "一次 {number} 个短语太多；请查找 {most} 个。",
     "There is no such choice; reload the page and try again.": "没有这个选项；请重新加载页面后重试。",

@@ -18,12 +18,13 @@ LONGEST_LABEL = 200  # characters
 BY_HAND = "by hand"  # the note of a box that a person drew, moved or named
 
 
-def show_tools(labels: Sequence[str]) -> str:
-    """Above the table: the switch that makes boxes movable, and what there is while they are."""
+def show_tools(labels: Sequence[str], search: int) -> str:
+    """Above the table: the switch that makes boxes movable, and what there is while they are. `search` is the number of
+    the search whose boxes they are; where another is shown, the switch is off."""
     known = "".join(f'<option value="{escape(label)}"></option>' for label in dict.fromkeys(filter(None, labels)))
     how = say("Drag a box to move it, its edges to size it, or the picture to draw another; arrow keys move a box.")
     return (
-        '<div class="tools"><button type="button" class="correct" aria-pressed="false">'
+        f'<div class="tools" data-search="{search}"><button type="button" class="correct" aria-pressed="false">'
         f"{say('Correct by hand')}</button>"
         f'<div class="hands"><label>{say("Label")} <input class="name" maxlength="{LONGEST_LABEL}" '
         f'list="grounding-labels" autocomplete="off"></label><datalist id="grounding-labels">{known}</datalist>'
@@ -32,13 +33,18 @@ def show_tools(labels: Sequence[str]) -> str:
     )
 
 
-def read_correction(event: gr.EventData, now: Sequence[Box], found: Sequence[Box]) -> tuple[Box, ...]:
-    """The boxes that the browser tells of, of which those in `now` stay as they are; or those that the model `found`.
-    Raises a PromptError where they are none."""
+def read_correction(
+    event: gr.EventData, search: int, now: Sequence[Box], found: Sequence[Box]
+) -> tuple[Box, ...] | None:
+    """The boxes that the browser tells of, of which those in `now` or `found` stay as they are; None where those that
+    the model `found` are wanted again. Raises a PromptError where they are none, or of another search than that of the
+    number `search`."""
     told = read_event_data(event)
     listed = told.get("boxes") if isinstance(told, dict) else None
+    if isinstance(told, dict) and told.get("search") != search:
+        raise PromptError("Other boxes have taken the place of those that you corrected; correct these.")
     if isinstance(told, dict) and told.get("restore") is True:
-        return tuple(found)
+        return None
     if not isinstance(listed, list) or len(listed) > MOST_BOXES:
         raise PromptError("There are no such boxes; reload the page and try again.")
     same = {(box.label, *box.corners): box for box in (*found, *now)}

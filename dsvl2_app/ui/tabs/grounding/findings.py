@@ -1,9 +1,10 @@
-"""One visitor's last answer in the Grounding tab, and the files that it is downloaded as."""
+"""What one visitor searched in the Grounding tab, and the files that it is downloaded as."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -24,59 +25,122 @@ from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say, text_label
 
 SET = "YOLO set"  # of every picture that was searched
-MOST_KEPT = 100  # pictures of it
+MOST_KEPT = 100  # pictures of it, and searches that were corrected and set aside
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
 _SPECIAL = re.compile(r"<\|/?\w+\|>")
 FILES = ("PNG", *FORMATS, SET)
 
 
 @dataclass(eq=False)
-class Finding:
-    """The picture that was searched last and what was found in it, in a gr.State."""
+class Search:
+    """A picture that was searched, and what was found in it."""
 
-    image: ImageRef | None = None  # that was searched
-    name: str = ""  # that the visitor knows it by
-    preview: str = ""  # the file that shows it
-    mode: Mode = "find"
+    number: int  # among those of its visitor
+    image: ImageRef
+    name: str  # that the visitor knows the picture by
+    upload: str  # the file that was chosen
+    preview: str  # the file that shows it
+    mode: Mode
+    phrase: str
     found: tuple[Box, ...] = ()  # by the model, whatever has been corrected since
     annotation: Annotation | None = None
-    kept: dict[ImageRef, Annotation] = field(default_factory=dict)  # the last of each picture that was searched
-    labels: tuple[str, ...] = ()  # of the pictures before, so that a class has one number in all of them
 
-    def open(self, image: ImageRef, name: str, preview: str, mode: Mode) -> None:
-        """Another picture is searched."""
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        return self.annotation.boxes if self.annotation else ()
+
+    @property
+    def corrected(self) -> bool:
+        """By a person: whatever takes its place, it is kept."""
+        return self.annotation is not None and self.annotation.corrected
+
+    @property
+    def files(self) -> set[Path]:
+        return {self.image.path, Path(self.upload), Path(self.preview)}
+
+
+@dataclass(eq=False)
+class Finding:
+    """What a visitor searched last, and what they corrected by hand before, in a gr.State."""
+
+    search: Search | None = None
+    aside: list[Search] = field(default_factory=list[Search])  # corrected ones that others took the place of
+    kept: dict[ImageRef, Annotation] = field(default_factory=dict)  # the last of each picture that was searched
+    labels: tuple[str, ...] = ()  # of the searches before, so that a class has one number in all of them
+    opened: int = 0  # searches so far
+
+    def open(self, image: ImageRef, name: str, upload: str, preview: str, mode: Mode, phrase: str) -> Search:
+        """Another search takes the place of the last one."""
         hold(self)
-        self.labels = tuple(self.annotation.labels) if self.annotation else self.labels
-        self.image, self.name, self.annotation = image, name, None
-        self.preview, self.mode, self.found = preview, mode, ()
+        self.close()
+        self.opened += 1
+        self.search = Search(self.opened, image, name, upload, preview, mode, phrase)
+        return self.search
+
+    def close(self) -> None:
+        """Nothing is shown any more."""
+        self.keep_labels()
+        if self.search and self.search.corrected:
+            self.set_aside(self.search)
+        self.search = None
+
+    def set_aside(self, search: Search) -> None:
+        self.aside.append(search)
+        del self.aside[:-MOST_KEPT]
+
+    def bring_back(self) -> Search | None:
+        """The last that was set aside takes the place of the search that is shown, which, corrected too, is the last
+        in turn to come back. None where nothing is aside."""
+        if not self.aside:
+            return None
+        back = self.aside.pop()
+        self.keep_labels()
+        if self.search and self.search.corrected:
+            self.aside.insert(0, self.search)
+        assert back.annotation
+        back.annotation = replace(back.annotation, names=self.labels)
+        self.search, self.kept[back.image] = back, back.annotation
+        return back
+
+    def keep_labels(self) -> None:
+        shown = self.search.annotation if self.search else None
+        self.labels = tuple(dict.fromkeys((*self.labels, *(shown.labels if shown else ()))))
 
     def take(self, boxes: tuple[Box, ...], answer: str) -> None:
         """What the model found on the picture so far."""
-        self.found = boxes
-        self.annotation = self.annotate(boxes, answer)
+        assert self.search
+        self.search.found = boxes
+        self.search.annotation = self.annotate(self.search, boxes, answer)
 
     def correct(self, boxes: tuple[Box, ...]) -> None:
         """What a person made of it. A picture on which nothing is left stays in the set: that too is an example."""
-        assert self.image and self.annotation
-        corrected = boxes != self.found
-        self.annotation = replace(self.annotate(boxes, self.annotation.answer), corrected=corrected)
-        self.kept[self.image] = self.annotation
+        search = self.search
+        assert search and search.annotation
+        corrected = boxes != search.found
+        search.annotation = replace(self.annotate(search, boxes, search.annotation.answer), corrected=corrected)
+        self.kept[search.image] = search.annotation
 
-    def annotate(self, boxes: tuple[Box, ...], answer: str) -> Annotation:
-        assert self.image
-        points, page = self.image.points, self.image.frame + 1 if self.image.frame or self.image.points else 0
-        size = self.image.size
-        found = Annotation(self.name, *size, boxes, answer, names=self.labels, page=page, points=points)
+    def restore(self) -> None:
+        """What the model found, in place of what a person made of it."""
+        assert self.search
+        if self.search.corrected:
+            self.set_aside(replace(self.search))
+        self.correct(self.search.found)
+
+    def annotate(self, search: Search, boxes: tuple[Box, ...], answer: str) -> Annotation:
+        image = search.image
+        points, page = image.points, image.frame + 1 if image.frame or image.points else 0
+        found = Annotation(search.name, *image.size, boxes, answer, names=self.labels, page=page, points=points)
         if boxes:
-            self.kept[self.image] = found
+            self.kept[image] = found
             while len(self.kept) > MOST_KEPT:
                 del self.kept[next(iter(self.kept))]
         return found
 
     @property
     def files(self) -> set[Path]:
-        searched = {image.path for image in (*self.kept, *filter(None, [self.image]))}
-        return searched | ({Path(self.preview)} if self.preview else set())
+        shown = {path for search in (self.search, *self.aside) if search for path in search.files}
+        return shown | {image.path for image in self.kept}
 
 
 def build_downloads(finding: gr.State) -> gr.Row:
@@ -94,19 +158,20 @@ def build_downloads(finding: gr.State) -> gr.Row:
 
 
 def save_file(finding: Finding, name: str) -> str | None:
-    found = finding.annotation
-    if found is None or finding.image is None:
+    search = finding.search
+    if search is None or search.annotation is None:
         return None
+    found, image = search.annotation, search.image
     stem = Path(found.picture).stem + (f"-page-{found.page}" if found.page else "")
     if name == "PNG":
-        drawn = draw(finding.image.open(), found.boxes, points=finding.mode == "point")
+        drawn = draw(image.open(), found.boxes, points=search.mode == "point")
         return save_picture(drawn, f"{stem}-boxes.png")
     if name == SET:
-        pictures = ((each, encode_jpeg(image.open())) for image, each in finding.kept.items())
+        pictures = ((each, encode_jpeg(picture.open())) for picture, each in finding.kept.items())
         return save_upload(write_yolo_set([*pictures]), "yolo-set.zip")
     format = FORMATS[name]
     if name == "Label Studio":
-        found = replace(found, address=data_url(finding.image.open()))
+        found = replace(found, address=data_url(image.open()))
     return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 
@@ -121,7 +186,7 @@ def describe_event(event: Event, parsed: Parsed, text: str) -> str:
     return f'{status}<p class="said">{escape(_SPECIAL.sub("", text).strip())}</p>'
 
 
-def count_boxes(boxes: tuple[Box, ...]) -> str:
+def count_boxes(boxes: Sequence[Box]) -> str:
     """How many there are, and of each label where there are several."""
     if not boxes:
         return say("Nothing found")

@@ -58,6 +58,9 @@ class Answer:
     notice: gr.HTML
     how: gr.HTML
     status: gr.HTML
+    aside: gr.Row  # the next two: for boxes that a person made and something else took the place of
+    back: gr.Button
+    discard: gr.Button
     boxes: gr.HTML
     exports: gr.Row
     raw: gr.Textbox
@@ -110,6 +113,7 @@ def build_answer(finding: gr.State) -> Answer:
         gr.HTML(elem_id="grounding-notice"),
         gr.HTML(show_how_to(), elem_id="grounding-how"),
         gr.HTML(elem_id="grounding-status"),
+        *build_aside(),
         gr.HTML(
             js_on_load=read_asset("boxes.js") + read_asset("correct.js"),
             apply_default_css=False,
@@ -126,6 +130,13 @@ def build_answer(finding: gr.State) -> Answer:
             elem_id="grounding-raw",
         ),
     )
+
+
+def build_aside() -> tuple[gr.Row, gr.Button, gr.Button]:
+    with gr.Row(visible=False, elem_id="grounding-aside") as row:
+        back = gr.Button("", size="sm", elem_id="grounding-back")
+        discard = gr.Button(label("Discard them"), size="sm", elem_id="grounding-discard")
+    return row, back, discard
 
 
 def phrase_texts(mode: Mode, shapes_only: bool, speak: Callable[[str], Any]) -> dict[str, Any]:

@@ -11,16 +11,17 @@ import gradio as gr
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
-from dsvl2_app.text.grounding import Mode
-from dsvl2_app.ui.events import QUIET
+from dsvl2_app.text.grounding import MOST_PHRASES
+from dsvl2_app.ui.events import PRIVATE, QUIET
 from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_tools
-from dsvl2_app.ui.tabs.grounding.findings import Finding, count_boxes, describe_event
+from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
-from dsvl2_app.ui.tabs.grounding.parts import Answer
+from dsvl2_app.ui.tabs.grounding.parts import Answer, Question
 from dsvl2_app.ui.uploads import save_preview
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
+FOCUS = "() => setTimeout(() => document.querySelector('#grounding-boxes .correct')?.focus(), 300)"
 MORE = 1.125  # times as many boxes as are shown are shown next
 
 
@@ -28,22 +29,17 @@ MORE = 1.125  # times as many boxes as are shown are shown next
 class Shown:
     """What the page shows of a search."""
 
-    preview: str  # the file that shows the picture
-    size: tuple[int, int]  # of the original
-    mode: Mode = "find"
+    search: Search
     phrases: Sequence[str] = ()  # that are looked for
     text: str = ""
     boxes: tuple[Box, ...] = ()
 
-    @property
-    def points(self) -> bool:
-        return self.mode == "point"  # the centre of each box stands for it
-
     def show(self, *, tools: bool = False) -> str:
         """With `tools` the boxes can be corrected by hand."""
-        labels = [box.label.strip() for box in self.boxes]
-        shown = show_tools(labels) if tools else ""
-        return show_boxes(self.preview, self.size, self.boxes, points=self.points, tools=shown)
+        search, labels = self.search, [box.label.strip() for box in self.boxes]
+        shown = show_tools(labels, search.number) if tools else ""
+        points = search.mode == "point"  # the centre of each box stands for it
+        return show_boxes(search.preview, search.image.size, self.boxes, points=points, tools=shown)
 
 
 @dataclass(frozen=True)
@@ -51,38 +47,89 @@ class Results:
     """The right half of the tab."""
 
     page: Answer
+    asked: Question
     finding: gr.State  # holds a Finding
 
     @property
     def parts(self) -> list[Any]:
         """What changes with a search."""
         page = self.page
-        return [page.notice, page.how, page.boxes, page.raw, page.status, page.exports]
+        return [page.notice, page.how, page.boxes, page.raw, page.status, page.exports, page.aside, page.back]
+
+    @property
+    def restored(self) -> list[Any]:
+        """What changes with a search that comes whole from elsewhere."""
+        asked = self.asked
+        return [*self.parts, asked.picture, asked.phrase, asked.mode, asked.opener.pages]
 
     def wire(self) -> None:
-        corrected = [self.page.boxes, self.page.exports, self.page.status]
+        page = self.page
         by_hand: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # each tells of all boxes
-        self.page.boxes.correct(self.correct, self.finding, corrected, **by_hand)
+        page.boxes.correct(self.correct, self.finding, self.parts, **by_hand)
+        back = page.back.click(self.bring_back, self.finding, self.restored, **PRIVATE)
+        back.success(None, None, None, js=FOCUS, **PRIVATE)
+        page.discard.click(self.discard, self.finding, [page.aside, page.back], **QUIET)
 
-    def show_found(self, finding: Finding, image: ImageRef, boxes: tuple[Box, ...], answer: str) -> dict[Any, Any]:
-        """What was found elsewhere, as if it had been found here."""
-        shown = Shown(save_preview(image), image.size, text=answer, boxes=boxes)
-        finding.open(image, image.path.name, shown.preview, "find_all")
+    def show_found(
+        self, finding: Finding, image: ImageRef, upload: str, boxes: tuple[Box, ...], answer: str
+    ) -> dict[Any, Any]:
+        """What was found elsewhere, as if it had been found here by its labels."""
+        labels = [*dict.fromkeys(filter(None, (box.label.strip() for box in boxes)))]
+        phrase = "; ".join(labels[:MOST_PHRASES])
+        search = finding.open(image, image.path.name, upload, save_preview(image), "find_all", phrase)
         finding.take(boxes, answer)
-        status = wording.show_status(count_boxes(boxes))
-        return self.show(shown, tools=True) | {self.page.exports: gr.Row(visible=True), self.page.status: status}
+        return self.show_whole(search) | self.offer(finding)
 
-    def correct(self, event: gr.EventData, finding: Finding) -> tuple[Any, Any, str]:
-        """Boxes were moved, drawn, named or taken away by hand."""
-        now = finding.annotation
-        if now is None or finding.image is None:
-            return gr.skip(), gr.skip(), ""
-        finding.correct(read_correction(event, now.boxes, finding.found))
-        boxes = finding.annotation.boxes if finding.annotation else ()
-        shown = Shown(finding.preview, finding.image.size, finding.mode, boxes=boxes)
-        by_hand = sum(BY_HAND in box.notes for box in boxes)
-        words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
-        return shown.show(tools=True), gr.Row(visible=True), wording.show_status(" · ".join(words))
+    def correct(self, event: gr.EventData, finding: Finding) -> dict[Any, Any]:
+        """Boxes were moved, drawn, named or taken away by hand, or are wanted as the model found them."""
+        search = finding.search
+        if search is None or search.annotation is None:
+            return {self.page.status: ""}
+        boxes = read_correction(event, search.number, search.boxes, search.found)
+        if boxes is None:
+            finding.restore()
+        else:
+            finding.correct(boxes)
+        shown = Shown(search, boxes=search.boxes)
+        corrected = {self.page.boxes: shown.show(tools=True), self.page.status: describe_boxes(search.boxes)}
+        return corrected | {self.page.exports: gr.Row(visible=True)} | self.offer(finding)
+
+    def bring_back(self, finding: Finding) -> dict[Any, Any]:
+        """Boxes that were set aside, with their picture and what was looked for in it."""
+        search = finding.bring_back()
+        return (self.show_whole(search) if search else {}) | self.offer(finding)
+
+    def discard(self, finding: Finding) -> dict[Any, Any]:
+        del finding.aside[-1:]
+        return self.offer(finding)
+
+    def offer(self, finding: Finding) -> dict[Any, Any]:
+        """A button that brings back what was set aside last, if anything was."""
+        page = self.page
+        if not finding.aside:
+            return {page.aside: gr.Row(visible=False)}
+        search = finding.aside[-1]
+        boxes = wording.count(len(search.boxes), "box", "boxes")
+        words = say("Bring your boxes back: {boxes}, {name}", boxes=boxes, name=search.name)
+        return {page.aside: gr.Row(visible=True), page.back: gr.Button(words)}
+
+    def show_whole(self, search: Search) -> dict[Any, Any]:
+        """A search that is at its end, and in the fields what was asked."""
+        asked, answer = self.asked, search.annotation.answer if search.annotation else ""
+        fields = {asked.picture: search.upload, asked.phrase: search.phrase, asked.mode: search.mode}
+        shown = Shown(search, text=answer, boxes=search.boxes)
+        ended = {self.page.exports: gr.Row(visible=True), self.page.status: describe_boxes(search.boxes)}
+        return self.show(shown, tools=True) | ended | fields | {asked.opener.pages: None}
+
+    def begin(self, shown: Shown) -> dict[Any, Any]:
+        """A search that has found nothing yet."""
+        return self.show(shown) | {self.page.exports: gr.Row(visible=False), self.page.aside: gr.Row(visible=False)}
+
+    def end(self, finding: Finding, shown: Shown, failure: Exception | None) -> dict[Any, Any]:
+        """What a search came to."""
+        failed = {self.page.notice: wording.show_notice(failure), self.page.status: ""} if failure else {}
+        found = {self.page.exports: gr.Row(visible=bool(shown.boxes))}
+        return self.show(shown, tools=True) | failed | found | self.offer(finding)
 
     def show(self, shown: Shown, *, tools: bool = False) -> dict[Any, Any]:
         return {
@@ -103,12 +150,21 @@ class Results:
             changes[self.page.boxes] = shown.show()
         return changes
 
-    def clear(self) -> dict[Any, Any]:
+    def refuse(self, finding: Finding, error: Exception) -> dict[Any, Any]:
         """No error stands above what was found before."""
         return {
+            self.page.notice: wording.show_notice(error),
             self.page.how: gr.HTML(visible=True),
             self.page.boxes: "",
             self.page.status: "",
             self.page.exports: gr.Row(visible=False),
             self.page.raw: gr.Textbox("", visible=False),
+            **self.offer(finding),
         }
+
+
+def describe_boxes(boxes: Sequence[Box]) -> str:
+    """How many there are, and how many of them a person made."""
+    by_hand = sum(BY_HAND in box.notes for box in boxes)
+    words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
+    return wording.show_status(" · ".join(words))

@@ -54,7 +54,7 @@ class Grounding:
                 can_hold = self.backend.capabilities.grammar
                 self.question = build_question(self.limits, shapes_only=self.shapes_only, can_hold=can_hold)
             with gr.Column(scale=3, min_width=300, elem_id="grounding-result"):
-                self.results = Results(build_answer(self.finding), self.finding)
+                self.results = Results(build_answer(self.finding), self.question, self.finding)
         self.wire()
 
     def wire(self) -> None:
@@ -109,7 +109,7 @@ class Grounding:
         visitor: gr.Request,
     ) -> AsyncIterator[dict[Any, Any]]:
         """Stream the answer; whenever there is another box it joins the picture and the table."""
-        results, page = self.results, self.results.page
+        results = self.results
         try:
             path = uploaded_path(picture)
             image = opened.get(path) or await to_thread(measure, path, self.limits)
@@ -120,21 +120,20 @@ class Grounding:
             ask = partial(submit, self.backend, well_formed=well_formed, caller=name_caller(visitor))
             stream = ask(questions[0])
         except Exception as error:
-            finding.annotation = None
-            yield {**results.clear(), page.notice: wording.show_notice(error)}
+            finding.close()
+            yield results.refuse(finding, error)
             return
         preview = await to_thread(save_preview, held)
-        finding.open(image, image.path.name if path in opened else uploaded_name(picture), preview, mode)
-        shown, failure = Shown(preview, image.size, mode, phrases), dict[Any, Any]()
-        changes = results.show(shown) | {page.exports: gr.Row(visible=False)}
+        name = image.path.name if path in opened else uploaded_name(picture)
+        shown = Shown(finding.open(image, name, path, preview, mode, phrase), phrases)
+        changes, failure = results.begin(shown), None
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):
                 yield changes | more  # with the buttons: in an update after it they often stayed
                 changes = {}
         except Exception as error:
-            failure = {page.notice: wording.show_notice(error), page.status: ""}
-        found = {page.exports: gr.Row(visible=bool(shown.boxes))}
-        yield last_update(results.show(shown, tools=True), failure, found, self.show_buttons(None))
+            failure = error
+        yield last_update(results.end(finding, shown, failure), self.show_buttons(None))
 
     async def search(
         self, stream: Stream, others: list[list[Message]], ask: Callable[..., Stream], finding: Finding, shown: Shown
@@ -148,7 +147,7 @@ class Grounding:
                     self.results.page.status: wording.show_status(say("Starting"), running=True),
                     **self.show_buttons(stream),
                 }
-                async for text, parsed, event in read_answer(stream, shown.mode, shown.phrases, before):
+                async for text, parsed, event in read_answer(stream, shown.search.mode, shown.phrases, before):
                     finish = event.finish
                     finding.take(parsed.boxes, text)
                     yield self.results.go_on(shown, text, parsed, event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from base64 import b64decode
 from io import BytesIO
@@ -279,6 +280,54 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     page.get_by_role("button", name="Correct by hand").click()
     drag(page, (300, 450), (400, 350))
     assert read_rows(page)[0] == [100, 200, 500, 700]
+
+
+def test_boxes_made_by_hand_outlive_searches_refusals_and_the_model_s(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    find_boxes(page, pictures["wide"])
+    status, back = page.locator("#grounding-status"), page.locator("#grounding-back")
+    phrase, shown = page.get_by_role("textbox", name="Phrase"), page.locator("#grounding-boxes img")
+    correct = page.get_by_role("button", name="Correct by hand")
+    correct.click()
+    page.locator("#grounding-boxes .canvas").scroll_into_view_if_needed()
+    drag(page, (300, 450), (400, 350))
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    mine = read_rows(page)
+    page.get_by_role("button", name="As the model found them").click()
+    expect(status).to_have_text("2 boxes")
+    expect(correct).to_have_attribute("aria-pressed", "true")  # the same search
+    back.press("Enter")
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    expect(correct).to_be_focused()
+    expect(back).to_be_hidden()
+    assert read_rows(page) == mine
+    page.locator("#grounding-picture").get_by_role("button", name="Remove Image").click()
+    phrase.press("Enter")  # refused: there is no picture
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(shown).to_have_count(0)
+    expect(back).to_have_text("Bring your boxes back: 2 boxes, wide.png")
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    page.get_by_label("Count", exact=True).check()
+    phrase.fill("a cat")
+    scripted.script.endless, scripted.script.pause = True, 0.1
+    phrase.press("Enter")
+    expect(shown).to_be_visible()
+    expect(back).to_be_hidden()  # while there is an answer to come
+    scripted.script.endless = False
+    expect(back).to_be_visible()
+    expect(correct).to_have_attribute("aria-pressed", "false")
+    back.click()
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    assert read_rows(page) == mine
+    expect(phrase).to_have_value("the dog")
+    expect(page.get_by_label("Find a phrase")).to_be_checked()
+    expect(page.locator("#grounding-picture img")).to_have_attribute("src", re.compile("wide.png"))
+    expect(back).to_be_hidden()
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(back).to_be_visible()
+    page.get_by_role("button", name="Discard them").click()
+    expect(back).to_be_hidden()
 
 
 def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted, pictures, open_page, tmp_path):
