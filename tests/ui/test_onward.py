@@ -69,3 +69,27 @@ def test_boxes_from_an_answer_keep_those_that_a_person_corrected(scripted, pictu
     page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes · ")
     assert see(scripted.script.requests[-1].messages[-1]["content"][0]["image"]).size == (300, 500)  # its picture
+
+
+@pytest.mark.slow
+def test_boxes_from_an_answer_end_a_search_that_goes_on(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    attach(page, pictures["wide"])
+    ask(page, "<|ref|>dog<|/ref|>.")
+    expect(bot(page).locator("summary")).to_be_visible()
+    page.get_by_role("tab", name="Grounding").click()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    page.locator("#grounding-phrase textarea").fill("a cat")
+    scripted.script.endless, scripted.script.pause = True, 0.1
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator("#grounding-boxes .box").nth(1)).to_be_attached()
+    page.get_by_role("tab", name="Chat").click()
+    page.get_by_role("button", name="The boxes, larger").click()
+    expect(page.locator("#grounding-start")).to_be_visible()
+    assert scripted.script.closed.wait(10)
+    expect(page.locator("#grounding-boxes tbody tr")).to_have_count(2)
+    with page.expect_download() as download:
+        page.locator("#grounding-exports").get_by_role("button", name="JSON", exact=True).click()
+    found = json.loads(download.value.path().read_text())
+    assert (found["picture"], len(found["boxes"])) == ("wide.png", 2)

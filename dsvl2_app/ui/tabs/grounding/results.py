@@ -126,7 +126,9 @@ class Results:
         return self.show(shown) | {self.page.exports: gr.Row(visible=False), self.page.aside: gr.Row(visible=False)}
 
     def end(self, finding: Finding, shown: Shown, failure: Exception | None) -> dict[Any, Any]:
-        """What a search came to."""
+        """What a search came to; nothing, where something else has taken its place."""
+        if finding.search is not shown.search:
+            return {}
         failed = {self.page.notice: wording.show_notice(failure), self.page.status: ""} if failure else {}
         found = {self.page.exports: gr.Row(visible=bool(shown.boxes))}
         return self.show(shown, tools=True) | failed | found | self.offer(finding)

@@ -138,7 +138,8 @@ class Grounding:
     async def search(
         self, stream: Stream, others: list[list[Message]], ask: Callable[..., Stream], finding: Finding, shown: Shown
     ) -> AsyncIterator[dict[Any, Any]]:
-        """The answer that is asked for, then those to the other questions, until one is stopped."""
+        """The answer that is asked for, then those to the other questions, until one is stopped or something else is
+        shown in their place."""
         before, finish = "", None
         for number in range(len(others) + 1):
             stream = ask(others[number - 1]) if number else stream
@@ -148,6 +149,8 @@ class Grounding:
                     **self.show_buttons(stream),
                 }
                 async for text, parsed, event in read_answer(stream, shown.search.mode, shown.phrases, before):
+                    if finding.search is not shown.search:
+                        return
                     finish = event.finish
                     finding.take(parsed.boxes, text)
                     yield self.results.go_on(shown, text, parsed, event)
