@@ -16,7 +16,7 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_yolo_set
-from dsvl2_app.text.grounding import Mode
+from dsvl2_app.text.grounding import Mode, split_phrases
 from dsvl2_app.ui.events import download, download_button
 from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
@@ -44,6 +44,11 @@ class Search:
     phrase: str
     found: tuple[Box, ...] = ()  # by the model, whatever has been corrected since
     annotation: Annotation | None = None
+
+    @property
+    def phrases(self) -> list[str]:
+        """That are looked for."""
+        return split_phrases(self.phrase, self.mode)
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -193,6 +198,17 @@ def count_boxes(boxes: Sequence[Box]) -> str:
     labels = Counter(box.label.strip() or say("unnamed") for box in boxes)
     each = ", ".join(f"{label}: {number:,}" for label, number in labels.items()) if len(labels) > 1 else ""
     return wording.count(len(boxes), "box", "boxes") + (f" ({each})" if each else "")
+
+
+def show_count(boxes: Sequence[Box], phrases: Sequence[str]) -> str:
+    """How many there are of each label, in large figures; of the `phrases` too that nothing was found of, unless the
+    model names what it finds otherwise."""
+    numbers = Counter(box.label.strip() for box in boxes)
+    names = phrases if numbers.keys() <= {*phrases} else [*numbers]
+    each = "".join(
+        f"<li><strong>{numbers[name]:,}</strong> <bdi>{escape(name) or say('unnamed')}</bdi></li>" for name in names
+    )
+    return f'<ul class="count" aria-label="{say("Count")}">{each}</ul>'
 
 
 def show_problems(parsed: Parsed) -> str:

@@ -19,14 +19,21 @@ _ENLARGE = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M6 2H2v4M10 2h4
 
 
 def show_boxes(
-    source: str, size: tuple[int, int], boxes: Sequence[Box], *, points: bool = False, tools: str = ""
+    source: str,
+    size: tuple[int, int],
+    boxes: Sequence[Box],
+    *,
+    points: bool = False,
+    above: str = "",
+    tools: str = "",
 ) -> str:
     """The picture in the file `source` with its boxes, numbered, and their table. `size` is that of the original
-    picture. With `points` the centre of each box stands for it; `tools` is HTML between picture and table."""
+    picture. With `points` the centre of each box stands for it; `above` is HTML above the picture,
+    `tools` is HTML between it and the table."""
     styles, alt = style_boxes(boxes), say("The picture that was searched")
     enlarge = f'<button type="button" class="enlarge" aria-label="{say("Full screen")}">{_ENLARGE}</button>'
     return (
-        f'<div class="boxes{" points" if points else ""}"><div class="stage">'
+        f'<div class="boxes{" points" if points else ""}">{above}<div class="stage">'
         f"{show_canvas(source, size, dict(enumerate(boxes)), styles, alt)}{enlarge}</div>"
         f"{tools}{_show_table(boxes, size, styles, points=points)}</div>"
     )

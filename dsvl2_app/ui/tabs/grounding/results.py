@@ -14,7 +14,7 @@ from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.grounding import MOST_PHRASES
 from dsvl2_app.ui.events import PRIVATE, QUIET
 from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_tools
-from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event
+from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event, show_count
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.tabs.grounding.parts import Answer, Question
 from dsvl2_app.ui.uploads import save_preview
@@ -30,7 +30,6 @@ class Shown:
     """What the page shows of a search."""
 
     search: Search
-    phrases: Sequence[str] = ()  # that are looked for
     text: str = ""
     boxes: tuple[Box, ...] = ()
 
@@ -39,7 +38,9 @@ class Shown:
         search, labels = self.search, [box.label.strip() for box in self.boxes]
         shown = show_tools(labels, search.number) if tools else ""
         points = search.mode == "point"  # the centre of each box stands for it
-        return show_boxes(search.preview, search.image.size, self.boxes, points=points, tools=shown)
+        counted = search.mode == "count" and (tools or self.boxes)  # nothing is no count yet
+        above = show_count(self.boxes, search.phrases) if counted else ""
+        return show_boxes(search.preview, search.image.size, self.boxes, points=points, above=above, tools=shown)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Grounding:
             return
         preview = await to_thread(save_preview, held)
         name = image.path.name if path in opened else uploaded_name(picture)
-        shown = Shown(finding.open(image, name, path, preview, mode, phrase), phrases)
+        shown = Shown(finding.open(image, name, path, preview, mode, phrase))
         changes, failure = results.begin(shown), None
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):
@@ -148,7 +148,7 @@ class Grounding:
                     self.results.page.status: wording.show_status(say("Starting"), running=True),
                     **self.show_buttons(stream),
                 }
-                async for text, parsed, event in read_answer(stream, shown.search.mode, shown.phrases, before):
+                async for text, parsed, event in read_answer(stream, shown.search.mode, shown.search.phrases, before):
                     if finding.search is not shown.search:
                         return
                     finish = event.finish

@@ -1,4 +1,4 @@
-"""What a person made of boxes outlives whatever takes their place."""
+"""What a person made of boxes outlives whatever takes their place, and how many of them there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.boxes import Box
-from dsvl2_app.ui.tabs.grounding.findings import MOST_KEPT, Finding, Search
+from dsvl2_app.ui.tabs.grounding.findings import MOST_KEPT, Finding, Search, show_count
 
 DOG, CAT = Box("dog", 1, 2, 30, 40), Box("cat", 5, 6, 70, 80)
 MINE, OURS = Box("my dog", 1, 2, 50, 60, ("by hand",)), Box("our dog", 9, 9, 50, 60, ("by hand",))
@@ -99,3 +99,18 @@ def test_files_of_what_may_come_back_stay_and_it_is_not_endless(image: ImageRef)
         finding.correct((MINE,))
     assert [each.phrase for each in finding.aside] == [str(number) for number in range(1, MOST_KEPT + 1)]
     assert Path("preview of 1") in finding.files and Path("preview of 0") not in finding.files
+
+
+@pytest.mark.parametrize(
+    ("boxes", "phrases", "said"),
+    [
+        ([DOG, DOG, CAT], ["cat", "dog"], ["<strong>1</strong> <bdi>cat", "<strong>2</strong> <bdi>dog"]),
+        ([DOG], ["dog", "<cat>"], ["<strong>1</strong> <bdi>dog", "<strong>0</strong> <bdi>&lt;cat&gt;"]),
+        ([], ["dog"], ["<strong>0</strong> <bdi>dog"]),
+        ([DOG, MINE], ["dogs"], ["<strong>1</strong> <bdi>dog", "<strong>1</strong> <bdi>my dog"]),
+        ([Box("", 1, 2, 3, 4)] * 1200, ["dogs"], ["<strong>1,200</strong> <bdi>unnamed"]),
+    ],
+)
+def test_a_count_names_each_label_and_each_phrase_of_which_there_is_nothing(boxes, phrases, said):
+    items = show_count(boxes, phrases).partition(">")[2].removesuffix("</ul>").split("</bdi></li>")
+    assert [item.removeprefix("<li>") for item in items if item] == said

@@ -340,11 +340,19 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     page.get_by_role("button", name="Count", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("4 boxes · ")
     expect(page.locator("#grounding-status")).to_contain_text("At character 248: a box needs 4 numbers")
+    expect(page.locator("#grounding-boxes .count li")).to_have_text(["4 the <b>dog</b>"])
     asked = [request.messages[-1]["content"][-1]["text"] for request in scripted.script.requests]
     assert asked == [f"\nFind all <|ref|>{phrase}<|/ref|>." for phrase in ("the dog", "a cat")]
     expect(page.locator("#grounding-raw textarea")).to_have_value(f"{ANSWER}\n{ANSWER}")
+    number = page.locator("#grounding-boxes .count strong")
+    assert locate(page, ".count strong")["height"] > 40
+    assert locate(page, ".count")["y"] < locate(page, ".canvas")["y"]
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .row").first.press("Delete")
+    expect(number).to_have_text("3")
     page.get_by_label("Point at", exact=True).check()
     page.get_by_role("button", name="Point at", exact=True).click()
+    expect(number).to_have_count(0)
     expect(page.locator("#grounding-boxes .points .box")).to_have_count(4)
     expect(page.locator("#grounding-boxes tbody tr").first.locator("td").nth(5)).to_have_text("300, 180")
     expect(page.locator("#grounding-start")).to_be_visible()  # the answer before is at its end
