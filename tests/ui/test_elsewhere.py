@@ -176,13 +176,13 @@ def try_everything(page: Page | Frame, top: Page) -> None:
     expect(page.locator("#grounding-boxes .box")).to_have_count(1)
     page.wait_for_function(LOADED, arg="#grounding-boxes img")
     files = {}
-    for name in ("PNG", "JSON"):
+    for name in ("Picture (PNG)", "JSON"):
         with top.expect_download() as download:
             page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
         files[name] = download.value
-    with Image.open(files["PNG"].path()) as drawn, Image.open(EXAMPLES / "one.png") as original:
+    with Image.open(files["Picture (PNG)"].path()) as drawn, Image.open(EXAMPLES / "one.png") as original:
         assert drawn.size == original.size
-    assert files["PNG"].suggested_filename == "one-boxes.png"
+    assert files["Picture (PNG)"].suggested_filename == "one-boxes.png"
     (box,) = json.loads(files["JSON"].path().read_text())["boxes"]
     assert box["label"] == "The black triangle"
 

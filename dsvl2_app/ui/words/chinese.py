@@ -220,6 +220,37 @@ CHINESE = {
     "Delete the box": "删除该框",
     "Bring your boxes back: {boxes}, {name}": "恢复手工修正的框：{name}，{boxes}",
     "Discard them": "放弃这些框",
+    "Picture (PNG)": "图片（PNG）",
+    "The picture with its boxes drawn in it": "画上了框的图片",
+    "All there is: boxes in pixels and in 0..999, their notes, and the answer as the model wrote it": (
+        "全部内容：以像素和 0..999 表示的框、备注，以及模型的原始回答"
+    ),
+    "Spreadsheet (CSV)": "表格（CSV）",
+    "A row for each box: its label, its corners in pixels and in 0..999, its notes": (
+        "每个框一行：标签、以像素和 0..999 表示的角点、备注"
+    ),
+    "COCO (JSON)": "COCO（JSON）",
+    "Picture, categories and boxes in COCO's format, which trains and measures detectors": (
+        "COCO 格式的图片、类别和框，可用于训练和评测检测模型"
+    ),
+    "YOLO labels (TXT)": "YOLO 标注（TXT）",
+    "A line for each box: the number of its class, its centre and size in shares": (
+        "每个框一行：类别编号，以及按图片边长比例表示的中心和大小"
+    ),
+    "YOLO classes (YAML)": "YOLO 类别（YAML）",
+    "The names of the classes that YOLO's labels have numbers for: data.yaml": (
+        "YOLO 标注中各类别编号的名称：data.yaml"
+    ),
+    "YOLO data set (ZIP)": "YOLO 数据集（ZIP）",
+    "Every picture that you searched, with labels and data.yaml, to train YOLO with": (
+        "你查找过的所有图片及其标注和 data.yaml，可直接训练 YOLO"
+    ),
+    "Label Studio task (JSON)": "Label Studio 任务（JSON）",
+    "Picture and boxes, to be imported into a project of Label Studio": "图片和框，可导入 Label Studio 项目",
+    "Label Studio interface (XML)": "Label Studio 界面（XML）",
+    "The labelling interface that its project needs: the labels, in their colours": (
+        "该项目所需的标注界面：各标签及其颜色"
+    ),
     "As the model found them": "恢复模型的结果",
     "by hand": "手工",
     "{number:,} by hand": "其中 {number:,} 个为手工",

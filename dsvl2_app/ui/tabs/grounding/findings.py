@@ -1,4 +1,4 @@
-"""What one visitor searched in the Grounding tab, and the files that it is downloaded as."""
+"""What one visitor searched in the Grounding tab, and what it came to in words."""
 
 from __future__ import annotations
 
@@ -8,27 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Any
-
-import gradio as gr
 
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
-from dsvl2_app.text.exports import FORMATS, Annotation, data_url, encode_jpeg, write_yolo_set
+from dsvl2_app.text.exports import Annotation
 from dsvl2_app.text.grounding import Mode, split_phrases
-from dsvl2_app.ui.events import download, download_button
-from dsvl2_app.ui.locate import draw
 from dsvl2_app.ui.storage import hold
-from dsvl2_app.ui.uploads import save_picture, save_upload
 from dsvl2_app.ui.words import wording
-from dsvl2_app.ui.words.translations import say, text_label
+from dsvl2_app.ui.words.translations import say
 
-SET = "YOLO set"  # of every picture that was searched
-MOST_KEPT = 100  # pictures of it, and searches that were corrected and set aside
+MOST_KEPT = 100  # pictures that were searched, and searches that were corrected and set aside
 MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
 _SPECIAL = re.compile(r"<\|/?\w+\|>")
-FILES = ("PNG", *FORMATS, SET)
 
 
 @dataclass(eq=False)
@@ -146,38 +138,6 @@ class Finding:
     def files(self) -> set[Path]:
         shown = {path for search in (self.search, *self.aside) if search for path in search.files}
         return shown | {image.path for image in self.kept}
-
-
-def build_downloads(finding: gr.State) -> gr.Row:
-    """A row of buttons, hidden until there are boxes."""
-    with gr.Row(visible=False, elem_id="grounding-exports") as row:
-        buttons = [gr.Button(text_label(name), size="sm", min_width=60) for name in FILES]
-    file = download_button("grounding-download")
-    for name, button in zip(FILES, buttons, strict=True):
-
-        def write(found: Finding, name: str = name) -> Any:
-            return save_file(found, name) or gr.skip()
-
-        download(button, write, finding, file)
-    return row
-
-
-def save_file(finding: Finding, name: str) -> str | None:
-    search = finding.search
-    if search is None or search.annotation is None:
-        return None
-    found, image = search.annotation, search.image
-    stem = Path(found.picture).stem + (f"-page-{found.page}" if found.page else "")
-    if name == "PNG":
-        drawn = draw(image.open(), found.boxes, points=search.mode == "point")
-        return save_picture(drawn, f"{stem}-boxes.png")
-    if name == SET:
-        pictures = ((each, encode_jpeg(picture.open())) for picture, each in finding.kept.items())
-        return save_upload(write_yolo_set([*pictures]), "yolo-set.zip")
-    format = FORMATS[name]
-    if name == "Label Studio":
-        found = replace(found, address=data_url(image.open()))
-    return save_upload(format.write(found).encode(), f"{stem}{format.suffix}")
 
 
 def describe_event(event: Event, parsed: Parsed, text: str) -> str:

@@ -12,7 +12,7 @@ from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.opening import Opener
-from dsvl2_app.ui.tabs.grounding.findings import build_downloads
+from dsvl2_app.ui.tabs.grounding.exports import build_exports
 from dsvl2_app.ui.tabs.grounding.marking import build_marking
 from dsvl2_app.ui.words.translations import label, say
 
@@ -62,7 +62,7 @@ class Answer:
     back: gr.Button
     discard: gr.Button
     boxes: gr.HTML
-    exports: gr.Row
+    exports: gr.HTML
     raw: gr.Textbox
 
 
@@ -119,7 +119,7 @@ def build_answer(finding: gr.State) -> Answer:
             apply_default_css=False,
             elem_id="grounding-boxes",
         ),
-        build_downloads(finding),
+        build_exports(finding),
         gr.Textbox(
             label=label("The answer as the model wrote it"),
             lines=2,

@@ -14,6 +14,7 @@ from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.grounding import MOST_PHRASES
 from dsvl2_app.ui.events import PRIVATE, QUIET
 from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_tools
+from dsvl2_app.ui.tabs.grounding.exports import show_exports
 from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event, show_count
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.tabs.grounding.parts import Answer, Question
@@ -93,7 +94,7 @@ class Results:
             finding.correct(boxes)
         shown = Shown(search, boxes=search.boxes)
         corrected = {self.page.boxes: shown.show(tools=True), self.page.status: describe_boxes(search.boxes)}
-        return corrected | {self.page.exports: gr.Row(visible=True)} | self.offer(finding)
+        return corrected | {self.page.exports: show_exports()} | self.offer(finding)
 
     def bring_back(self, finding: Finding) -> dict[Any, Any]:
         """Boxes that were set aside, with their picture and what was looked for in it."""
@@ -119,19 +120,19 @@ class Results:
         asked, answer = self.asked, search.annotation.answer if search.annotation else ""
         fields = {asked.picture: search.upload, asked.phrase: search.phrase, asked.mode: search.mode}
         shown = Shown(search, text=answer, boxes=search.boxes)
-        ended = {self.page.exports: gr.Row(visible=True), self.page.status: describe_boxes(search.boxes)}
+        ended = {self.page.exports: show_exports(), self.page.status: describe_boxes(search.boxes)}
         return self.show(shown, tools=True) | ended | fields | {asked.opener.pages: None}
 
     def begin(self, shown: Shown) -> dict[Any, Any]:
         """A search that has found nothing yet."""
-        return self.show(shown) | {self.page.exports: gr.Row(visible=False), self.page.aside: gr.Row(visible=False)}
+        return self.show(shown) | {self.page.exports: "", self.page.aside: gr.Row(visible=False)}
 
     def end(self, finding: Finding, shown: Shown, failure: Exception | None) -> dict[Any, Any]:
         """What a search came to; nothing, where something else has taken its place."""
         if finding.search is not shown.search:
             return {}
         failed = {self.page.notice: wording.show_notice(failure), self.page.status: ""} if failure else {}
-        found = {self.page.exports: gr.Row(visible=bool(shown.boxes))}
+        found = {self.page.exports: show_exports() if shown.boxes else ""}
         return self.show(shown, tools=True) | failed | found | self.offer(finding)
 
     def show(self, shown: Shown, *, tools: bool = False) -> dict[Any, Any]:
@@ -160,7 +161,7 @@ class Results:
             self.page.how: gr.HTML(visible=True),
             self.page.boxes: "",
             self.page.status: "",
-            self.page.exports: gr.Row(visible=False),
+            self.page.exports: "",
             self.page.raw: gr.Textbox("", visible=False),
             **self.offer(finding),
         }

@@ -16,6 +16,8 @@ from playwright.sync_api import Download, Locator, Page, expect
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.tabs.grounding.exports import FILES
+from dsvl2_app.ui.words.chinese import CHINESE
 from tests.ui.steps import see
 
 pytestmark = pytest.mark.slow
@@ -266,14 +268,10 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     expect(page.locator("#grounding-boxes .box.active")).to_be_focused()  # again, once the server has answered
     page.keyboard.press("Delete")
     expect(status).to_have_text("2 boxes (the <b>dog</b>: 1, bird: 1) · 2 by hand")
-    files = {}
-    for name in ("JSON", "Label Studio"):
-        with page.expect_download() as download:
-            page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
-        files[name] = json.loads(download.value.path().read_text())
+    files = {name: json.loads(fetch(page, name).path().read_text()) for name in ("JSON", "Label Studio task (JSON)")}
     assert [box["label"] for box in files["JSON"]["boxes"]] == ["the <b>dog</b>", "bird"]
     assert [[box[side] for side in ("x1", "y1", "x2", "y2")] for box in files["JSON"]["boxes"]] == read_rows(page)
-    assert len(files["Label Studio"][0]["annotations"][0]["result"]) == 2  # no predictions any more
+    assert len(files["Label Studio task (JSON)"][0]["annotations"][0]["result"]) == 2  # no predictions any more
     page.get_by_role("button", name="As the model found them").click()
     expect(status).to_have_text("2 boxes")
     assert read_rows(page) == [[100, 200, 500, 700], [600, 300, 900, 999]]
@@ -373,15 +371,18 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     expect(shown).to_have_count(0)
 
 
+def fetch(page: Page, name: str) -> Download:
+    """A file, by what the page calls it."""
+    with page.expect_download() as download:
+        page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
+    return download.value
+
+
 def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures, open_page):
     scripted.script.say = ANSWER
     page = open_page(scripted)
     find_boxes(page, pictures["turned"])
-    files = {}
-    for name in ("PNG", "JSON", "CSV", "COCO", "YOLO", "data.yaml", "Label Studio"):
-        with page.expect_download() as download:
-            page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
-        files[name] = download.value
+    files = {name: fetch(page, said) for name, (said, _) in FILES.items()}
     with Image.open(files["PNG"].path()) as image:
         assert image.size == (400, 1000)
     assert files["PNG"].suggested_filename == "turned-boxes.png"
@@ -393,26 +394,41 @@ def test_boxes_are_exported_in_pixels_of_the_upright_picture(scripted, pictures,
         assert image.size == (400, 1000)  # upright, as the boxes are
 
 
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_every_download_says_what_is_in_it(scripted, pictures, open_page, locale):
+    scripted.script.say = ANSWER
+    page = open_page(scripted, locale=locale)
+    page.locator("[data-tab-id=grounding]:visible").click()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    page.locator("#grounding-phrase textarea").fill("the dog")
+    page.locator("#grounding-start").click()
+    buttons = page.locator("#grounding-exports button")
+    expect(buttons).to_have_count(len(FILES))
+    said = buttons.evaluate_all("all => all.map((each) => [each.textContent, each.title])")
+    chinese = locale == "zh-CN"
+    assert said == [
+        [CHINESE[name] if chinese else name, CHINESE[inside] if chinese else inside] for name, inside in FILES.values()
+    ]
+    buttons.nth(1).focus()
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "wide.json"
+
+
 def test_downloads_keep_the_picture_s_name_and_a_class_its_number(scripted, pictures, open_page, tmp_path):
     scripted.script.say = ANSWER
     page = open_page(scripted)
-
-    def fetch(name: str) -> Download:
-        with page.expect_download() as download:
-            page.locator("#grounding-exports").get_by_role("button", name=name, exact=True).click()
-        return download.value
-
     picture = shutil.copy(pictures["wide"], tmp_path / "cost$3{b} 100%41 #图.png")
     find_boxes(page, picture)
-    coco = fetch("COCO")
+    coco = fetch(page, "COCO (JSON)")
     assert coco.suggested_filename == "cost$3{b} 100%41 #图-coco.json"
     assert json.loads(coco.path().read_text())["images"][0]["file_name"] == "cost$3{b} 100%41 #图.png"
-    names = fetch("data.yaml").path().read_text()
+    names = fetch(page, "YOLO classes (YAML)").path().read_text()
     scripted.script.say = f"<|ref|>new<|/ref|><|det|>{CORNERS}<|/det|>" + ANSWER
     page.locator("#grounding-start").click()
     expect(page.locator("#grounding-boxes")).to_contain_text("new")
     expect(page.locator("#grounding-exports")).to_be_visible()
-    assert fetch("data.yaml").path().read_text().startswith(names)
+    assert fetch(page, "YOLO classes (YAML)").path().read_text().startswith(names)
 
 
 def mark(page: Page, example: Path) -> Locator:
