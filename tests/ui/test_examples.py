@@ -80,6 +80,15 @@ def test_on_a_phone_every_card_is_whole(scripted, open_page):
 
 
 @pytest.mark.slow
+def test_examples_of_grounding_and_the_button_that_finds_are_in_sight_at_once(scripted, open_page):
+    page = open_page(scripted, width=1280, height=720, at="?tab=grounding")
+    expect(page.locator("#grounding-examples button")).to_have_count(len(read_examples("grounding")))
+    for number in range(3):
+        expect(page.locator("#grounding-examples button").nth(number)).to_be_in_viewport(ratio=1)
+    expect(page.locator("#grounding-start")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.slow
 def test_every_chat_example_is_asked_at_a_click(scripted, open_page):
     page = open_page(scripted)
     for number, example in enumerate(read_examples("chat")):

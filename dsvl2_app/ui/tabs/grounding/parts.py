@@ -132,6 +132,11 @@ def build_answer(finding: gr.State) -> Answer:
     )
 
 
+def build_examples() -> gr.HTML:
+    """Below the answer: before there is one they are in sight, beside the question."""
+    return gr.HTML(js_on_load=read_asset("cards.js"), apply_default_css=False, elem_id="grounding-examples")
+
+
 def build_aside() -> tuple[gr.Row, gr.Button, gr.Button]:
     with gr.Row(visible=False, elem_id="grounding-aside") as row:
         back = gr.Button("", size="sm", elem_id="grounding-back")

@@ -23,7 +23,14 @@ from dsvl2_app.ui.locate import compose, read_answer, submit
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.tabs.grounding.findings import Finding
 from dsvl2_app.ui.tabs.grounding.marking import offer
-from dsvl2_app.ui.tabs.grounding.parts import MODES, build_answer, build_question, phrase_texts, show_how_to
+from dsvl2_app.ui.tabs.grounding.parts import (
+    MODES,
+    build_answer,
+    build_examples,
+    build_question,
+    phrase_texts,
+    show_how_to,
+)
 from dsvl2_app.ui.tabs.grounding.results import Results, Shown
 from dsvl2_app.ui.uploads import measure, name_caller, save_preview, save_upload, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
@@ -55,6 +62,7 @@ class Grounding:
                 self.question = build_question(self.limits, shapes_only=self.shapes_only, can_hold=can_hold)
             with gr.Column(scale=3, min_width=300, elem_id="grounding-result"):
                 self.results = Results(build_answer(self.finding), self.question, self.finding)
+                self.examples = build_examples() if self.offered else None
         self.wire()
 
     def wire(self) -> None:
@@ -81,11 +89,10 @@ class Grounding:
         asked.example.upload(self.open_example, asked.example, marking, preprocess=False, **PRIVATE)
         asked.marking.another(self.close_example, None, marking, **QUIET)
 
-        if self.offered:
-            chips = gr.HTML(js_on_load=read_asset("cards.js"), apply_default_css=False, elem_id="grounding-examples")
-            gr.on(None, self.show_offered, None, chips, **QUIET)
+        if self.examples:
+            gr.on(None, self.show_offered, None, self.examples, **QUIET)
             loaded = [asked.picture, asked.phrase, asked.mode, asked.example, asked.marking]
-            chosen = chips.choose(self.load_example, None, loaded, **QUIET)
+            chosen = self.examples.choose(self.load_example, None, loaded, **QUIET)
             chosen.success(self.find, inputs, page, **asking)
             chosen.success(None, None, None, js=reveal, **PRIVATE)
 
