@@ -3,7 +3,13 @@
 const SIDE = 999;
 const GRIP = 8; // px from an edge that take hold of it,
 const OUTSIDE = 4; // and of those, outside of the box
-const STEP = 5; // of 999, by an arrow key
+const STEP = 5; // of 999, by an arrow key; with Shift it moves the right or the bottom edge alone
+const HANDLES = { // of the box that is chosen: which edges each holds, as `grip` says it
+  nw: [true, true, false, false], n: [false, true, false, false], ne: [false, true, true, false],
+  w: [true, false, false, false], e: [false, false, true, false],
+  sw: [true, false, false, true], s: [false, false, false, true], se: [false, false, true, true],
+};
+const ROOM = 36; // px that a side needs for a handle in its middle
 let drag = null; // what is dragged: {index, from, before, held}; no index: a box is drawn
 let wanted = null; // index of the box that has the focus once the server has answered
 let search = null; // number of the one whose boxes are shown
@@ -29,6 +35,7 @@ const locate = (event) => {
 };
 // Which edges are under the pointer: left, top, right, bottom.
 const grip = (part, event) => {
+  if (event.target.matches(".handle")) return HANDLES[event.target.dataset.edges];
   const {left, top, right, bottom, width, height} = part.getBoundingClientRect();
   const [across, down] = [Math.min(GRIP, width / 4), Math.min(GRIP, height / 4)];
   return [
@@ -45,6 +52,8 @@ const move = ([x1, y1, x2, y2], [across, down]) => {
   const dx = Math.min(SIDE - x2, Math.max(-x1, across)), dy = Math.min(SIDE - y2, Math.max(-y1, down));
   return [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
 };
+const size = ([x1, y1, x2, y2], [across, down]) =>
+  [x1, y1, clip(Math.max(x1 + 2, x2 + across)), clip(Math.max(y1 + 2, y2 + down))];
 const reach = (to) => {
   const {from, before, held} = drag, way = [to[0] - from[0], to[1] - from[1]];
   if (!before) return [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
@@ -52,10 +61,23 @@ const reach = (to) => {
   const [x1, y1, x2, y2] = before.map((edge, at) => held[at] ? clip(edge + way[at % 2]) : edge);
   return [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)];
 };
+const showHandles = (part) => {
+  for (const handle of all(".handle")) handle.remove();
+  if (!correcting || !part) return;
+  const fits = {n: part.clientWidth > ROOM, e: part.clientHeight > ROOM};
+  const edges = Object.keys(HANDLES).filter((name) => name.length === 2 || (/[ns]/.test(name) ? fits.n : fits.e));
+  part.append(...edges.map((name) => {
+    const handle = document.createElement("i");
+    handle.className = `handle ${name}`;
+    handle.dataset.edges = name;
+    return handle;
+  }));
+};
 const refresh = () => {
   element.querySelector(".boxes")?.classList.toggle("correcting", correcting);
   element.querySelector(".tools .correct")?.setAttribute("aria-pressed", correcting);
   const part = chosen === null ? null : find(chosen);
+  showHandles(part);
   const remove = element.querySelector(".tools .delete");
   if (remove) remove.disabled = !part;
   if (part && nameField() && nameField() !== document.activeElement) nameField().value = part.dataset.label;
@@ -134,7 +156,7 @@ element.addEventListener("keydown", (event) => {
   chosen = event.target.dataset.index;
   if (event.key === "Delete") return remove();
   const boxes = list();
-  boxes[chosen].splice(1, 4, ...move(cornersOf(part), way));
+  boxes[chosen].splice(1, 4, ...(event.shiftKey ? size : move)(cornersOf(part), way));
   lay(part, boxes[chosen].slice(1));
   wanted = chosen;
   tell({boxes});

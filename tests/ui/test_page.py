@@ -62,6 +62,16 @@ def fill_tabs(page: Page, pictures: dict[str, Path]) -> Iterator[str]:
     page.locator("#grounding-start").click()
     expect(page.locator("#grounding-exports")).to_be_visible()
     yield "grounding-found"
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .row").first.press("Delete")
+    expect(page.locator("#grounding-boxes .row")).to_have_count(1)
+    page.get_by_label("Count", exact=True).check()
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-back")).to_be_visible()
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .row").first.click()
+    expect(page.locator("#grounding-boxes .handle")).to_have_count(8)
+    yield "grounding-counted"
     page.locator("[data-tab-id=tiles]:visible").click()
     yield "tiles"
     page.locator("#tiles-pictures input[type=file]").first.set_input_files(pictures["wide"])

@@ -214,8 +214,8 @@ CHINESE = {
     "The boxes, larger": "放大查看框",
     "Find in the picture": "在图片中查找",
     "Its tiles": "它的切片",
-    "Drag a box to move it, its edges to size it, or the picture to draw another; arrow keys move a box.": (
-        "拖动框可移动，拖动其边可改变大小，在图片上拖动可画新框；方向键移动框。"
+    "Drag a box, its handles, or the picture to draw one; arrow keys move a box, Shift + arrow keys size it.": (
+        "拖动框可移动，拖动控点可改变大小，在图片上拖动可画新框；方向键移动框，Shift + 方向键改变大小。"
     ),
     "Delete the box": "删除该框",
     "Bring your boxes back: {boxes}, {name}": "恢复手工修正的框：{name}，{boxes}",

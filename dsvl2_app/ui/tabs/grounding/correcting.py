@@ -15,6 +15,7 @@ from dsvl2_app.ui.words.translations import say
 
 MOST_BOXES = 1000  # of one picture
 LONGEST_LABEL = 200  # characters
+HINT = "grounding-hint"  # id of what `show_hint` returns
 BY_HAND = "by hand"  # the note of a box that a person drew, moved or named
 
 
@@ -22,15 +23,21 @@ def show_tools(labels: Sequence[str], search: int) -> str:
     """Above the table: the switch that makes boxes movable, and what there is while they are. `search` is the number of
     the search whose boxes they are; where another is shown, the switch is off."""
     known = "".join(f'<option value="{escape(label)}"></option>' for label in dict.fromkeys(filter(None, labels)))
-    how = say("Drag a box to move it, its edges to size it, or the picture to draw another; arrow keys move a box.")
     return (
-        f'<div class="tools" data-search="{search}"><button type="button" class="correct" aria-pressed="false">'
+        f'<div class="tools" data-search="{search}"><button type="button" class="correct" aria-pressed="false" '
+        f'aria-describedby="{HINT}">'
         f"{say('Correct by hand')}</button>"
         f'<div class="hands"><label>{say("Label")} <input class="name" maxlength="{LONGEST_LABEL}" '
         f'list="grounding-labels" autocomplete="off"></label><datalist id="grounding-labels">{known}</datalist>'
         f'<button type="button" class="delete" disabled>{say("Delete the box")}</button>'
-        f'<button type="button" class="restore">{say("As the model found them")}</button><p>{how}</p></div></div>'
+        f'<button type="button" class="restore">{say("As the model found them")}</button></div></div>'
     )
+
+
+def show_hint() -> str:
+    """Above the picture while boxes are movable: how."""
+    how = say("Drag a box, its handles, or the picture to draw one; arrow keys move a box, Shift + arrow keys size it.")
+    return f'<p class="hint" id="{HINT}">{how}</p>'
 
 
 def read_correction(

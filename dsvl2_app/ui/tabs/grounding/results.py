@@ -13,7 +13,7 @@ from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.grounding import MOST_PHRASES
 from dsvl2_app.ui.events import PRIVATE, QUIET
-from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_tools
+from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_hint, show_tools
 from dsvl2_app.ui.tabs.grounding.exports import show_exports
 from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event, show_count
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
@@ -40,7 +40,7 @@ class Shown:
         shown = show_tools(labels, search.number) if tools else ""
         points = search.mode == "point"  # the centre of each box stands for it
         counted = search.mode == "count" and (tools or self.boxes)  # nothing is no count yet
-        above = show_count(self.boxes, search.phrases) if counted else ""
+        above = (show_count(self.boxes, search.phrases) if counted else "") + (show_hint() if tools else "")
         return show_boxes(search.preview, search.image.size, self.boxes, points=points, above=above, tools=shown)
 
 

@@ -89,7 +89,7 @@ class Grounding:
         asked.example.upload(self.open_example, asked.example, marking, preprocess=False, **PRIVATE)
         asked.marking.another(self.close_example, None, marking, **QUIET)
 
-        if self.examples:
+        if self.examples is not None:
             gr.on(None, self.show_offered, None, self.examples, **QUIET)
             loaded = [asked.picture, asked.phrase, asked.mode, asked.example, asked.marking]
             chosen = self.examples.choose(self.load_example, None, loaded, **QUIET)

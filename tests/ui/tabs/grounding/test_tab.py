@@ -280,6 +280,38 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     assert read_rows(page)[0] == [100, 200, 500, 700]
 
 
+def test_the_box_that_is_corrected_has_handles_and_a_hint_says_how(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    find_boxes(page, pictures["wide"])
+    hint, handles = page.locator("#grounding-boxes .hint"), page.locator("#grounding-boxes .box .handle")
+    correct, status = page.get_by_role("button", name="Correct by hand"), page.locator("#grounding-status")
+    expect(hint).to_be_hidden()
+    page.locator("#grounding-boxes .row").first.click()
+    expect(handles).to_have_count(0)
+    correct.press("Enter")
+    expect(hint).to_be_visible()
+    assert locate(page, ".hint")["y"] < locate(page, ".canvas")["y"]
+    expect(correct).to_have_accessible_description(re.compile("Drag a box, its handles"))
+    expect(handles).to_have_count(8)
+    page.locator("#grounding-boxes .canvas").scroll_into_view_if_needed()
+    page.locator("#grounding-boxes .handle.se").hover()
+    page.mouse.down()
+    canvas = locate(page, ".canvas")
+    page.mouse.move(canvas["x"] + canvas["width"] * 0.4, canvas["y"] + canvas["height"] * 0.5, steps=4)
+    page.mouse.up()
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    assert read_rows(page)[0] == pytest.approx([100, 200, 400, 500], abs=9)  # a handle is held off its edge
+    expect(handles).to_have_count(8)  # it stays chosen
+    corners = read_rows(page)[0]
+    page.locator("#grounding-boxes .box.active").press("Shift+ArrowRight")
+    expect(page.locator("#grounding-boxes tbody tr").first.locator("td").nth(3)).to_have_text(str(corners[2] + 5))
+    assert read_rows(page)[0] == [*corners[:2], corners[2] + 5, corners[3]]
+    correct.press("Enter")
+    expect(hint).to_be_hidden()
+    expect(handles).to_have_count(0)
+
+
 def test_boxes_made_by_hand_outlive_searches_refusals_and_the_model_s(scripted, pictures, open_page):
     scripted.script.say = ANSWER
     page = open_page(scripted)
