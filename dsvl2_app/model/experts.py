@@ -45,18 +45,12 @@ class Router(Operated):
             self.bias = None
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden [T, D] -> weights [T, K] float32 and experts [T, K]. The bias steers the choice, never a weight."""
+        """Hidden [T, D] -> weights [T, K] float32 and experts [T, K]."""
         if not hidden.is_meta and torch.is_autocast_enabled(hidden.device.type):  # which knows no meta device
             with torch.autocast(hidden.device.type, enabled=False):
                 return self(hidden)
-        logits = self.operations.linear(hidden.float(), self.weight)
-        scores = logits.sigmoid() if self.sigmoid else logits.softmax(-1)
-        ranking = scores if self.bias is None else scores + self.bias.float()
-        experts = ranking.topk(self.active, dim=-1, sorted=False).indices
-        weights = scores.gather(-1, experts)
-        if self.normalise:
-            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-        return weights * self.scaling, experts
+        choose, how = self.operations.choose_experts, {"sigmoid": self.sigmoid, "normalise": self.normalise}
+        return choose(hidden, self.weight, self.bias, self.active, self.scaling, **how)
 
 
 class Experts(Operated):

@@ -92,6 +92,28 @@ class Operations:
         """Hidden [..., D] through matrices [2 * F, D] and [D, F], with SwiGLU between them -> [..., D]."""
         return self.linear(swiglu(self.linear(hidden, *gate_up)), *down)
 
+    def choose_experts(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        active: int,
+        scaling: float,
+        *,
+        sigmoid: bool,
+        normalise: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Hidden [T, D] and a router's weight [E, D] -> weights [T, K] float32 and experts [T, K]. The bias [E] steers
+        the choice, never a weight."""
+        logits = self.linear(hidden.float(), weight)
+        scores = logits.sigmoid() if sigmoid else logits.softmax(-1)
+        ranking = scores if bias is None else scores + bias.float()
+        experts = ranking.topk(active, dim=-1, sorted=False).indices
+        weights = scores.gather(-1, experts)
+        if normalise:
+            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
+        return weights * scaling, experts
+
     def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
         """Hidden [T, D], weights and experts [T, K]; stacks [E, 2 * F, D] and [E, D, F] -> the weighted sum of the
         chosen experts' outputs [T, D]."""

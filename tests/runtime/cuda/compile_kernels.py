@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
@@ -17,13 +18,16 @@ from triton.compiler import ASTSource
 
 from dsvl2_app.model.configuration import DeepseekVL2Config
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
+from dsvl2_app.model.rotary import rotary_angles
+from dsvl2_app.runtime.cuda import groups, rows
 from dsvl2_app.runtime.cuda import triton as kernels
 from dsvl2_app.runtime.cuda.attention import SHARED_BYTES
-from dsvl2_app.runtime.cuda.operations import multiply_narrow
+from dsvl2_app.runtime.cuda.launcher import Launcher
 from dsvl2_app.runtime.cuda.step import FusedStep
 
 SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 120: 99}  # kB of a program at most, by compute capability
 LAYERS, LENGTH, CONTEXT = 2, 1024, 4096  # one dense layer, one with experts
+PROMPTS = (650, 2000)  # tokens, for both numbers of rows of a program
 TYPES = {
     torch.bfloat16: "*bf16",
     torch.float32: "*fp32",
@@ -81,14 +85,39 @@ def compile_all(preset: str, rows: int, quantize: str, capability: int) -> None:
     launcher.kernels = SimpleNamespace(**compiled)
     with torch.inference_mode():
         run(*torch.zeros(2, rows, dtype=torch.long, device="meta"))
-        stack = model.decoder.layers[1].mlp.experts
-        if quantize == "int8":
-            hidden = torch.empty(650, decoder.hidden_size, dtype=torch.bfloat16, device="meta")
-            counts = torch.zeros(decoder.n_routed_experts, dtype=torch.long, device="meta")
-            multiply_narrow(launcher, hidden, stack.gate_up, stack.gate_up_scale, counts)
+    for tokens in PROMPTS:
+        compile_prompt(launcher, model, tokens, capability)
+
+
+def compile_prompt(
+    launcher: Launcher, model: DeepseekVL2ForConditionalGeneration, tokens: int, capability: int
+) -> None:
+    """The kernels of a prompt's layers, and those of patches."""
+    config = model.config.language_config
+    block = model.decoder.layers[1].mlp
+    numbers = {"dtype": torch.bfloat16, "device": "meta"}
+    hidden = torch.empty(tokens, config.hidden_size, **numbers)
+    router = block.router
+    logits = torch.empty(tokens, config.n_routed_experts, device="meta")
+    how = {"sigmoid": router.sigmoid, "normalise": router.normalise}
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        if SHARED[capability] * 1024 < groups.SHARED_BYTES:
+            patch.setattr(groups, "ENTER_STAGES", 2)
+            patch.setattr(groups, "LEAVE_STAGES", 2)
+        weights, experts = groups.choose_each(launcher, logits, router.bias, router.active, 1.0, **how)
+        stacks = [
+            (getattr(block.experts, name), getattr(block.experts, f"{name}_scale")) for name in ("gate_up", "down")
+        ]
+        groups.run_groups(launcher, hidden, weights, experts, *stacks)
+        rows.swiglu(launcher, torch.empty(tokens, 2 * config.moe_intermediate_size, **numbers))
+        width = config.qk_rope_head_dim if config.use_mla else config.head_dim
+        queries = torch.empty(1, config.num_attention_heads, tokens, width, **numbers)
+        keys = torch.empty(1, 1 if config.use_mla else config.num_key_value_heads, tokens, width, **numbers)
+        rotary = rotary_angles(torch.zeros(1, tokens, dtype=torch.long, device="meta"), width, config.rope_theta)
+        rows.turn(launcher, queries, keys, rotary, pairs=config.use_mla)
 
 
 if __name__ == "__main__":
-    for preset, rows, quantize, capability in (word.split(",") for word in sys.argv[1:]):
-        print(preset, rows, quantize, capability, flush=True)
-        compile_all(preset, int(rows), quantize, int(capability))
+    for preset, batch, quantize, capability in (word.split(",") for word in sys.argv[1:]):
+        print(preset, batch, quantize, capability, flush=True)
+        compile_all(preset, int(batch), quantize, int(capability))

@@ -21,7 +21,7 @@ from dsvl2_app.runtime.cuda.triton.common import (
 
 
 @triton.jit
-def _choose(
+def choose(
     logits, bias, experts, weights, scaling,
     E: tl.constexpr, K: tl.constexpr, E_WIDE: tl.constexpr,
     SIGMOID: tl.constexpr, BIASED: tl.constexpr, NORMALISE: tl.constexpr,
@@ -85,7 +85,7 @@ def route(
     sums = tl.sum(inputs.to(tl.float32) * tile.to(tl.float32), 1)
     tl.store(logits + channels, sums * tl.rsqrt(tl.sum(squares) / D + eps), mask=real)
     if arrives_last(arrivals, tl.num_programs(0)):
-        _choose(logits, bias, experts, weights, scaling, E, K, E_WIDE, SIGMOID, BIASED, NORMALISE)
+        choose(logits, bias, experts, weights, scaling, E, K, E_WIDE, SIGMOID, BIASED, NORMALISE)
 
 
 @triton.jit(do_not_specialize=["B"])
@@ -111,7 +111,7 @@ def choose_experts(
     """The experts of each row, and who chose which, so that an expert's weights are read once for all of them."""
     row = tl.program_id(0)
     await_inputs(OVERLAP)
-    _choose(
+    choose(
         logits + row * E, bias, experts + row * K, weights + row * K, scaling,
         E, K, E_WIDE, SIGMOID, BIASED, NORMALISE,
     )  # fmt: skip
