@@ -62,6 +62,8 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
     started = time.perf_counter()
     engine = load_engine(settings)
     result = describe(engine, time.perf_counter() - started)
+    while engine.warm_up():  # as a server that nobody has asked yet
+        pass
     meter = RoofMeter(engine.model.device, engine.model.dtype)
     meter.sample()
     with closing(LocalBackend(engine)) as backend:

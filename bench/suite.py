@@ -198,6 +198,8 @@ class Suite:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         seconds = self.meter.time(lambda: setattr(self, "engine", load_engine(settings)))
+        while self.engine.warm_up():  # as a server that nobody has asked yet
+            pass
         card, runner = self.engine.card, self.engine.runner.describe()
         return {"seconds": seconds, "parameters": card.parameters, "runner": runner}
 

@@ -55,6 +55,7 @@ class LocalBackend:
         self._jobs: deque[tuple[Callable[[Engine], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()  # guards the jobs, the refusal, and those who wait
         self._refuse: Callable[[], AppError] | None = None  # why nothing is taken any more
+        self._warms_up = True  # until that fails
         self._progressed = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -144,12 +145,27 @@ class LocalBackend:
 
     def _await_work(self) -> bool:
         """Sleep until there is something to do; False when the backend is closing."""
+        while self._is_idle() and self._warm_up():
+            pass
         with self._changed:
             self._drop_cancelled()
             while not (self._refuse or self._jobs or self._can_go_on()):
                 self._changed.wait()
                 self._drop_cancelled()
             return self._refuse is None
+
+    def _is_idle(self) -> bool:
+        with self._changed:
+            return not (self._refuse or self._jobs or self._scheduler.running or self._scheduler.waiting)
+
+    def _warm_up(self) -> bool:
+        """Whether the engine has used the time to make something ready that answers will need."""
+        try:
+            return self._warms_up and self._engine.warm_up()
+        except Exception as error:  # it is tried again when it is needed
+            self._warms_up = False
+            logger.warning("Not everything could be made ready beforehand: %s", error)
+            return False
 
     def _can_go_on(self) -> bool:
         return any(answer.can_go_on for answer in self._scheduler.running) or self._scheduler.choose() is not None

@@ -90,6 +90,10 @@ class Engine:
     def _weights(self) -> int:
         return sum(parameter.nbytes for parameter in self.model.parameters())
 
+    def warm_up(self) -> bool:
+        """Make one thing ready while nobody asks; False when there is nothing left."""
+        return self.runner.warm_up()
+
     def count_memory(self) -> dict[str, int]:
         """Bytes of weights and of what is kept, and of all that PyTorch holds on a GPU."""
         held = {"weights": self._weights, "pictures": self.pictures.kept.nbytes, "prefixes": self.prefixes.nbytes}

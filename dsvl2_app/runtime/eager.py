@@ -60,5 +60,9 @@ class EagerRunner:
     def release(self, cache: KVCache) -> None:
         """Every cache has memory of its own already."""
 
+    def warm_up(self) -> bool:
+        """Nothing is made beforehand."""
+        return False
+
     def describe(self) -> str:
         return "in plain torch, because no runner knows this device"

@@ -68,6 +68,11 @@ class Runner(Protocol):
         """A conversation decodes no more; `cache` keeps what it holds."""
         ...
 
+    def warm_up(self) -> bool:
+        """Make one thing ready that would otherwise be made when it is first needed, while nobody waits; False when
+        there is nothing left."""
+        ...
+
     def describe(self) -> str:
         """What runs, and why, in half a sentence."""
         ...

@@ -44,6 +44,14 @@ class ScriptedEngine:
         self.future: Future[None] = Future()  # what those who are called "waits" wait for
         self.taken: list[str] = []  # by which answer, in order, and when each ended
         self.closed: list[str] = []
+        self.warm_ups: list[Callable[[], None]] = []
+
+    def warm_up(self) -> bool:
+        if self.warm_ups:
+            self.taken.append("warms up")
+            self.warm_ups.pop(0)()
+            return True
+        return False
 
     def serve(self, request: Request, is_alone: Callable[[], bool]) -> Task:
         return Task(self._write(request))
@@ -527,6 +535,38 @@ def test_a_burst_of_one_owner_leaves_room_for_others(script: ScriptedEngine, sta
         stream.cancel()
     for stream in greedy[2:]:
         assert text(read(stream)) == "0 1 2 "
+
+
+def test_idle_time_makes_things_ready_and_those_who_ask_come_first(start: Start, script: ScriptedEngine) -> None:
+    permits = threading.Semaphore(0)
+    script.warm_ups = [lambda: permits.acquire(timeout=PATIENCE) and None for _ in range(3)]
+    backend = start()
+    wait_until(lambda: script.taken == ["warms up"])
+    script.allow(3)
+    stream = backend.submit(ask("short"))
+    permits.release()
+    assert text(read(stream)) == "0 1 2 "
+    permits.release(2)
+    wait_until(lambda: not script.warm_ups)
+    assert [*dict.fromkeys(script.taken)] == ["warms up", "short", "end of short"]
+    assert script.taken.index("short") == 1  # one had begun, the others waited
+
+
+def test_what_cannot_be_made_ready_is_told_once_and_harms_nobody(
+    start: Start, script: ScriptedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise MemoryError("no room")
+
+    script.warm_ups = [fail, fail]
+    backend = start()
+    script.allow(3)
+    wait_until(lambda: len(script.warm_ups) == 1)
+    assert text(read(backend.submit(ask("short")))) == "0 1 2 "
+    assert [record.getMessage() for record in caplog.records].count(
+        "Not everything could be made ready beforehand: no room"
+    ) == 1
+    assert len(script.warm_ups) == 1
 
 
 def test_jobs_run_between_steps_and_hand_back_what_went_wrong(start: Start) -> None:

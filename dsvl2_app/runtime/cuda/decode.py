@@ -2,7 +2,7 @@
 
 A graph replays the same kernels on the same addresses, so conversations that decode together live in the rows of one
 pool of keys and values, and there is a graph per number of rows and per length that attention runs over. They are
-captured when first needed. Nothing inside a step waits for the CPU.
+captured when first needed, those of one conversation before (`warm_up`). Nothing inside a step waits for the CPU.
 B rows that decode, S tokens that attention runs over.
 """
 
@@ -12,6 +12,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -88,6 +89,24 @@ class GraphDecoder:
                 cache.move(cache.fork(cache.get_seq_length() or 1))
             finally:  # for which there may be no memory
                 self.rows[row] = None
+
+    def list_warm_ups(self, begin: Callable[[], KVCache]) -> Iterator[Callable[[], None]]:
+        """A step of one conversation at each length. `begin` gives a conversation with room for the whole context."""
+        length = SHORTEST
+        while length < self.context:
+            yield partial(self._warm_up, begin, length)
+            length *= 2
+        yield partial(self._warm_up, begin, self.context)
+
+    def _warm_up(self, begin: Callable[[], KVCache], length: int) -> None:
+        """A step at a place for which attention runs over `length` tokens, all of them nothing."""
+        cache = begin()
+        for buffer in chain.from_iterable(cache.pairs):
+            buffer.zero_()  # what is no number would stay in the row for those who come after
+        cache.lengths = [length - 1] * len(cache.lengths)
+        self.forward([0], [cache])
+        cache.truncate(1)  # there is nothing to keep
+        self.release(cache)
 
     @property
     def _used(self) -> int:

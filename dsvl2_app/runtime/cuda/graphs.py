@@ -50,8 +50,13 @@ class Recorded(Generic[T]):
         if self._memory is None or size not in self._seen:
             self._seen.add(size)
             return self.run(size)
-        if size not in self._graphs:
-            self._graphs[size] = record(lambda: self.run(size), self._memory)
+        self.prepare(size)
         replay, outputs = self._graphs[size]
         replay()
         return outputs
+
+    def prepare(self, size: int) -> None:
+        """Record a size that has not been recorded yet."""
+        if self._memory is not None and size not in self._graphs:
+            self._graphs[size] = record(lambda: self.run(size), self._memory)
+            self._seen.add(size)

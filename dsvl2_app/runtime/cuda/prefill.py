@@ -6,6 +6,9 @@ copied out. T prompt tokens, D decoder width.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -48,6 +51,14 @@ class GraphPrefill:
         for layer, (first, second) in enumerate(self._cache.pairs):
             cache.update(first[..., :tokens, :], second[..., :tokens, :], layer)
         return hidden.clone()
+
+    def list_warm_ups(self) -> Iterator[Callable[[], None]]:
+        """One for each length."""
+        return (partial(self._warm_up, length) for length in range(BUCKET, MOST + 1, BUCKET))
+
+    def _warm_up(self, length: int) -> None:
+        self._last.zero_()  # that of an earlier prompt may lie behind this one
+        self._run.prepare(length)
 
     def _prefill(self, length: int) -> Tensor:
         self._cache.truncate(0)

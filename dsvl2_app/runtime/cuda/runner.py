@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -33,10 +34,12 @@ class CudaRunner(EagerRunner):
         self.graphs: GraphDecoder | None = None
         self.graph_vision: GraphVision | None = None
         self.graph_prefill: GraphPrefill | None = None
+        self._warm_ups: Iterator[Callable[[], None]] = iter(())
         self.is_spread = len({parameter.device for parameter in model.parameters()}) > 1
         if not self.is_spread:
             with self._here():
                 self._prepare_graphs(context, fuses)
+            self._warm_ups = self._list_warm_ups()
 
     @classmethod
     def start(cls, model: DeepseekVL2ForConditionalGeneration, options: Options) -> CudaRunner:
@@ -95,6 +98,32 @@ class CudaRunner(EagerRunner):
         if self.graphs:
             self.graphs.release(cache)
 
+    def warm_up(self) -> bool:
+        """Record one graph: of decode for one conversation, then of vision, then of prompts. The first of each also
+        compile their kernels."""
+        record = next(self._warm_ups, None)
+        if record is not None:
+            with self._here(), torch.inference_mode():
+                record()
+        return record is not None
+
+    def _list_warm_ups(self) -> Iterator[Callable[[], None]]:
+        if self.device.type != "cuda":
+            return
+        if self.graphs:
+            yield from self.graphs.list_warm_ups(self._begin)
+        if self.graph_vision:
+            yield from self.graph_vision.list_warm_ups()
+        if self.graph_prefill:
+            yield from self.graph_prefill.list_warm_ups()
+
+    def _begin(self) -> KVCache:
+        """A conversation of one token."""
+        assert self.graphs
+        cache = KVCache(self.model.config.language_config, self.graphs.context)
+        super().prefill(self.model.decoder.embed_tokens.weight[None, :1], cache)
+        return cache
+
     def describe(self) -> str:
         if self.is_spread:
             return "layer by layer, because several devices share it: graphs and fused kernels are for a single one"
@@ -111,6 +140,9 @@ class GraphVision:
     def __init__(self, encode: Callable[[Tensor], Tensor], most: int, side: int, device: torch.device) -> None:
         self._tiles = torch.zeros(most, 3, side, side, device=device)
         self._encode = Recorded(lambda count: encode(self._tiles[:count]), device)
+
+    def list_warm_ups(self) -> Iterator[Callable[[], None]]:
+        return (partial(self._encode.prepare, count) for count in range(1, len(self._tiles) + 1))
 
     def __call__(self, tiles: Tensor) -> Tensor:
         self._tiles[: len(tiles)] = tiles
