@@ -166,7 +166,7 @@ def test_stop_strings_end_an_answer_wherever_they_are_cut(scripted, stop, expect
 def test_a_stop_string_ends_the_work(scripted) -> None:
     scripted.backend.say, scripted.backend.endless = "again ", True
     assert ask(scripted, stop="ain again a").choices[0].message.content == "ag"
-    assert scripted.backend.closed.wait(5)
+    assert scripted.backend.closed.wait(PATIENCE)
 
 
 @pytest.mark.slow
@@ -433,10 +433,10 @@ def test_a_client_that_leaves_cancels_its_answer(scripted, stream) -> None:
         if stream:
             with client.chat.completions.create(model="script", messages=HI, stream=True) as chunks:
                 next(iter(chunks))
-            assert backend.closed.wait(5)
+            assert backend.closed.wait(PATIENCE)
             raise openai.APIError("left", request=None, body=None)  # type: ignore[arg-type]
         client.chat.completions.create(model="script", messages=HI)
-    assert backend.closed.wait(5)
+    assert backend.closed.wait(PATIENCE)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.request import Request, Sampling
 from dsvl2_app.settings import Settings
+from tests.waiting import PATIENCE
 
 ASKED = Request([{"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (400, 300))}]}])
 
@@ -20,7 +21,7 @@ def test_it_says_what_it_is_told() -> None:
     assert "".join(event.text for event in events) == "one two three"
     assert [event.stage for event in events] == ["queued", "vision", "decode", "decode", "done"]
     assert events[-1].finish == "eos" and events[-1].timings.new_tokens == 2
-    assert backend.requests == [ASKED] and backend.closed.is_set()
+    assert backend.requests == [ASKED] and backend.closed.wait(PATIENCE)
 
 
 def test_it_goes_on_until_it_is_cancelled() -> None:
@@ -29,7 +30,7 @@ def test_it_goes_on_until_it_is_cancelled() -> None:
     for event in stream:
         if event.timings.new_tokens == 3:
             stream.cancel()
-    assert event.finish == "cancelled" and backend.closed.wait(5)
+    assert event.finish == "cancelled" and backend.closed.wait(PATIENCE)
 
 
 def test_it_fails_as_it_is_told() -> None:

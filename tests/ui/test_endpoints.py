@@ -18,7 +18,7 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.inspection.file import describe, read
 from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.steps import see
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 TWO_BOXES = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500], [9, 9]]<|/det|>"
 
@@ -167,7 +167,7 @@ def test_cancelling_a_call_stops_the_engine(scripted):
     wait_until(lambda: job.outputs() or job.done())
     assert not job.done()
     job.cancel()
-    assert scripted.script.closed.wait(30)
+    assert scripted.script.closed.wait(PATIENCE)
 
 
 @pytest.mark.slow

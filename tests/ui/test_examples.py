@@ -10,6 +10,7 @@ from dsvl2_app.text.grounding import MODES
 from dsvl2_app.ui.examples import MORE, Example, read_examples
 from dsvl2_app.ui.words.chinese import CHINESE
 from tests.ui.steps import bot
+from tests.waiting import wait_until
 
 
 def test_examples_of_a_tab(tmp_path):
@@ -113,7 +114,7 @@ def test_every_example_of_the_other_tabs_runs_at_a_click(scripted, open_page):
         scripted.script.endless = True
         offered.click()
         expect(page.locator("#grounding-stop")).to_be_visible()
-        assert len(scripted.script.requests) == number + 1
+        wait_until(lambda number=number: len(scripted.script.requests) == number + 1)
         scripted.script.endless = False
         expect(page.locator("#grounding-start")).to_be_visible()  # a click is ignored while an answer is being written
     page.locator("[data-tab-id=tiles]:visible").click()

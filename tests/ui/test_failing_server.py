@@ -4,10 +4,10 @@ and the page goes on."""
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -19,6 +19,7 @@ from dsvl2_app.text.processor import DeepseekVL2Processor
 from tests.backend.fake import WHOLE, Fake, chunk
 from tests.ui.conftest import App, serve_page
 from tests.ui.steps import ask, attach, bot
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +102,6 @@ def test_a_silent_server_is_given_up(elsewhere, open_page) -> None:
     expect(bot(page)).to_contain_text("one")
     threading.Timer(0.1, elsewhere.fake.go_on.set).start()
     elsewhere.fake.says = list(WHOLE)
-    time.sleep(0.5)  # until a look shows that it is up
+    wait_until(lambda: httpx.get(f"{elsewhere.app.url}readyz").status_code == 200)  # a look has shown that it is up
     ask(page, "And now?")
     expect(bot(page)).to_contain_text("one two")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,9 +16,9 @@ import pytest
 from dsvl2_app.backend.stream import Stream
 from dsvl2_app.request import Request
 from tests.ui.conftest import App
+from tests.waiting import PATIENCE, wait_until
 
-SOON = 1.0  # seconds until the work has stopped
-PATIENCE = 30.0
+SOON = 5.0  # seconds until the work has stopped: half of those after which Gradio looks by itself
 
 
 class Visitor:
@@ -67,15 +66,6 @@ def streams(scripted: App, monkeypatch: pytest.MonkeyPatch) -> list[Stream]:
 
     monkeypatch.setattr(scripted.script, "submit", note, raising=False)
     return begun
-
-
-def wait_until(happens: Callable[[], Any], seconds: float = PATIENCE) -> float:
-    """How long it took."""
-    began = time.monotonic()
-    while not happens():
-        assert time.monotonic() - began < seconds, "it does not happen"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def connect(url: str, method: str, path: str, body: Any = None) -> socket.socket:

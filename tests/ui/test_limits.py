@@ -18,8 +18,9 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.addresses import trust_space
 from tests.ui.conftest import CARD, App, serve_page
-from tests.ui.test_leaving import Visitor, wait_until
+from tests.ui.test_leaving import Visitor
 from tests.ui.test_payloads import is_sentence
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 LIMITS = ["--max-question-pictures", "2", "--max-pictures", "3", "--max-prompt-tokens", "2500"]

@@ -22,7 +22,8 @@ from dsvl2_app.ui.page import build
 from dsvl2_app.ui.storage import HOUR, MOST_FILES, PART, hold, sweep
 from dsvl2_app.ui.tabs.chat.conversation import Conversation
 from tests.ui.conftest import CARD, App, serve_page
-from tests.ui.test_leaving import Visitor, wait_until
+from tests.ui.test_leaving import Visitor
+from tests.waiting import wait_until
 
 LIMITS = ["--max-upload-files", "6", "--max-upload-mb", "3", "--max-disk-mb", "60"]
 
@@ -134,7 +135,6 @@ def test_gradio_deletes_nothing_by_itself() -> None:
 @pytest.mark.slow
 def test_visitors_files_go_by_themselves_and_those_of_the_page_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "EVERY", 0.2)
-    monkeypatch.setattr(storage, "HOUR", 0.5)
     forgotten: list[Any] = []
     monkeypatch.setattr("dsvl2_app.ui.page.forget_files", forgotten.append)
     script = ScriptedBackend(card=CARD)
@@ -144,9 +144,10 @@ def test_visitors_files_go_by_themselves_and_those_of_the_page_stay(monkeypatch:
         assert len(names) > 5  # the pictures of its examples
         (sent,) = send(app, b"x").json()
         assert Path(sent).exists()
+        monkeypatch.setattr(storage, "HOUR", 0.5)
         wait_until(lambda sent=sent: not Path(sent).exists())
         assert {httpx.get(f"{app.url}gradio_api/file={name}").status_code for name in names} == {200}
-        assert len(forgotten) > 1
+        wait_until(lambda: len(forgotten) > 1)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
 from tests.image.papers import A4, write_pdf, write_tiff
-from tests.waiting import run_loop
+from tests.waiting import run_loop, wait_until
 
 TEXT = "# Title\n\nof a\npaper\n\n- one\n- two"
 BOXES = "<|ref|>chart<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>"
@@ -224,14 +224,13 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     scripted.script.endless, scripted.script.say = True, f"{BOXES}\n{numbers}"
     start.click()
     expect(text).to_contain_text("chart")
+    wait_until(lambda: len(scripted.script.requests) == asked + AT_ONCE)
     page.locator("#documents-stop").click()
     expect(status).to_contain_text("0 of 4 pages are read; Read goes on from there.")
-    begun = len(scripted.script.requests) - asked
-    assert 1 <= begun <= AT_ONCE
     scripted.script.endless, scripted.script.pause = False, 0
     start.click()
     expect(status).to_contain_text("All 4 pages are read.", timeout=40_000)
-    assert len(scripted.script.requests) == asked + begun + 4
+    assert len(scripted.script.requests) == asked + AT_ONCE + 4
     # Nothing follows a page; a server elsewhere, which speaks OpenAI's protocol, is not told so.
     assert {request.keep for request in scripted.script.requests} == {way == "openai"}
     expect(page.locator("#documents-picture .box")).to_have_count(1)

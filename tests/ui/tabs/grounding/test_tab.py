@@ -19,6 +19,7 @@ from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.tabs.grounding.exports import FILES
 from dsvl2_app.ui.words.chinese import CHINESE
 from tests.ui.steps import see
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,7 @@ def test_stop_keeps_the_boxes_found(scripted, pictures, open_page):
     page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator("#grounding-boxes td").nth(13)).to_be_visible()
     page.get_by_role("button", name="Stop").click()
-    assert scripted.script.closed.wait(10)
+    assert scripted.script.closed.wait(PATIENCE)
     expect(page.locator("#grounding-status")).to_contain_text("stopped")
     expect(page.locator("#grounding-boxes td").nth(13)).to_be_visible()
     expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()
@@ -99,6 +100,7 @@ def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_pag
     page.get_by_label("Well-formed boxes only").uncheck()
     scripted.script.endless, scripted.script.pause = True, 0.1
     page.get_by_role("button", name="Find", exact=True).click()
+    wait_until(lambda: len(scripted.script.requests) == 2)  # before that, nothing is asked that could be stopped
     page.get_by_role("button", name="Stop", exact=True).click()
     assert [request.grammar for request in scripted.script.requests] == [True, False]
 
@@ -238,6 +240,10 @@ def read_rows(page: Page) -> list[list[int]]:
     return [[int(cell) for cell in row.locator("td").all_inner_texts()[1:5]] for row in rows]
 
 
+def expect_row(page: Page, number: int, corners: list[int]) -> None:
+    wait_until(lambda: read_rows(page)[number : number + 1] == [pytest.approx(corners, abs=3)])
+
+
 def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page):
     scripted.script.say = ANSWER
     page = open_page(scripted)
@@ -247,16 +253,16 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     page.locator("#grounding-boxes .canvas").scroll_into_view_if_needed()
     drag(page, (300, 450), (400, 350))  # the middle of the first box: it moves
     expect(status).to_have_text("2 boxes · 1 by hand")
-    assert read_rows(page)[0] == pytest.approx([200, 100, 600, 600], abs=3)
+    expect_row(page, 0, [200, 100, 600, 600])
     drag(page, (900, 650), (800, 650))  # the right edge of the second one
     expect(status).to_have_text("2 boxes · 2 by hand")
-    assert read_rows(page)[1] == pytest.approx([600, 300, 800, 999], abs=3)
+    expect_row(page, 1, [600, 300, 800, 999])
     page.get_by_role("combobox", name="Label", exact=True).fill("bird")
     page.get_by_role("combobox", name="Label", exact=True).press("Enter")
     expect(page.locator("#grounding-boxes tbody bdi")).to_have_text(["the <b>dog</b>", "bird"])
     drag(page, (20, 700), (150, 950))  # where nothing is: another one
     expect(status).to_contain_text("3 boxes (the <b>dog</b>: 1, bird: 2) · 3 by hand")
-    assert read_rows(page)[2] == pytest.approx([20, 700, 150, 950], abs=3)
+    expect_row(page, 2, [20, 700, 150, 950])
     page.keyboard.type("green star")  # a box that was drawn is named next
     page.keyboard.press("Enter")
     expect(page.locator("#grounding-boxes tbody bdi")).to_have_text(["the <b>dog</b>", "bird", "green star"])
@@ -274,7 +280,7 @@ def test_boxes_are_corrected_by_hand_and_exported(scripted, pictures, open_page)
     assert len(files["Label Studio task (JSON)"][0]["annotations"][0]["result"]) == 2  # no predictions any more
     page.get_by_role("button", name="As the model found them").click()
     expect(status).to_have_text("2 boxes")
-    assert read_rows(page) == [[100, 200, 500, 700], [600, 300, 900, 999]]
+    wait_until(lambda: read_rows(page) == [[100, 200, 500, 700], [600, 300, 900, 999]])
     page.get_by_role("button", name="Correct by hand").click()
     drag(page, (300, 450), (400, 350))
     assert read_rows(page)[0] == [100, 200, 500, 700]
@@ -388,6 +394,7 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     expect(page.locator("#grounding-start")).to_be_visible()  # the answer before is at its end
     scripted.script.endless, scripted.script.pause = True, 0.1  # a busy browser draws slower than boxes would come
     page.get_by_role("button", name="Point at", exact=True).click()
+    wait_until(lambda: len(scripted.script.requests) == 5)
     expect(page.locator("#grounding-boxes .box").nth(1)).to_be_attached()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#grounding-status")).to_contain_text("stopped")

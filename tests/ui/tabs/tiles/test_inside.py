@@ -46,7 +46,7 @@ from dsvl2_app.ui.tabs.tiles.inside_sides import measure_certainty, read_questio
 from dsvl2_app.ui.tabs.tiles.inside_tour import PICTURE
 from dsvl2_app.ui.tabs.tiles.inside_view import measure_balance, show_place, show_word
 from dsvl2_app.ui.uploads import save_upload
-from tests.waiting import run_loop
+from tests.waiting import PATIENCE, run_loop, wait_until
 
 SERIOUS = ("serious", "critical")
 LAYOUTS = (lay_out(384, 384), lay_out(384, 384))
@@ -463,7 +463,7 @@ def test_a_tour_by_keyboard_alone_and_in_chinese(trained, open_page):
     expect(page.locator("#inside-question textarea")).to_be_focused()
     page.locator(".within [data-mode=experts]").press("Enter")
     expect(page.locator(".within .legend button").first).to_contain_text("%")
-    assert look(page) != drawn
+    wait_until(lambda: look(page) != drawn)
     page.locator(".within .legend button").first.press("Enter")
     expert = page.locator(".within .expert select").input_value()
     expect(page.locator(".within .legend .bar")).to_be_visible()
@@ -477,7 +477,7 @@ def test_stop_keeps_what_was_written(scripted, pictures, open_page):
     ask(page, pictures["tall"])
     expect(page.locator("#inside-answer .written")).to_contain_text("Hello.Hello.")
     page.locator("#inside-stop").click()
-    assert scripted.script.closed.wait(10)
+    assert scripted.script.closed.wait(PATIENCE)
     expect(page.locator("#inside-status")).to_contain_text("stopped")
     expect(page.locator("#inside-answer .written")).to_contain_text("Hello.Hello.")
     expect(page.locator("#inside-open")).to_be_visible()
@@ -514,7 +514,7 @@ def test_an_answer_ends_with_its_pictures(scripted, pictures, open_page):
     ask(page, pictures["tall"])
     expect(page.locator("#inside-answer .written")).to_contain_text("Hello.")
     page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
-    assert scripted.script.closed.wait(10)
+    assert scripted.script.closed.wait(PATIENCE)
     expect(page.locator("#inside-ask")).to_be_visible()
     for part in ("#inside-open", "#inside-answer", "#inside-status"):
         expect(page.locator(part)).to_be_hidden()
@@ -571,7 +571,7 @@ def test_a_file_that_is_opened_while_an_answer_runs_stays_when_that_ends():
     assert opened[inside.page.result].visible and look.seen is not None
     assert set(last) == {inside.page.open, inside.page.ask, inside.page.halt, inside.running}
     assert (last[inside.page.open].visible, last[inside.page.ask].visible) == (False, True)
-    assert script.closed.wait(10)
+    assert script.closed.wait(PATIENCE)
 
 
 def test_a_file_that_is_opened_while_an_answer_is_looked_into_stays():
