@@ -26,6 +26,7 @@ from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
+from tests.ui.steps import is_complaint, watch
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -163,21 +164,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
-LEFT = "AbortError: signal is aborted"  # what Gradio's client says of its open stream when a page is left
-
-
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
     complaints: list[str] = []
 
     def complain(said: ConsoleMessage) -> None:
-        if said.type == "error" and not said.text.startswith(LEFT):
+        if is_complaint(said):
             complaints.append(f"{said.text} {said.location}")
 
     def open_page(app: App, width: int = 1280, height: int = 800, at: str = "", **options: Any) -> Page:
         """`at`: what follows the page's address."""
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
+        watch(page)
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{app.url}{at}")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from dsvl2_app.image.reference import ImageRef
 
 LONGEST_REST = 20.0  # seconds
+API, HEARTBEAT = "/gradio_api/", "/gradio_api/heartbeat/"  # the latter lasts as long as the page
 GIVE = """([kind, target, files]) => {
   const held = new DataTransfer();
   for (const [name, type, letters] of files) {
@@ -68,21 +71,57 @@ def user(page: Page) -> Locator:
     return page.locator("#conversation .user-row").last
 
 
-def watch_requests(page: Page) -> set[Request]:
-    """Those that have begun from now on and not ended yet."""
-    waiting: set[Request] = set()
-    page.on("request", lambda request: waiting.add(request))
-    page.on("requestfinished", lambda request: waiting.discard(request))
-    page.on("requestfailed", lambda request: waiting.discard(request))
-    return waiting
+# What each page has asked of Gradio and has no answer to yet.
+_pending: WeakKeyDictionary[Page, set[Request]] = WeakKeyDictionary()
+_leaving: set[Page] = set()
+# What Gradio's client says of a stream of events that it cuts itself when its page is left.
+CUT = ("AbortError: signal is aborted", "Unexpected error Connection errored out.")
 
 
-def rest(page: Page, waiting: set[Request]) -> None:
-    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer. One of
-    whose end the browser does not tell is waited for no longer than LONGEST_REST, and named in the test's output."""
+def watch(page: Page) -> None:
+    """Before its first address: so that `leave` knows what to wait for."""
+    pending = _pending[page] = set()
+
+    def begin(request: Request) -> None:
+        if API in request.url and HEARTBEAT not in request.url:
+            pending.add(request)
+
+    page.on("request", begin)
+    page.on("requestfinished", lambda request: pending.discard(request))
+    page.on("requestfailed", lambda request: pending.discard(request))
+
+
+def find_pending(page: Page, part: str = "") -> list[str]:
+    """What has no end yet, by the address, in which `part` occurs."""
+    return [request.url for request in _pending[page] if part in request.url]
+
+
+def is_complaint(said: ConsoleMessage) -> bool:
+    """Whether a page says that something went wrong, other than that it is left."""
+    return said.type == "error" and not (said.page in _leaving and said.text.startswith(CUT))
+
+
+def leave(page: Page, go: Callable[[], object]) -> None:
+    """Reload the page, or open another address in it, by `go`, once the server has answered.
+
+    Gradio's client opens a stream that tells nothing and has no end where an event ends before the answer to its
+    request is read (test_steps.py); one is waited for no longer than LONGEST_REST. It is cut here, and only
+    from here until the new page is loaded may the client say so."""
+    rest(page)
+    _pending[page].clear()
+    _leaving.add(page)
+    try:
+        go()
+    finally:
+        _leaving.discard(page)
+
+
+def rest(page: Page) -> None:
+    """Until nothing has been asked for half a second: after one of Gradio's requests another reads the answer. What has
+    no end within LONGEST_REST is named in the test's output."""
     quiet, began = 0, time.monotonic()
     while quiet < 10 and time.monotonic() - began < LONGEST_REST:
         page.wait_for_timeout(50)
-        quiet = 0 if waiting else quiet + 1
+        quiet = 0 if _pending[page] else quiet + 1
     if quiet < 10:
-        print("no end is known of", [f"{request.method} {request.url}" for request in waiting])
+        print("no end is known of", find_pending(page))

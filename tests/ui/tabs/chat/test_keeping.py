@@ -18,7 +18,7 @@ from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.keeping import Keeping, snapshot
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import save_upload
-from tests.ui.steps import ask, attach, bot, rest, user, watch_requests
+from tests.ui.steps import ask, attach, bot, leave, user
 
 BOXES = "A <|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
 
@@ -101,7 +101,6 @@ def test_whatever_a_browser_brings_is_a_conversation_or_one_sentence(told: Any) 
 def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pictures, open_page):
     scripted.script.say = BOXES
     page = open_page(scripted)
-    waiting = watch_requests(page)
     history = page.locator("#chat-history")
     expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
     attach(page, pictures["wide"])
@@ -110,14 +109,12 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     expect(history.locator("summary")).to_contain_text("Earlier conversations (1, ")
     cost = bot(page).locator("summary").inner_text()
     page.locator("#message textarea").fill("half a questi")
-    rest(page, waiting)  # a page that is left before the server has answered reports an error
-    page.reload()
+    leave(page, page.reload)
     expect(user(page)).to_contain_text("Where is the dog?")
     expect(user(page).locator(".picture img")).to_have_count(1)
     expect(bot(page).locator(".found img")).to_be_visible()
     expect(bot(page).locator("summary")).to_have_text(cost)
     expect(page.locator("#message textarea")).to_have_value("half a questi")
-    waiting = watch_requests(page)
     scripted.script.say = "Brown."
     ask(page, "Which colour?")
     expect(bot(page)).to_contain_text("Brown.")
@@ -190,14 +187,12 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     history.locator("[type=checkbox]").uncheck()
     ask(page, "Is this kept?")
     expect(bot(page)).to_contain_text("Brown.")
-    rest(page, waiting)
-    page.reload()
+    leave(page, page.reload)
     expect(history.locator("summary")).to_have_text("Earlier conversations (0)")
     expect(page.locator("#conversation .user-row")).to_have_count(0)
 
     # a link leads to a tab and brings a question
-    rest(page, set())
-    page.goto(f"{scripted.url}?tab=documents&q=What%20is%20this%3F")
+    leave(page, lambda: page.goto(f"{scripted.url}?tab=documents&q=What%20is%20this%3F"))
     expect(page.locator("#documents-files")).to_be_visible()
     expect(page.locator("#message textarea")).to_have_value("What is this?")
 
@@ -205,13 +200,11 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
 @pytest.mark.slow
 def test_a_question_that_was_asked_is_not_typed_again_by_a_reload(scripted, open_page):
     page = open_page(scripted)
-    waiting = watch_requests(page)
     ask(page, "Where is the dog?")
     expect(bot(page).locator("summary")).to_be_visible()
     history = page.locator("#chat-history summary")
     expect(history).to_contain_text("Earlier conversations (1, ")
-    rest(page, waiting)
-    page.reload()
+    leave(page, page.reload)
     expect(user(page)).to_contain_text("Where is the dog?")
     expect(history).to_contain_text("Earlier conversations (1, ")
     expect(page.locator("#message textarea")).to_have_value("")

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.tabs.chat.choices import MEMORY
-from tests.ui.steps import ask, attach, bot, open_settings, rest, user, watch_requests
+from tests.ui.steps import ask, attach, bot, leave, open_settings, user
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
@@ -309,7 +309,6 @@ def test_chips_and_boxes_point_at_each_other(scripted, pictures, open_page):
 def test_the_picture_that_was_chosen_stays_after_more_questions_and_a_reload(scripted, pictures, open_page):
     scripted.script.say = BOXES
     page = open_page(scripted)
-    waiting = watch_requests(page)
     attach(page, pictures["wide"], pictures["tall"])
     ask(page, "Where is the dog?")
     first = page.locator("#conversation .bot-row").first
@@ -324,8 +323,7 @@ def test_the_picture_that_was_chosen_stays_after_more_questions_and_a_reload(scr
     ask(page, "Which colour?")
     expect(bot(page).locator("summary")).to_be_visible()
     expect(first.locator("img")).to_have_attribute("alt", "Boxes on picture 1")
-    rest(page, waiting)
-    page.reload()
+    leave(page, page.reload)
     expect(first.locator("img")).to_have_attribute("alt", "Boxes on picture 1")
     expect(page.locator("#conversation .bot-row").nth(1).locator("img")).to_have_attribute("alt", "Boxes on picture 3")
 
@@ -362,7 +360,6 @@ def stored(page: Page) -> Iterator[None]:
 
 def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     page = open_page(scripted)
-    waiting = watch_requests(page)
     open_settings(page)
     with stored(page):
         page.get_by_label("Creative").check()
@@ -374,8 +371,7 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     with stored(page):
         page.get_by_label("number input for Tiles at most").fill("4")
         page.keyboard.press("Tab")
-    rest(page, waiting)  # a page that is left before the server has answered reports an error
-    page.reload()
+    leave(page, page.reload)
     open_settings(page)
     expect(page.get_by_label("Creative")).to_be_checked()
     expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
