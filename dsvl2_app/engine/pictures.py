@@ -20,6 +20,7 @@ from torch import Tensor
 from dsvl2_app.engine.recent import Recent
 from dsvl2_app.engine.task import wait_for
 from dsvl2_app.image.cut import cut_tiles
+from dsvl2_app.image.pixels import to_array
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.resample import cut_pixels
 from dsvl2_app.image.tiles import TileLayout
@@ -125,4 +126,4 @@ class Pictures:
     def _read(self, image: ImageRef, layout: TileLayout) -> Tensor:
         """The image's tiles [N, side, side, 3] uint8, or its pixels where the device cuts them."""
         pixels = image.open()
-        return torch.as_tensor(np.array(pixels) if self._runner.cuts_on_device else cut_tiles(pixels, layout))
+        return torch.as_tensor(to_array(pixels) if self._runner.cuts_on_device else cut_tiles(pixels, layout))

@@ -1,4 +1,4 @@
-"""The pixels of an opened file, where Pillow alone would be wrong, hold up a server, or keep memory.
+"""The pixels of a picture, where Pillow alone would be wrong, hold up a server, or keep memory.
 
 Large pictures are decoded a few at a time, and what they took is the system's again soon after they are gone.
 """
@@ -10,15 +10,17 @@ import math
 import subprocess
 import threading
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 
+import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from dsvl2_app.image.apart import FROM, decode_apart
 
 LARGE = 4_000_000  # px
+BAND = 2**19  # px at a time: memory for the bytes of a large picture takes longer to get than to fill
 SOON = 0.5  # seconds, in which copies of a picture go as well
 
 _turns = threading.BoundedSemaphore(2)  # of large pictures, each of which takes up to 700 MB meanwhile
@@ -81,6 +83,26 @@ def taking_turns(image: Image.Image) -> Generator[None, None, None]:
         return
     with _turns:
         yield
+
+
+def split_bands(image: Image.Image) -> Iterator[Image.Image]:
+    """The picture from top to bottom in pieces of at most `BAND` px, but whole rows; a small one as it is."""
+    width, height = image.size
+    rows = max(1, BAND // width)
+    if rows >= height:
+        yield image
+        return
+    for top in range(0, height, rows):
+        yield image.crop((0, top, width, min(top + rows, height)))
+
+
+def to_array(image: Image.Image) -> np.ndarray:
+    """RGB picture -> uint8 [height, width, 3], as `np.array`, but without a second copy of a large one on the way."""
+    pixels, top = np.empty((image.height, image.width, 3), np.uint8), 0
+    for band in split_bands(image):
+        pixels[top : top + band.height] = np.asarray(band)
+        top += band.height
+    return pixels
 
 
 def give_back(image: Image.Image) -> None:

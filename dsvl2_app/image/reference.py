@@ -27,10 +27,9 @@ from dsvl2_app.image.load import (
     read_source,
     upright_size,
 )
-from dsvl2_app.image.pixels import LARGE
+from dsvl2_app.image.pixels import LARGE, split_bands
 
 HASH_BYTES = 16  # of SHA-256, for which processors of the last years have instructions: twice as fast as BLAKE2
-HASHED = 2**18  # px at a time: memory for the whole of a large picture takes longer to get than to hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +155,7 @@ def _hash_file(data: bytes, frame: int) -> bytes:
 
 def _hash_pixels(image: Image.Image) -> bytes:
     width, height = image.size
-    digest, rows = hashlib.sha256(f"{image.mode} {width}x{height} ".encode()), max(1, HASHED // width)
-    for top in range(0, height, rows):
-        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
+    digest = hashlib.sha256(f"{image.mode} {width}x{height} ".encode())
+    for band in split_bands(image):
+        digest.update(band.tobytes())
     return digest.digest()[:HASH_BYTES]

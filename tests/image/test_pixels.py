@@ -7,6 +7,7 @@ import io
 import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,6 +55,31 @@ def test_a_raw_tiff_with_fewer_colours_than_pixels_is_no_damage(factors: tuple[i
     place = data.index(tag) + len(tag)
     with pytest.raises(ImageError, match="YCbCr colours are subsampled, which is not supported"):
         load_image(data[:place] + struct.pack("<HH", *factors) + data[place + 4 :])
+
+
+# --- in bands ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(9, 6), (1, 9), (900, 700), (2, 300_000), (600_000, 3)])
+def test_a_picture_in_bands_is_the_whole(size: tuple[int, int]) -> None:
+    image = SMOOTH.resize(size, Image.Resampling.NEAREST)
+    bands = list(pixels.split_bands(image))
+    assert all(band.width * band.height <= max(pixels.BAND, image.width) for band in bands)
+    assert (len(bands) == 1) == (bands[0] is image) == (image.width * image.height <= pixels.BAND)
+    assert b"".join(band.tobytes() for band in bands) == image.tobytes()
+    array = pixels.to_array(image)
+    assert np.array_equal(array, np.asarray(image)) and array.flags.writeable
+
+
+def test_pixels_of_a_large_picture_are_in_memory_once_more() -> None:
+    """Where `np.array` has them twice more meanwhile."""
+    image = Image.new("RGB", (3000, 2000))
+    tracemalloc.start()
+    try:
+        array = pixels.to_array(image)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * array.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 # --- in a process of its own ------------------------------------------------------------------------------
