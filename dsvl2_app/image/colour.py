@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of its own, never the one given."""
+    """The picture itself where it is that already."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I;16"):
         image = Image.fromarray(_scale_16_bit(np.asarray(image)))
@@ -28,7 +28,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         opaque = Image.new("RGB", image.size, "white")
         opaque.paste(image, mask=image)
         return opaque
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _make_profile(space: Literal["LAB", "sRGB"]) -> Any:

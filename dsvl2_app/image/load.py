@@ -238,7 +238,8 @@ def decode(image: Image.Image, name: str, side: int | None = None) -> Image.Imag
             pixels = load_pixels(image, side)
             orientation = _orientation(image)
             rgb = to_rgb(pixels)
-            upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
+            turned = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
+            upright = turned.copy() if turned is image else turned  # which is the caller's, or a file's with its bytes
     except SlowPictureError:
         raise ImageError("{name} takes too long to decode; save it as JPEG or PNG.", name=name) from None
     except UnreadPictureError:

@@ -122,6 +122,25 @@ def inverse(method: Image.Transpose) -> Image.Transpose:
     return rotations.get(method, method)
 
 
+@pytest.mark.parametrize(("orientation", "copies"), [(1, 1), (6, 0)])
+def test_a_photograph_is_copied_only_where_it_is_upright_already(
+    orientation: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data, copied = encode(NOISE, "JPEG", exif=exif), list[Image.Image]()
+    whole = Image.Image.copy
+    monkeypatch.setattr(Image.Image, "copy", lambda image: copied.append(image) or whole(image))
+    assert is_loaded(load_image(data)) and len(copied) == copies
+
+
+def test_a_picture_that_was_given_stays_the_callers() -> None:
+    given = NOISE.copy()
+    given.info["comment"] = "mine"
+    loaded = load_image(given)
+    assert loaded.tobytes() == given.tobytes() and loaded.im is not given.im and given.info == {"comment": "mine"}
+
+
 def test_orientation_6_is_a_camera_held_upright() -> None:
     """Orientation 6, spelled out: the stored top left is the top right of the picture."""
     stored = Image.new("RGB", (2, 1), "white")
