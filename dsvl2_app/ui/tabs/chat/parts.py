@@ -85,7 +85,6 @@ class ChatPage:
             file_types=KINDS,
             max_plain_text_length=20_000,
             max_lines=8,
-            autofocus=True,
             elem_id="message",
         )
         self.build_cost()

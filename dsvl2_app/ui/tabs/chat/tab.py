@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from dsvl2_app.backend import Backend
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, download
 from dsvl2_app.ui.examples import read_examples
@@ -39,6 +40,7 @@ class Chat:
         # A conversation exists from the start, so that it can be abandoned; one that has begun by then is kept.
         demo.load(lambda begun: begun, page.conversation, page.conversation, **QUIET)
         demo.load(page.caption_examples, None, page.chatbot, **QUIET)
+        gr.on([demo.load, page.box.change], None, None, None, js=read_asset("focus.js"), **PRIVATE)
         changes = [
             *self.wire_asking(page, controls),
             *self.wire_revising(page, controls),

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.tabs.chat.choices import MEMORY
-from tests.ui.steps import ask, attach, bot, leave, open_settings, user
+from tests.ui.steps import ask, attach, bot, leave, open_settings, rest, user
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
@@ -395,3 +395,18 @@ def test_settings_are_remembered_and_presets_set_them(scripted, open_page):
     expect(page.get_by_label("number input for Tiles at most")).to_have_value("9")
     expect(page.get_by_label("System prompt")).to_have_value("")
     expect(page.locator("#chat-settings")).not_to_have_class(re.compile("changed"))
+
+
+def test_the_message_box_has_the_focus_where_there_is_a_keyboard(scripted, pictures, open_page):
+    page = open_page(scripted)
+    box = page.locator("#message textarea")
+    expect(box).to_be_focused()
+    page.locator("#chat-export").focus()
+    attach(page, pictures["wide"])
+    expect(box).to_be_focused()
+    phone = open_page(scripted, width=390, is_mobile=True, has_touch=True)
+    attach(phone, pictures["wide"])
+    expect(phone.locator("#chat-meter")).to_contain_text("Picture 1")
+    rest(phone)
+    expect(phone.locator("#message textarea")).not_to_be_focused()
+    assert phone.evaluate("scrollY") == 0
