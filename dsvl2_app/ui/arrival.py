@@ -43,18 +43,17 @@ def show_loading(loading: Loading) -> str:
     }
     told = [words[loading.stage]]
     if loading.total:
-        told.append(
-            say("{done:.2f} of {total:.2f} GB", done=loading.done / 1e9, total=loading.total / 1e9)
-            + describe_time_left(loading.seconds_left)
-        )
+        there = say("{done:.2f} of {total:.2f} GB", done=loading.done / 1e9, total=loading.total / 1e9)
+        told.append(say("{words}.", words=there + describe_time_left(loading.seconds_left)))
     told.append(say("You may ask already; answers begin once the model is there."))
     bar = f'<progress max="{loading.total or 1}" value="{loading.done}" aria-label="{say("Loading")}"></progress>'
     return f'<div class="arrival"><p>{" ".join(told)}</p>{bar}</div>'
 
 
 def describe_time_left(seconds: float | None) -> str:
+    """What is added to how much is done; nothing where that is not known."""
     if seconds is None:
-        return "."
+        return ""
     if seconds < 90:
-        return say(", about {seconds:.0f} s left.", seconds=max(1, seconds))
-    return say(", about {minutes:.0f} min left.", minutes=seconds / 60)
+        return say(", about {seconds:.0f} s left", seconds=max(1, seconds))
+    return say(", about {minutes:.0f} min left", minutes=seconds / 60)

@@ -75,7 +75,7 @@ def test_the_way_is_told_in_chinese(on_its_way, open_page):
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(None, "."), (0.2, ", about 1 s left."), (89, ", about 89 s left."), (240, ", about 4 min left.")],
+    [(None, ""), (0.2, ", about 1 s left"), (89, ", about 89 s left"), (240, ", about 4 min left")],
 )
 def test_time_left_is_rounded(seconds, words):
     assert describe_time_left(seconds) == words
@@ -84,7 +84,8 @@ def test_time_left_is_rounded(seconds, words):
 def test_what_is_not_known_is_not_said():
     told = show_loading(Loading("read"))
     assert "GB" not in told and "left" not in told and 'max="1" value="0"' in told
-    assert "0.05 of 0.05 GB, about" in show_loading(Loading("read", 46_000_000, 46_700_000, 1.0))
+    assert "0.05 of 0.05 GB, about 1 s left. You" in show_loading(Loading("read", 46_000_000, 46_700_000, 1.0))
+    assert "0.05 of 0.05 GB. You" in show_loading(Loading("read", 46_000_000, 46_700_000))
 
 
 @pytest.mark.slow

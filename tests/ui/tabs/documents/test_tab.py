@@ -24,6 +24,7 @@ from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
+from dsvl2_app.ui.words.wording import show_status
 from tests.image.papers import A4, write_pdf, write_tiff
 from tests.waiting import run_loop, wait_until
 
@@ -66,6 +67,24 @@ def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path], monkey
     assert reading.written == []
     with pytest.raises(PromptError, match="Nothing is read yet"):
         save_file(reading, "Text")
+
+
+def test_a_line_that_goes_on_has_no_full_stop_before_its_dots(
+    papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """assets/page.css adds them to what is running."""
+    now = 100.0
+    monkeypatch.setattr("dsvl2_app.ui.tabs.documents.reading.monotonic", lambda: now)
+    documents, reading = Documents(ScriptedBackend(), Limits()), Reading()
+    reading.open([(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(2)], ("text", ""))
+    assert documents.describe(reading) == show_status("0 of 2 pages are read", running=True)
+    reading.leaves[0].text, reading.leaves[0].finish = "words", "eos"
+    now = 102.0
+    assert documents.describe(reading) == show_status("1 of 2 pages are read, about 2 s left", running=True)
+    reading.stop()
+    assert documents.describe(reading) == show_status("1 of 2 pages are read; Read goes on from there.")
+    reading.leaves[1].finish = "eos"
+    assert documents.describe(reading) == show_status("All 2 pages are read.")
 
 
 @pytest.mark.slow
