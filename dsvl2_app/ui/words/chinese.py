@@ -90,6 +90,8 @@ CHINESE = {
     "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file.": (
         "添加 PDF、扫描件或图片：逐页读取，读出的内容可保存为文件。"
     ),
+    "Press Read: page and text appear here, side by side.": "点“开始读”：页面和文字会并排显示在这里。",
+    "Reading has begun.": "已开始读取。",
     "What to do with each page": "对每一页做什么",
     "Read everything": "读出全部文字",
     "As Markdown": "转为 Markdown",

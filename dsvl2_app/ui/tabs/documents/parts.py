@@ -17,6 +17,8 @@ from dsvl2_app.ui.uploads import KINDS
 from dsvl2_app.ui.words.translations import label, say, text_label
 
 HOW_TO = "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file."
+READY = "Press Read: page and text appear here, side by side."
+BEGUN = "Reading has begun."
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,11 @@ class Question:
 
     files: gr.File
     examples: Examples | None  # what is chosen there is put into the files
-    pages: gr.HTML
     task: gr.Radio
     own: gr.Textbox
     start: gr.Button
     halt: gr.Button
+    pages: gr.HTML  # below the buttons, which would fall out of sight with many
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,27 @@ def build_question(*, bundled: bool) -> Question:
         elem_id="documents-files",
     )
     offered = [[list(example.pictures)] for example in read_examples("documents")]
+    examples = gr.Examples(offered, [files], label=label("Examples"), elem_id="documents-examples") if offered else None
+    task = gr.Radio(
+        [(label(name), key) for name, key in offer_tasks(bundled=bundled)],
+        value="text",
+        label=label("What to do with each page"),
+        elem_id="documents-task",
+    )
+    own = gr.Textbox(
+        label=label("Question"),
+        placeholder=text_label("What is the invoice number?"),
+        visible=False,
+        elem_id="documents-own",
+    )
     return Question(
         files,
-        gr.Examples(offered, [files], label=label("Examples"), elem_id="documents-examples") if offered else None,
-        build_pages("documents-pages"),
-        gr.Radio(
-            [(label(name), key) for name, key in offer_tasks(bundled=bundled)],
-            value="text",
-            label=label("What to do with each page"),
-            elem_id="documents-task",
-        ),
-        gr.Textbox(
-            label=label("Question"),
-            placeholder=text_label("What is the invoice number?"),
-            visible=False,
-            elem_id="documents-own",
-        ),
+        examples,
+        task,
+        own,
         gr.Button(label("Read"), variant="primary", elem_id="documents-start"),
         gr.Button(label("Stop"), variant="stop", visible=False, elem_id="documents-stop"),
+        build_pages("documents-pages"),
     )
 
 
@@ -98,8 +103,9 @@ def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:
     return Answer(notice, how, status, which, row, picture, text, exports), buttons, download_button("documents-file")
 
 
-def show_how_to() -> str:
-    return f'<p class="empty">{say(HOW_TO)}</p>'
+def show_how_to(words: str = HOW_TO) -> str:
+    """What stands in the place of a page."""
+    return f'<p class="empty">{say(words)}</p>'
 
 
 def shows_question(task: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from dsvl2_app.backend import Backend
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
@@ -23,7 +24,15 @@ from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages
 from dsvl2_app.ui.tabs.chat.markup import show_answer
 from dsvl2_app.ui.tabs.documents.exports import save_file
-from dsvl2_app.ui.tabs.documents.parts import build_answer, build_question, show_how_to, shows_question
+from dsvl2_app.ui.tabs.documents.parts import (
+    BEGUN,
+    HOW_TO,
+    READY,
+    build_answer,
+    build_question,
+    show_how_to,
+    shows_question,
+)
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import read_several
 from dsvl2_app.ui.tabs.documents.tasks import MOST_TOKENS, compose
@@ -31,6 +40,9 @@ from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.uploads import name_caller, save_preview, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
+
+NOTICE = "document.querySelector('#documents-notice .notice')"  # on a phone below what is in sight
+SHOW_NOTICE = f"() => setTimeout(() => {NOTICE}?.scrollIntoView({{block: 'nearest'}}), 300)"
 
 
 class Documents:
@@ -48,7 +60,7 @@ class Documents:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 self.question = build_question(bundled=self.backend.card.bundled)
-            with gr.Column(scale=5, min_width=300):
+            with gr.Column(scale=5, min_width=300, elem_classes="result"):
                 self.answer, buttons, file = build_answer()
         self.wire()
         for name, button in buttons.items():
@@ -57,33 +69,38 @@ class Documents:
     def wire(self) -> None:
         asked, shown = self.question, self.answer
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
-        offered = [asked.files, asked.pages], [asked.pages, shown.notice]
-        asked.files.change(self.offer, *offered, preprocess=False, **PRIVATE)
+        offered = [asked.files, asked.pages, self.reading], [asked.pages, shown.notice, shown.how]
+        offering = asked.files.change(self.offer, *offered, preprocess=False, **PRIVATE)
+        offering.then(None, None, None, js=SHOW_NOTICE, **PRIVATE)
         asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
         inputs = [asked.files, asked.pages, asked.task, asked.own, self.reading]
         outputs = [*shown.shown, asked.start, asked.halt]
-        gr.on([asked.start.click, asked.own.submit], self.read, inputs, outputs, preprocess=False, **STREAMING)
+        starts, reveal = [asked.start.click, asked.own.submit], read_asset("reveal.js")
+        gr.on(starts, None, None, None, js=reveal, **PRIVATE)  # first: it would wait for the end of the other one
+        gr.on(starts, self.read, inputs, outputs, preprocess=False, **STREAMING)
         if asked.examples:  # is read at a click
             chosen = asked.examples.load_input_event.success(self.offer, *offered, preprocess=False, **PRIVATE)
+            chosen.success(None, None, None, js=reveal, **PRIVATE)
             chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING)
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
         turned = [shown.picture, shown.text]
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
 
-    def offer(self, files: Any, pages: Any) -> tuple[Any, Any]:
-        """The choice of pages; all of them, unless others are chosen."""
+    def offer(self, files: Any, pages: Any, reading: Reading) -> tuple[Any, Any, Any]:
+        """The choice of pages, all of them unless others are chosen; and what to do next, in the place of a page."""
+        how = gr.skip() if reading.leaves else show_how_to(READY if files else HOW_TO)
         try:
             paths = [uploaded_path(file) for file in as_list(files)]
             every = {path: range(count_pages(path, self.limits)) for path in paths}
-            return offer_pages(paths, pages, self.limits, every), wording.show_notice()
+            return offer_pages(paths, pages, self.limits, every), wording.show_notice(), how
         except Exception as error:
-            return None, wording.show_notice(error)
+            return None, wording.show_notice(error), gr.skip()
 
     async def read(
         self, files: Any, pages: Any, task: str, own: str, reading: Reading, visitor: gr.Request
     ) -> AsyncIterator[dict[Any, Any]]:
         """Read every page that is not read yet, and show the first of them as it grows."""
-        notice = self.answer.notice
+        notice, status, how = self.answer.notice, self.answer.status, self.answer.how
         try:
             chosen = await to_thread(self.list, files, pages)
             compose(None, task, own)
@@ -92,7 +109,7 @@ class Documents:
         except Exception as error:
             yield {notice: wording.show_notice(error)}
             return
-        yield {**self.show_buttons(busy=True), notice: ""}
+        yield {**self.show_buttons(busy=True), notice: "", status: self.describe(reading), how: show_how_to(BEGUN)}
         failure, drawn = None, (-1, "")
         read = partial(self.read_page, reading, run, name_caller(visitor))
         waiting = [leaf for leaf in reading.leaves if not leaf.is_read]
@@ -159,7 +176,7 @@ class Documents:
         picture, text = self.show_page(reading)
         return {
             page.how: gr.HTML(visible=not leaves),
-            page.status: self.describe(reading),
+            self.answer.status: self.describe(reading),
             page.which: gr.Dropdown(names, value=reading.shown if leaves else None, visible=len(leaves) > 1),
             page.row: gr.Row(visible=bool(leaves)),
             page.picture: picture,

@@ -60,7 +60,7 @@ class Grounding:
             with gr.Column(scale=2, min_width=300):
                 can_hold = self.backend.capabilities.grammar
                 self.question = build_question(self.limits, shapes_only=self.shapes_only, can_hold=can_hold)
-            with gr.Column(scale=3, min_width=300, elem_id="grounding-result"):
+            with gr.Column(scale=3, min_width=300, elem_id="grounding-result", elem_classes="result"):
                 self.results = Results(build_answer(self.finding), self.question, self.finding)
                 self.examples = build_examples() if self.offered else None
         self.wire()
@@ -73,8 +73,8 @@ class Grounding:
         asking = {"preprocess": False, **STREAMING}
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
         starts, reveal = [asked.start.click, asked.phrase.submit], read_asset("reveal.js")
+        gr.on(starts, None, None, None, js=reveal, **PRIVATE)  # first: it would wait for the end of the other one
         gr.on(starts, self.find, inputs, page, **asking)
-        gr.on(starts, None, None, None, js=reveal, **PRIVATE)
         self.results.wire()
         asked.halt.click(cancel, self.running, None, **QUIET)
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
@@ -93,8 +93,8 @@ class Grounding:
             gr.on(None, self.show_offered, None, self.examples, **QUIET)
             loaded = [asked.picture, asked.phrase, asked.mode, asked.example, asked.marking]
             chosen = self.examples.choose(self.load_example, None, loaded, **QUIET)
-            chosen.success(self.find, inputs, page, **asking)
             chosen.success(None, None, None, js=reveal, **PRIVATE)
+            chosen.success(self.find, inputs, page, **asking)
 
     # -- asking ---------------------------------------------------------------------------------------------
 

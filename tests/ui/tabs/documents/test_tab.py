@@ -20,10 +20,12 @@ from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
+from dsvl2_app.ui.tabs.documents.parts import BEGUN, HOW_TO, READY
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
+from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.wording import show_status
 from tests.image.papers import A4, write_pdf, write_tiff
 from tests.waiting import run_loop, wait_until
@@ -187,6 +189,10 @@ def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> No
         assert archive.read("2-paper.txt") == b"Other\n"
 
 
+def test_what_stands_in_the_place_of_a_page_is_said_in_chinese_too() -> None:
+    assert {HOW_TO, READY, BEGUN} <= CHINESE.keys()
+
+
 def test_the_bundled_model_is_asked_what_it_can_do() -> None:
     assert {key for _, key in offer_tasks(bundled=True)} == {"text", "figures", "own"}
     assert {key for _, key in offer_tasks(bundled=False)} == set(TASKS)
@@ -272,3 +278,29 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     expect(text).to_contain_text("Three.")
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(390, 800), (1280, 720)])
+def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, height):
+    scripted.script.say, scripted.script.endless = " ".join(map(str, range(80))), True
+    page = open_page(scripted, width=width, height=height)
+    page.locator("[data-tab-id=documents]:visible").click()
+    how, start, status = (page.locator(f"#documents-{name}") for name in ("how", "start", "status"))
+    expect(how).to_contain_text("Add a PDF")
+    add(page, papers["locked"])
+    expect(page.locator("#documents-notice")).to_contain_text("is locked with a password")
+    expect(page.locator("#documents-notice")).to_be_in_viewport(ratio=1)
+    page.locator("#documents-files").get_by_role("button", name="Clear").click()
+    page.evaluate("scrollTo(0, 0)")
+    add(page, papers["paper"], papers["scan"])
+    expect(page.locator("#documents-pages .document")).to_have_count(2)
+    expect(how).to_contain_text("Press Read")
+    expect(start).to_be_in_viewport(ratio=1)
+    start.click()
+    expect(status).to_have_text("0 of 5 pages are read")
+    expect(status).to_be_in_viewport(ratio=1)
+    expect(how).to_be_hidden()
+    expect(page.locator("#documents-picture img")).to_be_in_viewport()
+    page.locator("#documents-stop").click()
+    expect(status).to_contain_text("Read goes on from there")
