@@ -14,7 +14,7 @@ from dsvl2_app.text.boxes import Box, parse_boxes
 from dsvl2_app.ui.storage import hold
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Leaf:
     """A page and what the model wrote about it."""
 
@@ -24,6 +24,7 @@ class Leaf:
     finish: Finish | None = None  # None: not read, or not to its end
     timings: Timings = field(default_factory=Timings)
     stuck: bool = False  # the answer began to repeat itself, and was ended there
+    gone: bool = False  # its document was taken away: it is not read any more
 
     @property
     def is_read(self) -> bool:
@@ -40,9 +41,9 @@ class Reading:
 
     leaves: list[Leaf] = field(default_factory=list)
     asked: tuple[str, str] = ("", "")  # the task, and the question where that is one's own
-    shown: int = 0
+    shown: Leaf | None = None
     follows: bool = True  # shows the page that is being read
-    streams: set[Stream] = field(default_factory=set)  # of the pages that are being read
+    streams: dict[Stream, Leaf] = field(default_factory=dict)  # of the pages that are being read
     stopping: bool = False
     run: object = None  # the reading that goes on
     began: float = 0.0  # when that was, by `monotonic`
@@ -56,14 +57,14 @@ class Reading:
         known = {leaf.image: leaf for leaf in self.leaves if leaf.is_read} if asked == self.asked else {}
         self.leaves = [known.get(image) or Leaf(image, name) for image, name in pages]
         self.asked = asked
-        self.shown = self.first_unread or 0
+        self.shown = self.first_unread or (self.leaves[0] if self.leaves else None)
         self.began, self.before = monotonic(), len(self.read)
         return self.run
 
     @property
-    def first_unread(self) -> int | None:
-        """The number of a page; None once all are read."""
-        return next((number for number, leaf in enumerate(self.leaves) if not leaf.is_read), None)
+    def first_unread(self) -> Leaf | None:
+        """None once all are read."""
+        return next((leaf for leaf in self.leaves if not leaf.is_read), None)
 
     @property
     def read(self) -> list[Leaf]:
@@ -80,6 +81,20 @@ class Reading:
         done = len(self.read) - self.before
         left = len(self.leaves) - len(self.read)
         return left * (monotonic() - self.began) / done if done else None
+
+    def keep(self, files: set[Path]) -> bool:
+        """Leave out the pages of all other files, and stop reading them. Returns whether there were any."""
+        gone = [leaf for leaf in self.leaves if leaf.image.path not in files]
+        for leaf in gone:
+            leaf.gone = True
+        for stream in [stream for stream, leaf in [*self.streams.items()] if leaf.gone]:
+            stream.cancel()
+        self.leaves = [leaf for leaf in self.leaves if not leaf.gone]
+        if self.shown and self.shown.gone:
+            self.shown = self.leaves[0] if self.leaves else None
+        if gone:  # whose time says nothing of what is left
+            self.began, self.before = monotonic(), len(self.read)
+        return bool(gone)
 
     @property
     def files(self) -> set[Path]:

@@ -6,6 +6,7 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -18,11 +19,9 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.repetition import cut_repetition, is_stuck
-from dsvl2_app.ui.arrival import describe_time_left
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages
-from dsvl2_app.ui.tabs.chat.markup import show_answer
 from dsvl2_app.ui.tabs.documents.exports import save_file
 from dsvl2_app.ui.tabs.documents.parts import (
     BEGUN,
@@ -35,11 +34,10 @@ from dsvl2_app.ui.tabs.documents.parts import (
 )
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import read_several
+from dsvl2_app.ui.tabs.documents.showing import Drawn, View, describe
 from dsvl2_app.ui.tabs.documents.tasks import MOST_TOKENS, compose
-from dsvl2_app.ui.tabs.grounding.linked import show_boxes
-from dsvl2_app.ui.uploads import name_caller, save_preview, uploaded_name, uploaded_path
+from dsvl2_app.ui.uploads import name_caller, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
-from dsvl2_app.ui.words.translations import say
 
 NOTICE = "document.querySelector('#documents-notice .notice')"  # on a phone below what is in sight
 SHOW_NOTICE = f"() => setTimeout(() => {NOTICE}?.scrollIntoView({{block: 'nearest'}}), 300)"
@@ -62,6 +60,7 @@ class Documents:
                 self.question = build_question(bundled=self.backend.card.bundled)
             with gr.Column(scale=5, min_width=300, elem_classes="result"):
                 self.answer, buttons, file = build_answer()
+        self.view = View(self.question, self.answer)
         self.wire()
         for name, button in buttons.items():
             download(button, partial(write, name), self.reading, file)
@@ -69,7 +68,7 @@ class Documents:
     def wire(self) -> None:
         asked, shown = self.question, self.answer
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
-        offered = [asked.files, asked.pages, self.reading], [asked.pages, shown.notice, shown.how]
+        offered = [asked.files, asked.pages, self.reading], [asked.pages, *shown.shown]
         offering = asked.files.change(self.offer, *offered, preprocess=False, **PRIVATE)
         offering.then(None, None, None, js=SHOW_NOTICE, **PRIVATE)
         asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
@@ -86,15 +85,22 @@ class Documents:
         turned = [shown.picture, shown.text]
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
 
-    def offer(self, files: Any, pages: Any, reading: Reading) -> tuple[Any, Any, Any]:
-        """The choice of pages, all of them unless others are chosen; and what to do next, in the place of a page."""
-        how = gr.skip() if reading.leaves else show_how_to(READY if files else HOW_TO)
+    def offer(self, files: Any, pages: Any, reading: Reading) -> dict[Any, Any]:
+        """The choice of pages, all of them unless others are chosen; and what to do next, in the place of a page. What
+        was read of a document leaves with it."""
+        choice, notice, how = self.question.pages, self.answer.notice, self.answer.how
+        shown: dict[Any, Any] = {notice: wording.show_notice()}
         try:
             paths = [uploaded_path(file) for file in as_list(files)]
+            if reading.keep({Path(path) for path in paths}):
+                shown |= self.view.show(reading)
             every = {path: range(count_pages(path, self.limits)) for path in paths}
-            return offer_pages(paths, pages, self.limits, every), wording.show_notice(), how
+            shown[choice] = offer_pages(paths, pages, self.limits, every)
         except Exception as error:
-            return None, wording.show_notice(error), gr.skip()
+            return shown | {choice: None, notice: wording.show_notice(error)}
+        if not reading.leaves:
+            shown[how] = gr.HTML(show_how_to(READY if paths else HOW_TO), visible=True)
+        return shown
 
     async def read(
         self, files: Any, pages: Any, task: str, own: str, reading: Reading, visitor: gr.Request
@@ -109,8 +115,9 @@ class Documents:
         except Exception as error:
             yield {notice: wording.show_notice(error)}
             return
-        yield {**self.show_buttons(busy=True), notice: "", status: self.describe(reading), how: show_how_to(BEGUN)}
-        failure, drawn = None, (-1, "")
+        yield {**self.view.show_buttons(busy=True), notice: "", status: describe(reading), how: show_how_to(BEGUN)}
+        failure: Exception | None = None
+        drawn: Drawn = (None, "")
         read = partial(self.read_page, reading, run, name_caller(visitor))
         waiting = [leaf for leaf in reading.leaves if not leaf.is_read]
         try:
@@ -118,15 +125,15 @@ class Documents:
                 async for _ in news:
                     if reading.run is not run:
                         break
-                    yield await self.show_growth(reading, drawn)
-                    drawn = reading.shown, reading.leaves[reading.shown].text
+                    changes, drawn = await self.view.show_growth(reading, drawn)
+                    yield changes
         except Exception as error:
             failure = error
         finally:
             reading.end(run)
         if reading.run is run:  # else another one shows what there is
-            shown = await to_thread(self.show, reading)
-            yield last_update(shown, self.show_buttons(busy=False), {notice: wording.show_notice(failure)})
+            shown = await to_thread(self.view.show, reading)
+            yield last_update(shown, self.view.show_buttons(busy=False), {notice: wording.show_notice(failure)})
 
     async def read_page(
         self, reading: Reading, run: object, caller: Caller, leaf: Leaf, tell: Callable[[], None]
@@ -134,7 +141,7 @@ class Documents:
         """Let the page's text grow; tells whenever it has. Its picture is held no longer than that."""
         tell()  # it is drawn while it is opened
         leaf.stuck, image = False, await to_thread(leaf.image.opened)
-        if not reading.goes_on(run):
+        if leaf.gone or not reading.goes_on(run):
             return
         sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context))
         grammar = self.backend.capabilities.grammar
@@ -143,7 +150,7 @@ class Documents:
             messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, keep=False, address=caller.address
         )
         async with attended(self.backend.submit(wanted)) as stream:
-            reading.streams.add(stream)
+            reading.streams[stream] = leaf
             try:
                 async for events in stream.throttled(REFRESH):
                     leaf.text += "".join(event.text for event in events)
@@ -153,7 +160,7 @@ class Documents:
                         stream.cancel()
                     tell()
             finally:
-                reading.streams.discard(stream)
+                reading.streams.pop(stream, None)
         if leaf.stuck:
             leaf.text, leaf.finish = cut_repetition(leaf.text), "length"
 
@@ -167,64 +174,12 @@ class Documents:
             raise PromptError("A page is chosen twice; choose each once.")
         return found
 
-    # -- what is shown --------------------------------------------------------------------------------------
-
-    def show(self, reading: Reading) -> dict[Any, Any]:
-        """All of it; a page is opened for its preview."""
-        page, leaves = self.answer, reading.leaves
-        names = [(f"{leaf.name} · {leaf.image.frame + 1}", number) for number, leaf in enumerate(leaves)]
-        picture, text = self.show_page(reading)
-        return {
-            page.how: gr.HTML(visible=not leaves),
-            self.answer.status: self.describe(reading),
-            page.which: gr.Dropdown(names, value=reading.shown if leaves else None, visible=len(leaves) > 1),
-            page.row: gr.Row(visible=bool(leaves)),
-            page.picture: picture,
-            page.text: text,
-            page.exports: gr.Row(visible=bool(reading.written)),
-        }
-
-    async def show_growth(self, reading: Reading, drawn: tuple[int, str]) -> dict[Any, Any]:
-        """What has changed since the page and the text that were `drawn` last. Of the pages that are being read the
-        first one is followed, until the visitor turns to another."""
-        if reading.follows and reading.first_unread is not None:
-            reading.shown = reading.first_unread
-        if reading.shown != drawn[0]:
-            return await to_thread(self.show, reading)
-        shown: dict[Any, Any] = {self.answer.status: self.describe(reading)}
-        if (text := reading.leaves[reading.shown].text) != drawn[1]:
-            shown[self.answer.text] = show_answer(text)
-        return shown
-
-    def show_page(self, reading: Reading) -> tuple[str, str]:
-        if not reading.leaves:
-            return "", ""
-        leaf = reading.leaves[min(reading.shown, len(reading.leaves) - 1)]
-        return show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes), show_answer(leaf.text)
-
-    def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
-        return {self.question.start: gr.Button(visible=not busy), self.question.halt: gr.Button(visible=busy)}
-
-    def describe(self, reading: Reading) -> str:
-        """How far it is, and how long the rest will take."""
-        done, total = len(reading.read), len(reading.leaves)
-        if done == total:
-            stuck = sum(leaf.stuck for leaf in reading.leaves)
-            words = say("All {total:,} pages are read.", total=total)
-            if stuck:
-                words += " " + say("{number:,} began to repeat themselves and were ended there.", number=stuck)
-            return wording.show_status(words) if total else ""
-        words = say("{done:,} of {total:,} pages are read", done=done, total=total)
-        if reading.stopping:
-            return wording.show_status(say("{words}; Read goes on from there.", words=words))
-        return wording.show_status(f"{words}{describe_time_left(reading.seconds_left)}", running=True)
-
-    def turn(self, which: Any, reading: Reading) -> tuple[str, str]:
+    def turn(self, which: Any, reading: Reading) -> dict[Any, Any]:
         """Another page is chosen; the one that is being read is then no longer followed."""
         if isinstance(which, int) and 0 <= which < len(reading.leaves):
             reading.follows = False
-            reading.shown = which
-        return self.show_page(reading)
+            reading.shown = reading.leaves[which]
+        return self.view.show_page(reading.shown)
 
 
 def as_list(files: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pypdfium2 import PdfDocument
 
+from dsvl2_app.backend import Stream
 from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
@@ -23,6 +24,7 @@ from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
 from dsvl2_app.ui.tabs.documents.parts import BEGUN, HOW_TO, READY
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
+from dsvl2_app.ui.tabs.documents.showing import describe
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
 from dsvl2_app.ui.words.chinese import CHINESE
@@ -54,14 +56,14 @@ def test_what_is_read_stays_and_the_rest_goes_on(papers: dict[str, Path], monkey
         leaf.text, leaf.finish = "words", finish
     now = 102.0
     assert reading.seconds_left == 4.0
-    reading.shown = 2
+    reading.shown = reading.leaves[2]
     reading.open(pages[:1] + pages[:0:-1], ("text", ""))
     assert [leaf.text for leaf in reading.leaves] == ["words", "", ""]
-    assert reading.shown == 1  # where it goes on
+    assert reading.shown is reading.leaves[1]  # where it goes on
     assert reading.seconds_left is None  # what was read before says nothing of this run
     run = reading.run
     reading.open(pages, ("own", "What?"))
-    assert reading.shown == 0  # of what is new, the first page
+    assert reading.shown is reading.leaves[0]  # of what is new, the first page
     reading.end(run)  # late: another one has begun
     assert not reading.stopping
     reading.end(reading.run)
@@ -77,16 +79,34 @@ def test_a_line_that_goes_on_has_no_full_stop_before_its_dots(
     """assets/page.css adds them to what is running."""
     now = 100.0
     monkeypatch.setattr("dsvl2_app.ui.tabs.documents.reading.monotonic", lambda: now)
-    documents, reading = Documents(ScriptedBackend(), Limits()), Reading()
+    reading = Reading()
     reading.open([(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(2)], ("text", ""))
-    assert documents.describe(reading) == show_status("0 of 2 pages are read", running=True)
+    assert describe(reading) == show_status("0 of 2 pages are read", running=True)
     reading.leaves[0].text, reading.leaves[0].finish = "words", "eos"
     now = 102.0
-    assert documents.describe(reading) == show_status("1 of 2 pages are read, about 2 s left", running=True)
+    assert describe(reading) == show_status("1 of 2 pages are read, about 2 s left", running=True)
     reading.stop()
-    assert documents.describe(reading) == show_status("1 of 2 pages are read; Read goes on from there.")
+    assert describe(reading) == show_status("1 of 2 pages are read; Read goes on from there.")
     reading.leaves[1].finish = "eos"
-    assert documents.describe(reading) == show_status("All 2 pages are read.")
+    assert describe(reading) == show_status("All 2 pages are read.")
+
+
+def test_pages_leave_with_their_document(papers: dict[str, Path]) -> None:
+    paper = [(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(2)]
+    scan = [(ImageRef.of(papers["scan"], frame=frame), "scan.tif") for frame in range(2)]
+    reading, streams = Reading(), [Stream(), Stream()]
+    reading.open(paper + scan, ("text", ""))
+    first, _, third, last = reading.leaves
+    reading.streams = {streams[0]: first, streams[1]: third}
+    reading.shown = first
+    assert not reading.keep({papers["paper"], papers["scan"]})
+    assert reading.shown is first
+    assert reading.keep({papers["scan"]})
+    assert reading.leaves == [third, last]
+    assert reading.shown is third
+    assert [stream.is_cancelled for stream in streams] == [True, False]
+    assert reading.keep(set())
+    assert (reading.leaves, reading.shown, describe(reading)) == ([], None, "")
 
 
 @pytest.mark.slow
@@ -304,3 +324,35 @@ def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, 
     expect(page.locator("#documents-picture img")).to_be_in_viewport()
     page.locator("#documents-stop").click()
     expect(status).to_contain_text("Read goes on from there")
+
+
+@pytest.mark.slow
+def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
+    scripted.script.say = " ".join(map(str, range(80)))
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Documents").click()
+    how, row, status = (page.locator(f"#documents-{name}") for name in ("how", "page", "status"))
+    add(page, papers["paper"], papers["scan"])
+    expect(page.locator("#documents-pages .document")).to_have_count(2)
+    page.locator("#documents-start").click()
+    expect(status).to_have_text("All 5 pages are read.", timeout=40_000)
+    remove = page.locator("#documents-files").get_by_role("button", name="Remove this file")
+    remove.first.click()
+    expect(page.locator("#documents-pages .document")).to_have_count(1)
+    expect(status).to_have_text("All 2 pages are read.")
+    page.locator("#documents-which input").click()
+    expect(page.get_by_role("option")).to_have_text(["scan.tif · 1", "scan.tif · 2"])
+    page.keyboard.press("Escape")
+
+    # while it is read, too
+    scripted.script.endless = True
+    page.get_by_label("Figures with boxes").check()
+    page.locator("#documents-start").click()
+    expect(page.locator("#documents-text")).to_contain_text("0 1 2 3")
+    page.locator("#documents-files").get_by_role("button", name="Clear").click()
+    expect(how).to_contain_text("Add a PDF")
+    expect(row).to_be_hidden()
+    expect(page.locator("#documents-start")).to_be_visible()
+    expect(page.locator("#documents-exports")).to_be_hidden()
+    expect(status).to_be_hidden()
+    assert scripted.script.closed.wait(10)

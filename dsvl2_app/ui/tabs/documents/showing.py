@@ -1,0 +1,78 @@
+"""What the Documents tab shows of a reading: how far it is, and one page beside what was read there."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from dsvl2_app.ui.arrival import describe_time_left
+from dsvl2_app.ui.tabs.chat.markup import show_answer
+from dsvl2_app.ui.tabs.documents.parts import Answer, Question
+from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.grounding.linked import show_boxes
+from dsvl2_app.ui.uploads import save_preview
+from dsvl2_app.ui.words import wording
+from dsvl2_app.ui.words.translations import say
+
+Drawn = tuple[Leaf | None, str]  # the page that stands there, and its text
+
+
+@dataclass(frozen=True)
+class View:
+    """The components of a page in a browser; each method returns what some of them become."""
+
+    question: Question
+    answer: Answer
+
+    def show(self, reading: Reading) -> dict[Any, Any]:
+        """All of it; a page is opened for its preview."""
+        page, leaves, shown = self.answer, reading.leaves, reading.shown
+        names = [(f"{leaf.name} · {leaf.image.frame + 1}", number) for number, leaf in enumerate(leaves)]
+        chosen = next((number for number, leaf in enumerate(leaves) if leaf is shown), None)
+        return {
+            **self.show_page(shown),
+            page.how: gr.HTML(visible=shown is None),
+            self.answer.status: describe(reading),
+            page.which: gr.Dropdown(names, value=chosen, visible=len(leaves) > 1),
+            page.row: gr.Row(visible=shown is not None),
+            page.exports: gr.Row(visible=bool(reading.written)),
+        }
+
+    async def show_growth(self, reading: Reading, drawn: Drawn) -> tuple[dict[Any, Any], Drawn]:
+        """What has changed since that was drawn, and what is drawn by it. Of the pages that are being read the first
+        one is followed, until the visitor turns to another."""
+        if reading.follows and reading.first_unread is not None:
+            reading.shown = reading.first_unread
+        leaf = reading.shown
+        now = leaf, leaf.text if leaf else ""
+        if leaf is not drawn[0]:
+            return await to_thread(self.show, reading), now
+        shown: dict[Any, Any] = {self.answer.status: describe(reading)}
+        if now != drawn:
+            shown[self.answer.text] = show_answer(now[1])
+        return shown, now
+
+    def show_page(self, leaf: Leaf | None) -> dict[Any, Any]:
+        picture = show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes) if leaf else ""
+        return {self.answer.picture: picture, self.answer.text: show_answer(leaf.text) if leaf else ""}
+
+    def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
+        return {self.question.start: gr.Button(visible=not busy), self.question.halt: gr.Button(visible=busy)}
+
+
+def describe(reading: Reading) -> str:
+    """How far it is, and how long the rest will take."""
+    done, total = len(reading.read), len(reading.leaves)
+    if done == total:
+        stuck = sum(leaf.stuck for leaf in reading.leaves)
+        words = say("All {total:,} pages are read.", total=total)
+        if stuck:
+            words += " " + say("{number:,} began to repeat themselves and were ended there.", number=stuck)
+        return wording.show_status(words) if total else ""
+    words = say("{done:,} of {total:,} pages are read", done=done, total=total)
+    if reading.stopping:
+        return wording.show_status(say("{words}; Read goes on from there.", words=words))
+    return wording.show_status(f"{words}{describe_time_left(reading.seconds_left)}", running=True)
