@@ -24,6 +24,7 @@ from dsvl2_app.errors import ImageError
 
 MAGIC = b"%PDF-"
 MOST_PAGES = 1000
+MOST_LETTERS = 100_000  # of a page's own text; a page of a newspaper has a third of that
 # Of a page as a picture: what fills the largest grids of tiles, and is a quarter sharper still.
 PIXELS, LONGEST = 2_000_000, 3456  # px in all, and along its longer side
 START = "from dsvl2_app.image.documents_apart import main; main()"
@@ -79,6 +80,16 @@ def render_small(data: bytes, name: str, pages: Sequence[int], side: int) -> lis
     """Several pages, each `side` px long, by one process."""
     sizes = read_pages(data, name)
     return _render(data, name, [(page, side / max(1.0, *sizes[page])) for page in pages])
+
+
+def read_texts(data: bytes, name: str, pages: Sequence[int]) -> list[str]:
+    """The text that these pages hold themselves, MOST_LETTERS of each at most, line by line; "" of a page that was
+    scanned. What a form was filled in with is no part of it."""
+    read_pages(data, name)
+    done = run_apart(START, data, {"texts": list(pages), "letters": MOST_LETTERS})
+    if isinstance(done, str):
+        raise _explain(done, name)
+    return json.loads(done)
 
 
 def _render(data: bytes, name: str, pages: list[tuple[int, float]]) -> list[Image.Image]:

@@ -1,8 +1,9 @@
 """The process that parses a PDF: the file comes on its standard input, what is wanted as JSON in its argument.
 
 {"most": N} asks for the pages: {"pages": [[width, height], ...]} in points. {"pages": [[N, S], ...]} asks for pages by
-their numbers and scales: for each a line [width, height] and the pixels, RGB. What is wrong with the file goes to
-standard error as one word, with exit status 3. Nothing of dsvl2_app is imported, so that it starts quickly.
+their numbers and scales: for each a line [width, height] and the pixels, RGB. {"texts": [N, ...], "letters": M} asks
+for the text of pages, of each M letters at most: ["...", ...]. What is wrong with the file goes to standard error as
+one word, with exit status 3. Nothing of dsvl2_app is imported, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 
 MOST_SECONDS = 20  # of a processor
 MOST_BYTES = 4 * 2**30  # of address space
+HYPHENS = str.maketrans({"\ufffe": "-", "\x02": "-", "\r": None, "\0": None})  # as PDFium writes them at a line's end
 LOCKED = (4, 5)  # PDFium's errors for a password, and for a kind of protection that it does not know
 
 
@@ -53,6 +55,10 @@ def answer(document: Any, wanted: dict[str, Any]) -> None:
             fail(str(count))
         pages = [document.get_page_size(number) for number in range(count)]
         out.write(json.dumps({"pages": pages}).encode())
+        return
+    if "texts" in wanted:
+        found = [document[number].get_textpage().get_text_bounded() for number in wanted["texts"]]
+        out.write(json.dumps([text[: wanted["letters"]].translate(HYPHENS).strip() for text in found]).encode())
         return
     for number, scale in wanted["pages"]:
         bitmap = document[number].render(scale=scale, rev_byteorder=True)

@@ -2,13 +2,24 @@ from __future__ import annotations
 
 import os
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
 from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image import documents
-from dsvl2_app.image.documents import LONGEST, PIXELS, is_document, page_size, read_pages, render_page, render_small
+from dsvl2_app.image.documents import (
+    LONGEST,
+    PIXELS,
+    is_document,
+    page_size,
+    read_pages,
+    read_texts,
+    render_page,
+    render_small,
+)
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.page_ranges import open_pages, read_ranges, write_ranges
 from dsvl2_app.image.reference import ImageRef, count_frames
@@ -133,3 +144,22 @@ def test_what_names_no_page_is_refused(text: str) -> None:
         read_ranges(text, 9)
     with pytest.raises(PromptError, match="At most 200 pages"):
         read_ranges("", 900)
+
+
+def test_pages_say_their_own_text() -> None:
+    assert read_texts(PAPER, "paper.pdf", [2, 0]) == ["PAGE 3", "PAGE 1"]
+    lines = BytesIO()
+    canvas = Canvas(lines, pagesize=A4)
+    for place, words in enumerate(("one line", "<b> & # 1.", "[x](y)")):
+        canvas.drawString(60, 700 - 40 * place, words)
+    canvas.showPage()
+    canvas.rect(100, 200, 200, 150, fill=1)  # as a scan, which has none
+    canvas.save()
+    assert read_texts(lines.getvalue(), "lines.pdf", [0, 1]) == ["one line\n<b> & # 1.\n[x](y)", ""]
+    with pytest.raises(ImageError, match="locked with a password"):
+        read_texts(write_pdf(encrypt="secret"), "locked.pdf", [0])
+
+
+def test_no_page_says_more_than_so_many_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MOST_LETTERS", 3)
+    assert read_texts(PAPER, "paper.pdf", [0]) == ["PAG"]

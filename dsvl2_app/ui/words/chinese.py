@@ -92,6 +92,13 @@ CHINESE = {
     ),
     "Press Read: page and text appear here, side by side.": "点“开始读”：页面和文字会并排显示在这里。",
     "Reading has begun.": "已开始读取。",
+    "Which text is shown and saved": "显示和保存哪种文字",
+    "The model's text": "模型读出的文字",
+    "The PDF's own text": "PDF 自带的文字",
+    "This page has no text of its own: it is a scan or a picture.": "此页没有自带的文字：它是扫描件或图片。",
+    "The bundled toy model often misreads documents: compare its text with the page.": (
+        "随附的玩具模型常常读错文档：请将文字与页面对照。"
+    ),
     "What to do with each page": "对每一页做什么",
     "Read everything": "读出全部文字",
     "As Markdown": "转为 Markdown",

@@ -15,6 +15,7 @@ from typing import Any
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.sandwich import Leaf as Sheet
 from dsvl2_app.image.sandwich import Line, spread, write_searchable
+from dsvl2_app.ui.tabs.documents.own_text import with_own_text
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.uploads import save_upload
 
@@ -76,11 +77,15 @@ FORMATS: dict[str, tuple[str, Callable[[Sequence[Leaf]], bytes]]] = {
 
 
 def save_file(reading: Reading, format: str) -> str:
-    """A file in Gradio's cache. Raises PromptError before anything was read."""
+    """A file in Gradio's cache, with the text that is shown: the model's, or the PDF's own. Raises PromptError before
+    anything was read, and where no page has a text of its own."""
     if not reading.written:
         raise PromptError("Nothing is read yet; read some pages first.")
+    written = with_own_text(reading.written) if reading.shows_own_text else reading.written
+    if not any(leaf.text for leaf in written):
+        raise PromptError("None of these pages has a text of its own; choose the model's.")
     suffix, write = FORMATS[format]
-    found = [(name, list(leaves)) for name, leaves in groupby(reading.written, key=lambda leaf: leaf.name)]
+    found = [(name, list(leaves)) for name, leaves in groupby(written, key=lambda leaf: leaf.name)]
     if len(found) == 1:
         name, leaves = found[0]
         return save_upload(write(leaves), f"{Path(name).stem}{suffix}")

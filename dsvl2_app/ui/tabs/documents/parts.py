@@ -19,6 +19,8 @@ from dsvl2_app.ui.words.translations import label, say, text_label
 HOW_TO = "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file."
 READY = "Press Read: page and text appear here, side by side."
 BEGUN = "Reading has begun."
+NO_OWN_TEXT = "This page has no text of its own: it is a scan or a picture."
+CHECK = "The bundled toy model often misreads documents: compare its text with the page."
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,18 @@ class Answer:
     notice: gr.HTML
     how: gr.HTML
     status: gr.HTML
+    source: gr.Radio  # whose text
     which: gr.Dropdown
     row: gr.Row
     picture: gr.HTML
+    note: gr.HTML
     text: gr.Markdown
     exports: gr.Row
 
     @property
     def shown(self) -> list[gr.Component | gr.Row]:
-        return [self.notice, self.how, self.status, self.which, self.row, self.picture, self.text, self.exports]
+        state, page = [self.notice, self.how, self.status], [self.which, self.row, self.picture, self.note, self.text]
+        return [*state, self.source, *page, self.exports]
 
 
 def build_question(*, bundled: bool) -> Question:
@@ -92,6 +97,15 @@ def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:
     notice = gr.HTML(elem_id="documents-notice")
     how = gr.HTML(show_how_to(), elem_id="documents-how")
     status = gr.HTML(elem_id="documents-status")
+    source = gr.Radio(
+        [(label("The model's text"), "model"), (label("The PDF's own text"), "own")],
+        value="model",
+        label=label("Which text is shown and saved"),
+        show_label=False,
+        container=False,
+        visible=False,
+        elem_id="documents-source",
+    )
     with gr.Row(visible=False, elem_id="documents-exports") as exports:
         buttons = {name: gr.Button(text_label(name), size="sm", min_width=60) for name in FORMATS}
     which = gr.Dropdown([], label=label("Page"), visible=False, interactive=True, elem_id="documents-which")
@@ -99,8 +113,10 @@ def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:
         with gr.Column(min_width=260):
             picture = gr.HTML(js_on_load=read_asset("boxes.js"), apply_default_css=False, elem_id="documents-picture")
         with gr.Column(min_width=260):
+            note = gr.HTML(elem_id="documents-note")
             text = gr.Markdown(line_breaks=True, elem_id="documents-text", buttons=["copy"], container=True)
-    return Answer(notice, how, status, which, row, picture, text, exports), buttons, download_button("documents-file")
+    answer = Answer(notice, how, status, source, which, row, picture, note, text, exports)
+    return answer, buttons, download_button("documents-file")
 
 
 def show_how_to(words: str = HOW_TO) -> str:

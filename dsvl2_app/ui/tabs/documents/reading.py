@@ -42,6 +42,7 @@ class Reading:
     leaves: list[Leaf] = field(default_factory=list)
     asked: tuple[str, str] = ("", "")  # the task, and the question where that is one's own
     shown: Leaf | None = None
+    own: bool = False  # the text that PDFs hold themselves is wanted, in place of the model's
     follows: bool = True  # shows the page that is being read
     streams: dict[Stream, Leaf] = field(default_factory=dict)  # of the pages that are being read
     stopping: bool = False
@@ -74,6 +75,15 @@ class Reading:
     def written(self) -> list[Leaf]:
         """Those about which there is anything."""
         return [leaf for leaf in self.leaves if leaf.text]
+
+    @property
+    def has_own_text(self) -> bool:
+        """Whether there may be any: pages of a TIFF have none."""
+        return any(leaf.image.points for leaf in self.leaves)
+
+    @property
+    def shows_own_text(self) -> bool:
+        return self.own and self.has_own_text
 
     @property
     def seconds_left(self) -> float | None:

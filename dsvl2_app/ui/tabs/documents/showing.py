@@ -9,8 +9,9 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.ui.arrival import describe_time_left
-from dsvl2_app.ui.tabs.chat.markup import show_answer
-from dsvl2_app.ui.tabs.documents.parts import Answer, Question
+from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally
+from dsvl2_app.ui.tabs.documents.own_text import find_own_text
+from dsvl2_app.ui.tabs.documents.parts import CHECK, NO_OWN_TEXT, Answer, Question
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.uploads import save_preview
@@ -26,6 +27,7 @@ class View:
 
     question: Question
     answer: Answer
+    bundled: bool  # the model is the one that comes with the app, whose text is to be checked
 
     def show(self, reading: Reading) -> dict[Any, Any]:
         """All of it; a page is opened for its preview."""
@@ -33,9 +35,10 @@ class View:
         names = [(f"{leaf.name} · {leaf.image.frame + 1}", number) for number, leaf in enumerate(leaves)]
         chosen = next((number for number, leaf in enumerate(leaves) if leaf is shown), None)
         return {
-            **self.show_page(shown),
+            **self.show_page(reading),
             page.how: gr.HTML(visible=shown is None),
             self.answer.status: describe(reading),
+            page.source: gr.Radio(visible=shown is not None and reading.has_own_text),
             page.which: gr.Dropdown(names, value=chosen, visible=len(leaves) > 1),
             page.row: gr.Row(visible=shown is not None),
             page.exports: gr.Row(visible=bool(reading.written)),
@@ -51,13 +54,26 @@ class View:
         if leaf is not drawn[0]:
             return await to_thread(self.show, reading), now
         shown: dict[Any, Any] = {self.answer.status: describe(reading)}
-        if now != drawn:
+        if now != drawn and not reading.shows_own_text:
             shown[self.answer.text] = show_answer(now[1])
         return shown, now
 
-    def show_page(self, leaf: Leaf | None) -> dict[Any, Any]:
-        picture = show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes) if leaf else ""
-        return {self.answer.picture: picture, self.answer.text: show_answer(leaf.text) if leaf else ""}
+    def show_page(self, reading: Reading) -> dict[Any, Any]:
+        leaf, picture = reading.shown, ""
+        if leaf:
+            picture = show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes)
+        return {self.answer.picture: picture, **self.show_text(reading)}
+
+    def show_text(self, reading: Reading) -> dict[Any, Any]:
+        """The model's, with a note where it is to be checked; or the PDF's own."""
+        leaf, text, note = reading.shown, "", ""
+        if leaf and reading.shows_own_text:
+            lines = find_own_text(leaf.image).splitlines()
+            text = "\n".join(map(show_literally, lines)) or f"*{say(NO_OWN_TEXT)}*"
+        elif leaf:
+            text = show_answer(leaf.text)
+            note = f'<p class="check" role="note">{say(CHECK)}</p>' if self.bundled else ""
+        return {self.answer.text: text, self.answer.note: note}
 
     def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
         return {self.question.start: gr.Button(visible=not busy), self.question.halt: gr.Button(visible=busy)}

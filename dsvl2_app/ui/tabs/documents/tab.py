@@ -60,7 +60,7 @@ class Documents:
                 self.question = build_question(bundled=self.backend.card.bundled)
             with gr.Column(scale=5, min_width=300, elem_classes="result"):
                 self.answer, buttons, file = build_answer()
-        self.view = View(self.question, self.answer)
+        self.view = View(self.question, self.answer, self.backend.card.bundled)
         self.wire()
         for name, button in buttons.items():
             download(button, partial(write, name), self.reading, file)
@@ -82,7 +82,8 @@ class Documents:
             chosen.success(None, None, None, js=reveal, **PRIVATE)
             chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING)
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
-        turned = [shown.picture, shown.text]
+        turned = [shown.picture, shown.note, shown.text]
+        shown.source.input(self.choose_text, [shown.source, self.reading], [shown.note, shown.text], **PRIVATE)
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
 
     def offer(self, files: Any, pages: Any, reading: Reading) -> dict[Any, Any]:
@@ -179,7 +180,12 @@ class Documents:
         if isinstance(which, int) and 0 <= which < len(reading.leaves):
             reading.follows = False
             reading.shown = reading.leaves[which]
-        return self.view.show_page(reading.shown)
+        return self.view.show_page(reading)
+
+    def choose_text(self, source: str, reading: Reading) -> dict[Any, Any]:
+        """The model's or the PDF's own, in the files as on the page."""
+        reading.own = source == "own"
+        return self.view.show_text(reading)
 
 
 def as_list(files: Any) -> list[Any]:

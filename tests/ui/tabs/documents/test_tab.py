@@ -6,22 +6,24 @@ import asyncio
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import gradio as gr
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
 from pypdfium2 import PdfDocument
 
 from dsvl2_app.backend import Stream
-from dsvl2_app.backend.scripted import ScriptedBackend
+from dsvl2_app.backend.scripted import CARD, ScriptedBackend
 from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
-from dsvl2_app.ui.tabs.documents.parts import BEGUN, HOW_TO, READY
+from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.showing import describe
@@ -41,6 +43,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("papers")
     (folder / "paper.pdf").write_bytes(write_pdf(3))
     (folder / "scan.tif").write_bytes(write_tiff(2))
+    Image.new("RGB", (600, 800), "white").save(folder / "scanned.pdf")
     (folder / "locked.pdf").write_bytes(write_pdf(2, encrypt="secret"))
     return {path.stem: path for path in folder.iterdir()}
 
@@ -209,8 +212,45 @@ def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> No
         assert archive.read("2-paper.txt") == b"Other\n"
 
 
+def test_files_hold_the_text_that_a_pdf_holds_itself(papers: dict[str, Path]) -> None:
+    reading = Reading(own=True)
+    reading.leaves = [
+        Leaf(ImageRef.of(papers["paper"], frame=2), "paper.pdf", "misread", "eos"),
+        Leaf(ImageRef.of(papers["paper"], frame=0), "paper.pdf", f"misread {BOXES}", "eos"),
+    ]
+    assert Path(save_file(reading, "Text")).read_text() == "PAGE 3\n\fPAGE 1\n"
+    pages = json.loads(Path(save_file(reading, "JSON")).read_text())["pages"]
+    assert [(page["text"], page["finish"], page["boxes"]) for page in pages] == [
+        ("PAGE 3", None, []),
+        ("PAGE 1", None, []),
+    ]
+    reading.own = False
+    assert Path(save_file(reading, "Text")).read_text() == "misread\n\fmisread chart\n"
+    reading.leaves = [Leaf(ImageRef.of(papers["scan"]), "scan.tif", "of a scan", "eos")]
+    reading.own = True  # there is no such choice any more
+    assert Path(save_file(reading, "Text")).read_text() == "of a scan\n"
+    reading.leaves = [Leaf(ImageRef.of(papers["scanned"]), "scanned.pdf", "of a scan", "eos")]
+    with pytest.raises(PromptError, match="None of these pages has a text of its own"):
+        save_file(reading, "Text")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bundled", [True, False])
+def test_beside_the_text_of_the_bundled_model_stands_that_it_is_to_be_checked(
+    papers: dict[str, Path], bundled: bool
+) -> None:
+    with gr.Blocks() as demo:
+        documents = Documents(ScriptedBackend(card=replace(CARD, bundled=bundled)), Limits())
+        documents.build(demo)
+    reading = Reading()
+    reading.open([(ImageRef.of(papers["paper"]), "paper.pdf")], ("text", ""))
+    note = documents.answer.note
+    assert ("often misreads documents" in documents.view.show(reading)[note]) is bundled
+    assert documents.choose_text("own", reading) == {documents.answer.text: "PAGE 1", note: ""}
+
+
 def test_what_stands_in_the_place_of_a_page_is_said_in_chinese_too() -> None:
-    assert {HOW_TO, READY, BEGUN} <= CHINESE.keys()
+    assert {HOW_TO, READY, BEGUN, CHECK, NO_OWN_TEXT} <= CHINESE.keys()
 
 
 def test_the_bundled_model_is_asked_what_it_can_do() -> None:
@@ -261,6 +301,19 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     assert zipfile.ZipFile(download.value.path()).namelist() == ["paper.md", "scan.md"]
     serious = [found for found in Axe().run(page).response["violations"] if found["impact"] in ("serious", "critical")]
     assert serious == []
+
+    # the text that the PDF holds itself, on the page and in the files; a scan has none
+    source = page.locator("#documents-source")
+    source.get_by_label("The PDF's own text").check()
+    expect(text).to_contain_text("PAGE 3")
+    with page.expect_download() as download:
+        page.locator("#documents-exports").get_by_role("button", name="Text").click()
+    assert zipfile.ZipFile(download.value.path()).read("paper.txt") == b"PAGE 2\n\x0cPAGE 3\n"
+    page.locator("#documents-which input").click()
+    page.get_by_role("option", name="scan.tif · 1").click()
+    expect(text).to_contain_text("This page has no text of its own")
+    source.get_by_label("The model's text").check()
+    expect(text.locator("h1")).to_have_text("Title")
 
     # stopped, it goes on with what is left
     asked = len(scripted.script.requests)
