@@ -1,5 +1,5 @@
-// Pages of documents (see dsvl2_app/ui/pages.py): thumbnails are pressed, or ranges such as "1-3, 7" are typed. The value
-// of the component holds for each document what is typed.
+// Pages of documents (see dsvl2_app/ui/pages.py): thumbnails are pressed or boxes ticked, or ranges such as "1-3, 7" are
+// typed. The value of the component holds for each document what is typed.
 const find = (key) => props.value.documents.find((each) => each.key === key);
 // The numbers that a text stands for; null where it is no list of pages.
 const read = (text, count) => {
@@ -25,8 +25,13 @@ const show = () => {
   for (const part of element.querySelectorAll(".document")) {
     const shown = find(part.dataset.key);
     const numbers = read(shown.chosen, shown.count);
-    part.querySelector("input").value = shown.chosen;
-    part.querySelector("input").setAttribute("aria-invalid", numbers === null);
+    const typed = part.querySelector("input:not([type=checkbox])");
+    typed.value = shown.chosen;
+    typed.setAttribute("aria-invalid", numbers === null);
+    for (const box of part.querySelectorAll("[type=checkbox]")) {
+      box.checked = Boolean(numbers?.has(Number(box.dataset.number)));
+    }
+    if (props.shows) continue;
     for (const button of part.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", Boolean(numbers?.has(Number(button.dataset.number))));
     }
@@ -38,19 +43,25 @@ const choose = (key, chosen) => {
   requestAnimationFrame(show);
   trigger("pick");
 };
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-number]");
-  if (!button) return;
-  const key = button.closest(".document").dataset.key;
+const press = (key, number) => {
   const numbers = read(find(key).chosen, find(key).count) ?? new Set();
-  const number = Number(button.dataset.number);
   if (props.single) numbers.clear();
   if (numbers.has(number) && numbers.size > 1) numbers.delete(number);
   else numbers.add(number);
   choose(key, write(numbers));
+};
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-number]");
+  if (!button) return;
+  const key = button.closest(".document").dataset.key, number = Number(button.dataset.number);
+  if (props.shows) trigger("look", {key, number});
+  else press(key, number);
 });
-element.addEventListener("change", (event) => {
-  if (event.target.matches("input")) choose(event.target.closest(".document").dataset.key, event.target.value);
+element.addEventListener("change", ({target}) => {
+  if (!target.matches("input")) return;
+  const key = target.closest(".document").dataset.key;
+  if (target.type === "checkbox") press(key, Number(target.dataset.number));
+  else choose(key, target.value);
 });
 watch("value", () => { if (props.value) show(); });
 if (props.value) show();

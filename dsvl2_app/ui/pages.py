@@ -1,20 +1,22 @@
-"""Which pages of the documents that are attached are meant: thumbnails to click, ranges to type (assets/pages.js)."""
+"""Which pages of the documents that are attached are meant: thumbnails to click, ranges to type (assets/pages.js); or,
+where a thumbnail shows its page elsewhere, boxes to tick."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import gradio as gr
 
 from dsvl2_app.bundled import read_asset
+from dsvl2_app.errors import PromptError
 from dsvl2_app.image.clips import Clip, describe_moment, is_clip, read_clip, render_stills, spread
 from dsvl2_app.image.documents import is_document, render_small
 from dsvl2_app.image.load import Limits, name_source, read_source
 from dsvl2_app.image.page_ranges import FIRST, read_ranges, write_ranges
 from dsvl2_app.image.reference import ImageRef, count_frames
-from dsvl2_app.ui.gradio_quirks import file_address
+from dsvl2_app.ui.gradio_quirks import file_address, read_event_data
 from dsvl2_app.ui.uploads import encode_small, measure, save_upload
 from dsvl2_app.ui.words.translations import say
 
@@ -26,23 +28,33 @@ SIDE = 160  # px of a thumbnail
 _TEMPLATE = """{{#if value}}{{#each value.documents}}<fieldset class="document" data-key="{{this.key}}">
 <legend>{{this.title}}</legend>
 <label>{{../value.words.pages}} <input value="{{this.chosen}}" placeholder="1-3, 7"></label>
-<div class="thumbnails">{{#each this.thumbnails}}<button type="button" data-number="{{this.number}}"
-aria-label="{{this.words}}"><img src="{{this.source}}" alt=""><span>{{this.number}}</span>
-{{#if this.moment}}<small>{{this.moment}}</small>{{/if}}</button>{{/each}}</div>
+<div class="thumbnails">{{#each this.thumbnails}}THUMBNAIL{{/each}}</div>
 {{#if this.more}}<p>{{this.more}}</p>{{/if}}</fieldset>{{/each}}{{/if}}"""
+_MOMENT = "{{#if this.moment}}<small>{{this.moment}}</small>{{/if}}"
+_PRESSED = (
+    '<button type="button" data-number="{{this.number}}" aria-label="{{this.words}}">'
+    f'<img src="{{{{this.source}}}}" alt=""><span>{{{{this.number}}}}</span>{_MOMENT}</button>'
+)
+_SHOWN = (
+    '<div class="page"><button type="button" data-number="{{this.number}}" aria-label="{{this.show}}">'
+    '<img src="{{this.source}}" alt=""></button><label><input type="checkbox" data-number="{{this.number}}" '
+    f'aria-label="{{{{this.read}}}}">{{{{this.number}}}}</label>{_MOMENT}</div>'
+)
 
 
-def build_pages(elem_id: str, *, single: bool = False) -> gr.HTML:
+def build_pages(elem_id: str, *, single: bool = False, shows: bool = False) -> gr.HTML:
     """A component whose value is None or `offer_pages`'s; its event `pick` tells that other pages are chosen. With
-    `single` a thumbnail takes the place of the one before."""
+    `single` a thumbnail takes the place of the one before. With `shows` pages are chosen by boxes to tick, and the
+    event `look` tells of the one whose thumbnail was clicked, see `read_look`."""
     return gr.HTML(
         None,
-        html_template=_TEMPLATE,
+        html_template=_TEMPLATE.replace("THUMBNAIL", _SHOWN if shows else _PRESSED),
         js_on_load=read_asset("pages.js"),
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes="pages",
         single=single,
+        shows=shows,
     )
 
 
@@ -73,6 +85,8 @@ def _describe(file: str, count: int, limits: Limits, first: str, chosen: Sequenc
             "number": number,
             "source": file_address(source),
             "words": say("Page {number}", number=number),
+            "show": say("Show page {number}", number=number),
+            "read": say("Read page {number}", number=number),
             "moment": describe_moment(clip.seconds[number - 1]) if clip else "",
         }
         for number, source in enumerate(_thumbnails(file, min(count, MOST_SHOWN), limits), start=1)
@@ -89,6 +103,15 @@ def read_chosen(shown: Any) -> dict[str, str]:
         if isinstance(each, dict) and isinstance(each.get("key"), str) and isinstance(each.get("chosen"), str):
             found[each["key"]] = each["chosen"]
     return found
+
+
+def read_look(event: gr.EventData, files: Collection[str]) -> tuple[str, int]:
+    """The file, one of `files`, and the number from 0 of the page whose thumbnail was clicked. Raises a PromptError for
+    anything else that a browser may tell."""
+    match read_event_data(event):
+        case {"key": str(file), "number": int(number)} if file in files and number > 0:
+            return file, number - 1
+    raise PromptError("There is no such page; reload the page and try again.")
 
 
 def list_pages(files: Sequence[str], shown: Any, limits: Limits) -> list[ImageRef]:

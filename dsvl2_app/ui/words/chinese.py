@@ -91,6 +91,7 @@ CHINESE = {
         "添加 PDF、扫描件或图片：逐页读取，读出的内容可保存为文件。"
     ),
     "Press Read: page and text appear here, side by side.": "点“开始读”：页面和文字会并排显示在这里。",
+    "Page {number} is not read yet.": "第 {number} 页还没有读取。",
     "Reading has begun.": "已开始读取。",
     "Which text is shown and saved": "显示和保存哪种文字",
     "The model's text": "模型读出的文字",
@@ -125,6 +126,8 @@ CHINESE = {
         "模型逐帧看这些静止画面，看不到动作，也听不到声音。"
     ),
     "Page {number}": "第 {number} 页",
+    "Show page {number}": "显示第 {number} 页",
+    "Read page {number}": "读取第 {number} 页",
     "Pages": "页码",
     "{name}: {count:,} pages": "{name}：共 {count:,} 页",
     "Type the numbers of later pages.": "更后面的页请直接输入页码。",

@@ -11,6 +11,7 @@ CHINESE_ERRORS = {
     "There is no document; add a PDF or pictures first.": "还没有文档；请先添加 PDF 或图片。",
     "There is no question for the pages yet; type one.": "还没有对这些页的问题；请输入。",
     "A page is chosen twice; choose each once.": "有一页选了两次；请每页只选一次。",
+    "There is no such page; reload the page and try again.": "没有这一页；请重新加载页面后再试。",
     "None of these pages has a text of its own; choose the model's.": "这些页都没有自带的文字；请选择模型读出的文字。",
     "Nothing is read yet; read some pages first.": "还没有读过任何页；请先读几页。",
     "The task is {task!r}; choose one of {tasks}.": "任务是 {task!r}；请从 {tasks} 中选择。",

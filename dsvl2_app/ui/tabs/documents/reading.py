@@ -41,9 +41,8 @@ class Reading:
 
     leaves: list[Leaf] = field(default_factory=list)
     asked: tuple[str, str] = ("", "")  # the task, and the question where that is one's own
-    shown: Leaf | None = None
+    shown: Leaf | None = None  # one of the leaves, or another page that is looked at
     own: bool = False  # the text that PDFs hold themselves is wanted, in place of the model's
-    follows: bool = True  # shows the page that is being read
     streams: dict[Stream, Leaf] = field(default_factory=dict)  # of the pages that are being read
     stopping: bool = False
     run: object = None  # the reading that goes on
@@ -54,7 +53,7 @@ class Reading:
         """Begin with these pages; or go on, where they are asked the same as before: what is read stays. Returns the
         run that this begins."""
         hold(self)
-        self.stopping, self.follows, self.run = False, True, object()
+        self.stopping, self.run = False, object()
         known = {leaf.image: leaf for leaf in self.leaves if leaf.is_read} if asked == self.asked else {}
         self.leaves = [known.get(image) or Leaf(image, name) for image, name in pages]
         self.asked = asked
@@ -92,6 +91,11 @@ class Reading:
         left = len(self.leaves) - len(self.read)
         return left * (monotonic() - self.began) / done if done else None
 
+    def look(self, image: ImageRef, name: str) -> None:
+        """Another page is shown, read or not."""
+        hold(self)
+        self.shown = next((leaf for leaf in self.leaves if leaf.image == image), None) or Leaf(image, name)
+
     def keep(self, files: set[Path]) -> bool:
         """Leave out the pages of all other files, and stop reading them. Returns whether there were any."""
         gone = [leaf for leaf in self.leaves if leaf.image.path not in files]
@@ -100,7 +104,7 @@ class Reading:
         for stream in [stream for stream, leaf in [*self.streams.items()] if leaf.gone]:
             stream.cancel()
         self.leaves = [leaf for leaf in self.leaves if not leaf.gone]
-        if self.shown and self.shown.gone:
+        if self.shown and self.shown.image.path not in files:
             self.shown = self.leaves[0] if self.leaves else None
         if gone:  # whose time says nothing of what is left
             self.began, self.before = monotonic(), len(self.read)
@@ -108,7 +112,7 @@ class Reading:
 
     @property
     def files(self) -> set[Path]:
-        return {leaf.image.path for leaf in self.leaves}
+        return {leaf.image.path for leaf in [*self.leaves, *([self.shown] if self.shown else [])]}
 
     def goes_on(self, run: object) -> bool:
         """Whether that run is to read another page: nobody has stopped it, and no other one has begun."""

@@ -11,14 +11,14 @@ import gradio as gr
 from dsvl2_app.ui.arrival import describe_time_left
 from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally
 from dsvl2_app.ui.tabs.documents.own_text import find_own_text
-from dsvl2_app.ui.tabs.documents.parts import CHECK, NO_OWN_TEXT, Answer, Question
+from dsvl2_app.ui.tabs.documents.parts import CHECK, NO_OWN_TEXT, UNREAD, Answer, Question
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.uploads import save_preview
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
-Drawn = tuple[Leaf | None, str]  # the page that stands there, and its text
+Drawn = tuple[Leaf | None, bool, str]  # the page that stands there, whether it was read to its end, and its text
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,14 @@ class View:
         }
 
     async def show_growth(self, reading: Reading, drawn: Drawn) -> tuple[dict[Any, Any], Drawn]:
-        """What has changed since that was drawn, and what is drawn by it. Of the pages that are being read the first
-        one is followed, until the visitor turns to another."""
-        if reading.follows and reading.first_unread is not None:
-            reading.shown = reading.first_unread
+        """What has changed since that was drawn, and what is drawn by it."""
         leaf = reading.shown
-        now = leaf, leaf.text if leaf else ""
-        if leaf is not drawn[0]:
+        now = (leaf, leaf.is_read, leaf.text) if leaf else (None, False, "")
+        if now[:2] != drawn[:2]:  # its boxes stand on the picture once there are all
             return await to_thread(self.show, reading), now
         shown: dict[Any, Any] = {self.answer.status: describe(reading)}
         if now != drawn and not reading.shows_own_text:
-            shown[self.answer.text] = show_answer(now[1])
+            shown |= self.show_text(reading)
         return shown, now
 
     def show_page(self, reading: Reading) -> dict[Any, Any]:
@@ -70,6 +67,8 @@ class View:
         if leaf and reading.shows_own_text:
             lines = find_own_text(leaf.image).splitlines()
             text = "\n".join(map(show_literally, lines)) or f"*{say(NO_OWN_TEXT)}*"
+        elif leaf and not (leaf.text or leaf.is_read):
+            text = f"*{say(UNREAD, number=leaf.image.frame + 1)}*"
         elif leaf:
             text = show_answer(leaf.text)
             note = f'<p class="check" role="note">{say(CHECK)}</p>' if self.bundled else ""

@@ -21,7 +21,7 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.repetition import cut_repetition, is_stuck
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
-from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages
+from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages, read_look
 from dsvl2_app.ui.tabs.documents.exports import save_file
 from dsvl2_app.ui.tabs.documents.parts import (
     BEGUN,
@@ -36,7 +36,7 @@ from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import read_several
 from dsvl2_app.ui.tabs.documents.showing import Drawn, View, describe
 from dsvl2_app.ui.tabs.documents.tasks import MOST_TOKENS, compose
-from dsvl2_app.ui.uploads import name_caller, uploaded_name, uploaded_path
+from dsvl2_app.ui.uploads import measure, name_caller, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
 
 NOTICE = "document.querySelector('#documents-notice .notice')"  # on a phone below what is in sight
@@ -84,6 +84,8 @@ class Documents:
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
         turned = [shown.picture, shown.note, shown.text]
         shown.source.input(self.choose_text, [shown.source, self.reading], [shown.note, shown.text], **PRIVATE)
+        asked.pages.look(self.look, [asked.files, self.reading], shown.shown, preprocess=False, **PRIVATE)
+        asked.pages.look(None, None, None, js=reveal, **PRIVATE)
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
 
     def offer(self, files: Any, pages: Any, reading: Reading) -> dict[Any, Any]:
@@ -99,7 +101,7 @@ class Documents:
             shown[choice] = offer_pages(paths, pages, self.limits, every)
         except Exception as error:
             return shown | {choice: None, notice: wording.show_notice(error)}
-        if not reading.leaves:
+        if reading.shown is None:
             shown[how] = gr.HTML(show_how_to(READY if paths else HOW_TO), visible=True)
         return shown
 
@@ -118,7 +120,7 @@ class Documents:
             return
         yield {**self.view.show_buttons(busy=True), notice: "", status: describe(reading), how: show_how_to(BEGUN)}
         failure: Exception | None = None
-        drawn: Drawn = (None, "")
+        drawn: Drawn = (None, False, "")
         read = partial(self.read_page, reading, run, name_caller(visitor))
         waiting = [leaf for leaf in reading.leaves if not leaf.is_read]
         try:
@@ -169,18 +171,26 @@ class Documents:
         """The pages that are meant, each with the name of its file."""
         if not files:
             raise ImageError("There is no document; add a PDF or pictures first.")
-        names = {uploaded_path(file): uploaded_name(file) for file in as_list(files)}
+        names = name_files(files)
         found = [(image, names[str(image.path)]) for image in list_pages([*names], pages, self.limits)]
         if len({image for image, _ in found}) < len(found):
             raise PromptError("A page is chosen twice; choose each once.")
         return found
 
     def turn(self, which: Any, reading: Reading) -> dict[Any, Any]:
-        """Another page is chosen; the one that is being read is then no longer followed."""
         if isinstance(which, int) and 0 <= which < len(reading.leaves):
-            reading.follows = False
             reading.shown = reading.leaves[which]
         return self.view.show_page(reading)
+
+    def look(self, files: Any, reading: Reading, event: gr.EventData) -> dict[Any, Any]:
+        """The page whose thumbnail was clicked, whether or not it is read."""
+        try:
+            names = name_files(files)
+            file, frame = read_look(event, names)
+            reading.look(measure(file, self.limits, frame), names[file])
+            return {**self.view.show(reading), self.answer.notice: wording.show_notice()}
+        except Exception as error:
+            return {self.answer.notice: wording.show_notice(error)}
 
     def choose_text(self, source: str, reading: Reading) -> dict[Any, Any]:
         """The model's or the PDF's own, in the files as on the page."""
@@ -191,6 +201,11 @@ class Documents:
 def as_list(files: Any) -> list[Any]:
     """What a gr.File holds."""
     return files if isinstance(files, list) else [files] if files else []
+
+
+def name_files(files: Any) -> dict[str, str]:
+    """The path of each file that a gr.File holds, and its name."""
+    return {uploaded_path(file): uploaded_name(file) for file in as_list(files)}
 
 
 def write(format: str, reading: Reading) -> str:

@@ -23,7 +23,7 @@ from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
-from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY
+from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.showing import describe
@@ -104,6 +104,10 @@ def test_pages_leave_with_their_document(papers: dict[str, Path]) -> None:
     reading.shown = first
     assert not reading.keep({papers["paper"], papers["scan"]})
     assert reading.shown is first
+    reading.look(paper[1][0], "paper.pdf")
+    assert reading.shown is reading.leaves[1]
+    reading.look(ImageRef.of(papers["paper"], frame=2), "paper.pdf")  # is not to be read
+    assert reading.shown not in reading.leaves
     assert reading.keep({papers["scan"]})
     assert reading.leaves == [third, last]
     assert reading.shown is third
@@ -244,13 +248,14 @@ def test_beside_the_text_of_the_bundled_model_stands_that_it_is_to_be_checked(
         documents.build(demo)
     reading = Reading()
     reading.open([(ImageRef.of(papers["paper"]), "paper.pdf")], ("text", ""))
+    reading.leaves[0].text = "words"
     note = documents.answer.note
     assert ("often misreads documents" in documents.view.show(reading)[note]) is bundled
     assert documents.choose_text("own", reading) == {documents.answer.text: "PAGE 1", note: ""}
 
 
 def test_what_stands_in_the_place_of_a_page_is_said_in_chinese_too() -> None:
-    assert {HOW_TO, READY, BEGUN, CHECK, NO_OWN_TEXT} <= CHINESE.keys()
+    assert {HOW_TO, READY, BEGUN, CHECK, NO_OWN_TEXT, UNREAD} <= CHINESE.keys()
 
 
 def test_the_bundled_model_is_asked_what_it_can_do() -> None:
@@ -279,9 +284,9 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     add(page, papers["paper"], papers["scan"])
     pages = page.locator("#documents-pages .document")
     expect(pages).to_have_count(2)
-    expect(pages.locator("button[aria-pressed=true]")).to_have_count(5)  # all of them, unless others are chosen
-    pages.nth(0).locator("input").fill("2-3")
-    pages.nth(0).locator("input").press("Enter")
+    expect(pages.locator("input:checked")).to_have_count(5)  # all of them, unless others are chosen
+    pages.nth(0).get_by_label("Pages").fill("2-3")
+    pages.nth(0).get_by_label("Pages").press("Enter")
     start.click()
     status, text = page.locator("#documents-status"), page.locator("#documents-text")
     expect(status).to_contain_text("of 4 pages are read")
@@ -394,7 +399,7 @@ def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
     expect(page.locator("#documents-pages .document")).to_have_count(1)
     expect(status).to_have_text("All 2 pages are read.")
     page.locator("#documents-which input").click()
-    expect(page.get_by_role("option")).to_have_text(["scan.tif · 1", "scan.tif · 2"])
+    expect(page.get_by_role("option")).to_contain_text(["scan.tif · 1", "scan.tif · 2"])
     page.keyboard.press("Escape")
 
     # while it is read, too
@@ -409,3 +414,43 @@ def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
     expect(page.locator("#documents-exports")).to_be_hidden()
     expect(status).to_be_hidden()
     assert scripted.script.closed.wait(10)
+
+
+@pytest.mark.slow
+def test_a_thumbnail_shows_its_page_and_that_stays_while_others_are_read(scripted, papers, open_page):
+    scripted.script.say, scripted.script.endless = " ".join(map(str, range(80))), True
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Documents").click()
+    add(page, papers["paper"])
+    text, which, chosen = page.locator("#documents-text"), page.locator("#documents-which input"), "input:checked"
+    page.get_by_role("button", name="Show page 3").click()
+    expect(text).to_have_text("Page 3 is not read yet.")
+    expect(page.locator("#documents-picture img")).to_be_visible()
+    expect(page.locator("#documents-how")).to_be_hidden()
+    box = page.get_by_label("Read page 3")
+    box.focus()
+    page.keyboard.press("Space")  # is not to be read
+    expect(page.get_by_label("Pages")).to_have_value("1-2")
+    expect(box).to_be_focused()
+    expect(page.locator(f"#documents-pages {chosen}")).to_have_count(2)
+
+    page.locator("#documents-start").click()
+    expect(which).to_have_value("paper.pdf · 1")
+    expect(text).to_contain_text("0 1 2 3")
+    page.get_by_role("button", name="Show page 2").focus()
+    page.keyboard.press("Enter")
+    expect(which).to_have_value("paper.pdf · 2")
+    expect(text).to_contain_text("0 1 2 3")
+    asked = len(scripted.script.requests)
+    scripted.script.endless = False
+    page.locator("#documents-stop").click()
+    expect(page.locator("#documents-status")).to_contain_text("Read goes on from there")
+    expect(which).to_have_value("paper.pdf · 2")
+    page.locator("#documents-start").click()
+    page.get_by_role("button", name="Show page 3").click()
+    expect(page.locator("#documents-status")).to_have_text("All 2 pages are read.", timeout=40_000)
+    expect(text).to_have_text("Page 3 is not read yet.")
+    assert len(scripted.script.requests) == asked + 2
+    page.get_by_role("button", name="Show page 1").click()
+    expect(which).to_have_value("paper.pdf · 1")
+    expect(text).to_contain_text("79")
