@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -29,6 +30,7 @@ from dsvl2_app.image.load import (
 )
 from dsvl2_app.image.pixels import LARGE, split_bands
 
+Kind = Literal["page", "frame", "still"]  # of a PDF or TIFF, of an animation, of a clip
 HASH_BYTES = 16  # of SHA-256, for which processors of the last years have instructions: twice as fast as BLAKE2
 
 
@@ -46,6 +48,7 @@ class ImageRef:
     limits: Limits = field(default=USUAL, repr=False)
     file_hash: bytes = field(default=b"", repr=False)
     points: tuple[float, float] | None = None  # the same in points of 1/72 inch, of a PDF's page
+    kind: Kind = "frame"  # what people call one of several in such a file
     pixels: Image.Image | None = field(default=None, repr=False)  # RGB, where they are held; nobody may draw on them
 
     @classmethod
@@ -64,17 +67,19 @@ class ImageRef:
         if frame is None and is_clip(data):
             raise ImageError("{name} is a video; save a still from it as PNG or JPEG first.", name=name)
         frame, points = frame or 0, None
+        kind: Kind = "page"
         if is_document(data):
             size, points = page_size(data, name, frame), read_pages(data, name)[frame]
         elif is_clip(data):
             clip = read_clip(data, name, limits.max_pixels)
             if frame >= len(clip.frames):
                 raise ImageError("{name} has no page {number}; choose an earlier one.", name=name, number=frame + 1)
-            size = clip.size
+            size, kind = clip.size, "still"
         else:
-            size = upright_size(read_header(data, name, limits, frame), data)
+            header = read_header(data, name, limits, frame)
+            size, kind = upright_size(header, data), "page" if header.format == "TIFF" else "frame"
         kept = source if isinstance(source, bytes) else Path(source)
-        return cls(size, kept, frame, limits, _hash_file(data, frame), points)
+        return cls(size, kept, frame, limits, _hash_file(data, frame), points, kind)
 
     @cached_property
     def content_hash(self) -> bytes:

@@ -21,7 +21,7 @@ class Opener:
     """Made within a tab's Blocks, where it is to stand. With `single` one page is chosen at a time."""
 
     def __init__(self, tab: str, limits: Limits, *, single: bool) -> None:
-        self.limits = limits
+        self.limits, self.single = limits, single
         self.button = gr.UploadButton(
             text_label("Open a PDF, TIFF, GIF or clip"), size="sm", file_types=KINDS, elem_id=f"{tab}-document"
         )
@@ -30,12 +30,12 @@ class Opener:
     def open(self, file: Any) -> tuple[Any, list[tuple[str, ImageRef]]]:
         """The choice of pages and, as files to show, those that are chosen: the first. Raises an ImageError."""
         path = uploaded_path(file)
-        offered = offer_pages([path], None, self.limits)
+        offered = offer_pages([path], None, self.limits, single=self.single)
         return offered, self.turn(offered or {"documents": [{"key": path, "chosen": "1"}]})
 
     def offer(self, file: Any) -> Any:
         """The choice of frames where a picture that was added has several, of which the first is shown; else None."""
-        return offer_pages([uploaded_path(file)], None, self.limits, first="1")
+        return offer_pages([uploaded_path(file)], None, self.limits, first="1", single=self.single)
 
     def turn(self, pages: Any) -> list[tuple[str, ImageRef]]:
         """The chosen pages, each as a file of its size that every browser shows."""

@@ -3,7 +3,7 @@ where a thumbnail shows its page elsewhere, boxes to tick."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,19 +15,18 @@ from dsvl2_app.image.clips import Clip, describe_moment, is_clip, read_clip, ren
 from dsvl2_app.image.documents import is_document, render_small
 from dsvl2_app.image.load import Limits, name_source, read_source
 from dsvl2_app.image.page_ranges import FIRST, read_ranges, write_ranges
-from dsvl2_app.image.reference import ImageRef, count_frames
+from dsvl2_app.image.reference import ImageRef, Kind, count_frames
 from dsvl2_app.ui.gradio_quirks import file_address, read_event_data
 from dsvl2_app.ui.uploads import encode_small, measure, save_upload
 from dsvl2_app.ui.words.translations import say
 
 MOST_SHOWN = 24  # thumbnails of a document
 STILLS = 6  # of a clip, unless others are chosen: what a conversation of the released models has room for
-STILL_WORDS = "The model sees these stills one by one, neither motion nor sound."
 SIDE = 160  # px of a thumbnail
 # Handlebars, which escapes what it puts in.
 _TEMPLATE = """{{#if value}}{{#each value.documents}}<fieldset class="document" data-key="{{this.key}}">
 <legend>{{this.title}}</legend>
-<label>{{../value.words.pages}} <input value="{{this.chosen}}" placeholder="1-3, 7"></label>
+<label>{{this.label}} <input value="{{this.chosen}}" placeholder="1-3, 7"></label>
 <div class="thumbnails">{{#each this.thumbnails}}THUMBNAIL{{/each}}</div>
 {{#if this.more}}<p>{{this.more}}</p>{{/if}}</fieldset>{{/each}}{{/if}}"""
 _MOMENT = "{{#if this.moment}}<small>{{this.moment}}</small>{{/if}}"
@@ -36,7 +35,7 @@ _PRESSED = (
     f'<img src="{{{{this.source}}}}" alt=""><span>{{{{this.number}}}}</span>{_MOMENT}</button>'
 )
 _SHOWN = (
-    '<div class="page"><button type="button" data-number="{{this.number}}" aria-label="{{this.show}}">'
+    '<div class="page"><button type="button" data-number="{{this.number}}" aria-label="{{this.words}}">'
     '<img src="{{this.source}}" alt=""></button><label><input type="checkbox" data-number="{{this.number}}" '
     f'aria-label="{{{{this.read}}}}">{{{{this.number}}}}</label>{_MOMENT}</div>'
 )
@@ -59,40 +58,68 @@ def build_pages(elem_id: str, *, single: bool = False, shows: bool = False) -> g
 
 
 def offer_pages(
-    files: Sequence[str], shown: Any, limits: Limits, chosen: Mapping[str, Sequence[int]] | None = None, first: str = ""
+    files: Sequence[str],
+    shown: Any,
+    limits: Limits,
+    chosen: Mapping[str, Sequence[int]] | None = None,
+    first: str = "",
+    *,
+    single: bool = False,
 ) -> dict[str, Any] | None:
     """What the component shows for the files that have several pages; None without such. What was chosen in `shown`,
-    its value so far, stays; of other files the pages in `chosen`, which count from 0, or `first`."""
+    its value so far, stays; of other files the pages in `chosen`, which count from 0, or `first`. With `single` no more
+    than one is looked at, which is said."""
     before, documents = read_chosen(shown), []
     for file in dict.fromkeys(files):
         count = count_pages(file, limits)
         if count > 1:
-            described = _describe(file, count, limits, first, (chosen or {}).get(file, ()))
+            described = _describe(file, count, limits, first, (chosen or {}).get(file, ()), single)
             documents.append(described | ({"chosen": before[file]} if file in before else {}))
-    return {"documents": documents, "words": {"pages": say("Pages")}} if documents else None
+    return {"documents": documents} if documents else None
 
 
-def _describe(file: str, count: int, limits: Limits, first: str, chosen: Sequence[int]) -> dict[str, Any]:
+def _describe(file: str, count: int, limits: Limits, first: str, chosen: Sequence[int], single: bool) -> dict[str, Any]:
     """What the component shows of a file."""
-    clip, name = find_clip(file, limits), name_source(file).strip("'")
-    title = say("{name}: {count:,} pages", name=name, count=count)
-    more = say("Type the numbers of later pages.") if count > MOST_SHOWN else ""
+    clip, name, kind = find_clip(file, limits), name_source(file).strip("'"), measure(file, limits).kind
+    title, label = say("{name}: {count:,} pages", name=name, count=count), say("Pages")
     if clip:
         title = say("{name}: {count} stills of {seconds:.1f} s", name=name, count=count, seconds=clip.length)
-        more = say(STILL_WORDS)
+        label = say("Stills")
+    elif kind == "frame":
+        title, label = say("{name}: {count:,} frames", name=name, count=count), say("Frames")
     thumbnails = [
         {
             "number": number,
             "source": file_address(source),
-            "words": say("Page {number}", number=number),
-            "show": say("Show page {number}", number=number),
-            "read": say("Read page {number}", number=number),
+            "words": name_page(kind, number).capitalize(),
+            "read": say("To be read: {words}", words=name_page(kind, number)),
             "moment": describe_moment(clip.seconds[number - 1]) if clip else "",
         }
         for number, source in enumerate(_thumbnails(file, min(count, MOST_SHOWN), limits), start=1)
     ]
     usual = write_ranges(chosen) or first or (write_ranges(spread(count, STILLS)) if clip else FIRST)
-    return {"key": file, "title": title, "count": count, "chosen": usual, "thumbnails": thumbnails, "more": more}
+    more = " ".join(_explain(kind, count, single))
+    shown = {"key": file, "title": title, "label": label, "thumbnails": thumbnails, "more": more}
+    return {**shown, "count": count, "chosen": usual}
+
+
+def _explain(kind: Kind, count: int, single: bool) -> Iterator[str]:
+    """What the model gets to see of a file with so many pages, and how later ones are chosen."""
+    if single:
+        yield say("Only the one that is chosen is searched.")
+    elif kind == "still":
+        yield say("The model sees these stills one by one, neither motion nor sound.")
+    elif kind == "frame":
+        yield say("The model sees the chosen frames one by one, and no motion.")
+    if count > MOST_SHOWN:
+        yield say("Type the numbers of later ones.")
+
+
+def name_page(kind: Kind, number: int) -> str:
+    """ "page 2", within a sentence."""
+    if kind == "page":
+        return say("page {number}", number=number)
+    return say("frame {number}", number=number) if kind == "frame" else say("still {number}", number=number)
 
 
 def read_chosen(shown: Any) -> dict[str, str]:

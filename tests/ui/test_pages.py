@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from gradio_client import handle_file
+from PIL import Image
 from playwright.sync_api import expect
 
 from dsvl2_app.__main__ import main
@@ -14,6 +15,7 @@ from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import USUAL
 from dsvl2_app.ui.pages import list_pages, offer_pages, read_chosen
 from tests.image.papers import A4, write_pdf, write_tiff
+from tests.image.test_clips import write_clip
 from tests.ui.steps import ask, bot, give, user
 
 
@@ -44,6 +46,27 @@ def test_the_choice_stays_with_its_file(papers: dict[str, Path]) -> None:
         assert len(list_pages([paper], nothing, USUAL)) == 1
     with pytest.raises(ImageError, match="locked"):
         list_pages([str(papers["locked"])], None, USUAL)
+
+
+def test_frames_are_called_frames_and_stills_stills(tmp_path: Path) -> None:
+    """And of what is only searched, that one of them is."""
+    images = [Image.new("RGB", (40, 30), colour) for colour in ("red", "green", "blue")]
+    for suffix in ("gif", "webp"):
+        images[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=images[1:])
+    (tmp_path / "a.tif").write_bytes(write_tiff(3))
+    write_clip(tmp_path / "a.mp4")
+    said = {}
+    for suffix in ("gif", "webp", "tif", "mp4"):
+        many, one = (offer_pages([str(tmp_path / f"a.{suffix}")], None, USUAL, single=one) for one in (False, True))
+        document, searched = many["documents"][0], one["documents"][0]
+        said[suffix] = (document["title"], document["label"], document["thumbnails"][1]["words"], document["more"])
+        assert searched["more"] == "Only the one that is chosen is searched."
+    for suffix in ("gif", "webp"):
+        no_motion = "The model sees the chosen frames one by one, and no motion."
+        assert said[suffix] == (f"a.{suffix}: 3 frames", "Frames", "Frame 2", no_motion)
+    assert said["tif"] == ("a.tif: 3 pages", "Pages", "Page 2", "")
+    assert said["mp4"][0].startswith("a.mp4: 24 stills of")
+    assert said["mp4"][1:3] == ("Stills", "Still 2")
 
 
 @pytest.mark.slow

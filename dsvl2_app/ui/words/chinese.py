@@ -85,13 +85,15 @@ CHINESE = {
     "A star like the marked one": "与标出的相同的星星",
     "Picture {number}": "图片 {number}",
     "page {number}": "第 {number} 页",
+    "frame {number}": "第 {number} 帧",
+    "still {number}": "第 {number} 张画面",
     # Documents
     "Documents": "文档",
     "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file.": (
         "添加 PDF、扫描件或图片：逐页读取，读出的内容可保存为文件。"
     ),
     "Press Read: page and text appear here, side by side.": "点“开始读”：页面和文字会并排显示在这里。",
-    "Page {number} is not read yet.": "第 {number} 页还没有读取。",
+    "{words} is not read yet.": "{words}还没有读取。",
     "Reading has begun.": "已开始读取。",
     "Which text is shown and saved": "显示和保存哪种文字",
     "The model's text": "模型读出的文字",
@@ -121,16 +123,19 @@ CHINESE = {
     "{words}; Read goes on from there.": "{words}；点“开始读”可继续。",
     # Pages of documents
     "Open a PDF, TIFF, GIF or clip": "打开 PDF、TIFF、GIF 或视频片段",
-    "{name}: {count} stills of {seconds:.1f} s": "{name}：{seconds:.1f} 秒中的 {count} 帧",
+    "{name}: {count} stills of {seconds:.1f} s": "{name}：{seconds:.1f} 秒中的 {count} 张画面",
     "The model sees these stills one by one, neither motion nor sound.": (
         "模型逐帧看这些静止画面，看不到动作，也听不到声音。"
     ),
-    "Page {number}": "第 {number} 页",
-    "Show page {number}": "显示第 {number} 页",
-    "Read page {number}": "读取第 {number} 页",
+    "To be read: {words}": "要读取：{words}",
     "Pages": "页码",
     "{name}: {count:,} pages": "{name}：共 {count:,} 页",
-    "Type the numbers of later pages.": "更后面的页请直接输入页码。",
+    "{name}: {count:,} frames": "{name}：共 {count:,} 帧",
+    "Frames": "帧号",
+    "Stills": "画面号",
+    "Only the one that is chosen is searched.": "只在选定的这一个中查找。",
+    "The model sees the chosen frames one by one, and no motion.": "模型逐帧看选定的画面，看不到动作。",
+    "Type the numbers of later ones.": "更后面的请直接输入号码。",
     "Boxes": "框",
     "Boxes on picture {number}": "图片 {number} 上的框",
     "The model had nothing to say.": "模型没有回答。",

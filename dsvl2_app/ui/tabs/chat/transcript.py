@@ -9,6 +9,7 @@ from typing import Any
 
 from dsvl2_app.request import Timings
 from dsvl2_app.ui.gradio_quirks import file_address
+from dsvl2_app.ui.pages import name_page
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.markup import Links, show_answer, show_question
 from dsvl2_app.ui.tabs.grounding.linked import show_canvas, style_boxes
@@ -58,7 +59,7 @@ def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:
         source = file_address(picture.preview)
         size = "{:,} × {:,} px".format(*picture.image.size)
         words = say("Picture {number}", number=number) + f", {size}" if number else size
-        words += f", {say('page {number}', number=picture.image.frame + 1)}" if picture.image.frame else ""
+        words += f", {name_page(picture.image.kind, picture.image.frame + 1)}" if picture.image.frame else ""
         kind = "picture gone" if picture.dropped else "picture"
         links += f'<a class="{kind}" href="{source}" target="_blank"><img alt="{words}" src="{source}"></a>'
     return f'<div class="pictures">{links}</div>\n\n'

@@ -19,7 +19,7 @@ from dsvl2_app.ui.words.translations import label, say, text_label
 HOW_TO = "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file."
 READY = "Press Read: page and text appear here, side by side."
 BEGUN = "Reading has begun."
-UNREAD = "Page {number} is not read yet."
+UNREAD = "{words} is not read yet."
 NO_OWN_TEXT = "This page has no text of its own: it is a scan or a picture."
 CHECK = "The bundled toy model often misreads documents: compare its text with the page."
 

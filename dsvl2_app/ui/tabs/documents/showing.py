@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.ui.arrival import describe_time_left
+from dsvl2_app.ui.pages import name_page
 from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally
 from dsvl2_app.ui.tabs.documents.own_text import find_own_text
 from dsvl2_app.ui.tabs.documents.parts import CHECK, NO_OWN_TEXT, UNREAD, Answer, Question
@@ -68,7 +69,8 @@ class View:
             lines = find_own_text(leaf.image).splitlines()
             text = "\n".join(map(show_literally, lines)) or f"*{say(NO_OWN_TEXT)}*"
         elif leaf and not (leaf.text or leaf.is_read):
-            text = f"*{say(UNREAD, number=leaf.image.frame + 1)}*"
+            page = name_page(leaf.image.kind, leaf.image.frame + 1).capitalize()
+            text = f"*{say(UNREAD, words=page)}*"
         elif leaf:
             text = show_answer(leaf.text)
             note = f'<p class="check" role="note">{say(CHECK)}</p>' if self.bundled else ""
