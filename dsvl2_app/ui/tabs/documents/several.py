@@ -40,15 +40,16 @@ async def read_several(
                 return
             await grown.wait()
             grown.clear()
-            for task in [task for task in running if task.done()]:
+            is_alone = len(running) == 1
+            for task in [task for task in reversed(running) if task.done()]:
                 leaf = running.pop(task)
                 try:
                     task.result()
                 except BusyError:
-                    if not running:
+                    if is_alone:
                         raise
                     waiting.appendleft(leaf)
-                    room = len(running)
+                    room = max(1, len(running))
             yield
             await sleep(REFRESH)
     finally:

@@ -183,6 +183,31 @@ def test_a_page_that_is_turned_away_waits_for_another(papers: dict[str, Path]) -
         read_leaves(leaves, turned_away=0)
 
 
+def test_a_page_that_is_turned_away_as_another_ends_begins_again(papers: dict[str, Path]) -> None:
+    leaves = [Leaf(ImageRef.of(papers["paper"]), name) for name in ("first", "second")]
+    begun: list[str] = []
+
+    async def read_all() -> None:
+        turned_away = asyncio.Event()
+
+        async def read(leaf: Leaf, grow: Callable[[], None]) -> None:
+            begun.append(leaf.name)
+            if begun == ["first", "second"]:
+                turned_away.set()
+                raise BusyError("Too many ask at once; try again.")
+            leaf.text = "read"
+            grow()
+            if leaf.name == "first":
+                await turned_away.wait()
+
+        async for _ in read_several(leaves, read, lambda: True):
+            pass
+
+    run_loop(read_all(), 20)
+    assert begun == ["first", "second", "second"]
+    assert [leaf.text for leaf in leaves] == ["read", "read"]
+
+
 def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> None:
     reading = Reading()
     scan = ImageRef.of(papers["scan"], frame=1)
