@@ -219,7 +219,9 @@ watch("value", () => {
   if (given) words = given;
   if (turns) {
     shown = turns;
-    sessionStorage.setItem(DRAFT, box()?.value ?? ""); // what was asked, or is edited no more, is not being typed
+    // What was asked, or is edited no more, is not being typed; the box may still hold it.
+    const typed = box()?.value ?? "";
+    sessionStorage.setItem(DRAFT, typed.trim() === turns.at(-1)?.question.trim() ? "" : typed);
     turn = turn.then(() => keep(turns));
   }
   if (begun || !given) return;

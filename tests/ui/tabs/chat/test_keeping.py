@@ -159,7 +159,10 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     history.get_by_role("button", name="Rex").click()
     expect(page.locator("#conversation .user-row")).to_have_count(2)
     ask(page, "And now?")
-    expect(bot(page)).to_contain_text("Brown.")
+    expect(user(page)).to_contain_text("And now?")
+    expect(page.locator("#conversation [data-testid=bot]")).to_have_count(3)
+    expect(bot(page).locator("summary")).to_be_visible()
+    expect(page.locator("#message .submit-button")).to_be_visible()  # until then Escape and the arrow mean the answer
     expect(history.locator(".open")).to_have_text(["Rex", "Where is the cat?"])  # the latest first
 
     # the arrow up takes the last question back, Escape ends this or stops an answer
