@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import groupby
 
 from dsvl2_app.image.documents import read_texts
-from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.reading import Leaf
 
 
-@lru_cache(maxsize=64)
-def find_own_text(image: ImageRef) -> str:
-    """ "" of a page that was scanned, and of a picture. Raises an ImageError."""
-    if image.points is None:
-        return ""
-    (text,) = read_texts(image.read(), image.path.name, [image.frame])
-    return text
+def find_own_text(leaf: Leaf) -> str:
+    """ "" of a page that was scanned, and of a picture. It is read once and kept with it. Raises an ImageError."""
+    if leaf.own_text is None:
+        (found,) = with_own_text([leaf])
+        leaf.own_text = found.text
+    return leaf.own_text
 
 
 def with_own_text(leaves: Sequence[Leaf]) -> list[Leaf]:

@@ -25,6 +25,7 @@ class Leaf:
     timings: Timings = field(default_factory=Timings)
     stuck: bool = False  # the answer began to repeat itself, and was ended there
     gone: bool = False  # its document was taken away: it is not read any more
+    own_text: str | None = None  # that the PDF holds itself; None: not looked for
 
     @property
     def is_read(self) -> bool:

@@ -66,7 +66,7 @@ class View:
         """The model's, with a note where it is to be checked; or the PDF's own."""
         leaf, text, note = reading.shown, "", ""
         if leaf and reading.shows_own_text:
-            lines = find_own_text(leaf.image).splitlines()
+            lines = find_own_text(leaf).splitlines()
             text = "\n".join(map(show_literally, lines)) or f"*{say(NO_OWN_TEXT)}*"
         elif leaf and not (leaf.text or leaf.is_read):
             page = name_page(leaf.image.kind, leaf.image.frame + 1).capitalize()
