@@ -89,7 +89,7 @@ class Plain(NamedTuple):
 
 
 def test_without_a_gpu_nothing_is_recorded_beforehand(load_model: Callable[[str], Model]) -> None:
-    assert not CudaRunner(load_model("tiny"), CONTEXT).warm_up()
+    assert not CudaRunner(copy.deepcopy(load_model("tiny")), CONTEXT).warm_up()
 
 
 @pytest.mark.gpu
