@@ -73,7 +73,8 @@ class Page:
         events: dict[str, dict[str, Any]] = {}
         for event in config["dependencies"]:
             events.setdefault(event["api_name"], event)
-        loads = [event for event in config["dependencies"] if any(target[1] == "load" for target in event["targets"])]
+        asked = (event for event in config["dependencies"] if event["backend_fn"])  # others run in the browser alone
+        loads = [event for event in asked if any(target[1] == "load" for target in event["targets"])]
         parts = {part["id"]: part.get("props", {}) for part in config["components"]}
         return cls(
             events,
