@@ -53,6 +53,7 @@ PLACE = "area => [area.scrollTop, area.scrollHeight - area.clientHeight]"
 
 def test_the_conversation_follows_its_end_until_the_reader_scrolls(scripted, open_page):
     scripted.script.endless, scripted.script.say = True, "A line of many.\n\n"
+    scripted.script.pause = 0.02  # s; twice as fast, the page falls behind on a busy machine
     page = open_page(scripted)
     ask(page, "Go on")
     area = page.locator("#conversation .bubble-wrap")
