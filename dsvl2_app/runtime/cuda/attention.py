@@ -11,11 +11,11 @@ from torch import Tensor
 from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttention, RMSNorm
 from dsvl2_app.model.decoder import Decoder
 from dsvl2_app.model.rotary import rotary_frequencies
-from dsvl2_app.runtime.cuda.launcher import MATRIX_ROWS, Launcher, divide_up, round_up
+from dsvl2_app.runtime.cuda.launcher import MATRIX_ROWS, Launcher, divide_up, has_shared, round_up
 
 SPLIT = 64  # tokens of the cache for a program of attention
 MOST_SPLITS = 64
-SHARED_BYTES = 120_000  # that `SPLIT` tokens of latents need; the smaller cards of a generation have 100 kB
+SHARED_BYTES = 120_000  # that `SPLIT` tokens of latents need
 
 Pool = tuple[Tensor, Tensor]  # of a layer: keys and values, or latents and rope keys, of all rows
 
@@ -178,9 +178,5 @@ class FusedAttention:
 
 def choose_block(device: torch.device, dtype: torch.dtype) -> int:
     """How many tokens of latents a program holds at once."""
-    block = SPLIT
-    if device.type == "cuda":
-        shared: int = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-        if shared < SHARED_BYTES:
-            block //= 2
+    block = SPLIT if has_shared(device, SHARED_BYTES) else SPLIT // 2
     return block // 2 if dtype == torch.float32 else block

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dsvl2_app.model.operations import Stack
-from dsvl2_app.runtime.cuda.launcher import Launcher, divide_up, round_up
+from dsvl2_app.runtime.cuda.launcher import Launcher, divide_up, has_shared, round_up
 
 PAIRS = 256  # sorted by a program
 SUMMED = 512  # columns of a program that sums what experts made
@@ -104,11 +104,8 @@ def choose_each(
 
 
 def limit_stages(stages: int, device: torch.device) -> int:
-    """At most what a program has room for; the smaller cards of a generation have 100 kB."""
-    if device.type == "cuda":
-        shared: int = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-        stages = stages if shared >= SHARED_BYTES else 2
-    return stages
+    """At most what a program has room for."""
+    return stages if has_shared(device, SHARED_BYTES) else 2
 
 
 def _with_scale(stack: Stack) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,14 @@ def has_triton() -> bool:
     return find_spec("triton") is not None
 
 
+def has_shared(device: torch.device, size: int) -> bool:
+    """Whether a program may have so many bytes of shared memory; the smaller cards of a generation have 100 kB."""
+    if device.type != "cuda":
+        return True
+    most: int = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    return most >= size
+
+
 class Launcher:
     """Launches kernels by their names."""
 
