@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.ui.steps import ask, attach, bot, see
 
@@ -39,8 +39,8 @@ def test_boxes_tiles_and_the_view_inside_are_a_click_from_an_answer(scripted, pi
     expect(page.locator("#tiles-tokens section")).to_be_visible()
 
 
-@pytest.mark.slow
-def test_boxes_from_an_answer_keep_those_that_a_person_corrected(scripted, pictures, open_page):
+def offer_boxes_and_fill_in(scripted, pictures, open_page) -> Page:
+    """Boxes of one picture are in Chat; Grounding, which is open, is about to search another."""
     scripted.script.say = ANSWER
     page = open_page(scripted)
     attach(page, pictures["wide"])
@@ -49,6 +49,12 @@ def test_boxes_from_an_answer_keep_those_that_a_person_corrected(scripted, pictu
     page.get_by_role("tab", name="Grounding").click()
     page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
     page.locator("#grounding-phrase textarea").fill("a cat")
+    return page
+
+
+@pytest.mark.slow
+def test_boxes_from_an_answer_keep_those_that_a_person_corrected(scripted, pictures, open_page):
+    page = offer_boxes_and_fill_in(scripted, pictures, open_page)
     page.get_by_role("button", name="Find", exact=True).click()
     page.get_by_role("button", name="Correct by hand").click()
     page.locator("#grounding-boxes .row").first.press("Delete")
@@ -73,14 +79,7 @@ def test_boxes_from_an_answer_keep_those_that_a_person_corrected(scripted, pictu
 
 @pytest.mark.slow
 def test_boxes_from_an_answer_end_a_search_that_goes_on(scripted, pictures, open_page):
-    scripted.script.say = ANSWER
-    page = open_page(scripted)
-    attach(page, pictures["wide"])
-    ask(page, "<|ref|>dog<|/ref|>.")
-    expect(bot(page).locator("summary")).to_be_visible()
-    page.get_by_role("tab", name="Grounding").click()
-    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
-    page.locator("#grounding-phrase textarea").fill("a cat")
+    page = offer_boxes_and_fill_in(scripted, pictures, open_page)
     scripted.script.endless, scripted.script.pause = True, 0.1
     page.get_by_role("button", name="Find", exact=True).click()
     expect(page.locator("#grounding-boxes .box").nth(1)).to_be_attached()
