@@ -101,7 +101,7 @@ class Settings:
     metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")
     log_format: str = flag("page", "text", LOG_FORMAT, "json: one object a line, also for every request")
     log_prompts: bool = flag("page", False, SWITCH, "write what is asked and answered to the log, too")
-    max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger pictures; halve JPEGs up to 4 times it")
+    max_megapixels: int = flag("page", 40, whole_number(1), "refuse larger ones; halve up to 2 times it, JPEGs up to 4")
     max_queue: int = flag("page", 32, whole_number(1), "most requests that wait; others are turned away")
     max_per_owner: int = flag(
         "page", 4, whole_number(1), "most requests of one visitor or client that run, and that wait"

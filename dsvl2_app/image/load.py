@@ -25,6 +25,8 @@ from dsvl2_app.image.pixels import SlowPictureError, UnreadPictureError, give_ba
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
 MOST_REDUCED = 4  # times the limit of pixels that a JPEG may have which is reduced as it is decoded
+MOST_HALVED = 2  # and another, or a progressive JPEG, all of whose pixels are in memory before it has half of its sides
+HALVED = ("PNG", "HEIF", "AVIF", "WEBP", "TIFF", "BMP", "PPM")  # not JPEG 2000, which is slow
 # Named one by one, because Pillow also opens formats that run other programs (EPS) or match any bytes (TGA).
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -59,10 +61,10 @@ def load_image(source: bytes | str | Path | Image.Image, *, limits: Limits = USU
     """The picture at `source` (its first frame) in RGB, or an `ImageError` that says what to do; a `ResourceError`
     where memory ran out."""
     if isinstance(source, Image.Image):
-        _check_size(source, "The picture", limits)
-        return decode(source, "The picture")
+        _check_size(source, "The picture", limits.max_pixels)
+        return decode(source, "The picture", limits)
     data, name = read_source(source, limits), name_source(source)
-    return render_page(data, name, 0) if is_document(data) else decode(read_header(data, name, limits), name)
+    return render_page(data, name, 0) if is_document(data) else decode(read_header(data, name, limits), name, limits)
 
 
 def is_loaded(source: object) -> TypeGuard[Image.Image]:
@@ -114,10 +116,12 @@ def _check_bytes(size: int, name: str, limits: Limits) -> None:
 
 def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image.Image:
     """The picture within limits, none of its pixels decoded yet; but those of an animation's frames before `frame`,
-    which Pillow draws one over the other. A JPEG beyond them has half of its sides."""
+    which Pillow draws one over the other. A JPEG beyond `max_pixels` has half of its sides already; others that are let
+    in beyond it will have in `decode`."""
     image = _open(data, name)
-    _reduce(image, limits.max_pixels)
-    _check_size(image, name, limits)
+    _check_size(image, name, _count_most(image, limits))
+    if isinstance(image, JpegImageFile) and image.width * image.height > limits.max_pixels:
+        image.draft(None, (max(1, image.width // 2), max(1, image.height // 2)))
     if frame:
         try:
             image.seek(frame)
@@ -127,18 +131,21 @@ def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image
             ) from None
         except Exception:  # whatever a decoder makes of hostile bytes
             raise _explain_damage(name) from None
-        _check_size(image, name, limits)
+        _check_size(image, name, _count_most(image, limits))
     return image
 
 
-def _reduce(image: Image.Image, most: int) -> None:
-    """Have a JPEG of more pixels than `most` decoded at half of its sides, if they are at most MOST_REDUCED times as
-    many, and half of that of a progressive one, all of whose coefficients are in memory meanwhile."""
-    if not isinstance(image, JpegImageFile):
-        return
-    reduced = MOST_REDUCED // 2 if image.info.get("progressive") else MOST_REDUCED
-    if most < image.width * image.height <= reduced * most:
-        image.draft(None, (max(1, image.width // 2), max(1, image.height // 2)))
+def is_halved(image: Image.Image, limits: Limits) -> bool:
+    """Whether `decode` gives half of the sides that its header says."""
+    return image.format in HALVED and image.width * image.height > limits.max_pixels
+
+
+def _count_most(image: Image.Image, limits: Limits) -> int:
+    """Pixels that a file of its kind may have: more than the limit where half of its sides will do."""
+    if isinstance(image, JpegImageFile):
+        return limits.max_pixels * (MOST_HALVED if image.info.get("progressive") else MOST_REDUCED)
+    animated = image.format not in ("TIFF", "HEIF") and getattr(image, "is_animated", False)
+    return limits.max_pixels * (MOST_HALVED if image.format in HALVED and not animated else 1)
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -203,8 +210,8 @@ def _is_text(start: bytes) -> bool:
     return True
 
 
-def _check_size(image: Image.Image, name: str, limits: Limits) -> None:
-    """Refuse a picture without pixels, or with more than the limits allow."""
+def _check_size(image: Image.Image, name: str, most: int) -> None:
+    """Refuse a picture without pixels, with more than `most`, or with too long a side."""
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(
@@ -218,7 +225,7 @@ def _check_size(image: Image.Image, name: str, limits: Limits) -> None:
             height=height,
             limit=LONGEST_SIDE,
         )
-    if width * height > limits.max_pixels:
+    if width * height > most:
         raise ImageError(
             "{name} is {width}x{height} px ({megapixels:.1f} megapixels) and the limit is {most:g} megapixels; "
             "make it smaller.",
@@ -226,17 +233,19 @@ def _check_size(image: Image.Image, name: str, limits: Limits) -> None:
             width=width,
             height=height,
             megapixels=width * height / 1e6,
-            most=limits.max_pixels / 1e6,
+            most=most / 1e6,
         )
 
 
-def decode(image: Image.Image, name: str, side: int | None = None) -> Image.Image:
-    """The pixels of a picture of which the header is read: upright, opaque, in RGB; with `side` of a smaller one that
-    is still that long, where the format gives it for less. Raises ImageError, or ResourceError where memory ran out."""
+def decode(image: Image.Image, name: str, limits: Limits, side: int | None = None) -> Image.Image:
+    """The pixels of a picture of which the header is read: upright, opaque, in RGB; beyond `max_pixels` at half of its
+    sides; with `side` of a smaller one that is still that long, where the format gives it for less. Raises ImageError,
+    or ResourceError where memory ran out."""
     try:
         with taking_turns(image):
-            pixels = load_pixels(image, side)
-            orientation = _orientation(image)
+            halved = is_halved(image, limits)
+            pixels = load_pixels(image, side, halved)
+            orientation = 1 if halved else _orientation(image)
             rgb = to_rgb(pixels)
             turned = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
             upright = turned.copy() if turned is image else turned  # which is the caller's, or a file's with its bytes
@@ -257,8 +266,13 @@ def decode(image: Image.Image, name: str, side: int | None = None) -> Image.Imag
     return upright
 
 
-def upright_size(image: Image.Image, data: bytes) -> tuple[int, int]:
+def upright_size(image: Image.Image, data: bytes, limits: Limits) -> tuple[int, int]:
     """Width and height in px that `decode` will give a picture of which the header is read; `data` is its file."""
+    width, height = _turned_size(image, data)
+    return ((width + 1) // 2, (height + 1) // 2) if is_halved(image, limits) else (width, height)
+
+
+def _turned_size(image: Image.Image, data: bytes) -> tuple[int, int]:
     if ORIENTATION_TAG in getattr(image, "tag_v2", ()):  # of a TIFF, which Pillow has turned already
         return image.size
     if image.format == "PNG" and _ends_with_metadata(data):

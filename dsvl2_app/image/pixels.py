@@ -23,7 +23,7 @@ LARGE = 4_000_000  # px
 BAND = 2**19  # px at a time: memory for the bytes of a large picture takes longer to get than to fill
 SOON = 0.5  # seconds, in which copies of a picture go as well
 
-_turns = threading.BoundedSemaphore(2)  # of large pictures, each of which takes up to 700 MB meanwhile
+_turns = threading.BoundedSemaphore(2)  # of large pictures, each of which takes up to 1.2 GB meanwhile, if not here
 _trimming = threading.Lock()  # held from when memory is to be given back until it is
 
 
@@ -35,22 +35,24 @@ class UnreadPictureError(Exception):
     """A picture is whole, but of a kind that no decoder here reads: a raw TIFF with fewer colours than pixels."""
 
 
-def load_pixels(image: Image.Image, side: int | None = None) -> Image.Image:
+def load_pixels(image: Image.Image, side: int | None = None, halve: bool = False) -> Image.Image:
     """The picture with its pixels, of the same info; with `side` a smaller one that is still that long, where the
-    format gives it for less. Raises SlowPictureError, UnreadPictureError, MemoryError, and whatever a decoder makes of
-    hostile bytes."""
+    format gives it for less; to `halve` is to have it in RGB, upright, with half of its sides and no info. Raises
+    SlowPictureError, UnreadPictureError, MemoryError, and whatever a decoder makes of hostile bytes."""
+    raw = image if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_raw_ycbcr(image) else None
+    if raw and raw.tag_v2.get(TiffImagePlugin.YCBCRSUBSAMPLING) != (1, 1):
+        raise UnreadPictureError
     file = getattr(image, "fp", None)
-    if isinstance(file, BytesIO) and image.width * image.height > FROM.get(image.format or "", math.inf):
+    large = image.width * image.height > FROM.get(image.format or "", math.inf)
+    if isinstance(file, BytesIO) and (halve or large):
         try:
-            pixels = decode_apart(file.getvalue(), side, image.tell())
+            pixels = decode_apart(file.getvalue(), side, image.tell(), halve)
         except subprocess.TimeoutExpired:
             raise SlowPictureError from None
-        pixels.info = image.info
+        pixels.info = {} if halve else image.info
         return pixels
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_raw_ycbcr(image):
-        if image.tag_v2.get(TiffImagePlugin.YCBCRSUBSAMPLING) != (1, 1):
-            raise UnreadPictureError
-        return _load_ycbcr(image)
+    if raw:
+        return _load_ycbcr(raw)
     if side and max(image.size) > side:
         share = side / max(image.size)
         image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))

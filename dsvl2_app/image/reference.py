@@ -77,7 +77,7 @@ class ImageRef:
             size, kind = clip.size, "still"
         else:
             header = read_header(data, name, limits, frame)
-            size, kind = upright_size(header, data), "page" if header.format == "TIFF" else "frame"
+            size, kind = upright_size(header, data, limits), "page" if header.format == "TIFF" else "frame"
         kept = source if isinstance(source, bytes) else Path(source)
         return cls(size, kept, frame, limits, _hash_file(data, frame), points, kind)
 
@@ -122,7 +122,7 @@ class ImageRef:
             return render_page(data, name, self.frame, side)
         if is_clip(data):
             return render_stills(data, name, [self.frame], self.limits.max_pixels)[0]
-        return decode(read_header(data, name, self.limits, self.frame), name, side)
+        return decode(read_header(data, name, self.limits, self.frame), name, self.limits, side)
 
     def opened(self) -> ImageRef:
         """The same picture with its pixels held, for whoever wants them more than once; but a large one, whose memory

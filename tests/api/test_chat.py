@@ -268,8 +268,8 @@ def test_what_is_no_picture_is_refused(scripted, address) -> None:
 
 
 def test_the_pages_limits_of_pictures_hold(scripted, as_address) -> None:
-    large = as_address(Image.new("1", (8000, 6000)))
-    with pytest.raises(openai.BadRequestError, match="the limit is 40 megapixels"):
+    large = as_address(Image.new("1", (9000, 9000)))
+    with pytest.raises(openai.BadRequestError, match="the limit is 80 megapixels"):
         ask(scripted, show(large))
     with pytest.raises(openai.BadRequestError, match="hold; remove some") as refusal:
         ask(scripted, show(*["data:image/png;base64,"] * 10))

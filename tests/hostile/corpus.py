@@ -155,7 +155,8 @@ def sizes() -> Iterator[File]:
 def bombs() -> Iterator[File]:
     """Small files that say they are large."""
     words = "megapixels"
-    yield File("41-megapixels.png", write_png(8200, 5000, depth=1, colour=0), None, words=words)
+    yield File("82-megapixels.png", write_png(8200, 10_000, depth=1, colour=0), None, words=words)
+    yield File("41-megapixels.png", write_png(8200, 5000, depth=1, colour=0), None, words="damaged")
     yield File("144-megapixels.png", write_png(12_000, 12_000, depth=1, colour=0), None, words="pixels")
     for side in (30_000, 65_535, 2**31 - 1):
         yield File(f"{side}-squared.png", write_png(side, side), None, words="far too many pixels")
@@ -433,7 +434,7 @@ def build() -> list[File]:
 
 
 def build_large() -> Iterator[File]:
-    """Pictures of 40 megapixels, the most that is taken, one after the other."""
+    """Pictures of 40 megapixels, the most that is taken as it is, one after the other, and of 80, which are halved."""
     size = (8000, 5000)
     small = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
     image = Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)
@@ -450,3 +451,7 @@ def build_large() -> Iterator[File]:
     yield File("large-16-bits.png", save(steps, "PNG", compress_level=1), size)
     floats = Image.fromarray(np.asarray(grey).astype(np.float32) / 255)
     yield File("large-float.tif", save(floats, "TIFF", compression="tiff_lzw"), size)
+    twice = image.resize((10_000, 8000), Image.Resampling.BILINEAR)
+    for suffix, chosen in {"png": {"compress_level": 1}, "avif": {"speed": 10}, "heic": {}}.items():
+        yield File(f"halved.{suffix}", save(twice, KINDS[suffix], **chosen), (5000, 4000))
+    yield File("halved-one-bit.png", save(Image.new("1", twice.size), "PNG"), (5000, 4000))

@@ -1,4 +1,5 @@
 """What each hostile file costs: `python -m tests.hostile.measure` opens all of them and writes a line of JSON for each.
+"apart" is the most MB that any process which decoded one had so far.
 
 In a process of its own, because a process's highest memory is only ever known as a whole.
 """
@@ -59,6 +60,7 @@ def main() -> None:
         outcome = open_file(file.data)
         row = {"name": file.name, "outcome": outcome, "megabytes": read_memory("VmHWM") - before}
         row |= {"seconds": count_seconds() - started, "waited": time.perf_counter() - waited}
+        row["apart"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
         if row["megabytes"] > 50:
             time.sleep(2 * SOON)
         print(json.dumps(row | {"kept": read_memory("VmRSS") - before}), flush=True)

@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,7 +228,7 @@ def test_two_large_pictures_are_decoded_at_once(large: bytes, monkeypatch: pytes
     inside, most, lock = 0, 0, threading.Lock()
     whole: Callable[..., Image.Image] = load.load_pixels
 
-    def slowly(image: Image.Image, side: int | None) -> Image.Image:
+    def slowly(image: Image.Image, *how: Any) -> Image.Image:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -235,7 +236,7 @@ def test_two_large_pictures_are_decoded_at_once(large: bytes, monkeypatch: pytes
         time.sleep(0.02)
         with lock:
             inside -= 1
-        return whole(image, side)
+        return whole(image, *how)
 
     monkeypatch.setattr(load, "load_pixels", slowly)
     with ThreadPoolExecutor(8) as threads:
