@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from dsvl2_app.image.reference import ImageRef
+from dsvl2_app.image.tiles import PixelBox
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.exports import Annotation
@@ -23,6 +24,14 @@ MOST_PROBLEMS = 10  # shown; a degenerate answer can have hundreds
 _SPECIAL = re.compile(r"<\|/?\w+\|>")
 
 
+@dataclass(frozen=True)
+class Example:
+    """What was marked in another picture, for the mode "in_context"."""
+
+    image: ImageRef
+    box: PixelBox
+
+
 @dataclass(eq=False)
 class Search:
     """A picture that was searched, and what was found in it."""
@@ -34,6 +43,7 @@ class Search:
     preview: str  # the file that shows it
     mode: Mode
     phrase: str
+    example: Example | None = None
     found: tuple[Box, ...] = ()  # by the model, whatever has been corrected since
     annotation: Annotation | None = None
 
@@ -53,7 +63,8 @@ class Search:
 
     @property
     def files(self) -> set[Path]:
-        return {self.image.path, Path(self.upload), Path(self.preview)}
+        files = {self.image.path, Path(self.upload), Path(self.preview)}
+        return files | ({self.example.image.path} if self.example else set())
 
 
 @dataclass(eq=False)
@@ -66,12 +77,21 @@ class Finding:
     labels: tuple[str, ...] = ()  # of the searches before, so that a class has one number in all of them
     opened: int = 0  # searches so far
 
-    def open(self, image: ImageRef, name: str, upload: str, preview: str, mode: Mode, phrase: str) -> Search:
+    def open(
+        self,
+        image: ImageRef,
+        name: str,
+        upload: str,
+        preview: str,
+        mode: Mode,
+        phrase: str,
+        example: Example | None = None,
+    ) -> Search:
         """Another search takes the place of the last one."""
         hold(self)
         self.close()
         self.opened += 1
-        self.search = Search(self.opened, image, name, upload, preview, mode, phrase)
+        self.search = Search(self.opened, image, name, upload, preview, mode, phrase, example)
         return self.search
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -34,8 +35,9 @@ def build_marking() -> gr.HTML:
     )
 
 
-def offer(image: ImageRef) -> dict[str, Any]:
-    """What the component shows for a picture that has no rectangle yet."""
+def offer(image: ImageRef, box: Sequence[int] | None = None) -> dict[str, Any]:
+    """What the component shows for a picture, with the rectangle in it (left, top, right, bottom in px) if there is one
+    already."""
     width, height = image.size
     words = {
         "how": say("Drag a rectangle around the thing, or type its edges in pixels."),
@@ -43,4 +45,5 @@ def offer(image: ImageRef) -> dict[str, Any]:
         "another": say("Another picture"),
         "edges": [say(edge) for edge in EDGES],
     }
-    return {"source": file_address(save_preview(image)), "width": width, "height": height, "box": None, "words": words}
+    drawn = None if box is None else list(box)
+    return {"source": file_address(save_preview(image)), "width": width, "height": height, "box": drawn, "words": words}

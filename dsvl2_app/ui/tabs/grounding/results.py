@@ -17,6 +17,7 @@ from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, sho
 from dsvl2_app.ui.tabs.grounding.exports import show_exports
 from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event, show_count
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
+from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import Answer, Question
 from dsvl2_app.ui.uploads import save_preview
 from dsvl2_app.ui.words import wording
@@ -62,7 +63,8 @@ class Results:
     def restored(self) -> list[Any]:
         """What changes with a search that comes whole from elsewhere."""
         asked = self.asked
-        return [*self.parts, asked.picture, asked.phrase, asked.mode, asked.opener.pages]
+        fields = [asked.picture, asked.phrase, asked.mode, asked.example, asked.marking, asked.opener.pages]
+        return [*self.parts, *fields]
 
     def wire(self) -> None:
         page = self.page
@@ -118,7 +120,10 @@ class Results:
     def show_whole(self, search: Search) -> dict[Any, Any]:
         """A search that is at its end, and in the fields what was asked."""
         asked, answer = self.asked, search.annotation.answer if search.annotation else ""
-        fields = {asked.picture: search.upload, asked.phrase: search.phrase, asked.mode: search.mode}
+        fields: dict[Any, Any] = {asked.picture: search.upload, asked.phrase: search.phrase, asked.mode: search.mode}
+        if search.example:
+            marking = offer(search.example.image, search.example.box)
+            fields |= {asked.example: str(search.example.image.path), asked.marking: marking}
         shown = Shown(search, text=answer, boxes=search.boxes)
         ended = {self.page.exports: show_exports(), self.page.status: describe_boxes(search.boxes)}
         return self.show(shown, tools=True) | ended | fields | {asked.opener.pages: None}

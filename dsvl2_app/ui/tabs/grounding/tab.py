@@ -21,7 +21,8 @@ from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
 from dsvl2_app.ui.payloads import read_index
-from dsvl2_app.ui.tabs.grounding.findings import Finding
+from dsvl2_app.ui.rectangle import read_rectangle
+from dsvl2_app.ui.tabs.grounding.findings import Example, Finding
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import (
     MODES,
@@ -123,6 +124,7 @@ class Grounding:
             held = await to_thread(image.opened)
             box = marking.get("box") if isinstance(marking, dict) else None
             phrases = split_phrases(phrase, mode)
+            marked = await to_thread(self.read_example, example, box) if mode == "in_context" else None
             questions = [await to_thread(compose, held, each, mode, example, box, self.limits) for each in phrases]
             ask = partial(submit, self.backend, well_formed=well_formed, caller=name_caller(visitor))
             stream = ask(questions[0])
@@ -132,7 +134,7 @@ class Grounding:
             return
         preview = await to_thread(save_preview, held)
         name = image.path.name if path in opened else uploaded_name(picture)
-        shown = Shown(finding.open(image, name, path, preview, mode, phrase))
+        shown = Shown(finding.open(image, name, path, preview, mode, phrase, marked))
         changes, failure = results.begin(shown), None
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):
@@ -208,7 +210,7 @@ class Grounding:
         picture = _save(chosen.pictures[0])
         if chosen.mode != "in_context":
             return [picture, chosen.text, chosen.mode, gr.skip(), gr.skip()]
-        marking = offer(ImageRef.of(chosen.marked)) | {"box": list(chosen.box)}
+        marking = offer(ImageRef.of(chosen.marked), chosen.box)
         return [picture, "", chosen.mode, _save(chosen.marked), marking]
 
     # -- the example ----------------------------------------------------------------------------------------
@@ -220,6 +222,10 @@ class Grounding:
         except Exception as error:
             return {self.results.page.notice: wording.show_notice(error)}
         return {self.question.marking: offered, self.results.page.notice: wording.show_notice()}
+
+    def read_example(self, example: Any, box: Any) -> Example:
+        image = measure(uploaded_path(example), self.limits)
+        return Example(image, read_rectangle(box, image.size))
 
     def close_example(self) -> dict[Any, Any]:
         return {

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.boxes import Box
-from dsvl2_app.ui.tabs.grounding.findings import MOST_KEPT, Finding, Search, show_count
+from dsvl2_app.ui.tabs.grounding.findings import MOST_KEPT, Example, Finding, Search, show_count
 
 DOG, CAT = Box("dog", 1, 2, 30, 40), Box("cat", 5, 6, 70, 80)
 MINE, OURS = Box("my dog", 1, 2, 50, 60, ("by hand",)), Box("our dog", 9, 9, 50, 60, ("by hand",))
@@ -99,6 +99,19 @@ def test_files_of_what_may_come_back_stay_and_it_is_not_endless(image: ImageRef)
         finding.correct((MINE,))
     assert [each.phrase for each in finding.aside] == [str(number) for number in range(1, MOST_KEPT + 1)]
     assert Path("preview of 1") in finding.files and Path("preview of 0") not in finding.files
+
+
+def test_the_file_of_an_example_stays_with_its_search(image: ImageRef, tmp_path: Path):
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "example.png")
+    example = Example(ImageRef.of(tmp_path / "example.png"), (1, 2, 30, 20))
+    finding = Finding()
+    finding.open(image, "one.png", str(image.path), "preview", "in_context", "", example)
+    finding.take((DOG,), "the answer")
+    finding.correct((MINE,))
+    finding.close()
+    assert tmp_path / "example.png" in finding.files
+    back = finding.bring_back()
+    assert back and back.example is example
 
 
 @pytest.mark.parametrize(

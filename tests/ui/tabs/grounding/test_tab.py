@@ -529,6 +529,44 @@ def test_a_rectangle_can_be_typed_and_the_example_be_another(scripted, pictures,
     expect(page.get_by_label("Left", exact=True)).to_have_value("")
 
 
+def test_boxes_made_by_hand_come_back_with_the_example_they_were_found_by(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    open_tab(page)
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    mark(page, pictures["wide"])
+    edges = {"Left": "10", "Top": "20", "Right": "400", "Bottom": "300"}
+    for name, edge in edges.items():
+        page.get_by_label(name, exact=True).fill(edge)
+        page.get_by_label(name, exact=True).press("Tab")
+    status = page.locator("#grounding-status")
+    page.locator("#grounding-start").click()
+    expect(status).to_contain_text("2 boxes")
+    asked = scripted.script.requests[-1].messages[-1]["content"]
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .canvas").scroll_into_view_if_needed()
+    drag(page, (300, 450), (400, 350))
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    page.get_by_role("button", name="Another picture").click()
+    mark(page, pictures["turned"])
+    page.get_by_label("Count", exact=True).check()
+    page.get_by_role("textbox", name="Phrase").fill("a cat")
+    page.get_by_role("textbox", name="Phrase").press("Enter")
+    page.locator("#grounding-back").click()
+    expect(status).to_have_text("2 boxes · 1 by hand")
+    expect(page.get_by_label("Find what I mark")).to_be_checked()
+    expect(page.locator("#grounding-marking .rectangle")).to_be_visible()
+    for name, edge in edges.items():
+        expect(page.get_by_label(name, exact=True)).to_have_value(edge)
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-back")).to_be_visible()
+    again = scripted.script.requests[-1].messages[-1]["content"]
+    assert [see(part["image"]).tobytes() for part in again if part["type"] == "image"] == [
+        see(part["image"]).tobytes() for part in asked if part["type"] == "image"
+    ]
+    assert again[-1] == asked[-1]
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(scripted, pictures, open_page, width):
     scripted.script.say = ANSWER
