@@ -5,6 +5,9 @@ orthogonal matrix, so that every direction learns at one pace. Here it made a mo
 minutes. Matrices of one shape, the experts' stacks among them, are orthogonalised together.
 """
 
+# pyright: reportPrivateImportUsage=false
+# torch._foreach_ changes many tensors in a few launches, as torch's own optimizers do.
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -52,20 +55,19 @@ class Muon(torch.optim.Optimizer):
         for parameter, gradient in zip(parameters, gradients, strict=True):
             shapes[tuple(parameter.shape[-2:])].append((parameter, gradient))
         for shape, alike in shapes.items():
-            updates = []
-            for parameter, gradient in alike:
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].lerp_(gradient, 1 - group["momentum"])
-                nesterov = gradient.lerp(state["momentum"], group["momentum"])
-                updates.append(nesterov.reshape(-1, *shape))
-            orthogonal = orthogonalise(torch.cat(updates)).split([len(update) for update in updates])
+            members, slopes = [parameter for parameter, _ in alike], [gradient for _, gradient in alike]
+            for parameter in members:
+                if not self.state[parameter]:
+                    self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+            momenta = [self.state[parameter]["momentum"] for parameter in members]
+            torch._foreach_lerp_(momenta, slopes, 1 - group["momentum"])
+            updates = [each.reshape(-1, *shape) for each in torch._foreach_lerp(slopes, momenta, group["momentum"])]
+            orthogonal = orthogonalise(torch.cat(updates)).float().split([len(update) for update in updates])
             # 0.2 * sqrt(larger side) gives the updates the size that AdamW's have
             rate = group["lr"] * 0.2 * max(shape) ** 0.5
-            for (parameter, _), update in zip(alike, orthogonal, strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update.reshape(parameter.shape).to(parameter.dtype), alpha=-rate)
+            torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
+            changes = [update.view_as(parameter) for update, parameter in zip(orthogonal, members, strict=True)]
+            torch._foreach_add_(members, changes, alpha=-rate)
 
     def _step_adam(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
         if not parameters:
@@ -106,5 +108,5 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
