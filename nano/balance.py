@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from dsvl2_app.model.experts import Router
+from nano.sharing import sum_up
 
 
 class RouterBalance:
@@ -16,28 +17,24 @@ class RouterBalance:
 
     def __init__(self, model: nn.Module, rate: float = 1e-3) -> None:
         self.rate = rate
-        self.counted: list[tuple[nn.Parameter, Tensor]] = []  # every bias with how often each expert was chosen
-        for router in model.modules():
-            if isinstance(router, Router) and router.bias is not None:
-                load = torch.zeros_like(router.bias)
-                router.register_forward_hook(partial(_count, load))
-                self.counted.append((router.bias, load))
+        routers = [module for module in model.modules() if isinstance(module, Router) and module.bias is not None]
+        self.biases: list[Tensor] = [router.bias for router in routers if router.bias is not None]
+        self.loads = [torch.zeros_like(bias) for bias in self.biases]  # how often each expert was chosen
+        for router, load in zip(routers, self.loads, strict=True):
+            router.register_forward_hook(partial(_count, load))
 
     @torch.no_grad()
     def step(self, accelerator: Accelerator) -> Tensor:
         """Move the biases once; returns the largest share of one expert over the mean, 1 when all are equally busy."""
-        busiest = torch.ones(())
-        for bias, load in self.counted:
-            total = sum_up(accelerator, load)
-            bias += self.rate * (total.mean() - total).sign()
-            busiest = torch.maximum(busiest.to(total), total.max() / total.mean())
+        if not self.biases:
+            return torch.ones(())
+        totals = sum_up(accelerator, torch.stack(self.loads))  # [routers, experts]
+        means = totals.mean(-1, keepdim=True)
+        moves = self.rate * (means - totals).sign()
+        for bias, move, load in zip(self.biases, moves, self.loads, strict=True):
+            bias += move
             load.zero_()
-        return busiest
-
-
-def sum_up(accelerator: Accelerator, values: Tensor) -> Tensor:
-    """The sum of every process's `values`."""
-    return accelerator.reduce(values, "sum")  # pyright: ignore[reportReturnType] - of a tensor it is a tensor
+        return (totals.amax(-1) / means.squeeze(-1)).max()
 
 
 def _count(load: Tensor, _router: nn.Module, _inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -73,6 +73,13 @@ class Learner(nn.Module):
         parts["loss"] = total
         return Losses(total, {name: value.detach() for name, value in parts.items()})
 
+    def learning(self, *, speak: bool, rest: bool = False) -> list[nn.Parameter]:
+        """The parameters that such a `forward` may give a gradient to, in any process."""
+        heads = (self.patch_heads, self.offset_head, self.kind_head, self.corner_head)
+        seen = (self.model.vision, self.model.adaptor, self.model.lm_head)
+        parts = heads if rest else (self.model, *heads) if speak else (*seen, *heads)
+        return [each for part in parts for each in part.parameters() if each.requires_grad]
+
     def _look(
         self,
         features: Tensor,

@@ -18,13 +18,12 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
@@ -37,7 +36,7 @@ from dsvl2_app.hub import find_folder
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration
 from dsvl2_app.runtime import use_operations
 from dsvl2_app.text.processor import DeepseekVL2Processor
-from nano.balance import RouterBalance, sum_up
+from nano.balance import RouterBalance
 from nano.building import build_learner, build_model, build_optimizer, compile_blocks
 from nano.coordinates import fold
 from nano.curves import draw_curves
@@ -46,6 +45,7 @@ from nano.lessons import BatchSize, Lessons, load_lessons
 from nano.options import check
 from nano.packing import Batch
 from nano.samples import STAGES, WITH_THINGS
+from nano.sharing import average_gradients, sum_up
 from nano.stages import FROM_CHECKPOINT, FROM_CHECKPOINT_WITH_THINGS, FROM_NOTHING, Stage
 from nano.things.pack import read_training
 
@@ -72,12 +72,7 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if options.bf16 else "no",
-            cpu=options.cpu,
-            # the decoder gets no gradient in alignment, nor vision from a batch without pictures
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        )
+        self.accelerator = Accelerator(mixed_precision="bf16" if options.bf16 else "no", cpu=options.cpu)
         self.folder = Path(options.out)
         self.finished = self.folder / "nano"
         start = find_folder(options.start) if options.start else None
@@ -91,7 +86,9 @@ class Run:
         self.bare = build_learner(self.model, self.processor, fresh=start is None)
         optimizer = build_optimizer(self.bare, options.rate)
         use_operations(self.bare, self.accelerator.device)
-        self.learner, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        # not wrapped, which evaluation mode stands for here: see `sharing`
+        self.learner = self.accelerator.prepare_model(self.bare, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.balance = RouterBalance(self.model)
         self.progress = Progress()
         if options.compile:
@@ -196,14 +193,14 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_lr"] * self.rate(stage)
         told: list[dict[str, Tensor]] = []
-        for number, batch in enumerate(batches, start=1):
-            with nullcontext() if number == len(batches) else self.accelerator.no_sync(self.learner):
-                with self.accelerator.autocast():
-                    losses = self.learner(
-                        batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma, rest=stage.rests
-                    )
-                self.accelerator.backward(losses.total / len(batches))
+        for batch in batches:
+            with self.accelerator.autocast():
+                losses = self.learner(
+                    batch, speak=stage.speak, look_weight=stage.look_weight, sigma=stage.sigma, rest=stage.rests
+                )
+            self.accelerator.backward(losses.total / len(batches))
             told.append(losses.parts)
+        average_gradients(self.accelerator, self.bare.learning(speak=stage.speak, rest=stage.rests))
         norm = self.accelerator.clip_grad_norm_(self.learner.parameters(), CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -20,7 +20,7 @@ from nano import train
 from nano.lessons import BatchSize, Lessons, find_special_ids
 from nano.packing import Encoder, collate
 from nano.samples import Mixture, Sample
-from nano.stages import FROM_CHECKPOINT, FROM_CHECKPOINT_WITH_THINGS, FROM_NOTHING
+from nano.stages import FROM_CHECKPOINT, FROM_CHECKPOINT_WITH_THINGS, FROM_NOTHING, Stage
 from nano.tasks.turn import Turn
 from nano.things.pack import TRAINING, write
 from nano.tokenizer import SIZE
@@ -99,6 +99,22 @@ def test_a_run_keeps_the_tokenizer_that_it_began_with(tmp_path: Path, monkeypatc
     first = train.Run(parse(tmp_path)).processor.tokenizer.get_vocab()
     monkeypatch.setattr(train, "NANO", tmp_path / "another")
     assert train.Run(parse(tmp_path)).processor.tokenizer.get_vocab() == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", FROM_CHECKPOINT_WITH_THINGS + FROM_NOTHING, ids=lambda stage: stage.name)
+def test_processes_share_the_gradients_of_all_that_learns_and_of_nothing_else(tmp_path: Path, stage: Stage):
+    run = train.Run(parse(tmp_path))
+    look = {"speak": stage.speak, "look_weight": stage.look_weight, "sigma": stage.sigma, "rest": stage.rests}
+    mixture = train.MIXTURES[stage.mixture.removesuffix("_things")]
+    batch = next(iter(Lessons(run.processor, mixture, BatchSize(2, 1024, 12), stage.question_weight)))
+    run.bare(batch, **look).total.backward()
+    learning = {id(each) for each in run.bare.learning(speak=stage.speak, rest=stage.rests)}
+    given = {id(each) for each in run.bare.parameters() if each.grad is not None}
+    assert given <= learning
+    forgotten = [name for name, each in run.bare.named_parameters() if id(each) in learning - given]
+    unused = {"model.adaptor.tile_newline", "model.adaptor.view_separator"}  # zero gradients leave them as they are
+    assert all("experts" in name or (name in unused and not stage.speak) for name in forgotten)
 
 
 @pytest.mark.slow
