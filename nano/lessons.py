@@ -57,7 +57,7 @@ class Lessons(IterableDataset):
         samples = SampleStream(self.mixture, self.run, self.pack).walk(first, step)
         tokenizer, geometry = self.processor.tokenizer, self.processor.geometry
         encoder = Encoder(
-            lambda text: tokenizer.encode(text, add_special_tokens=False),
+            lambda text: tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids,
             geometry.tokens_per_side,
             find_special_ids(tokenizer),
             self.question_weight,
