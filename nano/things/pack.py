@@ -87,6 +87,11 @@ class Pack:
         return tuple(noun for noun in self.by_noun if not nouns()[noun].known)
 
     @cached_property
+    def strange(self) -> tuple[str, ...]:
+        """The unknown noun of each sprite that has one."""
+        return tuple(sprite.noun for sprite in self.sprites if not nouns()[sprite.noun].known)
+
+    @cached_property
     def by_kind(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {}
         for noun in self.known:

@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from nano.things.pack import KEPT_HAND, PHOTOGRAPH, SIDE, STAMPS, Ground, Sprite
-from nano.things.vocabulary import Noun, by_drawing, find_in
+from nano.things.vocabulary import Noun, by_drawing, find_in, find_odd
 
 RENDER = 288  # px that vector drawings are rendered at, before they are trimmed and made smaller
 LEAST_SIDE = 24  # px, below which a drawing shows too little
+ODD_HANDS = ("noto", "twemoji", "emojione")  # whose drawings of other things nano learns not to know
 CROPS = 6  # pieces of one wallpaper
 GROUND = 360  # px of a piece's side
 
@@ -84,7 +85,7 @@ def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
     done: set[str] = set()
     for name in (*icons["icons"], *aliases):
         parent = aliases.get(name, name)
-        noun = by_drawing().get(name.replace("-", ""))
+        noun = by_drawing().get(name.replace("-", "")) or (find_odd(name) if source.hand in ODD_HANDS else None)
         if noun is None or parent in done or parent not in icons["icons"]:
             continue
         done.add(parent)
@@ -111,7 +112,7 @@ def read_clips(folder: Path, source: Source) -> Iterator[Sprite]:
     seen: set[str] = set()
     for file in sorted(root.rglob("*.svg")):
         place, name = file.relative_to(root).as_posix(), file.stem
-        noun = find_in(name.replace("_", " ").replace("-", " "))
+        noun = find_in(name.replace("_", " ").replace("-", " ")) or find_odd(name.replace("_", " "))
         if noun is None or name in seen or any(part in place for part in _NO_CLIPS):
             continue
         seen.add(name)

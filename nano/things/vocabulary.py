@@ -9,6 +9,7 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("nouns.txt")
 UNKNOWN = "unknown"  # the kind of what nano must not name
+ODD = "odd thing"  # one of that kind: all drawings whose names tell of nothing that stands in nouns.txt
 KEPT = "89abcdef"  # first digits of a SHA-256 by which something is kept for evaluation alone
 
 
@@ -87,6 +88,30 @@ def kinds() -> dict[str, Kind]:
 def by_drawing() -> dict[str, Noun]:
     """Nouns by the name of a drawing, without hyphens, which packages set differently."""
     return {drawing.replace("-", ""): noun for noun in nouns().values() for drawing in noun.drawings}
+
+
+# Words of drawings that are no odd things: shades of skin, flags, and what may pass for a known thing or for a shape.
+_NOT_ODD = frozenset(
+    ("skin", "tone", "flag", "thirty", "oclock", "circle", "square", "diamond", "triangle", "heart", "hearts", "page",
+     "keycap", "digit", "biking", "bicyclist", "cone", "muffin", "station", "railway", "home", "house", "letter", "cat",
+     "dog", "dollar", "black", "white", "large", "medium", "small")
+)  # fmt: skip
+
+
+def find_odd(name: str) -> Noun | None:
+    """The noun of what no other is; None where a name tells of a thing, known or not, or of what may pass for one, and
+    for half of the names, or there would be too many."""
+    words = frozenset("".join(character if character.isalpha() else " " for character in name.lower()).split())
+    if find_in(name) or words & (_told() | _NOT_ODD):
+        return None
+    return None if hashlib.sha256(name.encode()).hexdigest()[-1] in KEPT else nouns()[ODD]
+
+
+@cache
+def _told() -> frozenset[str]:
+    """Every word of the names and drawings of things that nano is not to know."""
+    drawings = [drawing for noun in nouns().values() if not noun.known for drawing in (noun.name, *noun.drawings)]
+    return frozenset(word for drawing in drawings for word in drawing.replace("-", " ").split())
 
 
 @cache

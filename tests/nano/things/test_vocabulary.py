@@ -9,6 +9,7 @@ from nano.things.vocabulary import (
     by_drawing,
     by_words,
     find_in,
+    find_odd,
     is_kept,
     kinds,
     known,
@@ -65,3 +66,15 @@ def test_titles_name_things():
 def test_articles():
     said = {name: with_article(nouns()[name]) for name in ("apple", "unicorn", "scissors", "sheep", "wheat")}
     assert list(said.values()) == ["an apple", "a unicorn", "scissors", "a sheep", "wheat"]
+
+
+def test_odd_things_are_none_that_anybody_could_name():
+    names = [
+        f"{word}-{number}"
+        for word in ("dog", "unicorns", "kaaba", "funeral-urn", "brown-circle")
+        for number in "abcdefgh"
+    ]
+    assert not any(map(find_odd, names))
+    found = [find_odd(f"grinning-{letter}") for letter in "abcdefghijklmnopqrstuvwxyz"]
+    assert None in found and {noun.name for noun in found if noun} == {"odd thing"}
+    assert not is_kept("odd thing")  # nor is any a noun of the evaluation
