@@ -75,14 +75,16 @@ WITH_THINGS: dict[str, Mixture] = {
         things=0.5, shapes=0.18, documents=0.26, charts=0.03, screens=0.03, most_tiles=4, questions=0
     ),
     "pretrain_things": Mixture(
-        things=0.52, shapes=0.10, documents=0.13, charts=0.05, screens=0.04, pictures=0.06, talk=0.10
+        things=0.48, shapes=0.09, documents=0.20, charts=0.05, screens=0.04, pictures=0.05, talk=0.09
     ),
     "sft_things": Mixture(
-        things=0.40, shapes=0.15, documents=0.17, charts=0.09, screens=0.06, pictures=0.11, talk=0.02,
+        things=0.38, shapes=0.11, documents=0.26, charts=0.09, screens=0.05, pictures=0.09, talk=0.02,
         longest_dialogue=4,
     ),
 }  # fmt: skip
 SEVERAL_THINGS = 0.16  # share of pictures of things that come with others
+STRANGE_TAUGHT = 0.15  # share of things that are unknown, where there is one picture
+STYLED = 0.55  # and of those in another hand than any that a source has
 
 
 def make_sample(mixture: Mixture, seed: int, pack: Pack | None = None) -> Sample:
@@ -99,7 +101,7 @@ def make_sample(mixture: Mixture, seed: int, pack: Pack | None = None) -> Sample
         if mixture.questions and rng.random() < SEVERAL_THINGS:
             several, turns = compose_things(rng, level, mixture.questions, pack, unsought=mixture.unsought)
         else:
-            several = [render_things(rng, level, pack)]
+            several = [render_things(rng, level, pack, strange=STRANGE_TAUGHT, styled=STYLED)]
             turns = tasks.ask_some(several[0], rng, mixture.questions)
         return Sample(tuple(several), _converse(turns, mixture, rng))
     if sort == "pictures":

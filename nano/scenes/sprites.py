@@ -9,6 +9,7 @@ from random import Random
 import cv2
 import numpy as np
 
+from nano.scenes.restyle import restyle
 from nano.things.pack import Sprite
 
 LARGEST = 2.4  # times its stored size that a sprite may be drawn in
@@ -27,8 +28,9 @@ class Posed:
         return self.alpha.shape[1], self.alpha.shape[0]
 
 
-def pose(sprite: Sprite, rng: Random, side: float, hardness: float) -> Posed:
-    """Its longer side is `side` px before it is turned, or LARGEST times the stored one."""
+def pose(sprite: Sprite, rng: Random, side: float, hardness: float, styled: float = 0.0) -> Posed:
+    """Its longer side is `side` px before it is turned, or LARGEST times the stored one; `styled` is how often it comes
+    in another hand."""
     stored = sprite.pixels
     height, width = stored.shape[:2]
     scale = min(side / max(width, height), LARGEST)
@@ -37,6 +39,10 @@ def pose(sprite: Sprite, rng: Random, side: float, hardness: float) -> Posed:
     size = (max(round(width * scale), 2), max(round(height * scale), 2))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     whole = cv2.resize(cv2.merge((*cv2.split(colours), alpha)), size, interpolation=way)
+    colour = sprite.colour
+    if styled and rng.random() < styled:
+        whole, kept = restyle(whole, rng)
+        colour = colour if kept else ""
     if rng.random() < 0.5:
         whole = cv2.flip(whole, 1)
     draw = rng.random()
@@ -45,7 +51,7 @@ def pose(sprite: Sprite, rng: Random, side: float, hardness: float) -> Posed:
     elif draw < 0.42 * hardness:
         whole = _turn(whole, rng.uniform(-180, 180))
     colours, alpha = np.ascontiguousarray(whole[..., :3]), np.ascontiguousarray(whole[..., 3])
-    draw, colour = rng.random(), sprite.colour
+    draw = rng.random()
     if draw < 0.06 * hardness:
         colours, colour = _shift_hue(colours, rng.randint(20, 160)), ""
     elif draw < 0.4 * hardness:

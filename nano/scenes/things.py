@@ -43,15 +43,16 @@ def render(
     marked: bool = False,
     strange: float = STRANGE,
     photographic: float = PHOTOGRAPHIC,
+    styled: float = 0.0,
 ) -> Scene:
     """A picture of things in a setting: one of SETTINGS, "single", "scattered", "rows".
 
     `wanted` is a noun that must occur; `marked` leaves a red rectangle around one known thing (facts["marked"]);
-    `strange` is the share of unknown things, `photographic` that of photographs as grounds. facts["visible"] is how
-    much of each thing shows.
+    `strange` is the share of unknown things, `photographic` that of photographs as grounds, `styled` that of things in
+    another hand than their sprite's. facts["visible"] is how much of each thing shows.
     """
     while True:
-        scene = _render(rng, level, pack, setting, wanted, marked, strange, photographic)
+        scene = _render(rng, level, pack, setting, wanted, marked, strange, photographic, styled)
         if scene is not None:
             return scene
 
@@ -65,6 +66,7 @@ def _render(
     marked: bool,
     strange: float,
     photographic: float,
+    styled: float,
 ) -> Scene | None:
     width, height = choose_size(rng, level)
     pixel = unit(width, height, level)
@@ -85,7 +87,7 @@ def _render(
         for attempt in range(tries):
             if attempt % 4 == 0:
                 side *= rng.uniform(0.8, 1.0)
-                posed = pose(sprite, rng, side, level.hardness)
+                posed = pose(sprite, rng, side, level.hardness, styled)
             corner = _corner(rng, spot, posed.size, OUTSIDE if beyond else 0.0)
             if corner is None or _crowded(canvas, corner, posed.size, overlaps):
                 continue
@@ -160,8 +162,7 @@ def _plan(rng: Random, level: Level, pack: Pack, setting: str, strange: float) -
     """Nouns, so that every count from one to nine occurs, beside others of the same kind."""
 
     def pick() -> str:
-        choices = pack.unknown if pack.unknown and (not pack.known or rng.random() < strange) else pack.known
-        return rng.choice(choices)
+        return rng.choice(pack.strange if pack.strange and (not pack.known or rng.random() < strange) else pack.known)
 
     if setting == "single":
         return [(pick(), None)]
