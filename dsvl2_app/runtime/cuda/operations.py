@@ -14,6 +14,8 @@ from dsvl2_app.model.rotary import Rotary
 from dsvl2_app.runtime.cuda import groups, rows
 from dsvl2_app.runtime.cuda.launcher import Launcher, has_triton
 
+OWN_STACKS = frozenset((torch.bfloat16, torch.int8))  # formats of experts that have kernels for a prompt
+
 
 class CudaOperations(Operations):
     def __init__(self) -> None:
@@ -71,8 +73,8 @@ class CudaOperations(Operations):
         return groups.choose_each(self._find_launcher(hidden), logits, bias, active, scaling, **how)
 
     def run_experts(self, hidden: Tensor, weights: Tensor, experts: Tensor, gate_up: Stack, down: Stack) -> Tensor:
-        stored = {gate_up[0].dtype, down[0].dtype}
-        if len(hidden) <= FEW_TOKENS or not self._supports(hidden) or not stored <= {torch.bfloat16, torch.int8}:
+        own = {gate_up[0].dtype, down[0].dtype} <= OWN_STACKS
+        if len(hidden) <= FEW_TOKENS or not self._supports(hidden) or not own:
             return super().run_experts(hidden, weights, experts, gate_up, down)
         return groups.run_groups(self._find_launcher(hidden), hidden, weights, experts, gate_up, down)
 

@@ -15,18 +15,26 @@ from torch import Tensor
 
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder
+from dsvl2_app.model.experts import Experts
 from dsvl2_app.model.sections import DecoderConfig
 from dsvl2_app.runtime.cuda.graphs import Recorded
+from dsvl2_app.runtime.cuda.launcher import has_triton
+from dsvl2_app.runtime.cuda.operations import OWN_STACKS
 
 BUCKET = 128  # lengths are multiples of it
 MOST = 2048  # tokens; longer prompts keep a GPU busy without graphs
 
 
 def can_record(decoder: Decoder) -> bool:
-    """Whether experts of a prompt run without asking the CPU how many tokens each of them has."""
+    """Whether experts of a prompt run without asking the CPU how many tokens each of them has: with kernels of our own,
+    or with torch's from Hopper on, which int4 weights are made wide for."""
     weight = decoder.embed_tokens.weight
-    hopper = weight.is_cuda and torch.cuda.get_device_capability(weight.device) >= (9, 0)
-    return hopper and weight.dtype == torch.bfloat16 and hasattr(F, "grouped_mm")
+    if not weight.is_cuda or weight.dtype != torch.bfloat16:
+        return False
+    capability = torch.cuda.get_device_capability(weight.device)
+    stacks = [stack for each in decoder.modules() if isinstance(each, Experts) for stack in (each.gate_up, each.down)]
+    ours = has_triton() and {stack.dtype for stack in stacks} <= OWN_STACKS
+    return capability >= ((8, 0) if ours else (9, 0)) and (ours or hasattr(F, "grouped_mm"))
 
 
 class GraphPrefill:
