@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dsvl2_app.inspection import Inspection
 
 Stage = Literal["queued", "vision", "prefill", "decode", "done"]
-Finish = Literal["eos", "length", "time", "cancelled"]
+Finish = Literal["eos", "length", "time", "repetition", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,14 @@ class Sampling:
     repetition_penalty: float = 1.0
     max_new_tokens: int = 512
     min_new_tokens: int = 0  # the answer does not end before, as benchmarks want it
+    stop_repetition: bool = False  # the answer ends once it says the same over and over (`text.repetition`)
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.stop_repetition, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SettingsError(
+                "The {name} is {value!r}; choose true or false.", name="stop_repetition", value=self.stop_repetition
+            )
         for name, low, high in (
             ("temperature", 0.0, 5.0),
             ("top_p", 0.0, 1.0),

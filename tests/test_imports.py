@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": {"errors", "model"},
     "engine": BASE | {"inspection", "text", "model", "runtime"},
     "backend": {"errors", "settings", "request", "text.prompt"},  # the protocol knows no engine
-    "backend.scripted": {"settings", "image", "inspection", "request", "text.prompt", "backend"},
+    "backend.scripted": {"settings", "image", "inspection", "request", "text.prompt", "text.repetition", "backend"},
     "backend.answer": {"errors", "request", "engine", "backend"},
     "backend.local": {"errors", "settings", "request", "text.prompt", "engine", "backend"},
     "backend.waiting": {"errors", "request", "backend"},

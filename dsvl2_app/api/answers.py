@@ -13,7 +13,7 @@ from dsvl2_app.errors import BusyError
 from dsvl2_app.request import Event, Likelihood, Timings
 from dsvl2_app.text.stop import StopStrings
 
-REASONS = {"eos": "stop", "length": "length", "time": "length"}
+REASONS = {"eos": "stop", "length": "length", "time": "length", "repetition": "repetition"}
 TIMINGS = tuple(each.name for each in fields(Timings))
 
 

@@ -1,7 +1,7 @@
 """The body of a chat completion: what is honoured, and what is refused by its name.
 
-Beyond the protocol it takes what vLLM's servers call `repetition_penalty` and `min_tokens`, and of our own `grammar`,
-`tiling`, `max_tiles` and `stream_options.include_progress`.
+Beyond the protocol it takes what vLLM's servers call `repetition_penalty` and `min_tokens`, and of our own
+`stop_repetition`, `grammar`, `tiling`, `max_tiles` and `stream_options.include_progress`.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Question(Strict):
     max_completion_tokens: int | None = Field(None, ge=1)
     min_tokens: int = Field(0, ge=0)
     stop: str | list[str] | None = None
+    stop_repetition: bool = False  # "finish_reason" is then "repetition", as vLLM's servers say it
     n: int = Field(1, ge=1, le=MOST_ANSWERS)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
@@ -108,6 +109,7 @@ class Question(Strict):
             max_new_tokens=limit,
             min_new_tokens=self.min_tokens,
             seed=None if self.seed is None else self.seed + answer,
+            stop_repetition=self.stop_repetition,
         )
 
 

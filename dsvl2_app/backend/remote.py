@@ -26,13 +26,14 @@ from dsvl2_app.bundled import NANO
 from dsvl2_app.errors import AppError, BusyError, PromptError, SettingsError
 from dsvl2_app.hub import TEXT_FILES, find_folder
 from dsvl2_app.image.tiles import are_tiled
-from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request
+from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.grammar import OPENING
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.planner import Planner
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.prompt import ANSWER_TOKENS, Message, count_pictures
+from dsvl2_app.text.repetition import Repetition
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ class _Answer:
                     if response.status_code in PASSING:
                         return failure
                     raise failure
-                await self._read(response)
+                await self._read(response, request.sampling)
             await asyncio.to_thread(backend.compare, request, server, self.reader.timings.prompt_tokens)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = explain_failure(error, server, backend.patience, self.reader.begun)
@@ -254,10 +255,17 @@ class _Answer:
             return failure
         return None
 
-    async def _read(self, response: httpx.Response) -> None:
+    async def _read(self, response: httpx.Response, sampling: Sampling) -> None:
+        """A repetition is looked for here, which every server can be left at."""
+        repetition = Repetition() if sampling.stop_repetition else None
         async for line in split_lines(response.aiter_bytes()):
             if (event := self.reader.read(line)) is not None:
                 self.stream.put(event)
+                if repetition:
+                    repetition.push(event.text)
+                    if repetition.found and self.reader.timings.new_tokens >= sampling.min_new_tokens:
+                        self.reader.finish = "repetition"
+                        break
         if self.reader.finish is None:  # the server died between two chunks
             raise httpx.RemoteProtocolError("the answer has no end")
         self.stream.put(self.reader.end())

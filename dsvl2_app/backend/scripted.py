@@ -17,6 +17,7 @@ from dsvl2_app.inspection.record import NEAREST, PLACES
 from dsvl2_app.request import Capabilities, Event, Health, ModelCard, PromptPlan, Request, Timings
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.prompt import Message
+from dsvl2_app.text.repetition import Repetition
 
 ALL = Capabilities(grammar=True, inspection=True)
 KEPT = 1000  # requests
@@ -57,7 +58,7 @@ class ScriptedBackend:
         self.requests.append(request)
         del self.requests[:-KEPT]
         self.closed.clear()
-        threading.Thread(target=self._write, args=(stream,), name="script", daemon=True).start()
+        threading.Thread(target=self._write, args=(stream, request), name="script", daemon=True).start()
         return stream
 
     def inspect(self, request: Request, answer_ids: Sequence[int]) -> Stream:
@@ -76,19 +77,23 @@ class ScriptedBackend:
     def close(self) -> None:
         """Its threads end with the process."""
 
-    def _write(self, stream: Stream) -> None:
+    def _write(self, stream: Stream, request: Request) -> None:
         try:
             timings = Timings(tiles=3, encoded_tiles=2, vision=0.5, prefill=0.25, prompt_tokens=900)
             stream.put(Event("vision", done=2, total=2, timings=timings))
             if isinstance(self.say, Exception):
                 raise self.say
             pieces = [self.say[start : start + PIECE] for start in range(0, len(self.say), PIECE)]
-            while pieces and not stream.is_cancelled:
+            repetition = Repetition()
+            while pieces and not (stream.is_cancelled or repetition.found):
                 timings = replace(timings, new_tokens=timings.new_tokens + 1, decode=timings.decode + 0.1)
                 stream.put(Event("decode", pieces[0], 5, timings=timings))
+                if request.sampling.stop_repetition:
+                    repetition.push(pieces[0])
                 pieces = [*pieces[1:], *(pieces[:1] if self.endless else [])]
                 time.sleep(self.pause)
-            stream.put(Event("done", finish="cancelled" if stream.is_cancelled else "eos", timings=timings))
+            finish = "cancelled" if stream.is_cancelled else "repetition" if repetition.found else "eos"
+            stream.put(Event("done", finish=finish, timings=timings))
             stream.end()
         except Exception as error:
             stream.end(error)

@@ -19,7 +19,7 @@ from dsvl2_app.image.source import refer_to
 from dsvl2_app.image.tiles import are_tiled
 from dsvl2_app.request import Event, Finish, Request, Timings
 
-FINISHES: dict[str, Finish] = {"stop": "eos", "length": "length"}
+FINISHES: dict[str, Finish] = {"stop": "eos", "length": "length", "repetition": "repetition"}
 TIMINGS = {each.name for each in fields(Timings)}
 PROGRESS = ("queued", "vision", "prefill")
 COMPRESSION = 1  # of PNG: a higher one takes longer than it saves

@@ -22,6 +22,7 @@ from dsvl2_app.engine.task import DecodeRequest, Steps, loses_device, wait_for
 from dsvl2_app.errors import ContextError, PromptError, SettingsError
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.request import Event, ModelCard, Request, Timings
+from dsvl2_app.text.repetition import Repetition
 from dsvl2_app.text.sampling import Choice, Ranking, Sampler
 from dsvl2_app.text.stream import TextStream
 from dsvl2_app.text.tokens import Prompt
@@ -128,7 +129,8 @@ class Sequence:
         return Event("prefill", done=done, total=self.timings.prompt_tokens, timings=self.timings)
 
     def _decode(self, logits: Tensor, limit: int) -> Generator[Event | DecodeRequest, Any, None]:
-        """An event per token, then the closing one. Only the end token ends an answer early, never its text.
+        """An event per token, then the closing one. The end token ends an answer early, its text only
+        where that is wanted of one that repeats itself.
 
         With `samples_ahead` the next step begins before the CPU has read the token. A grammar sees it while that step
         runs, so that only the choice after it waits for what may come next.
@@ -151,6 +153,9 @@ class Sequence:
             seconds = time.perf_counter() - started
             self.timings = replace(self.timings, decode=seconds, new_tokens=number, cache_bytes=self.cache.used_bytes)
             yield writer.write(token, picked)
+            if writer.repeats and number >= self.request.sampling.min_new_tokens:
+                finish = "repetition"
+                break
             if not ahead and number < limit:
                 logits = yield DecodeRequest(token, self.cache)
                 self.cached_ids.append(token)
@@ -175,6 +180,7 @@ class Writer:
         engine, request = sequence.engine, sequence.request
         self._sampler = Sampler(request.sampling, sequence.prompt.input_ids, device)
         self._boxes = engine.grammar.start() if request.grammar else None
+        self._repetition = Repetition() if request.sampling.stop_repetition else None
         self.stream = TextStream(engine.processor.decode)
         self.end: int = engine.processor.tokenizer.eos_token_id
         for token in request.answer_prefix:
@@ -199,8 +205,15 @@ class Writer:
         if self._boxes:
             self._boxes.advance(token)
         likelihoods = picked.ranking.read(self._sequence.engine.processor.tokenizer) if picked.ranking else ()
-        timings = self._sequence.timings
-        return Event("decode", self.stream.push(token), token, timings=timings, likelihoods=likelihoods)
+        timings, text = self._sequence.timings, self.stream.push(token)
+        if self._repetition:
+            self._repetition.push(text)
+        return Event("decode", text, token, timings=timings, likelihoods=likelihoods)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the answer has begun to repeat itself, where that is looked for."""
+        return self._repetition is not None and self._repetition.found
 
     def _begin_with(self, token: int) -> None:
         """One that was given. Raises PromptError where the grammar does not allow it."""

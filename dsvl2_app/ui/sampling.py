@@ -8,13 +8,16 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.request import Sampling
 
 
-def read_sampling(temperature: Any, top_p: Any, repetition_penalty: Any, max_new_tokens: Any, seed: Any) -> Sampling:
+def read_sampling(
+    temperature: Any, top_p: Any, repetition_penalty: Any, max_new_tokens: Any, seed: Any, stop_repetition: Any = False
+) -> Sampling:
     return Sampling(
         temperature,
         top_p,
         repetition_penalty,
         max_new_tokens=read_whole_number("max_new_tokens", max_new_tokens),
         seed=None if seed in (None, "") else read_whole_number("seed", seed),
+        stop_repetition=stop_repetition,
     )
 
 

@@ -118,7 +118,8 @@ def test_messages_reach_the_backend_as_they_were_meant(scripted, triangle, as_ad
         seed=3,
         max_tokens=None,
         max_completion_tokens=99,
-        extra_body={"repetition_penalty": 1.1, "min_tokens": 4, "tiling": False, "max_tiles": 2, "grammar": "boxes"},
+        extra_body={"repetition_penalty": 1.1, "min_tokens": 4, "tiling": False, "max_tiles": 2, "grammar": "boxes"}
+        | {"stop_repetition": True},
         user="Ann",
     )
     assert answer.choices[0].message.content == "Hello."
@@ -130,7 +131,9 @@ def test_messages_reach_the_backend_as_they_were_meant(scripted, triangle, as_ad
     assert [part["image"].size for part in shown["content"][:2]] == [(300, 200), (200, 300)]
     assert shown["content"][0]["image"].open().tobytes() == triangle.tobytes()
     assert (reply["role"], last["content"]) == ("assistant", "Sure?")
-    assert request.sampling == Sampling(0.5, 0.7, 1.1, max_new_tokens=99, min_new_tokens=4, seed=3)
+    assert request.sampling == Sampling(
+        0.5, 0.7, 1.1, max_new_tokens=99, min_new_tokens=4, seed=3, stop_repetition=True
+    )
     assert (request.tiling, request.max_tiles, request.grammar, request.allow) == (False, 2, True, ALLOWED)
     assert request.owner == "api 127.0.0.1 Ann" and request.alternatives is None
 
@@ -161,6 +164,13 @@ def test_stop_strings_end_an_answer_wherever_they_are_cut(scripted, stop, expect
         said = answer.choices[0].message.content
         assert answer.choices[0].finish_reason == reason
     assert said == expected
+
+
+def test_an_answer_that_repeats_itself_ends_where_that_is_wanted(scripted) -> None:
+    scripted.backend.say, scripted.backend.endless, scripted.backend.pause = "again. ", True, 0
+    (choice,) = ask(scripted, extra_body={"stop_repetition": True}).choices
+    assert (choice.finish_reason, choice.message.content) == ("repetition", "again. " * 74)
+    assert scripted.backend.closed.wait(PATIENCE)
 
 
 def test_a_stop_string_ends_the_work(scripted) -> None:

@@ -31,6 +31,7 @@ from dsvl2_app.image.source import refer_to
 from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
+from dsvl2_app.text.repetition import WIDEST
 from tests.backend.fake import WHOLE, Fake, chunk
 from tests.waiting import wait_until
 
@@ -93,6 +94,16 @@ def test_an_answer_is_what_the_server_says(fake, remote) -> None:
     assert (body["repetition_penalty"], body["min_tokens"], body["skip_special_tokens"]) == (1.1, 2, False)
     assert "user" not in body and "grammar" not in body
     assert (backend.card.name, backend.card.context) == ("org/vl2", 2048)
+
+
+def test_a_server_is_left_once_its_answer_repeats_itself_where_that_is_wanted(fake, remote) -> None:
+    fake.says[:] = [chunk("one "), *[chunk("a")] * (WIDEST + 9), "wait", *WHOLE]
+    events = read(remote(fake.url), sampling=Sampling(stop_repetition=True))
+    fake.go_on.set()
+    assert (said(events), events[-1].finish) == ("one " + "a" * WIDEST, "repetition")
+    assert said(read(remote(fake.url))) == "one " + "a" * (WIDEST + 9) + "one two"
+    fake.says[:] = [chunk("one", finish="repetition"), "[DONE]"]  # a server's own
+    assert read(remote(fake.url))[-1].finish == "repetition"
 
 
 def test_pictures_are_sent_to_the_pixel(fake, remote) -> None:

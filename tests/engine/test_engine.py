@@ -25,6 +25,7 @@ from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.runtime.cuda.runner import CudaRunner
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.boxes import parse_boxes
+from dsvl2_app.text.repetition import WIDEST
 
 if TYPE_CHECKING:
     from tests.conftest import Reference
@@ -218,6 +219,20 @@ def test_an_answer_may_be_empty(say: Callable[..., list[Event]]) -> None:
 def test_max_new_tokens_ends(say: Callable[..., list[Event]]) -> None:
     steps = say([100, 101, 102, 103], max_new_tokens=3)
     assert tokens(steps) == [100, 101, 102] and steps[-1].finish == "length"
+
+
+@pytest.mark.parametrize("reads_late", [False, True])
+def test_an_answer_that_repeats_itself_ends_where_that_is_wanted(
+    say: Callable[..., list[Event]], load_processor: Callable[..., Any], reads_late: bool
+) -> None:
+    (letter,) = load_processor("tiny").tokenizer.encode("a", add_special_tokens=False)
+    ids, room = [letter] * (WIDEST + 9), WIDEST + 8
+    steps = say(ids, reads_late=reads_late, max_new_tokens=room, stop_repetition=True)
+    assert (text(steps), steps[-1].finish, steps[-1].timings.new_tokens) == ("a" * WIDEST, "repetition", WIDEST)
+    steps = say(ids, reads_late=reads_late, max_new_tokens=room)
+    assert (len(text(steps)), steps[-1].finish) == (room, "length")
+    steps = say(ids, max_new_tokens=room, min_new_tokens=WIDEST + 3, stop_repetition=True)
+    assert (len(text(steps)), steps[-1].finish) == (WIDEST + 3, "repetition")
 
 
 def test_no_text_ends_an_answer(say: Callable[..., list[Event]], load_processor: Callable[..., Any]) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dsvl2_app.errors import PromptError
 from dsvl2_app.inspection.file import describe, read
+from dsvl2_app.text.repetition import WIDEST
 from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.steps import see
 from tests.waiting import PATIENCE, wait_until
@@ -79,6 +80,14 @@ def test_chat_streams_text_that_grows(nano, pictures):
 
 
 @pytest.mark.slow
+def test_chat_ends_an_answer_that_repeats_itself_where_that_is_wanted(scripted):
+    scripted.script.say, scripted.script.endless, scripted.script.pause = "again. ", True, 0
+    asked = {"text": "Well?", "files": []}
+    answer = scripted.client().predict(asked, stop_repetition=True, api_name="/chat")
+    assert len(answer) >= WIDEST and set(answer.split()) == {"again."}
+
+
+@pytest.mark.slow
 def test_chat_places_pictures_and_takes_history(scripted, pictures):
     answer = scripted.client().predict(
         {"text": "Is <image> in <image>?", "files": [handle_file(pictures["wide"]), handle_file(pictures["turned"])]},
@@ -108,6 +117,7 @@ def test_chat_places_pictures_and_takes_history(scripted, pictures):
         ({"message": {"text": " ", "files": []}}, "empty"),
         ({"message": {"text": "Hi", "files": []}, "temperature": -1}, "temperature is -1"),
         ({"message": {"text": "Hi", "files": []}, "max_new_tokens": "many"}, "choose a whole number"),
+        ({"message": {"text": "Hi", "files": []}, "stop_repetition": "often"}, "choose true or false"),
         ({"message": {"text": "Hi", "files": []}, "history": "Hi"}, "history must be a list"),
         (
             {

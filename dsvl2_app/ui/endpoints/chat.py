@@ -12,7 +12,7 @@ from dsvl2_app.backend import Backend
 from dsvl2_app.errors import PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.page_ranges import FIRST
-from dsvl2_app.request import Request
+from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import place_images
@@ -44,6 +44,7 @@ class ChatEndpoint:
                 gr.Number(value=min(512, self.backend.card.context), precision=0, label="max_new_tokens"),
                 gr.Number(value=None, precision=0, label="seed"),
                 gr.Textbox(value=FIRST, label="pages"),
+                gr.Checkbox(value=False, label="stop_repetition"),
             ],
             gr.Textbox(label="answer"),
             api_name="chat",
@@ -63,6 +64,7 @@ class ChatEndpoint:
         max_new_tokens: int = 512,
         seed: int | None = None,
         pages: str = FIRST,
+        stop_repetition: bool = False,
     ) -> AsyncIterator[str]:
         """Answer a message about any number of pictures. Streams the answer so far; the last value is all of it.
 
@@ -80,17 +82,21 @@ class ChatEndpoint:
             repetition_penalty: Above 1 discourages tokens that occurred before; it harms numbers.
             max_new_tokens: The answer's limit.
             seed: The same seed gives the same answer; leave it out for a random one.
-            pages: Of documents and clips among the files, such as 1-3, 7; the first unless given."""
-        sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+            pages: Of documents and clips among the files, such as 1-3, 7; the first unless given.
+            stop_repetition: End the answer once it says the same over and over, as no page does."""
+        sampling = read_sampling(temperature, top_p, repetition_penalty, max_new_tokens, seed, stop_repetition)
         messages = await to_thread(self.compose, message, history or [], pages)
-        grammar, caller, answer = self.backend.capabilities.grammar, name_caller(request), ""
-        wanted = Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
+        wanted, answer = self.ask(messages, sampling, name_caller(request)), ""
         async with attended(self.backend.submit(wanted)) as stream:
             async for event in stream:
                 if event.text:
                     answer += event.text
                     yield answer
         yield answer
+
+    def ask(self, messages: list[Message], sampling: Sampling, caller: Caller) -> Request:
+        grammar = self.backend.capabilities.grammar
+        return Request(messages, sampling, ALLOWED, grammar=grammar, owner=caller.owner, address=caller.address)
 
     def compose(self, message: Any, history: Any, pages: str = FIRST) -> list[Message]:
         """Too many pictures are refused before one of them is measured, but for those of which pages are named."""

@@ -161,6 +161,7 @@ CHINESE = {
     "stopped at this server's limit of time": "已达到此服务器的时间上限",
     "stopped at the limit of new tokens": "达到词元上限而停止",
     "stopped because the context is full": "上下文已满而停止",
+    "stopped: it repeated itself": "开始重复而停止",
     "stopped": "已停止",
     ", {merged:,} more alike": "，另有 {merged:,} 个相同",
     "From the cache": "取自缓存",

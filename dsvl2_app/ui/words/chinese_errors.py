@@ -302,6 +302,7 @@ CHINESE_ERRORS = {
     ),
     "The {name} is {value!r}; choose a whole number from 1 up.": "{name} 为 {value!r}；请选择不小于 1 的整数。",
     "The {name} is {value!r}; choose a whole number.": "{name} 为 {value!r}；请选择整数。",
+    "The {name} is {value!r}; choose true or false.": "{name} 为 {value!r}；请选择是或否。",
     "The mode is {mode!r}; choose one of {modes}.": "模式为 {mode!r}；请选择以下之一：{modes}。",
     "The tiling is {tiling!r}; choose one of {tilings}.": "切片方式为 {tiling!r}；请选择以下之一：{tilings}。",
     "No tile grid of this model has at most {most} tiles; allow more.": (

@@ -37,14 +37,19 @@ def describe_ending(timings: Timings, finish: Finish | None, context: int = 0) -
         words += describe_speed(timings.new_tokens, timings.decode)
     seconds = timings.waited + timings.queued + timings.vision + timings.prefill + timings.decode
     words.append(say("{seconds:.1f} s in all", seconds=seconds) if seconds >= 0.05 else say("under 0.1 s in all"))
+    full = 0 < context <= timings.prompt_tokens + timings.new_tokens + 1
+    return " · ".join(filter(None, [*words, describe_reason(finish, full=full)]))
+
+
+def describe_reason(finish: Finish | None, *, full: bool = False) -> str:
+    """Why an answer ended; "" where it ended by itself, and while it grows. `full`: the context is."""
     if finish == "length":
-        full = 0 < context <= timings.prompt_tokens + timings.new_tokens + 1
-        words.append(say("stopped because the context is full" if full else "stopped at the limit of new tokens"))
+        return say("stopped because the context is full" if full else "stopped at the limit of new tokens")
     if finish == "time":
-        words.append(say("stopped at this server's limit of time"))
-    if finish == "cancelled":
-        words.append(say("stopped"))
-    return " · ".join(words)
+        return say("stopped at this server's limit of time")
+    if finish == "repetition":
+        return say("stopped: it repeated itself")
+    return say("stopped") if finish == "cancelled" else ""
 
 
 def describe_timings(timings: Timings) -> list[tuple[str, str, str, str]]:

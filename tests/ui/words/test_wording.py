@@ -25,6 +25,7 @@ def test_an_ending_says_what_it_cost() -> None:
     assert describe_ending(timings, "length") == (
         "300 tokens · 3,000 tokens/s · 1.6 s in all · stopped at the limit of new tokens"
     )
+    assert describe_ending(timings, "repetition").endswith("1.6 s in all · stopped: it repeated itself")
     assert describe_ending(Timings(), None) == "0 tokens · under 0.1 s in all"
 
 

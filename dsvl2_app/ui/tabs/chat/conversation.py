@@ -61,7 +61,7 @@ class Turn:
     @property
     def is_answered(self) -> bool:
         """An answer may be empty; one that was interrupted before its first word is none."""
-        return bool(self.answer) or self.finish in ("eos", "length", "time")
+        return bool(self.answer) or self.finish in ("eos", "length", "time", "repetition")
 
     @property
     def is_running(self) -> bool:

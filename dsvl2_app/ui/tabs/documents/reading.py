@@ -23,7 +23,6 @@ class Leaf:
     text: str = ""
     finish: Finish | None = None  # None: not read, or not to its end
     timings: Timings = field(default_factory=Timings)
-    stuck: bool = False  # the answer began to repeat itself, and was ended there
     gone: bool = False  # its document was taken away: it is not read any more
     own_text: str | None = None  # that the PDF holds itself; None: not looked for
 

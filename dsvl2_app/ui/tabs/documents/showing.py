@@ -18,6 +18,7 @@ from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.uploads import save_preview
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
+from dsvl2_app.ui.words.wording import describe_reason
 
 Drawn = tuple[Leaf | None, bool, str]  # the page that stands there, whether it was read to its end, and its text
 
@@ -73,7 +74,8 @@ class View:
             text = f"*{say(UNREAD, words=page)}*"
         elif leaf:
             text = show_answer(leaf.text)
-            note = f'<p class="check" role="note">{say(CHECK)}</p>' if self.bundled else ""
+            words = [describe_reason(leaf.finish), say(CHECK) if self.bundled else ""]
+            note = "".join(f'<p class="check" role="note">{each}</p>' for each in words if each)
         return {self.answer.text: text, self.answer.note: note}
 
     def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
@@ -84,10 +86,10 @@ def describe(reading: Reading) -> str:
     """How far it is, and how long the rest will take."""
     done, total = len(reading.read), len(reading.leaves)
     if done == total:
-        stuck = sum(leaf.stuck for leaf in reading.leaves)
+        repeated = sum(leaf.finish == "repetition" for leaf in reading.leaves)
         words = say("All {total:,} pages are read.", total=total)
-        if stuck:
-            words += " " + say("{number:,} began to repeat themselves and were ended there.", number=stuck)
+        if repeated:
+            words += " " + say("{number:,} began to repeat themselves and were ended there.", number=repeated)
         return wording.show_status(words) if total else ""
     words = say("{done:,} of {total:,} pages are read", done=done, total=total)
     if reading.stopping:

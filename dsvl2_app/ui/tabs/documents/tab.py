@@ -18,7 +18,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
-from dsvl2_app.text.repetition import cut_repetition, is_stuck
+from dsvl2_app.text.repetition import keep_once
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages, read_look
@@ -143,10 +143,10 @@ class Documents:
     ) -> None:
         """Let the page's text grow; tells whenever it has. Its picture is held no longer than that."""
         tell()  # it is drawn while it is opened
-        leaf.stuck, image = False, await to_thread(leaf.image.opened)
+        image = await to_thread(leaf.image.opened)
         if leaf.gone or not reading.goes_on(run):
             return
-        sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context))
+        sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context), stop_repetition=True)
         grammar = self.backend.capabilities.grammar
         messages = compose(image, *reading.asked)
         wanted = Request(
@@ -156,16 +156,13 @@ class Documents:
             reading.streams[stream] = leaf
             try:
                 async for events in stream.throttled(REFRESH):
-                    leaf.text += "".join(event.text for event in events)
-                    leaf.finish, leaf.timings = events[-1].finish, events[-1].timings
-                    if not leaf.stuck and is_stuck(leaf.text):
-                        leaf.stuck = True
-                        stream.cancel()
+                    text = leaf.text + "".join(event.text for event in events)
+                    if events[-1].finish == "repetition":
+                        text = await to_thread(keep_once, text)
+                    leaf.text, leaf.finish, leaf.timings = text, events[-1].finish, events[-1].timings
                     tell()
             finally:
                 reading.streams.pop(stream, None)
-        if leaf.stuck:
-            leaf.text, leaf.finish = cut_repetition(leaf.text), "length"
 
     def list(self, files: Any, pages: Any) -> list[tuple[ImageRef, str]]:
         """The pages that are meant, each with the name of its file."""

@@ -22,7 +22,7 @@ from dsvl2_app.backend.scripted import CARD, ScriptedBackend
 from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file
+from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file, write_json
 from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
@@ -139,6 +139,29 @@ def test_who_begins_again_while_a_page_opens_has_one_run(
 
     run_loop(read_twice())
     assert [leaf.text for leaf in reading.leaves] == ["words"] * 3
+
+
+@pytest.mark.slow
+def test_a_page_whose_answer_repeats_itself_ends_and_the_next_one_is_read(
+    papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, reading = ScriptedBackend("| 0 | 0 |\n", endless=True, pause=0), Reading()
+    with gr.Blocks() as demo:
+        documents = Documents(backend, Limits())
+        documents.build(demo)
+    pages = [(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(2)]
+    monkeypatch.setattr(documents, "list", lambda *_: pages)
+
+    async def read() -> None:
+        async for _ in documents.read([], None, "text", "", reading, cast(gr.Request, None)):
+            pass
+
+    run_loop(read())
+    assert [request.sampling.stop_repetition for request in backend.requests] == [True, True]
+    assert [(leaf.finish, leaf.text) for leaf in reading.leaves] == [("repetition", "| 0 | 0 |")] * 2
+    assert [page["finish"] for page in json.loads(write_json(reading.leaves))["pages"]] == ["repetition"] * 2
+    assert "2 began to repeat themselves and were ended there." in describe(reading)
+    assert "stopped: it repeated itself" in documents.view.show_text(reading)[documents.answer.note]
 
 
 def read_leaves(leaves: list[Leaf], turned_away: int, goes_on: bool = True) -> list[tuple[str, int]]:
