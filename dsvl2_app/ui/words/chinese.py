@@ -118,6 +118,7 @@ CHINESE = {
     "JSON": "JSON",
     "CSV": "CSV",
     "All {total:,} pages are read.": "全部 {total:,} 页已读完。",
+    "{number:,} reached the limit of new tokens.": "其中 {number:,} 页达到词元上限而停止。",
     "{number:,} began to repeat themselves and were ended there.": "其中 {number:,} 页开始重复，已在该处停止。",
     "{done:,} of {total:,} pages are read": "已读 {done:,} / {total:,} 页",
     "{words}; Read goes on from there.": "{words}；点“开始读”可继续。",

@@ -20,6 +20,10 @@ from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 from dsvl2_app.ui.words.wording import describe_reason
 
+ENDED = {
+    "repetition": "{number:,} began to repeat themselves and were ended there.",
+    "length": "{number:,} reached the limit of new tokens.",
+}
 Drawn = tuple[Leaf | None, bool, str]  # the page that stands there, whether it was read to its end, and its text
 
 
@@ -86,10 +90,10 @@ def describe(reading: Reading) -> str:
     """How far it is, and how long the rest will take."""
     done, total = len(reading.read), len(reading.leaves)
     if done == total:
-        repeated = sum(leaf.finish == "repetition" for leaf in reading.leaves)
         words = say("All {total:,} pages are read.", total=total)
-        if repeated:
-            words += " " + say("{number:,} began to repeat themselves and were ended there.", number=repeated)
+        for finish, sentence in ENDED.items():
+            if number := sum(leaf.finish == finish for leaf in reading.leaves):
+                words += " " + say(sentence, number=number)
         return wording.show_status(words) if total else ""
     words = say("{done:,} of {total:,} pages are read", done=done, total=total)
     if reading.stopping:

@@ -35,7 +35,7 @@ from dsvl2_app.ui.tabs.documents.parts import (
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import read_several
 from dsvl2_app.ui.tabs.documents.showing import Drawn, View, describe
-from dsvl2_app.ui.tabs.documents.tasks import MOST_TOKENS, compose
+from dsvl2_app.ui.tabs.documents.tasks import compose, count_most
 from dsvl2_app.ui.uploads import measure, name_caller, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
 
@@ -146,7 +146,8 @@ class Documents:
         image = await to_thread(leaf.image.opened)
         if leaf.gone or not reading.goes_on(run):
             return
-        sampling = Sampling(max_new_tokens=min(MOST_TOKENS, self.backend.card.context), stop_repetition=True)
+        card = self.backend.card
+        sampling = Sampling(max_new_tokens=count_most(card.context, bundled=card.bundled), stop_repetition=True)
         grammar = self.backend.capabilities.grammar
         messages = compose(image, *reading.asked)
         wanted = Request(

@@ -10,6 +10,7 @@ from dsvl2_app.text.prompt import GROUNDING_TOKEN, place_images
 
 OWN = "own"
 MOST_TOKENS = 2048  # of a page's answer
+BUNDLED_TOKENS = 512  # by the bundled model: it has learnt from 1,024 at once, and a page's picture takes half
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ TASKS: dict[str, Task] = {
 def offer_tasks(*, bundled: bool) -> list[tuple[str, str]]:
     """Names and keys; the bundled model is offered what it can do."""
     return [(task.name, key) for key, task in TASKS.items() if not (bundled and task.released)]
+
+
+def count_most(context: int, *, bundled: bool) -> int:
+    """Tokens of a page's answer. What the bundled model writes beyond what it has learnt is noise, on any page."""
+    return min(BUNDLED_TOKENS if bundled else MOST_TOKENS, context)
 
 
 def compose(image: object, task: str, question: str) -> list[Message]:

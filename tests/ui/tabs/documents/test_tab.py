@@ -28,7 +28,7 @@ from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.showing import describe
 from dsvl2_app.ui.tabs.documents.tab import Documents
-from dsvl2_app.ui.tabs.documents.tasks import TASKS, compose, offer_tasks
+from dsvl2_app.ui.tabs.documents.tasks import BUNDLED_TOKENS, MOST_TOKENS, TASKS, compose, count_most, offer_tasks
 from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.wording import show_status
 from tests.image.papers import A4, write_pdf, write_tiff
@@ -92,6 +92,8 @@ def test_a_line_that_goes_on_has_no_full_stop_before_its_dots(
     assert describe(reading) == show_status("1 of 2 pages are read; Read goes on from there.")
     reading.leaves[1].finish = "eos"
     assert describe(reading) == show_status("All 2 pages are read.")
+    reading.leaves[1].finish = "length"
+    assert describe(reading) == show_status("All 2 pages are read. 1 reached the limit of new tokens.")
 
 
 def test_pages_leave_with_their_document(papers: dict[str, Path]) -> None:
@@ -157,7 +159,8 @@ def test_a_page_whose_answer_repeats_itself_ends_and_the_next_one_is_read(
             pass
 
     run_loop(read())
-    assert [request.sampling.stop_repetition for request in backend.requests] == [True, True]
+    wanted = [request.sampling for request in backend.requests]
+    assert [(each.stop_repetition, each.max_new_tokens) for each in wanted] == [(True, MOST_TOKENS)] * 2
     assert [(leaf.finish, leaf.text) for leaf in reading.leaves] == [("repetition", "| 0 | 0 |")] * 2
     assert [page["finish"] for page in json.loads(write_json(reading.leaves))["pages"]] == ["repetition"] * 2
     assert "2 began to repeat themselves and were ended there." in describe(reading)
@@ -307,6 +310,8 @@ def test_what_stands_in_the_place_of_a_page_is_said_in_chinese_too() -> None:
 
 
 def test_the_bundled_model_is_asked_what_it_can_do() -> None:
+    assert count_most(4096, bundled=True) == BUNDLED_TOKENS < count_most(4096, bundled=False) == MOST_TOKENS
+    assert count_most(100, bundled=False) == 100
     assert {key for _, key in offer_tasks(bundled=True)} == {"text", "figures", "own"}
     assert {key for _, key in offer_tasks(bundled=False)} == set(TASKS)
     with pytest.raises(PromptError, match="no question for the pages"):
