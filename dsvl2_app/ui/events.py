@@ -1,7 +1,8 @@
-"""How the page's events behave, and what several tabs do alike: cancelling an answer, downloading a file."""
+"""How the page's events behave, and what several tabs do alike: cancelling an answer, scrolling, downloading."""
 
 from __future__ import annotations
 
+import json
 from asyncio import create_task
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.backend import Stream
+from dsvl2_app.bundled import read_asset
 from dsvl2_app.ui.gradio_quirks import download_script, visitor_leaves
 from dsvl2_app.ui.words.translations import text_label
 
@@ -43,6 +45,11 @@ def cancel(stream: Stream | None) -> None:
     """What a stop button does with the answer that is running, if one is."""
     if stream:
         stream.cancel()
+
+
+def settle(selector: str) -> str:
+    """A script that scrolls to an element, and keeps it in sight while what is above it still comes."""
+    return f"() => (\n{read_asset('settle.js')})({json.dumps(selector)})"
 
 
 def download_button(elem_id: str) -> gr.DownloadButton:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.reference import ImageRef
-from dsvl2_app.ui.events import PRIVATE
+from dsvl2_app.ui.events import PRIVATE, settle
 from dsvl2_app.ui.opening import save_page
 from dsvl2_app.ui.tabs.chat.conversation import Conversation
 from dsvl2_app.ui.tabs.chat.tab import Chat
@@ -18,8 +18,6 @@ from dsvl2_app.ui.tabs.grounding.findings import Finding
 from dsvl2_app.ui.tabs.grounding.tab import Grounding
 from dsvl2_app.ui.tabs.protocol import Tab
 from dsvl2_app.ui.tabs.tiles.tab import Tiles
-
-REVEAL = "() => setTimeout(() => document.querySelector('#inside').scrollIntoView({block: 'start'}), 300)"
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Onward:
         page.onward.tiles.click(self.show_tiles, conversation, [self.tabs, gallery], **PRIVATE)
         looked = [self.tabs, gallery, inside.panel, inside.question]
         look = page.onward.inside.click(self.look_inside, conversation, looked, **PRIVATE)
-        look.success(None, None, None, js=REVEAL, **PRIVATE)
+        look.success(None, None, None, js=settle("#inside"), **PRIVATE)
 
     def show_boxes(self, conversation: Conversation, finding: Finding) -> dict[Any, Any]:
         """The last boxes in the Grounding tab, where they can be enlarged, pointed at, corrected and exported. Of

@@ -39,6 +39,19 @@ def test_boxes_tiles_and_the_view_inside_are_a_click_from_an_answer(scripted, pi
     expect(page.locator("#tiles-tokens section")).to_be_visible()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844)])
+def test_the_view_inside_stays_in_sight_while_the_tiles_above_it_come(scripted, pictures, open_page, width, height):
+    page = open_page(scripted, width, height)
+    attach(page, pictures["wide"])
+    ask(page, "What is it?")
+    page.get_by_role("button", name="Look inside").first.click()
+    expect(page.locator("#tiles-tokens section")).to_be_visible()
+    expect(page.locator("#tiles-candidates table").first).to_be_visible()
+    expect(page.get_by_role("button", name="Inside view")).to_be_in_viewport()
+    expect(page.locator("#inside-ask")).to_be_in_viewport()
+
+
 def offer_boxes_and_fill_in(scripted, pictures, open_page) -> Page:
     """Boxes of one picture are in Chat; Grounding, which is open, is about to search another."""
     scripted.script.say = ANSWER

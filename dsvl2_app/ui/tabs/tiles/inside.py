@@ -22,7 +22,7 @@ from dsvl2_app.inspection import Inspection
 from dsvl2_app.request import Caller, Request, Sampling, Timings
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
-from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel, download
+from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel, download, settle
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.storage import hold
@@ -95,6 +95,7 @@ class Inside:
         taken = seen.take.click(branch.take, self.look, None, **PRIVATE)
         for begin in (page.open.click, taken.success):
             opened = begin(self.look_inside, self.look, shown, **STREAMING)
+            opened.success(None, None, None, js=settle("#inside"), **PRIVATE)
             opened.success(self.draw, self.look, drawn, **PRIVATE)
         toured = page.guide.click(self.begin_tour, self.look, answered, **STREAMING)
         toured = toured.success(self.look_inside, self.look, shown, **STREAMING)
@@ -103,6 +104,7 @@ class Inside:
         files = Files(page, self.limits, self.kept, self.show)
         seen.compare.click(files.keep, self.look, page.status, **PRIVATE)
         opened = page.opener.upload(files.open, [page.opener, self.look], shown, preprocess=False, **PRIVATE)
+        opened.success(None, None, None, js=settle("#inside"), **PRIVATE)
         opened.success(self.draw, self.look, drawn, **PRIVATE)
         latest = {"trigger_mode": "always_last", **PRIVATE}
         page.pieces.choose(self.choose, self.look, drawn, **latest)

@@ -289,6 +289,8 @@ def test_an_answer_is_looked_into(nano, pictures, open_page, tmp_path, monkeypat
     page.locator("#inside-open").click()
     view = page.locator("#inside-view .within")
     expect(view.locator("output")).to_have_text("All layers, averaged", timeout=60_000)
+    expect(page.get_by_role("button", name="Inside view")).to_be_in_viewport()
+    expect(view.locator(".stage")).to_be_in_viewport()
     pieces = page.locator("#inside-answer .piece")
     expect(pieces.first).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#inside-shares")).to_contain_text("Answer so far")
