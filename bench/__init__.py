@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from contextlib import closing
@@ -17,7 +18,7 @@ from typing import Any
 
 import torch
 
-from bench import agreement, answer, chats, decode, load, peers, reuse, suite, table, vllm_peer
+from bench import agreement, answer, chats, decode, load, peers, reuse, serving, suite, table, vllm_peer
 from bench.memory import peak_memory
 from bench.roofs import RoofMeter
 from dsvl2_app.backend.local import LocalBackend
@@ -38,6 +39,8 @@ def run(flags: argparse.Namespace) -> None:
     for name in ("repeats", "tokens", "chats"):
         if getattr(flags, name) < 1:
             raise SettingsError(f"--{name} is {getattr(flags, name)}; choose 1 or more.")
+    if flags.rate is not None and not 0 < flags.rate < math.inf:
+        raise SettingsError(f"--rate is {flags.rate}; choose more than 0 requests a second.")
     flags.against, vllm = vllm_peer.split_peers(flags.against)
     parts = [*flags.what, *["peers"] * ("transformers" in flags.against and "peers" not in flags.what)]
     result: dict[str, Any] = {}
@@ -66,13 +69,16 @@ def measure(settings: Settings, parts: list[str], flags: argparse.Namespace) -> 
         pass
     meter = RoofMeter(engine.model.device, engine.model.dtype)
     meter.sample()
-    with closing(LocalBackend(engine)) as backend:
+    at_once = max(flags.chats, 16)
+    with closing(LocalBackend(engine, at_once, max_waiting=max(32, flags.chats * flags.repeats))) as backend:
         if "answer" in parts:
             result["answer"] = answer.measure(engine, backend, meter, flags.tokens, flags.repeats)
         if "reuse" in parts:
             result["reuse"] = reuse.measure(backend, flags.repeats)
         if "chats" in parts:
             result["chats"] = chats.measure(backend, flags.chats, flags.tokens)
+        if "serving" in parts:
+            result["serving"] = serving.measure(backend, flags.chats, flags.tokens, flags.repeats, flags.rate)
         if "remote" in parts:
             from bench import remote  # which imports the page's server
 

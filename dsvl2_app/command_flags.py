@@ -17,6 +17,7 @@ BENCH_PARTS = {
     "decode": "steps of the decoder at batch sizes 1 to 16",
     "reuse": "first token of a new picture, a known one, and a follow-up question",
     "chats": "many at once, and the longest stall while somebody else's picture is read",
+    "serving": "requests with new pictures and mixed lengths, as vLLM's serving benchmark tells of them",
     "remote": "what a server between the page and the model costs, and a hundred streams at once",
     "agreement": "what int8 and int4 weights change",
     "peers": "transformers' deepseek_v2 layers and a loop without a cache",
@@ -144,6 +145,8 @@ def add_bench_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="new tokens of an answer (default: 64)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="so often each (default: 3)")
     parser.add_argument("--chats", type=int, default=8, metavar="N", help="chats at once (default: 8)")
+    rate = "serving: requests a second, which come by chance (default: as many at once as there are chats)"
+    parser.add_argument("--rate", type=float, metavar="R", help=rate)
     parser.add_argument(
         "--suite",
         choices=BENCH_SUITES,

@@ -26,11 +26,6 @@ from dsvl2_app.request import Timings
 CHECKPOINT = Path(__file__).parents[1] / "reference" / "tiny" / "checkpoint"
 
 
-@pytest.fixture
-def quick_roofs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roofs, "SIZES", roofs.Sizes(2**20, 64, 0.0))
-
-
 def decoder(preset: str) -> DecoderConfig:
     return DeepseekVL2Config.preset(preset).language_config
 
