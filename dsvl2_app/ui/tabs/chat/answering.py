@@ -20,6 +20,7 @@ from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
+from dsvl2_app.ui.unread import is_unread
 from dsvl2_app.ui.uploads import name_caller, read_message
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
@@ -55,8 +56,10 @@ class Answering:
         return self.begin(conversation, Turn(last.question, last.pictures), chosen)
 
     def begin(self, conversation: Conversation, turn: Turn, choices: Choices) -> dict[Any, Any]:
-        context = self.backend.card.context
-        conversation.begin(replace(turn, progress=say("Starting"), context=context), choices)
+        card = self.backend.card
+        unread = is_unread(card, turn.question)
+        turn = replace(turn, progress=say("Starting"), context=card.context, unread=unread)
+        conversation.begin(turn, choices)
         return self.page.show_running(conversation)
 
     async def answer(self, request: gr.Request, conversation: Conversation) -> AsyncIterator[dict[Any, Any]]:

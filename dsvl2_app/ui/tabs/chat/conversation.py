@@ -53,6 +53,7 @@ class Turn:
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
     context: int = 0  # tokens of the model that answers
+    unread: bool = False  # the question is in a script that the model has not learnt, see ui/unread.py
     dropped: bool = False  # shown, but no longer sent to the model
     found: Parsed | None = field(default=None, compare=False)  # boxes in its answer that are drawn; None without any
     placed: Placed | None = None  # them on the conversation's pictures, as far as words say

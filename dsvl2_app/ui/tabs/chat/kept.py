@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, get_args
 
 from dsvl2_app.request import Finish, Timings
@@ -24,6 +24,7 @@ def describe_turn(turn: Turn) -> dict[str, Any]:
         "finish": turn.finish,
         "timings": asdict(turn.timings),
         "context": turn.context,
+        "unread": turn.unread,
     }
 
 
@@ -35,10 +36,10 @@ def add_turn(conversation: Conversation, entry: Any, pictures: tuple[Attachment,
         raise ValueError
     if finish not in get_args(Finish):
         finish = "eos" if answer else "cancelled"
-    context = _read_number(entry.get("context"), 0)
-    dropped, timings = entry.get("dropped") is True, read_timings(entry.get("timings"))
-    turn = Turn(question, pictures, answer, finish=finish, dropped=dropped, timings=timings, context=context)
-    conversation.turns.append(turn)
+    context, timings = _read_number(entry.get("context"), 0), read_timings(entry.get("timings"))
+    dropped, unread = (entry.get(name) is True for name in ("dropped", "unread"))
+    turn = Turn(question, pictures, answer, finish=finish, timings=timings, context=context, unread=unread)
+    conversation.turns.append(replace(turn, dropped=dropped))
     marked = entry.get("marked")
     conversation.mark(marked=marked if type(marked) is int else None, placed=Placed.read(entry.get("placed")))
 

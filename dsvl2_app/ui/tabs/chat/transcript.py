@@ -13,6 +13,7 @@ from dsvl2_app.ui.pages import name_page
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.markup import Links, show_answer, show_question
 from dsvl2_app.ui.tabs.grounding.linked import show_canvas, style_boxes
+from dsvl2_app.ui.unread import show_note
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
 
@@ -47,7 +48,8 @@ def _show_turn(
     own = numbers[len(numbers) - len(turn.pictures) :]
     found = _show_found(turn, pictures, numbers, _show_choice(turn, index, numbers, running))
     question = _show_pictures(turn, own) + show_question(turn.question)
-    return _strike(turn, question), _strike(turn, _show_answer(turn, raw) + found + _show_timings(turn))
+    answer = _show_answer(turn, raw) + (f"\n\n{show_note()}" if turn.unread else "")
+    return _strike(turn, question), _strike(turn, answer + found + _show_timings(turn))
 
 
 def _show_pictures(turn: Turn, numbers: Sequence[int | None]) -> str:

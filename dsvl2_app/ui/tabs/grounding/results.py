@@ -19,6 +19,7 @@ from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, d
 from dsvl2_app.ui.tabs.grounding.linked import show_boxes
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import Answer, Question
+from dsvl2_app.ui.unread import show_note
 from dsvl2_app.ui.uploads import save_preview
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
@@ -34,6 +35,7 @@ class Shown:
     search: Search
     text: str = ""
     boxes: tuple[Box, ...] = ()
+    unread: bool = False  # see ui/unread.py
 
     def show(self, *, tools: bool = False) -> str:
         """With `tools` the boxes can be corrected by hand."""
@@ -152,7 +154,8 @@ class Results:
         """What changes on the page by more of the answer; `shown` becomes that. A page draws all boxes anew for one
         more, so that of many they come several at a time."""
         shown.text = text
-        changes: dict[Any, Any] = {self.page.raw: text, self.page.status: describe_event(event, parsed, text)}
+        status = describe_event(event, parsed, text) + show_note(shown.unread)
+        changes: dict[Any, Any] = {self.page.raw: text, self.page.status: status}
         count, before = len(parsed.boxes), len(shown.boxes)
         if count > before and (event.finish is not None or count >= MORE * before):
             shown.boxes = parsed.boxes

@@ -33,6 +33,7 @@ from dsvl2_app.ui.tabs.grounding.parts import (
     show_how_to,
 )
 from dsvl2_app.ui.tabs.grounding.results import Results, Shown
+from dsvl2_app.ui.unread import is_unread
 from dsvl2_app.ui.uploads import measure, name_caller, save_preview, save_upload, uploaded_name, uploaded_path
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
@@ -134,7 +135,8 @@ class Grounding:
             return
         preview = await to_thread(save_preview, held)
         name = image.path.name if path in opened else uploaded_name(picture)
-        shown = Shown(finding.open(image, name, path, preview, mode, phrase, marked))
+        search = finding.open(image, name, path, preview, mode, phrase, marked)
+        shown = Shown(search, unread=mode != "in_context" and is_unread(self.backend.card, phrase))
         changes, failure = results.begin(shown), None
         try:
             async for more in self.search(stream, questions[1:], ask, finding, shown):

@@ -44,6 +44,7 @@ from dsvl2_app.ui.tabs.tiles.inside_parts import InsidePage, build_page, show_ho
 from dsvl2_app.ui.tabs.tiles.inside_sides import show_sides
 from dsvl2_app.ui.tabs.tiles.inside_tour import PICTURE, QUESTION, show_tour
 from dsvl2_app.ui.tabs.tiles.inside_view import show_expert_kinds, show_place, show_view, show_word
+from dsvl2_app.ui.unread import is_unread, show_note
 from dsvl2_app.ui.uploads import gallery_paths, measure, name_caller, save_preview, save_upload
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import say
@@ -140,7 +141,7 @@ class Inside:
         hold(look)
         look.request, look.images, look.answer, look.seen, look.token = request, images, [], None, 0
         look.places = self.count_places(images, request)
-        text = ""
+        text, note = "", show_note(is_unread(self.backend.card, question))
         async with attended(stream):
             stays = {page.notice: wording.show_notice(), page.result: gr.Column(visible=False)}
             yield {**stays, page.pieces: "", page.open: gr.Button(visible=False), **self.show_buttons(stream)}
@@ -154,7 +155,7 @@ class Inside:
                     look.answer += [event.token for event in events if event.token is not None]
                     ended = event.finish and wording.describe_ending(event.timings, event.finish)
                     status = wording.show_status(ended or wording.describe_progress(event), running=not ended)
-                    yield {page.status: status, page.pieces: show_answer(text)}
+                    yield {page.status: status + note, page.pieces: show_answer(text)}
                 last[page.open] = self.offer(look, event.timings)
             except Exception as error:
                 last = {page.notice: wording.show_notice(error), page.status: ""}

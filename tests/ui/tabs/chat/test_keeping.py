@@ -51,7 +51,7 @@ def test_what_an_answer_cost_and_how_it_ended_is_kept(tmp_path: Path) -> None:
     timings = Timings(vision=0.5, decode=1.5, prompt_tokens=900, new_tokens=3, cache_bytes=7)
     turns = [
         Turn("What?", (), "This.", finish="length", timings=timings, context=4096),
-        Turn("And?", (), "", finish="eos", timings=timings),
+        Turn("And?", (), "", finish="eos", timings=timings, unread=True),
         Turn("More?", (), "Half", finish="cancelled", timings=timings),
     ]
     before = Conversation(turns)
@@ -59,6 +59,8 @@ def test_what_an_answer_cost_and_how_it_ended_is_kept(tmp_path: Path) -> None:
     for after in (bring(before), read_archive(str(archive), USUAL)):
         assert after.turns == turns
         assert show_transcript(after) == show_transcript(before)
+        noted = ["reads English alone" in answer["content"][0]["text"] for answer in show_transcript(after)[1::2]]
+        assert noted == [False, True, False]
 
 
 def test_an_answer_that_is_being_written_is_kept_without_what_there_is_of_it() -> None:
