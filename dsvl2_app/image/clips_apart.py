@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 MOST_SECONDS = 30  # of a processor
 MOST_BYTES = 4 * 2**30  # of address space
 MOST_FRAMES = 100_000
+WIDEST = 4.0  # pixels of a film are at most so many times as wide as high, or as high as wide; others count as square
 
 
 def main() -> None:
@@ -49,11 +50,14 @@ def answer(cv2: Any, capture: Any, wanted: dict[str, Any]) -> None:
         ok, first = capture.read()
         if not ok:
             fail("damaged")
+        size = shown_size(cv2, capture, first)
+        if size[0] * size[1] > wanted["pixels"]:
+            fail("large")
         times = [capture.get(cv2.CAP_PROP_POS_MSEC) / 1000]
         while len(times) < MOST_FRAMES and capture.grab():
             times.append(max(times[-1], capture.get(cv2.CAP_PROP_POS_MSEC) / 1000))
         frames = choose(times, wanted["most"])
-        found = {"size": [first.shape[1], first.shape[0]], "frames": frames}
+        found = {"size": size, "frames": frames}
         found |= {"seconds": [times[frame] - times[0] for frame in frames], "length": times[-1] - times[0]}
         out.write(json.dumps(found).encode())
         return
@@ -64,8 +68,23 @@ def answer(cv2: Any, capture: Any, wanted: dict[str, Any]) -> None:
             ok, image = capture.retrieve()
             if not ok:
                 fail("damaged")
-            out.write(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes())
+            size, shown = shown_size(cv2, capture, image), cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            if size != image.shape[1::-1]:
+                shown = cv2.resize(shown, size, interpolation=cv2.INTER_CUBIC)
+            out.write(shown.tobytes())
     out.flush()
+
+
+def shown_size(cv2: Any, capture: Any, image: Any) -> tuple[int, int]:
+    """Width and height in px of a frame, [height, width, 3], once its pixels are square; neither side shrinks."""
+    height, width = image.shape[:2]
+    across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    ratio = across / down if across > 0 and down > 0 else 1.0
+    if not 1 / WIDEST <= ratio <= WIDEST:
+        ratio = 1.0
+    if capture.get(cv2.CAP_PROP_ORIENTATION_AUTO) and capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90:
+        ratio = 1 / ratio  # it has been turned already, and the ratio is that of the file
+    return (round(width * ratio), height) if ratio >= 1 else (width, round(height / ratio))
 
 
 def choose(times: list[float], most: int) -> list[int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -62,6 +63,55 @@ def test_a_still_is_a_page_of_its_file(clip: Path) -> None:
     for open_picture in (load_image, ImageRef.of):  # where no still is chosen
         with pytest.raises(ImageError, match="is a video; save a still"):
             open_picture(clip)
+
+
+def shape_pixels(clip: bytes, across: int, down: int, *, turned: bool = False) -> bytes:
+    """An MP4 whose pixels are shown so wide and high, by a `pasp` box; `turned` by 90 degrees, too."""
+    place, data = clip.index(b"moov"), bytearray(clip)
+    assert clip.index(b"mdat") < place  # what it tells of places in the file stays true
+    added = struct.pack(">I4sII", 16, b"pasp", across, down)
+    for parent in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v"):
+        place = data.index(parent, place)
+        (size,) = struct.unpack_from(">I", data, place - 4)
+        struct.pack_into(">I", data, place - 4, size + len(added))
+    data[place - 4 + size : place - 4 + size] = added
+    if turned:
+        matrix = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+        struct.pack_into(">9i", data, data.index(b"tkhd") + 44, *matrix)
+    return bytes(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("across", "down", "turned", "size"),
+    [
+        (4, 3, False, (85, 48)),
+        (8, 9, False, (64, 54)),
+        (1, 1, False, (64, 48)),
+        (4, 3, True, (48, 85)),
+        (8, 9, True, (54, 64)),
+        (1, 1, True, (48, 64)),
+        (5, 1, False, (64, 48)),  # no film's
+        (4, 0, False, (64, 48)),
+        (2**31 - 1, 1, False, (64, 48)),
+    ],
+)
+def test_pixels_that_are_not_square_are_stretched(
+    clip: Path, across: int, down: int, turned: bool, size: tuple[int, int]
+) -> None:
+    data = shape_pixels(clip.read_bytes(), across, down, turned=turned)
+    assert read_clip(data, "clip", MOST).size == ImageRef.of(data, frame=3).size == size
+    first, last = render_stills(data, "clip", [0, 23], MOST)
+    assert first.size == last.size == size
+    assert np.asarray(last).mean() > np.asarray(first).mean() + 100
+
+
+@pytest.mark.slow
+def test_the_limit_of_pixels_is_of_what_is_shown(clip: Path) -> None:
+    data = shape_pixels(clip.read_bytes(), 4, 3)
+    assert read_clip(data, "clip", 85 * 48).size == (85, 48)
+    with pytest.raises(ImageError, match="far too many pixels"):
+        read_clip(data, "clip", 85 * 48 - 1)
 
 
 def test_uneven_clips_are_even_in_time() -> None:
