@@ -21,6 +21,14 @@ const write = (numbers) => {
   }
   return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(", ");
 };
+// The thumbnail of the page that is shown elsewhere.
+const mark = (part) => {
+  for (const button of part.querySelectorAll("button")) {
+    const {key, number} = props.current ?? {};
+    if (key === part.dataset.key && number === Number(button.dataset.number)) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
+  }
+};
 const show = () => {
   for (const part of element.querySelectorAll(".document")) {
     const shown = find(part.dataset.key);
@@ -31,7 +39,10 @@ const show = () => {
     for (const box of part.querySelectorAll("[type=checkbox]")) {
       box.checked = Boolean(numbers?.has(Number(box.dataset.number)));
     }
-    if (props.shows) continue;
+    if (props.shows) {
+      mark(part);
+      continue;
+    }
     for (const button of part.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", Boolean(numbers?.has(Number(button.dataset.number))));
     }
@@ -64,4 +75,5 @@ element.addEventListener("change", ({target}) => {
   else choose(key, target.value);
 });
 watch("value", () => { if (props.value) show(); });
+watch("current", () => element.querySelectorAll(".document").forEach(mark));
 if (props.value) show();

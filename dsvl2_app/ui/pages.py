@@ -44,7 +44,7 @@ _SHOWN = (
 def build_pages(elem_id: str, *, single: bool = False, shows: bool = False) -> gr.HTML:
     """A component whose value is None or `offer_pages`'s; its event `pick` tells that other pages are chosen. With
     `single` a thumbnail takes the place of the one before. With `shows` pages are chosen by boxes to tick, and the
-    event `look` tells of the one whose thumbnail was clicked, see `read_look`."""
+    event `look` tells of the one whose thumbnail was clicked, see `read_look`; `mark_page` marks one."""
     return gr.HTML(
         None,
         html_template=_TEMPLATE.replace("THUMBNAIL", _SHOWN if shows else _PRESSED),
@@ -54,7 +54,13 @@ def build_pages(elem_id: str, *, single: bool = False, shows: bool = False) -> g
         elem_classes="pages",
         single=single,
         shows=shows,
+        current=None,
     )
+
+
+def mark_page(image: ImageRef | None, **options: Any) -> gr.HTML:
+    """What the component becomes: its thumbnail of that page is marked as the one that is shown."""
+    return gr.HTML(current=image and {"key": str(image.path), "number": image.frame + 1}, **options)
 
 
 def offer_pages(

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from dsvl2_app.ui.arrival import describe_time_left
-from dsvl2_app.ui.pages import name_page
+from dsvl2_app.ui.pages import mark_page, name_page
 from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally
 from dsvl2_app.ui.tabs.documents.own_text import find_own_text
 from dsvl2_app.ui.tabs.documents.parts import CHECK, NO_OWN_TEXT, UNREAD, Answer, Question
@@ -65,7 +65,8 @@ class View:
         leaf, picture = reading.shown, ""
         if leaf:
             picture = show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes)
-        return {self.answer.picture: picture, **self.show_text(reading)}
+        shown = mark_page(leaf and leaf.image)
+        return {self.answer.picture: picture, self.question.pages: shown, **self.show_text(reading)}
 
     def show_text(self, reading: Reading) -> dict[Any, Any]:
         """The model's, with a note where it is to be checked; or the PDF's own."""

@@ -21,7 +21,7 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.repetition import keep_once
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
-from dsvl2_app.ui.pages import count_pages, list_pages, offer_pages, read_look
+from dsvl2_app.ui.pages import count_pages, list_pages, mark_page, offer_pages, read_look
 from dsvl2_app.ui.tabs.documents.exports import save_file
 from dsvl2_app.ui.tabs.documents.parts import (
     BEGUN,
@@ -73,7 +73,7 @@ class Documents:
         offering.then(None, None, None, js=SHOW_NOTICE, **PRIVATE)
         asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
         inputs = [asked.files, asked.pages, asked.task, asked.own, self.reading]
-        outputs = [*shown.shown, asked.start, asked.halt]
+        outputs = [*shown.shown, asked.pages, asked.start, asked.halt]
         starts, reveal = [asked.start.click, asked.own.submit], read_asset("reveal.js")
         gr.on(starts, None, None, None, js=reveal, **PRIVATE)  # first: it would wait for the end of the other one
         gr.on(starts, self.read, inputs, outputs, preprocess=False, **STREAMING)
@@ -82,9 +82,10 @@ class Documents:
             chosen.success(None, None, None, js=reveal, **PRIVATE)
             chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING)
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
-        turned = [shown.picture, shown.note, shown.text]
+        turned = [shown.picture, shown.note, shown.text, asked.pages]
         shown.source.input(self.choose_text, [shown.source, self.reading], [shown.note, shown.text], **PRIVATE)
-        asked.pages.look(self.look, [asked.files, self.reading], shown.shown, preprocess=False, **PRIVATE)
+        looked = [*shown.shown, asked.pages]
+        asked.pages.look(self.look, [asked.files, self.reading], looked, preprocess=False, **PRIVATE)
         asked.pages.look(None, None, None, js=reveal, **PRIVATE)
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
 
@@ -98,7 +99,8 @@ class Documents:
             if reading.keep({Path(path) for path in paths}):
                 shown |= self.view.show(reading)
             every = {path: range(count_pages(path, self.limits)) for path in paths}
-            shown[choice] = offer_pages(paths, pages, self.limits, every)
+            offered, current = offer_pages(paths, pages, self.limits, every), reading.shown and reading.shown.image
+            shown[choice] = mark_page(current, value=offered)
         except Exception as error:
             return shown | {choice: None, notice: wording.show_notice(error)}
         if reading.shown is None:

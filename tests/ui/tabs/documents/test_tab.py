@@ -376,7 +376,7 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     # stopped, it goes on with what is left
     asked = len(scripted.script.requests)
     page.get_by_label("Figures with boxes").check()
-    numbers = " ".join(map(str, range(80)))  # without them it would only repeat itself
+    numbers = " ".join(map(str, range(120)))  # without them it would only repeat itself
     scripted.script.endless, scripted.script.say = True, f"{BOXES}\n{numbers}"
     start.click()
     expect(text).to_contain_text("chart")
@@ -414,7 +414,7 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(390, 800), (1280, 720)])
 def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, height):
-    scripted.script.say, scripted.script.endless = " ".join(map(str, range(80))), True
+    scripted.script.say, scripted.script.endless = " ".join(map(str, range(120))), True
     page = open_page(scripted, width=width, height=height)
     page.locator("[data-tab-id=documents]:visible").click()
     how, start, status = (page.locator(f"#documents-{name}") for name in ("how", "start", "status"))
@@ -439,7 +439,7 @@ def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, 
 
 @pytest.mark.slow
 def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
-    scripted.script.say = " ".join(map(str, range(80)))
+    scripted.script.say = " ".join(map(str, range(120)))
     page = open_page(scripted)
     page.get_by_role("tab", name="Documents").click()
     how, row, status = (page.locator(f"#documents-{name}") for name in ("how", "page", "status"))
@@ -471,13 +471,15 @@ def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
 
 @pytest.mark.slow
 def test_a_thumbnail_shows_its_page_and_that_stays_while_others_are_read(scripted, papers, open_page):
-    scripted.script.say, scripted.script.endless = " ".join(map(str, range(80))), True
+    scripted.script.say, scripted.script.endless = " ".join(map(str, range(120))), True
     page = open_page(scripted)
     page.get_by_role("tab", name="Documents").click()
     add(page, papers["paper"])
     text, which, chosen = page.locator("#documents-text"), page.locator("#documents-which input"), "input:checked"
     page.get_by_role("button", name="Page 3").click()
     expect(text).to_have_text("Page 3 is not read yet.")
+    current = page.locator("#documents-pages [aria-current=page]")
+    expect(current).to_have_accessible_name("Page 3")
     expect(page.locator("#documents-picture img")).to_be_visible()
     expect(page.locator("#documents-how")).to_be_hidden()
     box = page.get_by_label("To be read: page 3")
@@ -489,6 +491,7 @@ def test_a_thumbnail_shows_its_page_and_that_stays_while_others_are_read(scripte
 
     page.locator("#documents-start").click()
     expect(which).to_have_value("paper.pdf · 1")
+    expect(current).to_have_accessible_name("Page 1")
     expect(text).to_contain_text("0 1 2 3")
     page.get_by_role("button", name="Page 2").focus()
     page.keyboard.press("Enter")
@@ -507,3 +510,7 @@ def test_a_thumbnail_shows_its_page_and_that_stays_while_others_are_read(scripte
     page.get_by_role("button", name="Page 1").click()
     expect(which).to_have_value("paper.pdf · 1")
     expect(text).to_contain_text("79")
+    which.click()
+    page.get_by_role("option", name="paper.pdf · 2").click()
+    expect(current).to_have_accessible_name("Page 2")
+    expect(current).to_have_count(1)
