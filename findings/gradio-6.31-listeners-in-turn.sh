@@ -3,7 +3,7 @@
 #
 # Expected: `button.click(answer, ...)` and `button.click(note, ...)` are two events that begin with the click, as in Gradio 5;
 #   what is to follow another event is written with `.then`. A listener of JavaScript alone needs no server and runs at once.
-# Happens: the page walks through the listeners of an event and awaits each to its end before it sends the next. The second
+# Happens: the page walks through the listeners of a click and awaits each to its end before it sends the next. The second
 #   request leaves the browser when the first stream has closed, whatever room the queue has; also a listener with `js` alone
 #   waits. Written in the other order both begin at once, so that nothing is seen until somebody moves a line.
 # Shown: buttons with two listeners, in Chromium: the first is a generator that ends after three seconds, the second one of Python or
