@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
-import gradio as gr
-from gradio_client import Client
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -132,18 +130,3 @@ def admit(scope: Scope, user: str) -> Scope:
     app.tokens[token] = user
     cookie = f"access-token-{app.cookie_id}={token}".encode()
     return {**scope, "headers": [*(each for each in scope["headers"] if each[0] != b"cookie"), (b"cookie", cookie)]}
-
-
-def let_tools_in(demo: gr.Blocks, user: str, password: str) -> None:
-    """Gradio's tools for MCP clients ask the server itself, by a client that it makes without a name and password
-    (gradio.mcp); this makes it with those, for when everybody must have some."""
-    basic = b64encode(f"{user}:{password}".encode()).decode()
-    demo.mcp_server_obj._client_instance = Client(  # pyright: ignore[reportOptionalMemberAccess]
-        demo.local_url or "",
-        headers={"x-gradio-user": "mcp", "Authorization": f"Basic {basic}"},
-        download_files=False,
-        verbose=False,
-        analytics_enabled=False,
-        ssl_verify=False,
-        _skip_components=False,
-    )

@@ -21,13 +21,14 @@ from dsvl2_app.ui.elsewhere import BehindProxy, component_route
 from dsvl2_app.ui.endpoints import ENDPOINTS
 from dsvl2_app.ui.events import QUIET
 from dsvl2_app.ui.gradio_quirks import FnIndexInferError, forget_files, own_files, spare_work, spell_out_schemas
-from dsvl2_app.ui.login import Login, let_tools_in
+from dsvl2_app.ui.login import Login
 from dsvl2_app.ui.onward import connect
 from dsvl2_app.ui.payloads import Page, Refusals, answer_unknown, closed_routes
 from dsvl2_app.ui.preview import Previewed
 from dsvl2_app.ui.storage import Storage
 from dsvl2_app.ui.tabs import TABS
 from dsvl2_app.ui.theme import STYLE_SHEET, build_theme, read_script
+from dsvl2_app.ui.tools import open_tools
 from dsvl2_app.ui.uploads import image_limits
 from dsvl2_app.ui.words import wording
 from dsvl2_app.ui.words.translations import WORDS, label, say
@@ -90,8 +91,8 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[BaseRoute] = ()
             f"Cannot serve on {settings.host}, port {settings.port}; it may be taken, so choose another --port."
         ) from error
     spare_work(demo)
-    if settings.auth and settings.mcp:
-        let_tools_in(demo, *settings.auth[0])
+    if settings.mcp:
+        open_tools(demo, settings.auth)
     return url
 
 

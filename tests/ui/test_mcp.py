@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from PIL import Image
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,9 +27,9 @@ def call(url: str, method: str, **params: Any) -> Any:
     return json.loads(text.rpartition("data: ")[2])["result"]
 
 
-def use(url: str, tool: str, **arguments: Any) -> list[dict[str, Any]]:
-    # Gradio 6.31 gives several results as one text to those who do not ask for progress.
-    result = call(url, "tools/call", name=tool, arguments=arguments, _meta={"progressToken": 1})
+def use(url: str, tool: str, *, progress: bool = False, **arguments: Any) -> list[dict[str, Any]]:
+    asked = {"_meta": {"progressToken": 1}} if progress else {}
+    result = call(url, "tools/call", name=tool, arguments=arguments, **asked)
     assert not result["isError"], result
     return result["content"]
 
@@ -61,16 +63,31 @@ def test_chat_takes_pictures_by_address(mcp_app, pictures):
     assert request.messages[0]["content"] == "Hi"
 
 
-def test_ground_gives_picture_boxes_and_text(mcp_app, pictures):
-    mcp_app.script.say = "<|ref|>dog<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
-    drawn, *others = use(mcp_app.url, "ground", image=as_address(pictures["wide"]), phrase="dog")
+@pytest.mark.parametrize("progress", [False, True])
+def test_ground_gives_picture_boxes_and_text(mcp_app, pictures, progress):
+    mcp_app.script.say = "<|ref|>der Hündin<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
+    found = use(mcp_app.url, "ground", progress=progress, image=as_address(pictures["wide"]), phrase="dog")
+    drawn, address, boxes, text = found
     assert drawn["type"] == "image"
-    assert "'x2': 999" in "".join(other.get("text", "") for other in others)
+    assert Image.open(BytesIO(base64.b64decode(drawn["data"]))).size == (1000, 400)
+    assert f"{mcp_app.url}gradio_api/file=" in address["text"]
+    (box,) = json.loads(boxes["text"])["boxes"]
+    assert (box["label"], box["x2"], box["y2"]) == ("der Hündin", 999, 500) and "Hündin" in boxes["text"]
+    assert text["text"] == mcp_app.script.say
 
 
-def test_tiles_takes_pictures_by_address(mcp_app, pictures):
-    (layouts,) = use(mcp_app.url, "describe_tiles", images=[as_address(pictures["wide"])])
-    assert "'grid': [3, 2]" in layouts["text"]
+@pytest.mark.parametrize("progress", [False, True])
+def test_tiles_takes_pictures_by_address(mcp_app, pictures, progress):
+    (layouts,) = use(mcp_app.url, "describe_tiles", progress=progress, images=[as_address(pictures["wide"])])
+    assert json.loads(layouts["text"])["images"][0]["grid"] == [3, 2]
+
+
+def test_inspect_gives_a_file_and_what_was_answered(mcp_app, pictures, way):
+    if way == "openai":
+        pytest.skip("a model's server elsewhere cannot be looked into")
+    mcp_app.script.say = "Two words"
+    content = use(mcp_app.url, "inspect", images=[as_address(pictures["wide"])], question="What is here?")
+    assert len(content) > 1 and any("gradio_api/file=" in part["text"] for part in content)
 
 
 @pytest.mark.parametrize(
