@@ -10,7 +10,7 @@
 # Shown: a tool of one picture, one of a picture and boxes, and one of boxes alone, called by the MCP SDK with and without a callback for
 #   progress: kinds of contents, and whether the boxes are read as JSON.
 # Matters here: a tool that finds things returns the picture with boxes drawn, the boxes and the answer. Most clients send no token; they
-#   show a path of the server's disk. Ours give pictures to those who ask for progress (tests/ui/test_mcp.py).
+#   show a path of the server's disk. Ours are mended (dsvl2_app/ui/tools.py).
 # Source: gradio 6.31.0, gradio/mcp.py (_execute_tool_without_progress, postprocess_output_data), mcp 1.30.0.
 set -euo pipefail
 folder=$(mktemp -d)
