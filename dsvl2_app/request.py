@@ -226,3 +226,4 @@ class Health:
     accepting: bool = True  # another request would not be turned away because too many wait
     loading: Loading | None = None  # the weights are not there yet; requests wait for them
     memory: Mapping[str, int] = field(default_factory=dict[str, int])  # bytes that are held, by what for
+    answered: int | None = None  # questions since the start, where they are counted for the page

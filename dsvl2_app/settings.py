@@ -97,6 +97,7 @@ class Settings:
     title: str = flag("page", "DeepSeek-VL2", SENTENCE, "of the page, and of previews of links to it")
     icon: str = flag("page", "", ICON, "the page's icon; Gradio's unless given")
     notice: str = flag("page", "", SENTENCE, "a line above the tabs, such as what becomes of what visitors send")
+    show_count: bool = flag("page", False, SWITCH, "say on the page how many questions were answered since its start")
     mcp: bool = flag("page", False, SWITCH, "serve /chat, /ground and /tiles as MCP tools too")
     metrics: bool = flag("page", False, SWITCH, "serve figures for Prometheus at /metrics")
     log_format: str = flag("page", "text", LOG_FORMAT, "json: one object a line, also for every request")

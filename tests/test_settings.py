@@ -36,6 +36,7 @@ EXAMPLES = [
     ("title", "Ask our maps", "Ask our maps", "two\nlines"),
     ("icon", ICON, ICON, "nowhere.png"),
     ("notice", "Nothing is kept.", "Nothing is kept.", "x" * 501),
+    ("show_count", "on", True, "maybe"),
     ("mcp", "on", True, "maybe"),
     ("metrics", "on", True, "maybe"),
     ("log_format", "json", "json", "xml"),

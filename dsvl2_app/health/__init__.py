@@ -7,6 +7,7 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute
 
 from dsvl2_app.backend import Backend
+from dsvl2_app.health.counted import CountedBackend
 from dsvl2_app.health.logs import RequestLog
 from dsvl2_app.health.observed import ObservedBackend, PageBackend, Watcher
 from dsvl2_app.health.prompts import PromptLog
@@ -19,6 +20,8 @@ def watch(
 ) -> tuple[Backend, list[BaseRoute]]:
     """`backend`, watched as the settings say, and the routes that tell of it, and of the page, which `takes_events`."""
     backend = PageBackend(backend, takes_events)
+    if settings.show_count:
+        backend = CountedBackend(backend)
     if settings.log_prompts:
         backend = PromptLog(backend)
     watchers: list[Watcher] = [RequestLog()] if settings.log_format == "json" else []

@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.errors import SettingsError
-from dsvl2_app.request import ModelCard
 from dsvl2_app.settings import Settings
 from dsvl2_app.ui.addresses import Addressed
 from dsvl2_app.ui.arrival import Arrival
@@ -40,7 +39,7 @@ SCOPE = "A toy model: coloured shapes, printed English, simple charts and screen
 def build(backend: Backend, settings: Settings) -> gr.Blocks:
     limits = image_limits(settings)
     with Page(title=settings.title, analytics_enabled=False) as demo:
-        show = partial(show_header, backend.card, settings)
+        show = partial(show_header, backend, settings)
         header = gr.HTML(show(), elem_id="header")
         demo.load(show, None, header, **QUIET)  # in the visitor's language
         Arrival(backend).build(demo)
@@ -110,11 +109,17 @@ def list_middleware(demo: gr.Blocks, settings: Settings, *, has_keys: bool) -> l
     ]
 
 
-def show_header(card: ModelCard, settings: Settings) -> str:
+def show_header(backend: Backend, settings: Settings) -> str:
+    card = backend.card
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in wording.describe_card(card))
     notices = [notice for notice in (card.notice, settings.notice) if notice]
     notice = "".join(f'<p class="banner" role="note">{escape(say(notice))}</p>' for notice in notices)
     scope = f'<p class="scope" role="note">{say(SCOPE)}</p>' if card.bundled else ""
+    answered = backend.health().answered if settings.show_count else None
+    if answered is not None:
+        scope += (
+            f'<p class="scope answered">{say("Questions answered since the start: {number:,}", number=answered)}</p>'
+        )
     return f"""
       <header>
         <h1>{escape(settings.title)}</h1>

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import dsvl2_app
+from dsvl2_app.backend.scripted import ScriptedBackend
 from dsvl2_app.engine.loading import RANDOM_NOTICE
 from dsvl2_app.request import Sampling
 from dsvl2_app.settings import Settings
@@ -177,14 +178,14 @@ def test_a_link_to_the_page_shows_its_own_name(scripted):
 def test_the_bundled_model_says_what_it_can_do_and_no_other():
     nano = replace(CARD, name="nano", source="assets/nano", notice="", bundled=True)
     usual, own = Settings(), Settings(title="Our <maps>", notice="Pictures are deleted after an hour.")
-    assert "A toy model" in show_header(nano, usual)
-    assert "banner" not in show_header(nano, usual)
-    assert "<h1>DeepSeek-VL2</h1>" in show_header(nano, usual)
-    assert "<h1>Our &lt;maps&gt;</h1>" in show_header(nano, own)
-    assert "Pictures are deleted after an hour." in show_header(nano, own)
+    assert "A toy model" in show_header(ScriptedBackend(card=nano), usual)
+    assert "banner" not in show_header(ScriptedBackend(card=nano), usual)
+    assert "<h1>DeepSeek-VL2</h1>" in show_header(ScriptedBackend(card=nano), usual)
+    assert "<h1>Our &lt;maps&gt;</h1>" in show_header(ScriptedBackend(card=nano), own)
+    assert "Pictures are deleted after an hour." in show_header(ScriptedBackend(card=nano), own)
     for other in (replace(nano, source="random weights"), replace(nano, name="deepseek-vl2-tiny", source="/tiny")):
         other = replace(other, bundled=False)  # whatever its name
-        assert "A toy model" not in show_header(other, usual)
+        assert "A toy model" not in show_header(ScriptedBackend(card=other), usual)
 
 
 PACKAGE = Path(dsvl2_app.__file__).parent

@@ -102,6 +102,7 @@ CHINESE = {
     "The bundled toy model often misreads documents: compare its text with the page.": (
         "随附的玩具模型常常读错文档：请将文字与页面对照。"
     ),
+    "Questions answered since the start: {number:,}": "启动以来已回答的问题：{number:,}",
     "The bundled toy model reads English alone: its answer to this question is a guess. Ask in English.": (
         "随附的玩具模型只懂英语：它对这个问题的回答只是猜测，请用英语提问。"
     ),
