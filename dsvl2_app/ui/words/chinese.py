@@ -36,6 +36,8 @@ CHINESE = {
     "Cancel editing": "取消编辑",
     "Drop the oldest turn": "去掉最早的一轮",
     "Bring the conversation back": "恢复之前的对话",
+    "Bring {name} back": "恢复 {name}",
+    "Bring {number:,} documents back": "恢复 {number:,} 个文档",
     "Earlier conversations": "以前的对话",
     "Search": "搜索",
     "Keep conversations in this browser": "在此浏览器中保存对话",

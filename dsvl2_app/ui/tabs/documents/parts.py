@@ -34,6 +34,7 @@ class Question:
     own: gr.Textbox
     start: gr.Button
     halt: gr.Button
+    back: gr.Button  # brings documents back
     pages: gr.HTML  # below the buttons, which would fall out of sight with many
 
 
@@ -89,6 +90,7 @@ def build_question(*, bundled: bool) -> Question:
         own,
         gr.Button(label("Read"), variant="primary", elem_id="documents-start"),
         gr.Button(label("Stop"), variant="stop", visible=False, elem_id="documents-stop"),
+        gr.Button("", size="sm", visible=False, elem_id="documents-back"),
         build_pages("documents-pages", shows=True),
     )
 

@@ -13,6 +13,8 @@ from dsvl2_app.request import Finish, Timings
 from dsvl2_app.text.boxes import Box, parse_boxes
 from dsvl2_app.ui.storage import hold
 
+MOST_REMOVED = 5  # times that documents were taken away
+
 
 @dataclass(slots=True, eq=False)
 class Leaf:
@@ -35,6 +37,17 @@ class Leaf:
         return parse_boxes(self.text, complete=self.finish is not None).boxes
 
 
+@dataclass(frozen=True)
+class Removed:
+    """Documents that were taken away together, and all that was there before."""
+
+    gone: tuple[str, ...]  # their files
+    files: tuple[str, ...]  # with the others, in their order
+    chosen: dict[str, str]  # of each file, the pages that were typed
+    leaves: tuple[Leaf, ...]
+    asked: tuple[str, str]
+
+
 @dataclass(eq=False)
 class Reading:
     """All pages that were chosen, and which of them is shown."""
@@ -48,6 +61,8 @@ class Reading:
     run: object = None  # the reading that goes on
     began: float = 0.0  # when that was, by `monotonic`
     before: int = 0  # pages that were read by then
+    offered: tuple[str, ...] = ()  # the files that are there
+    removed: list[Removed] = field(default_factory=list)  # the last MOST_REMOVED, which can come back
 
     def open(self, pages: Sequence[tuple[ImageRef, str]], asked: tuple[str, str]) -> object:
         """Begin with these pages; or go on, where they are asked the same as before: what is read stays. Returns the
@@ -96,6 +111,34 @@ class Reading:
         hold(self)
         self.shown = next((leaf for leaf in self.leaves if leaf.image == image), None) or Leaf(image, name)
 
+    def offer(self, files: Sequence[str], chosen: dict[str, str]) -> bool:
+        """These files are there now, of which pages are `chosen`. What others have leaves with them, and can come back.
+        Returns whether pages have left."""
+        gone = tuple(file for file in self.offered if file not in files)
+        if gone:
+            hold(self)
+            removed = Removed(gone, self.offered, chosen, tuple(self.leaves), self.asked)
+            self.removed = [*self.removed, removed][-MOST_REMOVED:]
+        self.offered = tuple(files)
+        return self.keep({Path(file) for file in files})
+
+    def bring_back(self) -> Removed | None:
+        """The documents that left last are there again, with what was read of them unless something else was asked
+        since. None without any."""
+        if not self.removed:
+            return None
+        back = self.removed.pop()
+        self.offered = (*back.files, *(file for file in self.offered if file not in back.files))
+        if back.asked == self.asked:
+            gone, now = {Path(file) for file in back.gone}, {leaf.image: leaf for leaf in self.leaves}
+            leaves = [now.pop(leaf.image, leaf) for leaf in back.leaves if leaf.image in now or leaf.image.path in gone]
+            self.leaves = [*leaves, *now.values()]
+            self.shown = self.shown or next(iter(self.leaves), None)
+        for leaf in self.leaves:
+            leaf.gone = False
+        self.began, self.before = monotonic(), len(self.read)
+        return back
+
     def keep(self, files: set[Path]) -> bool:
         """Leave out the pages of all other files, and stop reading them. Returns whether there were any."""
         gone = [leaf for leaf in self.leaves if leaf.image.path not in files]
@@ -112,7 +155,8 @@ class Reading:
 
     @property
     def files(self) -> set[Path]:
-        return {leaf.image.path for leaf in [*self.leaves, *([self.shown] if self.shown else [])]}
+        shown = {leaf.image.path for leaf in [*self.leaves, *([self.shown] if self.shown else [])]}
+        return shown | {Path(file) for removed in self.removed for file in removed.gone}
 
     def goes_on(self, run: object) -> bool:
         """Whether that run is to read another page: nobody has stopped it, and no other one has begun."""

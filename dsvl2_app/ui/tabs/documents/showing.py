@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -82,6 +83,16 @@ class View:
             words = [describe_reason(leaf.finish), say(CHECK) if self.bundled else ""]
             note = "".join(f'<p class="check" role="note">{each}</p>' for each in words if each)
         return {self.answer.text: text, self.answer.note: note}
+
+    def show_back(self, reading: Reading) -> dict[Any, Any]:
+        """A button that brings back what was taken away last, if anything was."""
+        if not reading.removed:
+            return {self.question.back: gr.Button(visible=False)}
+        first, *others = reading.removed[-1].gone
+        words = say("Bring {number:,} documents back", number=len(others) + 1)
+        if not others:
+            words = say("Bring {name} back", name=Path(first).name)
+        return {self.question.back: gr.Button(words, visible=True)}
 
     def show_buttons(self, *, busy: bool) -> dict[Any, Any]:
         return {self.question.start: gr.Button(visible=not busy), self.question.halt: gr.Button(visible=busy)}

@@ -6,7 +6,6 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -21,7 +20,7 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.repetition import keep_once
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
-from dsvl2_app.ui.pages import count_pages, list_pages, mark_page, offer_pages, read_look
+from dsvl2_app.ui.pages import count_pages, list_pages, mark_page, offer_pages, read_chosen, read_look
 from dsvl2_app.ui.tabs.documents.exports import save_file
 from dsvl2_app.ui.tabs.documents.parts import (
     BEGUN,
@@ -41,6 +40,8 @@ from dsvl2_app.ui.words import wording
 
 NOTICE = "document.querySelector('#documents-notice .notice')"  # on a phone below what is in sight
 SHOW_NOTICE = f"() => setTimeout(() => {NOTICE}?.scrollIntoView({{block: 'nearest'}}), 300)"
+BUTTON = "document.querySelector('#documents-start, #documents-stop')"  # the one that is there
+FOCUS = f"() => setTimeout(() => {BUTTON}?.focus(), 300)"
 
 
 class Documents:
@@ -68,7 +69,9 @@ class Documents:
     def wire(self) -> None:
         asked, shown = self.question, self.answer
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
-        offered = [asked.files, asked.pages, self.reading], [asked.pages, *shown.shown]
+        offered = [asked.files, asked.pages, self.reading], [asked.pages, asked.back, *shown.shown]
+        back = asked.back.click(self.bring_back, offered[0], [asked.files, *offered[1]], preprocess=False, **PRIVATE)
+        back.success(None, None, None, js=FOCUS, **PRIVATE)
         offering = asked.files.change(self.offer, *offered, preprocess=False, **PRIVATE)
         offering.then(None, None, None, js=SHOW_NOTICE, **PRIVATE)
         asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
@@ -96,16 +99,35 @@ class Documents:
         shown: dict[Any, Any] = {notice: wording.show_notice()}
         try:
             paths = [uploaded_path(file) for file in as_list(files)]
-            if reading.keep({Path(path) for path in paths}):
+            if reading.offer(paths, read_chosen(pages)):
                 shown |= self.view.show(reading)
-            every = {path: range(count_pages(path, self.limits)) for path in paths}
-            offered, current = offer_pages(paths, pages, self.limits, every), reading.shown and reading.shown.image
-            shown[choice] = mark_page(current, value=offered)
+            shown |= self.view.show_back(reading)
+            shown[choice] = self.offer_pages(reading, read_chosen(pages))
         except Exception as error:
             return shown | {choice: None, notice: wording.show_notice(error)}
         if reading.shown is None:
             shown[how] = gr.HTML(show_how_to(READY if paths else HOW_TO), visible=True)
         return shown
+
+    def offer_pages(self, reading: Reading, chosen: dict[str, str]) -> gr.HTML:
+        """Of all files that are there, with the one that is shown marked."""
+        every = {file: range(count_pages(file, self.limits)) for file in reading.offered}
+        typed = {"documents": [{"key": key, "chosen": text} for key, text in chosen.items()]}
+        offered = offer_pages(reading.offered, typed, self.limits, every)
+        return mark_page(reading.shown and reading.shown.image, value=offered)
+
+    def bring_back(self, files: Any, pages: Any, reading: Reading) -> dict[Any, Any]:
+        """The documents that were taken away last, with their pages."""
+        asked = self.question
+        try:
+            back = reading.bring_back()
+            if back is None:
+                return self.view.show_back(reading)
+            choice = self.offer_pages(reading, back.chosen | read_chosen(pages))
+            shown = {**self.view.show(reading), **self.view.show_back(reading), asked.pages: choice}
+            return {**shown, asked.files: [*reading.offered], self.answer.notice: wording.show_notice()}
+        except Exception as error:
+            return {**self.view.show_back(reading), self.answer.notice: wording.show_notice(error)}
 
     async def read(
         self, files: Any, pages: Any, task: str, own: str, reading: Reading, visitor: gr.Request

@@ -118,6 +118,43 @@ def test_pages_leave_with_their_document(papers: dict[str, Path]) -> None:
     assert (reading.leaves, reading.shown, describe(reading)) == ([], None, "")
 
 
+def test_documents_come_back_with_what_was_read(papers: dict[str, Path]) -> None:
+    paper, scan = (str(papers[name]) for name in ("paper", "scan"))
+    pages = [(ImageRef.of(Path(file), frame=frame), Path(file).name) for file in (paper, scan) for frame in range(2)]
+    reading = Reading()
+    assert reading.bring_back() is None
+    assert not reading.offer([paper, scan], {})
+    reading.open(pages, ("text", ""))
+    leaves = reading.leaves
+    leaves[0].text, leaves[0].finish = "words", "eos"
+    assert reading.offer([scan], {paper: "1-2", scan: "1"})
+    assert reading.offer([], {scan: "1"})
+    assert (reading.leaves, reading.shown) == ([], None)
+    assert reading.files == {papers["paper"], papers["scan"]}  # are not deleted
+
+    back = reading.bring_back()
+    assert back and (back.gone, back.chosen) == ((scan,), {scan: "1"})
+    assert (reading.offered, reading.leaves, reading.shown) == ((scan,), leaves[2:], leaves[2])
+    assert not reading.offer([scan], {})  # as the page tells of the files that came back
+    back = reading.bring_back()
+    assert back and (back.gone, back.chosen[paper]) == ((paper,), "1-2")
+    assert (reading.offered, reading.leaves) == ((paper, scan), leaves)
+    assert [leaf.gone for leaf in leaves] == [False] * 4
+    assert reading.read == leaves[:1]
+    assert reading.bring_back() is None
+
+
+def test_what_was_asked_otherwise_does_not_come_back_with_its_document(papers: dict[str, Path]) -> None:
+    paper, scan = (str(papers[name]) for name in ("paper", "scan"))
+    reading = Reading()
+    reading.offer([paper, scan], {})
+    reading.open([(ImageRef.of(papers["paper"]), "paper.pdf")], ("text", ""))
+    reading.offer([scan], {})
+    reading.open([(ImageRef.of(papers["scan"]), "scan.tif")], ("own", "What?"))
+    assert reading.bring_back()
+    assert (reading.offered, [leaf.name for leaf in reading.leaves]) == ((paper, scan), ["scan.tif"])
+
+
 @pytest.mark.slow
 def test_who_begins_again_while_a_page_opens_has_one_run(
     papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch
@@ -455,6 +492,20 @@ def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
     expect(page.get_by_role("option")).to_contain_text(["scan.tif · 1", "scan.tif · 2"])
     page.keyboard.press("Escape")
 
+    # and comes back with it
+    back = page.locator("#documents-back")
+    expect(back).to_have_text("Bring paper.pdf back")
+    back.click()
+    expect(page.locator("#documents-pages .document")).to_have_count(2)
+    expect(status).to_have_text("All 5 pages are read.")
+    expect(back).to_be_hidden()
+    expect(page.locator("#documents-start")).to_be_focused()
+    expect(remove).to_have_count(2)
+    page.locator("#documents-which input").click()
+    expect(page.get_by_role("option")).to_have_count(5)
+    page.get_by_role("option", name="paper.pdf · 2").click()
+    expect(page.locator("#documents-text")).to_contain_text("0 1 2 3")
+
     # while it is read, too
     scripted.script.endless = True
     page.get_by_label("Figures with boxes").check()
@@ -467,6 +518,9 @@ def test_what_was_read_leaves_with_its_document(scripted, papers, open_page):
     expect(page.locator("#documents-exports")).to_be_hidden()
     expect(status).to_be_hidden()
     assert scripted.script.closed.wait(10)
+    back.click()
+    expect(page.locator("#documents-pages .document")).to_have_count(2)
+    expect(status).to_contain_text("of 5 pages are read; Read goes on from there.")
 
 
 @pytest.mark.slow
