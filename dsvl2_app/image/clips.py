@@ -15,6 +15,7 @@ from PIL import Image
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.documents import FileBytes, run_apart
+from dsvl2_app.image.page_kinds import explain_missing
 
 MOST_STILLS = 24
 HEAD = b"\x1aE\xdf\xa3"  # of Matroska, and so of WebM
@@ -51,7 +52,7 @@ def render_stills(data: bytes, name: str, stills: Sequence[int], most_pixels: in
     """Those stills, numbered from 0, as RGB pictures."""
     clip = read_clip(data, name, most_pixels)
     if not all(0 <= still < len(clip.frames) for still in stills):
-        raise ImageError("{name} has no page {number}; choose an earlier one.", name=name, number=max(stills) + 1)
+        raise explain_missing("still", name, max(stills) + 1)
     done = run_apart(START, data, {"frames": [clip.frames[still] for still in stills]})
     if isinstance(done, str):
         raise _explain(done, name)

@@ -21,6 +21,7 @@ from typing import Any
 from PIL import Image
 
 from dsvl2_app.errors import ImageError
+from dsvl2_app.image.page_kinds import explain_missing
 
 MAGIC = b"%PDF-"
 MOST_PAGES = 1000
@@ -54,7 +55,7 @@ def page_size(data: bytes, name: str, page: int) -> tuple[int, int]:
     """Width and height in px of the picture that a page becomes; pages count from 0."""
     pages = read_pages(data, name)
     if not 0 <= page < len(pages):
-        raise ImageError("{name} has no page {number}; choose an earlier one.", name=name, number=page + 1)
+        raise explain_missing("page", name, page + 1)
     scale = page_scale(pages[page])
     width, height = pages[page]
     return max(1, math.ceil(width * scale)), max(1, math.ceil(height * scale))

@@ -21,6 +21,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from dsvl2_app.errors import ImageError, explain
 from dsvl2_app.image.colour import to_rgb
 from dsvl2_app.image.documents import is_document, render_page
+from dsvl2_app.image.page_kinds import explain_missing, name_kind
 from dsvl2_app.image.pixels import SlowPictureError, UnreadPictureError, give_back, load_pixels, taking_turns
 
 LONGEST_SIDE = 2**16 - 1  # px, as in a JPEG; a picture that is all length costs more than its pixels say
@@ -126,9 +127,7 @@ def read_header(data: bytes, name: str, limits: Limits, frame: int = 0) -> Image
         try:
             image.seek(frame)
         except EOFError:
-            raise ImageError(
-                "{name} has no page {number}; choose an earlier one.", name=name, number=frame + 1
-            ) from None
+            raise explain_missing(name_kind(image), name, frame + 1) from None
         except Exception:  # whatever a decoder makes of hostile bytes
             raise _explain_damage(name) from None
         _check_size(image, name, _count_most(image, limits))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dsvl2_app.errors import PromptError
-from dsvl2_app.image.reference import ImageRef, count_frames
+from dsvl2_app.image.page_kinds import Kind, explain_beyond, explain_list, explain_many
+from dsvl2_app.image.reference import ImageRef, count_frames, find_kind
 
 FIRST = "1"
 MOST_CHOSEN = 200  # pages of a document at once
@@ -16,27 +16,28 @@ _RANGE = re.compile(r"\s*(\d{1,6})?\s*(-|–|—|~|至|到)?\s*(\d{1,6})?\s*")
 
 def open_pages(file: str, pages: str = FIRST) -> list[ImageRef]:
     """Those pages of a file; a picture has one."""
-    return [ImageRef.of(Path(file), frame=frame) for frame in read_ranges(pages, count_frames(Path(file)))]
+    path = Path(file)
+    return [ImageRef.of(path, frame=frame) for frame in read_ranges(pages, count_frames(path), find_kind(path))]
 
 
-def read_ranges(text: str, count: int) -> list[int]:
+def read_ranges(text: str, count: int, kind: Kind = "page") -> list[int]:
     """ "1-3, 7" -> [0, 1, 2, 6]; "-3" and "8-" have open ends, and nothing at all means all pages. Raises a PromptError
-    for what is no such list or names a page that is not there."""
+    for what is no such list or names a page that is not there; `kind` is what that calls them."""
     pages: dict[int, None] = {}
     for part in re.split(r"[,;，；、]", text) if text.strip() else ["-"]:
         match = _RANGE.fullmatch(part[:40])
         if not match or not part.strip():
-            raise PromptError("Pages are written as 1-3, 7; {text!r} is no such list.", text=text[:40])
+            raise explain_list(kind, text[:40])
         first, dash, last = match.groups()
         if not dash and (not first or last):
-            raise PromptError("Pages are written as 1-3, 7; {text!r} is no such list.", text=text[:40])
+            raise explain_list(kind, text[:40])
         low = int(first or 1)
         high = int(last or count) if dash else low
         if not 1 <= low <= high <= count:
-            raise PromptError("There are pages 1 to {count:,}; {text!r} names others.", count=count, text=text[:40])
+            raise explain_beyond(kind, count, text[:40])
         pages.update(dict.fromkeys(range(low - 1, high)))
     if len(pages) > MOST_CHOSEN:
-        raise PromptError("At most {most} pages are read at once; choose fewer.", most=MOST_CHOSEN)
+        raise explain_many(kind, MOST_CHOSEN)
     return list(pages)
 
 

@@ -10,7 +10,6 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
@@ -28,9 +27,9 @@ from dsvl2_app.image.load import (
     read_source,
     upright_size,
 )
+from dsvl2_app.image.page_kinds import Kind, explain_missing, name_kind
 from dsvl2_app.image.pixels import LARGE, split_bands
 
-Kind = Literal["page", "frame", "still"]  # of a PDF or TIFF, of an animation, of a clip
 HASH_BYTES = 16  # of SHA-256, for which processors of the last years have instructions: twice as fast as BLAKE2
 
 
@@ -73,11 +72,11 @@ class ImageRef:
         elif is_clip(data):
             clip = read_clip(data, name, limits.max_pixels)
             if frame >= len(clip.frames):
-                raise ImageError("{name} has no page {number}; choose an earlier one.", name=name, number=frame + 1)
+                raise explain_missing("still", name, frame + 1)
             size, kind = clip.size, "still"
         else:
             header = read_header(data, name, limits, frame)
-            size, kind = upright_size(header, data, limits), "page" if header.format == "TIFF" else "frame"
+            size, kind = upright_size(header, data, limits), name_kind(header)
         kept = source if isinstance(source, bytes) else Path(source)
         return cls(size, kept, frame, limits, _hash_file(data, frame), points, kind)
 
@@ -150,6 +149,14 @@ def count_frames(source: bytes | str | Path, limits: Limits = USUAL) -> int:
         return getattr(image, "n_frames", 1)
     except Exception:  # of a file that is damaged behind its first frame
         return 1
+
+
+def find_kind(source: bytes | str | Path, limits: Limits = USUAL) -> Kind:
+    """What people call one of several in this file. Raises an ImageError for what is no picture."""
+    data = read_source(source, limits)
+    if is_document(data):
+        return "page"
+    return "still" if is_clip(data) else name_kind(read_header(data, name_source(source), limits))
 
 
 def _hash_file(data: bytes, frame: int) -> bytes:

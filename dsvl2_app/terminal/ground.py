@@ -51,7 +51,13 @@ def run(flags: argparse.Namespace) -> None:
         _print(parsed, image.size, summary["text"])
     page = flags.page if flags.page > 1 or image.points else 0
     found = Annotation(
-        Path(flags.image).name, *image.size, parsed.boxes, summary["text"], page=page, points=image.points
+        Path(flags.image).name,
+        *image.size,
+        parsed.boxes,
+        summary["text"],
+        page=page,
+        kind=image.kind,
+        points=image.points,
     )
     for name in flags.out:
         _write(name, image, found)

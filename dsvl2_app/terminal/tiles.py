@@ -39,7 +39,7 @@ def run(flags: argparse.Namespace) -> None:
 
 
 def _name(file: str, page: ImageRef) -> str:
-    return f"{file}, page {page.frame + 1}" if page.frame or page.points else file
+    return f"{file}, {page.kind} {page.frame + 1}" if page.frame or page.points else file
 
 
 def _read_geometry(model: str) -> TileGeometry:

@@ -21,6 +21,8 @@ from dsvl2_app.text.boxes import Box
 if TYPE_CHECKING:
     from PIL import Image
 
+    from dsvl2_app.image.page_kinds import Kind
+
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # the beginning of a cell that a spreadsheet would compute
 
 
@@ -39,10 +41,16 @@ class Annotation:
     boxes: tuple[Box, ...]
     answer: str = ""  # the model's text
     address: str = ""  # of the picture: https://..., or its content as a data URL
-    page: int = 0  # its number, of a document's page; 0: of no document
+    page: int = 0  # its number, of a document's page, a frame or a still; 0: of none
+    kind: Kind = "page"  # what it is of these
     points: tuple[float, float] | None = None  # width and height of a PDF's page
     names: tuple[str, ...] = ()  # labels of pictures before it, which keep their numbers
     corrected: bool = False  # by a person, who has seen all of it
+
+    @property
+    def stem(self) -> str:
+        """For names of files."""
+        return PurePath(self.picture).stem + (f"-{self.kind}-{self.page}" if self.page else "")
 
     @property
     def labels(self) -> list[str]:
@@ -153,7 +161,7 @@ def write_yolo_set(found: Sequence[tuple[Annotation, bytes]]) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, (annotation, picture) in enumerate(found, start=1):
             named = replace(annotation, names=tuple(labels))  # in place of those of pictures that are not in the set
-            stem = PurePath(annotation.picture).stem + (f"-page-{annotation.page}" if annotation.page else "")
+            stem = annotation.stem
             stem = f"{stem}-{number}" if stem in taken else stem
             taken.add(stem)
             archive.writestr(f"images/{stem}.jpg", picture)

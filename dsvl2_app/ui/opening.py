@@ -53,4 +53,4 @@ def as_upload(path: str) -> dict[str, Any]:
 def save_page(image: ImageRef) -> str:
     """A file in Gradio's cache, named after the document and the page."""
     data, suffix = encode_drawing(image.open())
-    return save_upload(data, f"{Path(image.path).stem[:100]}-page-{image.frame + 1}.{suffix}")
+    return save_upload(data, f"{Path(image.path).stem[:100]}-{image.kind}-{image.frame + 1}.{suffix}")

@@ -14,8 +14,9 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.image.clips import Clip, describe_moment, is_clip, read_clip, render_stills, spread
 from dsvl2_app.image.documents import is_document, render_small
 from dsvl2_app.image.load import Limits, name_source, read_source
+from dsvl2_app.image.page_kinds import Kind
 from dsvl2_app.image.page_ranges import FIRST, read_ranges, write_ranges
-from dsvl2_app.image.reference import ImageRef, Kind, count_frames
+from dsvl2_app.image.reference import ImageRef, count_frames, find_kind
 from dsvl2_app.ui.gradio_quirks import file_address, read_event_data
 from dsvl2_app.ui.uploads import encode_small, measure, save_upload
 from dsvl2_app.ui.words.translations import say
@@ -154,7 +155,7 @@ def list_pages(files: Sequence[str], shown: Any, limits: Limits) -> list[ImageRe
     images = []
     for file in files:
         count = count_pages(file, limits)
-        frames = read_ranges(chosen.get(file, FIRST), count) if count > 1 else [0]
+        frames = read_ranges(chosen.get(file, FIRST), count, find_kind(file, limits)) if count > 1 else [0]
         images += [measure(file, limits, frame) for frame in frames]
     return images
 
@@ -182,4 +183,4 @@ def _thumbnails(file: str, count: int, limits: Limits) -> tuple[str, ...]:
         images = render_small(data, name_source(file), range(count), SIDE)
     else:
         images = [measure(file, limits, frame).open_small(SIDE) for frame in range(count)]
-    return tuple(save_upload(encode_small(image, SIDE), "page.webp") for image in images)
+    return tuple(save_upload(encode_small(image, SIDE), "thumbnail.webp") for image in images)

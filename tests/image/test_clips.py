@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from dsvl2_app.errors import ImageError
+from dsvl2_app.errors import ImageError, PromptError
 from dsvl2_app.image import clips
 from dsvl2_app.image.clips import describe_moment, is_clip, read_clip, render_stills, spread
 from dsvl2_app.image.clips_apart import choose
 from dsvl2_app.image.load import load_image
-from dsvl2_app.image.reference import ImageRef, count_frames
+from dsvl2_app.image.page_ranges import open_pages
+from dsvl2_app.image.reference import ImageRef, count_frames, find_kind
 
 STEP = 6  # brightness from one frame to the next
 MOST = 40_000_000
@@ -58,8 +59,13 @@ def test_a_still_is_a_page_of_its_file(clip: Path) -> None:
     assert first.size == last.size == (64, 48)
     assert first.content_hash != last.content_hash
     assert np.asarray(last.open()).mean() > np.asarray(first.open()).mean() + 100
-    with pytest.raises(ImageError, match="has no page 25"):
+    with pytest.raises(ImageError, match="has no still 25"):
         ImageRef.of(clip, frame=24)
+    with pytest.raises(ImageError, match="has no still 25"):
+        render_stills(clip.read_bytes(), "clip", [24], 10**6)
+    assert (find_kind(clip), first.kind) == ("still", "still")
+    with pytest.raises(PromptError, match="There are stills 1 to 24"):
+        open_pages(str(clip), "25")
     for open_picture in (load_image, ImageRef.of):  # where no still is chosen
         with pytest.raises(ImageError, match="is a video; save a still"):
             open_picture(clip)

@@ -146,6 +146,15 @@ def test_what_names_no_page_is_refused(text: str) -> None:
         read_ranges("", 900)
 
 
+def test_frames_and_stills_are_called_so() -> None:
+    with pytest.raises(PromptError, match="Frames are written as 1-3, 7"):
+        read_ranges("x", 9, "frame")
+    with pytest.raises(PromptError, match="There are stills 1 to 9"):
+        read_ranges("10", 9, "still")
+    with pytest.raises(PromptError, match="At most 200 stills"):
+        read_ranges("", 900, "still")
+
+
 def test_pages_say_their_own_text() -> None:
     assert read_texts(PAPER, "paper.pdf", [2, 0]) == ["PAGE 3", "PAGE 1"]
     lines = BytesIO()

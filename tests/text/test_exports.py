@@ -291,17 +291,18 @@ def test_supervision_reads_a_whole_set(tmp_path):
         (Annotation("a.png", 200, 100, (box,)), encode_jpeg(pictures[0])),
         (Annotation("a.tif", 90, 300, (replace(box, label="cat"), box), page=2), encode_jpeg(pictures[1])),
         (Annotation("a.jpg", 200, 100, (replace(box, label="cat"),)), encode_jpeg(pictures[0])),
+        (Annotation("a.gif", 90, 300, (box,), page=2, kind="frame"), encode_jpeg(pictures[1])),
     ]
     with zipfile.ZipFile(io.BytesIO(write_yolo_set(found))) as archive:
         archive.extractall(tmp_path)
     names = sorted(path.name for path in (tmp_path / "images").iterdir())
-    assert names == ["a-3.jpg", "a-page-2.jpg", "a.jpg"]
+    assert names == ["a-3.jpg", "a-frame-2.jpg", "a-page-2.jpg", "a.jpg"]
     read = supervision.DetectionDataset.from_yolo(
         str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "data.yaml")
     )
     assert read.classes == ["dog", "cat"]
     classes = {path.split("/")[-1]: detections.class_id.tolist() for path, _, detections in read}
-    assert classes == {"a.jpg": [0], "a-page-2.jpg": [1, 0], "a-3.jpg": [1]}
+    assert classes == {"a.jpg": [0], "a-page-2.jpg": [1, 0], "a-3.jpg": [1], "a-frame-2.jpg": [0]}
 
 
 def test_a_set_has_the_classes_of_its_own_boxes_alone():

@@ -11,6 +11,8 @@ CHINESE_ERRORS = {
     "There is no document; add a PDF or pictures first.": "还没有文档；请先添加 PDF 或图片。",
     "There is no question for the pages yet; type one.": "还没有对这些页的问题；请输入。",
     "A page is chosen twice; choose each once.": "有一页选了两次；请每页只选一次。",
+    "A frame is chosen twice; choose each once.": "有一帧选了两次；请每帧只选一次。",
+    "A still is chosen twice; choose each once.": "有一张画面选了两次；请每张画面只选一次。",
     "There is no such page; reload the page and try again.": "没有这一页；请重新加载页面后再试。",
     "None of these pages has a text of its own; choose the model's.": "这些页都没有自带的文字；请选择模型读出的文字。",
     "Nothing is read yet; read some pages first.": "还没有读过任何页；请先读几页。",
@@ -25,6 +27,12 @@ CHINESE_ERRORS = {
     "Pages are written as 1-3, 7; {text!r} is no such list.": "页码的写法如 1-3, 7；{text!r} 不是这样的列表。",
     "There are pages 1 to {count:,}; {text!r} names others.": "只有第 1 至 {count:,} 页；{text!r} 超出了范围。",
     "At most {most} pages are read at once; choose fewer.": "一次最多读 {most} 页；请少选一些。",
+    "Frames are written as 1-3, 7; {text!r} is no such list.": "帧号的写法如 1-3, 7；{text!r} 不是这样的列表。",
+    "There are frames 1 to {count:,}; {text!r} names others.": "只有第 1 至 {count:,} 帧；{text!r} 超出了范围。",
+    "At most {most} frames are read at once; choose fewer.": "一次最多读 {most} 帧；请少选一些。",
+    "Stills are written as 1-3, 7; {text!r} is no such list.": "画面编号的写法如 1-3, 7；{text!r} 不是这样的列表。",
+    "There are stills 1 to {count:,}; {text!r} names others.": "只有第 1 至 {count:,} 张画面；{text!r} 超出了范围。",
+    "At most {most} stills are read at once; choose fewer.": "一次最多读 {most} 张画面；请少选一些。",
     "There is no conversation yet; ask something first.": "还没有对话；请先提问。",
     # A model's server elsewhere
     "--backend openai needs --api-base, the address of a server such as http://localhost:8000/v1.": (
@@ -150,6 +158,8 @@ CHINESE_ERRORS = {
         "图片为 {width}x{height} 像素；两边都至少需要 1 像素。"
     ),
     "{name} has no page {number}; choose an earlier one.": "{name} 没有第 {number} 页；请选择前面的页。",
+    "{name} has no frame {number}; choose an earlier one.": "{name} 没有第 {number} 帧；请选择前面的帧。",
+    "{name} has no still {number}; choose an earlier one.": "{name} 没有第 {number} 张画面；请选择前面的画面。",
     "{name} has changed since it was chosen; choose it again.": "{name} 在选择之后已被更改；请重新选择。",
     "{name} is damaged or incomplete; save or send it again.": "{name} 已损坏或不完整；请重新保存或发送。",
     "{name} is an uncompressed TIFF whose YCbCr colours are subsampled, which is not supported; "

@@ -29,7 +29,10 @@ def plain(text: str) -> str:
 
 
 def write_markdown(leaves: Sequence[Leaf]) -> bytes:
-    pages = [f"<!-- page {leaf.image.frame + 1} -->\n\n{plain(_FENCE.sub('', leaf.text.strip()))}" for leaf in leaves]
+    pages = [
+        f"<!-- {leaf.image.kind} {leaf.image.frame + 1} -->\n\n{plain(_FENCE.sub('', leaf.text.strip()))}"
+        for leaf in leaves
+    ]
     return ("\n\n".join(pages) + "\n").encode()
 
 

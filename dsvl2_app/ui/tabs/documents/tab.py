@@ -12,8 +12,9 @@ import gradio as gr
 
 from dsvl2_app.backend import Backend
 from dsvl2_app.bundled import read_asset
-from dsvl2_app.errors import ImageError, PromptError
+from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import Limits
+from dsvl2_app.image.page_kinds import explain_twice
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
@@ -195,8 +196,11 @@ class Documents:
             raise ImageError("There is no document; add a PDF or pictures first.")
         names = name_files(files)
         found = [(image, names[str(image.path)]) for image in list_pages([*names], pages, self.limits)]
-        if len({image for image, _ in found}) < len(found):
-            raise PromptError("A page is chosen twice; choose each once.")
+        seen = set[ImageRef]()
+        for image, _ in found:
+            if image in seen:
+                raise explain_twice(image.kind)
+            seen.add(image)
         return found
 
     def turn(self, which: Any, reading: Reading) -> dict[Any, Any]:

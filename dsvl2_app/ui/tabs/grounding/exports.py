@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -64,7 +63,7 @@ def save_file(finding: Finding, name: str) -> str | None:
     if search is None or search.annotation is None:
         return None
     found, image = search.annotation, search.image
-    stem = Path(found.picture).stem + (f"-page-{found.page}" if found.page else "")
+    stem = found.stem
     if name == PICTURE:
         drawn = draw(image.open(), found.boxes, points=search.mode == "point")
         return save_picture(drawn, f"{stem}-boxes.png")

@@ -147,7 +147,9 @@ class Finding:
     def annotate(self, search: Search, boxes: tuple[Box, ...], answer: str) -> Annotation:
         image = search.image
         points, page = image.points, image.frame + 1 if image.frame or image.points else 0
-        found = Annotation(search.name, *image.size, boxes, answer, names=self.labels, page=page, points=points)
+        found = Annotation(
+            search.name, *image.size, boxes, answer, names=self.labels, page=page, kind=image.kind, points=points
+        )
         if boxes:
             self.kept[image] = found
             while len(self.kept) > MOST_KEPT:
