@@ -470,6 +470,9 @@ def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, 
     expect(status).to_be_in_viewport(ratio=1)
     expect(how).to_be_hidden()
     expect(page.locator("#documents-picture img")).to_be_in_viewport()
+    line = page.locator("#documents-text p").first
+    expect(line).to_contain_text("0 1 2 3")
+    expect(line).to_be_in_viewport()
     page.locator("#documents-stop").click()
     expect(status).to_contain_text("Read goes on from there")
 
