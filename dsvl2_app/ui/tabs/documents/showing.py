@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,16 @@ ENDED = {
     "repetition": "{number:,} began to repeat themselves and were ended there.",
     "length": "{number:,} reached the limit of new tokens.",
 }
-Drawn = tuple[Leaf | None, bool, str]  # the page that stands there, whether it was read to its end, and its text
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What stands there: a page, whether it was read to its end, its text, and what stays while that grows."""
+
+    leaf: Leaf | None = None
+    is_read: bool = False
+    text: str = ""
+    stays: Mapping[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,15 +62,18 @@ class View:
         }
 
     async def show_growth(self, reading: Reading, drawn: Drawn) -> tuple[dict[Any, Any], Drawn]:
-        """What has changed since that was drawn, and what is drawn by it."""
+        """What has changed since that was drawn, and what is drawn by it. What stays is sent each time: of two results
+        that come at once, the page can lose what only the first one sets (see `last_update`)."""
         leaf = reading.shown
         now = (leaf, leaf.is_read, leaf.text) if leaf else (None, False, "")
-        if now[:2] != drawn[:2]:  # its boxes stand on the picture once there are all
-            return await to_thread(self.show, reading), now
-        shown: dict[Any, Any] = {self.answer.status: describe(reading)}
-        if now != drawn and not reading.shows_own_text:
+        if now[:2] != (drawn.leaf, drawn.is_read):  # its boxes stand on the picture once there are all
+            page, busy = self.answer, self.show_buttons(busy=True)
+            shown = await to_thread(self.show, reading)
+            return shown | busy, Drawn(*now, busy | {part: shown[part] for part in (page.how, page.row, page.picture)})
+        shown = {**drawn.stays, self.answer.status: describe(reading)}
+        if now[2] != drawn.text and not reading.shows_own_text:
             shown |= self.show_text(reading)
-        return shown, now
+        return shown, Drawn(*now, drawn.stays)
 
     def show_page(self, reading: Reading) -> dict[Any, Any]:
         leaf, picture = reading.shown, ""

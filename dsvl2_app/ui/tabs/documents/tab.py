@@ -145,7 +145,7 @@ class Documents:
             return
         yield {**self.view.show_buttons(busy=True), notice: "", status: describe(reading), how: show_how_to(BEGUN)}
         failure: Exception | None = None
-        drawn: Drawn = (None, False, "")
+        drawn = Drawn()
         read = partial(self.read_page, reading, run, name_caller(visitor))
         waiting = [leaf for leaf in reading.leaves if not leaf.is_read]
         try:

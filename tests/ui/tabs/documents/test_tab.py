@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -202,6 +202,28 @@ def test_a_page_whose_answer_repeats_itself_ends_and_the_next_one_is_read(
     assert [page["finish"] for page in json.loads(write_json(reading.leaves))["pages"]] == ["repetition"] * 2
     assert "2 began to repeat themselves and were ended there." in describe(reading)
     assert "stopped: it repeated itself" in documents.view.show_text(reading)[documents.answer.note]
+
+
+@pytest.mark.slow
+def test_a_result_that_is_lost_takes_nothing_with_it(papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two results that come at once, Gradio's page can lose what only the first one sets."""
+    words = " ".join(map(str, range(2000)))
+    backend, reading = ScriptedBackend(words, pause=0.002), Reading()
+    with gr.Blocks() as demo:
+        documents = Documents(backend, Limits())
+        documents.build(demo)
+    pages = [(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in range(2)]
+    monkeypatch.setattr(documents, "list", lambda *_: pages)
+
+    async def read() -> list[dict[Any, Any]]:
+        return [update async for update in documents.read([], None, "text", "", reading, cast(gr.Request, None))]
+
+    _, first, *grown, last = run_loop(read())
+    answer, question = documents.answer, documents.question
+    assert len(grown) > 3
+    for update in (first, *grown, last):
+        assert not update[answer.how].visible and update[answer.row].visible and "<img" in update[answer.picture]
+        assert update[question.halt].visible is (update is not last)
 
 
 def read_leaves(leaves: list[Leaf], turned_away: int, goes_on: bool = True) -> list[tuple[str, int]]:
