@@ -1,8 +1,8 @@
 """Whatever the page takes from Gradio beyond its documented interface, and the bugs that it works around.
 
 All of it was seen in Gradio 6.31, the one minor release that requirements.txt admits. Each entry says what it takes and
-why. To move to another minor: change VERSION and the requirement, read this file and assets/quirks.js (the same for the
-page in a browser) from top to bottom, and run the tests of tests/ui. assets/page.css names Gradio's CSS classes too.
+why. To move to another minor: change VERSION and the requirement, read this file, tools.py (for MCP clients) and
+assets/quirks.js (in a browser) from top to bottom, and run the tests of tests/ui. assets/page.css names classes too.
 """
 
 from __future__ import annotations

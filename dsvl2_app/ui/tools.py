@@ -7,7 +7,6 @@ from base64 import b64encode
 from typing import Any
 
 import gradio as gr
-from gradio.mcp import GradioMCPServer
 from gradio_client import Client
 
 from dsvl2_app.credentials import Credentials
@@ -23,7 +22,7 @@ def open_tools(demo: gr.Blocks, credentials: Credentials) -> None:
         server._client_instance = log_in(demo, *credentials[0])
 
 
-def tell_each(server: GradioMCPServer) -> None:
+def tell_each(server: Any) -> None:
     """Give clients each output by itself: a picture as a picture, and what is no text as JSON.
 
     Gradio makes one text of all outputs, with the path of a picture in it, where a client does not ask for progress;
@@ -38,8 +37,8 @@ def tell_each(server: GradioMCPServer) -> None:
     def convert_each(data: Any, root_url: str) -> Any:
         return convert([as_json(output) for output in data], root_url)
 
-    server._execute_tool_without_progress = execute_each  # type: ignore[method-assign]
-    server.postprocess_output_data = convert_each  # type: ignore[method-assign]
+    server._execute_tool_without_progress = execute_each
+    server.postprocess_output_data = convert_each
 
 
 def as_json(output: Any) -> Any:
