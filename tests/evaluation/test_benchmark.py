@@ -37,7 +37,7 @@ class Answering(ScriptedBackend):
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         stream = Stream(on_cancel=self._end_one)
-        self._write(stream)
+        self._write(stream, request)
         return stream
 
     def _end_one(self) -> None:

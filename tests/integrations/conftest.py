@@ -85,7 +85,7 @@ class Echo(ScriptedBackend):
         )
         self.requests.append(request)
         stream = Stream()
-        self._write(stream)
+        self._write(stream, request)
         return stream
 
 
