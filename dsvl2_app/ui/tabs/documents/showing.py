@@ -28,14 +28,20 @@ ENDED = {
 }
 
 
+AGAIN = 3  # results after that of a whole page which set all of it once more
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """What stands there: a page, whether it was read to its end, its text, and what stays while that grows."""
+    """What stands there: a page, whether it was read to its end, its text, what stays while that grows, and the whole
+    page, which so many results set once more."""
 
     leaf: Leaf | None = None
     is_read: bool = False
     text: str = ""
     stays: Mapping[Any, Any] = field(default_factory=dict)
+    whole: Mapping[Any, Any] = field(default_factory=dict)
+    again: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,18 +68,20 @@ class View:
         }
 
     async def show_growth(self, reading: Reading, drawn: Drawn) -> tuple[dict[Any, Any], Drawn]:
-        """What has changed since that was drawn, and what is drawn by it. What stays is sent each time: of two results
-        that come at once, the page can lose what only the first one sets (see `last_update`)."""
+        """What has changed since that was drawn, and what is drawn by it. What stays is sent each time, and a whole
+        page a few times: of two results that come at once, Gradio's page can lose what only the first one sets (see
+        `last_update`). The choice of a page is not sent for ever, or nobody could open it meanwhile."""
         leaf = reading.shown
         now = (leaf, leaf.is_read, leaf.text) if leaf else (None, False, "")
         if now[:2] != (drawn.leaf, drawn.is_read):  # its boxes stand on the picture once there are all
             page, busy = self.answer, self.show_buttons(busy=True)
             shown = await to_thread(self.show, reading)
-            return shown | busy, Drawn(*now, busy | {part: shown[part] for part in (page.how, page.row, page.picture)})
-        shown = {**drawn.stays, self.answer.status: describe(reading)}
-        if now[2] != drawn.text and not reading.shows_own_text:
+            stays = busy | {part: shown[part] for part in (page.how, page.row, page.picture)}
+            return shown | busy, Drawn(*now, stays, shown | busy, AGAIN)
+        shown = {**(drawn.whole if drawn.again else drawn.stays), self.answer.status: describe(reading)}
+        if drawn.again or (now[2] != drawn.text and not reading.shows_own_text):
             shown |= self.show_text(reading)
-        return shown, Drawn(*now, drawn.stays)
+        return shown, Drawn(*now, drawn.stays, drawn.whole, max(drawn.again - 1, 0))
 
     def show_page(self, reading: Reading) -> dict[Any, Any]:
         leaf, picture = reading.shown, ""

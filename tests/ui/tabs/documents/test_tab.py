@@ -26,7 +26,7 @@ from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file, write_json
 from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
-from dsvl2_app.ui.tabs.documents.showing import describe
+from dsvl2_app.ui.tabs.documents.showing import AGAIN, describe
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import BUNDLED_TOKENS, MOST_TOKENS, TASKS, compose, count_most, offer_tasks
 from dsvl2_app.ui.words.chinese import CHINESE
@@ -224,6 +224,8 @@ def test_a_result_that_is_lost_takes_nothing_with_it(papers: dict[str, Path], mo
     for update in (first, *grown, last):
         assert not update[answer.how].visible and update[answer.row].visible and "<img" in update[answer.picture]
         assert update[question.halt].visible is (update is not last)
+    assert all(answer.which in update for update in grown[:AGAIN])
+    assert not all(answer.which in update for update in grown)  # or nobody could choose a page meanwhile
 
 
 def read_leaves(leaves: list[Leaf], turned_away: int, goes_on: bool = True) -> list[tuple[str, int]]:
