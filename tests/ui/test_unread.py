@@ -61,6 +61,7 @@ def test_a_chinese_question_to_nano_is_answered_with_a_note(nano, pictures, open
     page.get_by_role("tab").nth(1).click()
     expect(note).to_have_count(0)
     page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    expect(page.locator("#grounding-picture img").first).to_be_visible()  # else it is asked without a picture
     phrase = page.locator("#grounding-phrase textarea")
     for words, notes in (("红色的圆", 1), ("the red circle", 0)):
         phrase.fill(words)
@@ -69,6 +70,7 @@ def test_a_chinese_question_to_nano_is_answered_with_a_note(nano, pictures, open
         expect(note).to_have_count(notes)
     page.goto(f"{nano.url}?tab=tiles#inside")
     page.set_input_files("#tiles-pictures input[type=file]", pictures["wide"])
+    expect(page.locator("#tiles-summary .figures")).to_be_visible()  # else it is asked of those before
     page.locator("#inside-question textarea").fill("图中有什么？")
     page.locator("#inside-ask").click()
     expect(page.locator("#inside-open")).to_be_visible()
