@@ -23,6 +23,7 @@ def test_an_earlier_question_is_edited_with_its_pictures(scripted, pictures, ope
     page.get_by_role("button", name="Cancel editing").click()
     expect(page.locator("#conversation .dropped")).to_have_count(0)
     page.locator("#conversation").get_by_role("button", name="Edit").first.click()
+    expect(page.locator("#conversation .dropped")).to_have_count(4)
     attach_more = page.locator("#message .thumbnail-item")
     expect(attach_more).to_have_count(1)
     page.set_input_files("#message input[type=file]", [pictures["tall"]])
