@@ -83,10 +83,6 @@ class Pack:
         return tuple(noun for noun in self.by_noun if nouns()[noun].known)
 
     @cached_property
-    def unknown(self) -> tuple[str, ...]:
-        return tuple(noun for noun in self.by_noun if not nouns()[noun].known)
-
-    @cached_property
     def strange(self) -> tuple[str, ...]:
         """The unknown noun of each sprite that has one."""
         return tuple(sprite.noun for sprite in self.sprites if not nouns()[sprite.noun].known)

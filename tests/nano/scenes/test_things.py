@@ -90,7 +90,7 @@ def test_what_is_wanted_is_there_and_what_is_marked_is_known():
 
 
 def test_a_pack_of_unknown_things_alone_shows_only_these():
-    strange = Pack(PACK.split, tuple(sprite for sprite in PACK.sprites if sprite.noun in PACK.unknown))
+    strange = Pack(PACK.split, tuple(sprite for sprite in PACK.sprites if sprite.noun in PACK.strange))
     scene = render(Random(0), Level(0.5), strange, strange=1.0)
     assert {item.kind for item in scene.objects} == {UNKNOWN_THING} and not any(item.name for item in scene.objects)
 

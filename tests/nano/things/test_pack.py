@@ -111,6 +111,6 @@ def test_colours():
 
 def test_a_pack_knows_its_nouns():
     pack = make_pack()
-    assert set(pack.known) | set(pack.unknown) == set(pack.by_noun)
+    assert set(pack.known) | set(pack.strange) == set(pack.by_noun)
     assert {nouns()[noun].kind.name for noun in pack.by_kind["animal"]} == {"animal"}
     assert isinstance(pack.only("noto"), Pack) and {sprite.hand for sprite in pack.only("noto").sprites} == {"noto"}
