@@ -22,6 +22,7 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import SCOPE, show_header
 from dsvl2_app.ui.preview import DESCRIPTION
 from dsvl2_app.ui.tabs import TABS
+from dsvl2_app.ui.tabs.documents.showing import ENDED
 from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.translations import SAID
 from dsvl2_app.ui.words.wording import UNEXPECTED
@@ -224,6 +225,7 @@ def test_everything_that_is_said_has_a_translation():
     assert {tab.title for tab in TABS} <= CHINESE.keys()
     assert [(file, words) for file, words in find_words() if words not in CHINESE] == []
     assert {UNEXPECTED, RANDOM_NOTICE, SCOPE, "random weights", "clipped", "corners swapped"} <= SAID.keys()
+    assert {*ENDED.values()} <= CHINESE.keys()
 
 
 def test_every_problem_of_an_answer_has_a_translation():

@@ -26,8 +26,6 @@ ENDED = {
     "repetition": "{number:,} began to repeat themselves and were ended there.",
     "length": "{number:,} reached the limit of new tokens.",
 }
-
-
 AGAIN = 3  # results after that of a whole page which set all of it once more
 
 
