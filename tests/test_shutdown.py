@@ -26,6 +26,7 @@ from dsvl2_app.shutdown import Terminated, answering_time, close_within, raise_t
 from tests.apps import ROOT, find_port, running
 from tests.waiting import PATIENCE, begin, wait_until
 
+BUSY = 20  # seconds that a busy machine may add; the answers below would go on for minutes
 # nano's decode step: as slow as a larger model's, the same after one that fails twice, and one that is stuck.
 SLOW, STUCK = "time.sleep(0.2)", "time.sleep(10**6)"
 FAULTY = f"1 / (steps.append(1) or len(steps) not in (4, 5)); {SLOW}"
@@ -100,7 +101,7 @@ def test_after_a_fault_answers_end_and_nothing_new_begins(tmp_path: Path) -> Non
         asking.result(PATIENCE)
         assert finish_of(again) == "length" and again[-1] == {"end": True}
         assert app.wait(PATIENCE) == 0
-        assert time.monotonic() - stopped < grace + 3  # of a busy machine
+        assert time.monotonic() - stopped < grace + BUSY
 
 
 @pytest.mark.slow
@@ -113,7 +114,7 @@ def test_the_process_is_gone_in_time_whatever_runs(fault: str, tokens: int, tmp_
         app.terminate()
         stopped = time.monotonic()
         assert app.wait(PATIENCE) == 0
-        assert time.monotonic() - stopped < grace + 3
+        assert time.monotonic() - stopped < grace + BUSY
         assert isinstance(asking.exception(PATIENCE), httpx.TransportError | None)  # cut off
 
 

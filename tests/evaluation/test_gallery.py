@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +111,10 @@ def test_in_a_browser_2000_questions_are_filtered_searched_and_walked_through(tm
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("requestfailed", lambda request: wrong.append(request.url[:80]))
-    started = time.perf_counter()
     page.goto(report.as_uri())
     cards, count = page.locator("article"), page.locator("#count")
     expect(count).to_have_text("2000 of 2000 rows")
     expect(cards.first.locator("rect")).to_have_count(2)
-    assert time.perf_counter() - started < 10  # s; a second or two where nothing else runs
     assert cards.count() <= 120  # lazily drawn
     page.locator("img").first.evaluate("image => image.decode()")
     assert page.locator("img").first.evaluate("image => image.naturalWidth") == 384

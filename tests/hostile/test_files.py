@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ pytestmark = [
     for each in (".*EXIF", "Truncated File Read", "Invalid APNG")
 ]
 
-MOST_SECONDS, MOST_MEGABYTES, KEPT_MEGABYTES = 5.0, 1500, 60
+MOST_TIMES, MOST_MEGABYTES, KEPT_MEGABYTES = 8, 1500, 60
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,8 @@ def test_sizes_are_known_before_pixels(files: list[File]) -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
 @pytest.mark.timeout(390)
 def test_none_takes_long_or_much_memory() -> None:
-    """Those of 40 and 80 megapixels too. Seconds are a processor's, because a busy machine is no fault."""
+    """Those of 40 and 80 megapixels too. None takes `MOST_TIMES` the processor's time of an honest one of 40 (the median
+    of ten kinds), because how long that is depends on the machine and on what else runs."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile.measure"], cwd=ROOT, capture_output=True, text=True, timeout=380
     )
@@ -86,6 +88,7 @@ def test_none_takes_long_or_much_memory() -> None:
     halved = [row for row in rows if row["name"].startswith("halved")]
     assert len(halved) == 4 and [row["outcome"] for row in halved] == ["5000x4000"] * 4
     assert max(row["apart"] for row in rows) <= MOST_MEGABYTES
-    assert [row for row in rows if row["seconds"] > MOST_SECONDS] == []
+    honest = median(row["seconds"] for row in large)
+    assert [row for row in rows if row["seconds"] > MOST_TIMES * honest] == []
     assert [row for row in rows if row["megabytes"] > MOST_MEGABYTES] == []
     assert [row for row in rows if row["kept"] > KEPT_MEGABYTES] == []
