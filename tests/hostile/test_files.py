@@ -76,8 +76,8 @@ def test_sizes_are_known_before_pixels(files: list[File]) -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
 @pytest.mark.timeout(390)
 def test_none_takes_long_or_much_memory() -> None:
-    """Those of 40 and 80 megapixels too. None takes `MOST_TIMES` the processor's time of an honest one of 40 (the median
-    of ten kinds), because how long that is depends on the machine and on what else runs."""
+    """Those of 40 and 80 megapixels too. None takes `MOST_TIMES` the processor's time of an honest one, the median
+    of ten kinds of 40, because how long that is depends on the machine and on what else runs."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile.measure"], cwd=ROOT, capture_output=True, text=True, timeout=380
     )
