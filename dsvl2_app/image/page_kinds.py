@@ -8,12 +8,12 @@ from PIL import Image
 
 from dsvl2_app.errors import ImageError, PromptError
 
-Kind = Literal["page", "frame", "still"]  # of a PDF or TIFF, of an animation, of a clip
+Kind = Literal["page", "frame", "still"]  # of a PDF or TIFF or a picture alone, of an animation, of a clip
 
 
 def name_kind(header: Image.Image) -> Kind:
     """Of a file that Pillow reads."""
-    return "page" if header.format == "TIFF" else "frame"
+    return "frame" if header.format != "TIFF" and getattr(header, "is_animated", False) else "page"
 
 
 def explain_missing(kind: Kind, name: str, number: int) -> ImageError:

@@ -47,7 +47,7 @@ class ImageRef:
     limits: Limits = field(default=USUAL, repr=False)
     file_hash: bytes = field(default=b"", repr=False)
     points: tuple[float, float] | None = None  # the same in points of 1/72 inch, of a PDF's page
-    kind: Kind = "frame"  # what people call one of several in such a file
+    kind: Kind = "page"  # what people call one of several in such a file
     pixels: Image.Image | None = field(default=None, repr=False)  # RGB, where they are held; nobody may draw on them
 
     @classmethod

@@ -187,7 +187,7 @@ def test_pages_have_sizes_of_their_own(decodes: list[str]) -> None:
 def test_a_page_that_is_not_there_is_refused(kind: str, tmp_path: Path) -> None:
     (tmp_path / "scan").write_bytes(encode(NOISE, kind) if kind == "JPEG" else pages(kind))
     noun = find_kind(tmp_path / "scan")
-    assert noun == ("page" if kind == "TIFF" else "frame")
+    assert noun == ("page" if kind in ("TIFF", "JPEG") else "frame")
     for frame in (3, -1):
         with pytest.raises(ImageError, match=f"'scan' has no {noun} {frame + 1}; choose an earlier one"):
             ImageRef.of(tmp_path / "scan", frame=frame)

@@ -9,13 +9,13 @@ CHINESE_ERRORS = {
     ),
     "random weights": "随机权重",
     "There is no document; add a PDF or pictures first.": "还没有文档；请先添加 PDF 或图片。",
-    "There is no question for the pages yet; type one.": "还没有对这些页的问题；请输入。",
+    "There is no question of your own yet; type one.": "还没有输入自己的问题；请输入。",
     "A page is chosen twice; choose each once.": "有一页选了两次；请每页只选一次。",
     "A frame is chosen twice; choose each once.": "有一帧选了两次；请每帧只选一次。",
     "A still is chosen twice; choose each once.": "有一张画面选了两次；请每张画面只选一次。",
     "There is no such page; reload the page and try again.": "没有这一页；请重新加载页面后再试。",
-    "None of these pages has a text of its own; choose the model's.": "这些页都没有自带的文字；请选择模型读出的文字。",
-    "Nothing is read yet; read some pages first.": "还没有读过任何页；请先读几页。",
+    "None of these has a text of its own; choose the model's.": "这些都没有自带的文字；请选择模型读出的文字。",
+    "Nothing is read yet; press Read first.": "还没有读过任何内容；请先点“开始读”。",
     "The task is {task!r}; choose one of {tasks}.": "任务是 {task!r}；请从 {tasks} 中选择。",
     "What this browser kept is no conversation of this page; delete it there.": (
         "此浏览器保存的内容不是本页面的对话；请在列表中删除。"

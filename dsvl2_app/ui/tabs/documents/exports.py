@@ -83,10 +83,10 @@ def save_file(reading: Reading, format: str) -> str:
     """A file in Gradio's cache, with the text that is shown: the model's, or the PDF's own. Raises PromptError before
     anything was read, and where no page has a text of its own."""
     if not reading.written:
-        raise PromptError("Nothing is read yet; read some pages first.")
+        raise PromptError("Nothing is read yet; press Read first.")
     written = with_own_text(reading.written) if reading.shows_own_text else reading.written
     if not any(leaf.text for leaf in written):
-        raise PromptError("None of these pages has a text of its own; choose the model's.")
+        raise PromptError("None of these has a text of its own; choose the model's.")
     suffix, write = FORMATS[format]
     found = [(name, list(leaves)) for name, leaves in groupby(written, key=lambda leaf: leaf.name)]
     if len(found) == 1:

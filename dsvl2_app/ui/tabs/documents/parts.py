@@ -20,7 +20,7 @@ HOW_TO = "Add a PDF, scans or pictures: they are read page by page, and what was
 READY = "Press Read: page and text appear here, side by side."
 BEGUN = "Reading has begun."
 UNREAD = "{words} is not read yet."
-NO_OWN_TEXT = "This page has no text of its own: it is a scan or a picture."
+NO_OWN_TEXT = "{words} has no text of its own: it is a scan or a picture."
 CHECK = "The bundled toy model often misreads documents: compare its text with the page."
 
 

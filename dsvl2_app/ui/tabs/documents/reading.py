@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from dsvl2_app.backend import Stream
+from dsvl2_app.image.page_kinds import Kind
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Finish, Timings
 from dsvl2_app.text.boxes import Box, parse_boxes
@@ -89,6 +90,12 @@ class Reading:
     def written(self) -> list[Leaf]:
         """Those about which there is anything."""
         return [leaf for leaf in self.leaves if leaf.text]
+
+    @property
+    def kind(self) -> Kind | None:
+        """What people call each of what is read; None where they call them differently."""
+        kinds: set[Kind] = {leaf.image.kind for leaf in self.leaves}
+        return kinds.pop() if len(kinds) == 1 else None
 
     @property
     def has_own_text(self) -> bool:

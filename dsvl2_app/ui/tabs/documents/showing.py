@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from dsvl2_app.image.page_kinds import Kind
 from dsvl2_app.ui.arrival import describe_time_left
 from dsvl2_app.ui.pages import mark_page, name_page
 from dsvl2_app.ui.tabs.chat.markup import show_answer, show_literally
@@ -25,6 +26,18 @@ from dsvl2_app.ui.words.wording import describe_reason
 ENDED = {
     "repetition": "{number:,} began to repeat themselves and were ended there.",
     "length": "{number:,} reached the limit of new tokens.",
+}
+ALL_READ: dict[Kind | None, str] = {
+    "page": "All {total:,} pages are read.",
+    "frame": "All {total:,} frames are read.",
+    "still": "All {total:,} stills are read.",
+    None: "All {total:,} are read.",
+}
+SOME_READ: dict[Kind | None, str] = {
+    "page": "{done:,} of {total:,} pages are read",
+    "frame": "{done:,} of {total:,} frames are read",
+    "still": "{done:,} of {total:,} stills are read",
+    None: "{done:,} of {total:,} are read",
 }
 AGAIN = 3  # results after that of a whole page which set all of it once more
 
@@ -60,7 +73,7 @@ class View:
             page.how: gr.HTML(visible=shown is None),
             self.answer.status: describe(reading),
             page.source: gr.Radio(visible=shown is not None and reading.has_own_text),
-            page.which: gr.Dropdown(names, value=chosen, visible=len(leaves) > 1),
+            page.which: gr.Dropdown(names, value=chosen, label=name_kind(reading.kind), visible=len(leaves) > 1),
             page.row: gr.Row(visible=shown is not None),
             page.exports: gr.Row(visible=bool(reading.written)),
         }
@@ -91,16 +104,16 @@ class View:
     def show_text(self, reading: Reading) -> dict[Any, Any]:
         """The model's, with a note where it is to be checked; or the PDF's own."""
         leaf, text, note = reading.shown, "", ""
+        words = name_page(leaf.image.kind, leaf.image.frame + 1).capitalize() if leaf else ""
         if leaf and reading.shows_own_text:
             lines = find_own_text(leaf).splitlines()
-            text = "\n".join(map(show_literally, lines)) or f"*{say(NO_OWN_TEXT)}*"
+            text = "\n".join(map(show_literally, lines)) or f"*{say(NO_OWN_TEXT, words=words)}*"
         elif leaf and not (leaf.text or leaf.is_read):
-            page = name_page(leaf.image.kind, leaf.image.frame + 1).capitalize()
-            text = f"*{say(UNREAD, words=page)}*"
+            text = f"*{say(UNREAD, words=words)}*"
         elif leaf:
             text = show_answer(leaf.text)
-            words = [describe_reason(leaf.finish), say(CHECK) if self.bundled else ""]
-            note = "".join(f'<p class="check" role="note">{each}</p>' for each in words if each)
+            notes = [describe_reason(leaf.finish), say(CHECK) if self.bundled else ""]
+            note = "".join(f'<p class="check" role="note">{each}</p>' for each in notes if each)
         return {self.answer.text: text, self.answer.note: note}
 
     def show_back(self, reading: Reading) -> dict[Any, Any]:
@@ -117,16 +130,21 @@ class View:
         return {self.question.start: gr.Button(visible=not busy), self.question.halt: gr.Button(visible=busy)}
 
 
+def name_kind(kind: Kind | None) -> str:
+    """The label of the choice of one of them."""
+    return say("Frame") if kind == "frame" else say("Still") if kind == "still" else say("Page")
+
+
 def describe(reading: Reading) -> str:
     """How far it is, and how long the rest will take."""
     done, total = len(reading.read), len(reading.leaves)
     if done == total:
-        words = say("All {total:,} pages are read.", total=total)
+        words = say(ALL_READ[reading.kind], total=total)
         for finish, sentence in ENDED.items():
             if number := sum(leaf.finish == finish for leaf in reading.leaves):
                 words += " " + say(sentence, number=number)
         return wording.show_status(words) if total else ""
-    words = say("{done:,} of {total:,} pages are read", done=done, total=total)
+    words = say(SOME_READ[reading.kind], done=done, total=total)
     if reading.stopping:
         return wording.show_status(say("{words}; Read goes on from there.", words=words))
     return wording.show_status(f"{words}{describe_time_left(reading.seconds_left)}", running=True)

@@ -49,5 +49,5 @@ def compose(image: object, task: str, question: str) -> list[Message]:
         raise SettingsError("The task is {task!r}; choose one of {tasks}.", task=task, tasks=", ".join(TASKS))
     words = question.strip() if task == OWN else TASKS[task].question
     if not words:
-        raise PromptError("There is no question for the pages yet; type one.")
+        raise PromptError("There is no question of your own yet; type one.")
     return [{"role": "user", "content": place_images(words, [image])}]

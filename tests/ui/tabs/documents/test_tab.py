@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gradio as gr
@@ -26,12 +27,13 @@ from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file, write_json
 from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
-from dsvl2_app.ui.tabs.documents.showing import AGAIN, describe
+from dsvl2_app.ui.tabs.documents.showing import AGAIN, ALL_READ, ENDED, SOME_READ, View, describe, name_kind
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import BUNDLED_TOKENS, MOST_TOKENS, TASKS, compose, count_most, offer_tasks
 from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.wording import show_status
 from tests.image.papers import A4, write_pdf, write_tiff
+from tests.image.test_clips import write_clip
 from tests.waiting import run_loop, wait_until
 
 TEXT = "# Title\n\nof a\npaper\n\n- one\n- two"
@@ -94,6 +96,38 @@ def test_a_line_that_goes_on_has_no_full_stop_before_its_dots(
     assert describe(reading) == show_status("All 2 pages are read.")
     reading.leaves[1].finish = "length"
     assert describe(reading) == show_status("All 2 pages are read. 1 reached the limit of new tokens.")
+
+
+def test_lines_call_a_frame_a_frame_and_a_still_a_still(papers: dict[str, Path], tmp_path: Path) -> None:
+    paths = {kind: tmp_path / name for kind, name in (("frame", "a.gif"), ("still", "a.mp4"), ("picture", "a.png"))}
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "green"))
+    first.save(paths["frame"], save_all=True, append_images=[second])
+    write_clip(paths["still"])
+    first.save(paths["picture"])
+    two = {name: [(ImageRef.of(paths[name], frame=frame), name) for frame in (0, 1)] for name in ("frame", "still")}
+    scan = [(ImageRef.of(papers["scan"]), "scan.tif"), (ImageRef.of(paths["picture"]), "a.png")]
+    view = View(cast(Any, None), cast(Any, SimpleNamespace(text="text", note="note")), bundled=False)
+    found = {}
+    for name, pages in {**two, "scan": scan, "mixed": [*two["frame"], *scan]}.items():
+        reading = Reading()
+        reading.open(pages, ("text", ""))
+        unread = view.show_text(reading)["text"]
+        some = describe(reading)
+        for leaf in reading.leaves:
+            leaf.finish = "eos"
+        found[name] = (some, describe(reading), unread, name_kind(reading.kind))
+    nouns = {"frame": " frames", "still": " stills", "scan": " pages", "mixed": ""}
+    for name, noun in nouns.items():
+        number = 4 if name == "mixed" else 2
+        some, every, *_ = found[name]
+        assert some == show_status(f"0 of {number}{noun} are read", running=True)
+        assert every == show_status(f"All {number}{noun} are read.")
+    said = {name: words[2:] for name, words in found.items()}
+    assert said["frame"] == ("*Frame 1 is not read yet.*", "Frame")
+    assert said["still"] == ("*Still 1 is not read yet.*", "Still")
+    assert said["scan"] == ("*Page 1 is not read yet.*", "Page")
+    assert {*ALL_READ.values(), *SOME_READ.values(), *ENDED.values(), "Frame", "Still", "Page"} <= CHINESE.keys()
+    assert not any("页" in CHINESE[words] for words in ENDED.values())  # they stand below all kinds
 
 
 def test_pages_leave_with_their_document(papers: dict[str, Path]) -> None:
@@ -345,8 +379,9 @@ def test_files_hold_the_text_that_a_pdf_holds_itself(papers: dict[str, Path]) ->
     reading.leaves = [Leaf(ImageRef.of(papers["scan"]), "scan.tif", "of a scan", "eos")]
     reading.own = True  # there is no such choice any more
     assert Path(save_file(reading, "Text")).read_text() == "of a scan\n"
+    assert Path(save_file(reading, "Markdown")).read_text() == "<!-- page 1 -->\n\nof a scan\n"
     reading.leaves = [Leaf(ImageRef.of(papers["scanned"]), "scanned.pdf", "of a scan", "eos")]
-    with pytest.raises(PromptError, match="None of these pages has a text of its own"):
+    with pytest.raises(PromptError, match="None of these has a text of its own"):
         save_file(reading, "Text")
 
 
@@ -375,7 +410,7 @@ def test_the_bundled_model_is_asked_what_it_can_do() -> None:
     assert count_most(100, bundled=False) == 100
     assert {key for _, key in offer_tasks(bundled=True)} == {"text", "figures", "own"}
     assert {key for _, key in offer_tasks(bundled=False)} == set(TASKS)
-    with pytest.raises(PromptError, match="no question for the pages"):
+    with pytest.raises(PromptError, match="no question of your own"):
         compose(None, "own", " ")
 
 
