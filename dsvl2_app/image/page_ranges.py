@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dsvl2_app.image.page_kinds import Kind, explain_beyond, explain_list, explain_many
-from dsvl2_app.image.reference import ImageRef, count_frames, find_kind
+from dsvl2_app.image.reference import ImageRef, find_frames
 
 FIRST = "1"
 MOST_CHOSEN = 200  # pages of a document at once
@@ -17,7 +17,7 @@ _RANGE = re.compile(r"\s*(\d{1,6})?\s*(-|–|—|~|至|到)?\s*(\d{1,6})?\s*")
 def open_pages(file: str, pages: str = FIRST) -> list[ImageRef]:
     """Those pages of a file; a picture has one."""
     path = Path(file)
-    return [ImageRef.of(path, frame=frame) for frame in read_ranges(pages, count_frames(path), find_kind(path))]
+    return [ImageRef.of(path, frame=frame) for frame in read_ranges(pages, *find_frames(path))]
 
 
 def read_ranges(text: str, count: int, kind: Kind = "page") -> list[int]:

@@ -7,9 +7,11 @@ them, and what pictures would cost is known from their headers alone.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -31,6 +33,13 @@ from dsvl2_app.image.page_kinds import Kind, explain_missing, name_kind
 from dsvl2_app.image.pixels import LARGE, split_bands
 
 HASH_BYTES = 16  # of SHA-256, for which processors of the last years have instructions: twice as fast as BLAKE2
+
+
+class Frames(NamedTuple):
+    """What is in a file: so many pictures, and what people call one of them."""
+
+    total: int
+    kind: Kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,27 +145,19 @@ class ImageRef:
         return data
 
 
-def count_frames(source: bytes | str | Path, limits: Limits = USUAL) -> int:
-    """Pages of a PDF or a TIFF, frames of an animation, stills of a clip; 1 of any other picture. Raises an ImageError
-    as `ImageRef.of` does; no pixel is decoded, but those of a clip."""
+def find_frames(source: bytes | str | Path, limits: Limits = USUAL) -> Frames:
+    """Pages of a PDF or a TIFF, frames of an animation, stills of a clip; any other picture is one page. The file is
+    read once. Raises an ImageError as `ImageRef.of` does; no pixel is decoded, but those of a clip."""
     data, name = read_source(source, limits), name_source(source)
     if is_document(data):
-        return len(read_pages(data, name))
+        return Frames(len(read_pages(data, name)), "page")
     if is_clip(data):
-        return len(read_clip(data, name, limits.max_pixels).frames)
+        return Frames(len(read_clip(data, name, limits.max_pixels).frames), "still")
     image = read_header(data, name, limits)
-    try:
-        return getattr(image, "n_frames", 1)
-    except Exception:  # of a file that is damaged behind its first frame
-        return 1
-
-
-def find_kind(source: bytes | str | Path, limits: Limits = USUAL) -> Kind:
-    """What people call one of several in this file. Raises an ImageError for what is no picture."""
-    data = read_source(source, limits)
-    if is_document(data):
-        return "page"
-    return "still" if is_clip(data) else name_kind(read_header(data, name_source(source), limits))
+    kind, count = name_kind(image), 1
+    with suppress(Exception):  # of a file that is damaged behind its first frame
+        count = getattr(image, "n_frames", 1)
+    return Frames(count, kind)
 
 
 def _hash_file(data: bytes, frame: int) -> bytes:

@@ -16,7 +16,7 @@ from dsvl2_app.image.documents import is_document, render_small
 from dsvl2_app.image.load import Limits, name_source, read_source
 from dsvl2_app.image.page_kinds import Kind
 from dsvl2_app.image.page_ranges import FIRST, read_ranges, write_ranges
-from dsvl2_app.image.reference import ImageRef, count_frames, find_kind
+from dsvl2_app.image.reference import Frames, ImageRef, find_frames
 from dsvl2_app.ui.gradio_quirks import file_address, read_event_data
 from dsvl2_app.ui.uploads import encode_small, measure, save_upload
 from dsvl2_app.ui.words.translations import say
@@ -78,16 +78,19 @@ def offer_pages(
     than one is looked at, which is said."""
     before, documents = read_chosen(shown), []
     for file in dict.fromkeys(files):
-        count = count_pages(file, limits)
-        if count > 1:
-            described = _describe(file, count, limits, first, (chosen or {}).get(file, ()), single)
+        pages = find_pages(file, limits)
+        if pages.total > 1:
+            described = _describe(file, pages, limits, first, (chosen or {}).get(file, ()), single)
             documents.append(described | ({"chosen": before[file]} if file in before else {}))
     return {"documents": documents} if documents else None
 
 
-def _describe(file: str, count: int, limits: Limits, first: str, chosen: Sequence[int], single: bool) -> dict[str, Any]:
+def _describe(
+    file: str, pages: Frames, limits: Limits, first: str, chosen: Sequence[int], single: bool
+) -> dict[str, Any]:
     """What the component shows of a file."""
-    clip, name, kind = find_clip(file, limits), name_source(file).strip("'"), measure(file, limits).kind
+    (count, kind), name = pages, name_source(file).strip("'")
+    clip = find_clip(file, limits) if kind == "still" else None
     title, label = say("{name}: {count:,} pages", name=name, count=count), say("Pages")
     if clip:
         title = say("{name}: {count} stills of {seconds:.1f} s", name=name, count=count, seconds=clip.length)
@@ -154,23 +157,22 @@ def list_pages(files: Sequence[str], shown: Any, limits: Limits) -> list[ImageRe
     chosen = dict.fromkeys(files, shown) if isinstance(shown, str) else read_chosen(shown)
     images = []
     for file in files:
-        count = count_pages(file, limits)
-        frames = read_ranges(chosen.get(file, FIRST), count, find_kind(file, limits)) if count > 1 else [0]
+        pages = find_pages(file, limits)
+        frames = read_ranges(chosen.get(file, FIRST), *pages) if pages.total > 1 else [0]
         images += [measure(file, limits, frame) for frame in frames]
     return images
 
 
 @lru_cache(maxsize=256)
-def count_pages(file: str, limits: Limits) -> int:
+def find_pages(file: str, limits: Limits) -> Frames:
     """Of an upload's file, which never changes."""
-    return count_frames(file, limits)
+    return find_frames(file, limits)
 
 
 @lru_cache(maxsize=256)
-def find_clip(file: str, limits: Limits) -> Clip | None:
-    """What is known of a clip; None of any other file."""
-    data = read_source(file, limits)
-    return read_clip(data, name_source(file), limits.max_pixels) if is_clip(data) else None
+def find_clip(file: str, limits: Limits) -> Clip:
+    """What is known of a clip. Raises an ImageError."""
+    return read_clip(read_source(file, limits), name_source(file), limits.max_pixels)
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from dsvl2_app.image.clips import describe_moment, is_clip, read_clip, render_st
 from dsvl2_app.image.clips_apart import choose
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.page_ranges import open_pages
-from dsvl2_app.image.reference import ImageRef, count_frames, find_kind
+from dsvl2_app.image.reference import ImageRef, find_frames
 
 STEP = 6  # brightness from one frame to the next
 MOST = 40_000_000
@@ -54,7 +54,7 @@ def test_stills_are_even_in_time(tmp_path: Path, suffix: str, kind: str) -> None
 
 
 def test_a_still_is_a_page_of_its_file(clip: Path) -> None:
-    assert count_frames(clip) == 24
+    assert find_frames(clip) == (24, "still")
     first, last = ImageRef.of(clip, frame=0), ImageRef.of(clip, frame=23)
     assert first.size == last.size == (64, 48)
     assert first.content_hash != last.content_hash
@@ -63,7 +63,7 @@ def test_a_still_is_a_page_of_its_file(clip: Path) -> None:
         ImageRef.of(clip, frame=24)
     with pytest.raises(ImageError, match="has no still 25"):
         render_stills(clip.read_bytes(), "clip", [24], 10**6)
-    assert (find_kind(clip), first.kind) == ("still", "still")
+    assert first.kind == "still"
     with pytest.raises(PromptError, match="There are stills 1 to 24"):
         open_pages(str(clip), "25")
     for open_picture in (load_image, ImageRef.of):  # where no still is chosen

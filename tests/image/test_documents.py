@@ -22,7 +22,7 @@ from dsvl2_app.image.documents import (
 )
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.page_ranges import open_pages, read_ranges, write_ranges
-from dsvl2_app.image.reference import ImageRef, count_frames
+from dsvl2_app.image.reference import ImageRef, find_frames
 from tests.image.papers import A4, write_form, write_pdf, write_tiff
 
 PAPER = write_pdf()
@@ -114,10 +114,10 @@ def test_what_a_form_was_filled_in_with_is_shown() -> None:
 
 def test_pages_of_a_tiff_are_counted() -> None:
     data = write_tiff(3)
-    assert count_frames(data) == 3
+    assert find_frames(data) == (3, "page")
     assert [ImageRef.of(data, frame=frame).size for frame in range(3)] == [(100, 80), (200, 80), (300, 80)]
-    assert count_frames(write_tiff(1)) == 1
-    assert count_frames(PAPER) == 3
+    assert find_frames(write_tiff(1)) == (1, "page")
+    assert find_frames(PAPER) == (3, "page")
     assert not is_document(data)
     assert not is_document(b"BM" + PAPER)  # a bitmap with one behind it
 

@@ -19,7 +19,7 @@ from PIL import Image, features
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import Limits, load_image
-from dsvl2_app.image.reference import ImageRef, find_kind
+from dsvl2_app.image.reference import ImageRef, find_frames
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
 KINDS = ["JPEG", "PNG", "TIFF", "GIF", "BMP", "PPM", "JPEG2000"]
@@ -186,7 +186,7 @@ def test_pages_have_sizes_of_their_own(decodes: list[str]) -> None:
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "JPEG", *(["WEBP"] if features.check("webp") else [])])
 def test_a_page_that_is_not_there_is_refused(kind: str, tmp_path: Path) -> None:
     (tmp_path / "scan").write_bytes(encode(NOISE, kind) if kind == "JPEG" else pages(kind))
-    noun = find_kind(tmp_path / "scan")
+    noun = find_frames(tmp_path / "scan").kind
     assert noun == ("page" if kind in ("TIFF", "JPEG") else "frame")
     for frame in (3, -1):
         with pytest.raises(ImageError, match=f"'scan' has no {noun} {frame + 1}; choose an earlier one"):

@@ -12,7 +12,9 @@ from playwright.sync_api import expect
 
 from dsvl2_app.__main__ import main
 from dsvl2_app.errors import ImageError
-from dsvl2_app.image.load import USUAL
+from dsvl2_app.image.load import USUAL, Limits, read_source
+from dsvl2_app.image.page_ranges import open_pages
+from dsvl2_app.image.reference import find_frames
 from dsvl2_app.ui.pages import list_pages, offer_pages, read_chosen
 from tests.image.papers import A4, write_pdf, write_tiff
 from tests.image.test_clips import write_clip
@@ -46,6 +48,33 @@ def test_the_choice_stays_with_its_file(papers: dict[str, Path]) -> None:
         assert len(list_pages([paper], nothing, USUAL)) == 1
     with pytest.raises(ImageError, match="locked"):
         list_pages([str(papers["locked"])], None, USUAL)
+
+
+def test_a_file_is_read_once_to_count_and_to_name_its_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once for each page that is meant, by which a changed file is known."""
+    read: list[str] = []
+
+    def read_and_note(source: str, limits: Limits) -> bytes:
+        read.append(Path(source).name)
+        return read_source(source, limits)
+
+    for module in ("image.reference", "ui.pages"):
+        monkeypatch.setattr(f"dsvl2_app.{module}.read_source", read_and_note)
+    (tmp_path / "a.tif").write_bytes(write_tiff(3))
+    (tmp_path / "b.pdf").write_bytes(write_pdf(3))
+    for name in ("a.tif", "b.pdf"):
+        file, known = str(tmp_path / name), find_frames(tmp_path / name)
+        assert (read.pop(), read) == (name, [])
+        assert len(open_pages(file, "2-3")) == 2
+        assert read == [name] * (1 + 2)
+        read.clear()
+        assert len(list_pages([file], "2-3", USUAL)) == 2
+        assert read == [name] * (1 + 2)
+        read.clear()
+        monkeypatch.setattr("dsvl2_app.ui.pages._thumbnails", lambda *_: ())
+        assert len(list_pages([file], "2-3", USUAL)) == 2  # what is known is not read again
+        assert [each["count"] for each in offer_pages([file], None, USUAL)["documents"]] == [known.total]
+        assert read == []
 
 
 def test_frames_are_called_frames_and_stills_stills(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.repetition import keep_once
 from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
-from dsvl2_app.ui.pages import count_pages, list_pages, mark_page, offer_pages, read_chosen, read_look
+from dsvl2_app.ui.pages import find_pages, list_pages, mark_page, offer_pages, read_chosen, read_look
 from dsvl2_app.ui.tabs.documents.exports import save_file
 from dsvl2_app.ui.tabs.documents.parts import (
     BEGUN,
@@ -112,7 +112,7 @@ class Documents:
 
     def offer_pages(self, reading: Reading, chosen: dict[str, str]) -> gr.HTML:
         """Of all files that are there, with the one that is shown marked."""
-        every = {file: range(count_pages(file, self.limits)) for file in reading.offered}
+        every = {file: range(find_pages(file, self.limits).total) for file in reading.offered}
         typed = {"documents": [{"key": key, "chosen": text} for key, text in chosen.items()]}
         offered = offer_pages(reading.offered, typed, self.limits, every)
         return mark_page(reading.shown and reading.shown.image, value=offered)
