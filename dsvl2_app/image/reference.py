@@ -17,6 +17,7 @@ from PIL import Image
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.clips import is_clip, read_clip, render_stills
+from dsvl2_app.image.decoded import DECODED
 from dsvl2_app.image.documents import is_document, page_size, read_pages, render_page
 from dsvl2_app.image.load import (
     USUAL,
@@ -108,21 +109,30 @@ class ImageRef:
         return self.source
 
     def open(self) -> Image.Image:
-        """The pixels, RGB, decoded anew each time unless they are held; nobody may draw on them. Raises an ImageError
-        where the file is damaged, or another one by now."""
-        if self.pixels is not None:
-            return self.pixels
+        """The pixels, RGB, unless they are held decoded anew each time, but for a large picture that was seconds ago;
+        nobody may draw on them. Raises an ImageError where the file is damaged, or another one by now."""
+        known = self._find_pixels()
+        if known is not None:
+            return known
         name, image = name_source(self.source or b""), self._decode()
         if image.size != self.size:
             raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
+        DECODED.keep((self.file_hash, self.size), image)
         return image
 
     def open_small(self, side: int) -> Image.Image:
         """The picture to be looked at: smaller, but still `side` px long, where the format gives that for less; else as
         `open`."""
-        if self.pixels is not None:
-            return self.pixels
-        return self._decode(side)
+        known = self._find_pixels()
+        if known is not None:
+            return known
+        image = self._decode(side)
+        if image.size == self.size:
+            DECODED.keep((self.file_hash, self.size), image)
+        return image
+
+    def _find_pixels(self) -> Image.Image | None:
+        return self.pixels if self.pixels is not None else DECODED.find((self.file_hash, self.size))
 
     def _decode(self, side: int | None = None) -> Image.Image:
         data, name = self.read(), name_source(self.source or b"")

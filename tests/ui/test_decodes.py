@@ -57,3 +57,14 @@ def test_neither_the_meter_nor_a_follow_up_on_the_page_decodes(trained, tmp_path
     expect(meter).not_to_have_text(before)
     expect(meter).to_have_text(re.compile(r"Picture 1"))
     assert decodes == []  # not even where its boxes are drawn
+
+
+@pytest.mark.slow
+def test_a_large_picture_is_decoded_once_for_its_preview_and_the_model(trained, tmp_path, open_page, decodes):
+    file = tmp_path / "large.webp"
+    Image.linear_gradient("L").resize((2100, 2000)).save(file)
+    page = open_page(trained)
+    attach(page, file)
+    ask(page, "What is it?")
+    expect(bot(page).locator("summary")).to_be_visible(timeout=60_000)
+    assert decodes.count("WEBP") == 1
