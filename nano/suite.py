@@ -35,7 +35,17 @@ from nano.tasks.pictures import compose
 from nano.tasks.talk import ask_about
 from nano.tasks.thing_names import DO_NOT_KNOW
 from nano.tasks.turn import Turn
-from nano.things.pack import EVALUATION, FILES, KEPT_HAND, PHOTOGRAPH, TRAINING, Pack, read_evaluation, read_training
+from nano.things.pack import (
+    EVALUATION,
+    FILES,
+    INKED,
+    KEPT_HAND,
+    PHOTOGRAPH,
+    TRAINING,
+    Pack,
+    read_evaluation,
+    read_training,
+)
 from nano.things.vocabulary import nouns
 
 SEEDS_PER_ROW = 100_000
@@ -193,6 +203,7 @@ def thing_rows(training: Pack, evaluation: Pack) -> tuple[Row, ...]:
     kept = Pack(evaluation.split, evaluation.only(KEPT_HAND).sprites, training.grounds)
     photographs = evaluation.only(PHOTOGRAPH)
     known, strange = _split_known(kept), _only_unknown(evaluation)
+    training, inked = training.without(*INKED), training.only(*INKED)
 
     def row(task: str, kinds: tuple[str, ...], asks: tuple[str, ...], pack: Pack, **more: Any) -> Row:
         settings: dict[str, Any] = {"strange": 0.0, **more}
@@ -213,6 +224,7 @@ def thing_rows(training: Pack, evaluation: Pack) -> tuple[Row, ...]:
         row("unknown", ("things.unknown",), ("name",), strange, floor=0.70, variety="single", strange=1.0),
         row("known, not declared unknown", ("things.name",), ("name",), training, floor=0.95, variety="single",
             declared=True),
+        row("name one, in ink", ("things.name",), ("name",), inked, variety="single"),
         row("no such thing", ("things.none",), find, training),
         row("which kind", ("things.kind", "things.is_kind"), ("kind", "is_kind"), training),
         row("is there a", ("things.exists",), ("exists",), training),
@@ -231,7 +243,7 @@ def _split_known(pack: Pack) -> Pack:
 
 def _only_unknown(pack: Pack) -> Pack:
     """Unknown things in the hands of training, so that the thing alone is new."""
-    chosen = (sprite for sprite in pack.sprites if sprite.hand != KEPT_HAND and not nouns()[sprite.noun].known)
+    chosen = (sprite for sprite in pack.without(KEPT_HAND, *INKED).sprites if not nouns()[sprite.noun].known)
     return Pack(pack.split, tuple(chosen), pack.grounds)
 
 

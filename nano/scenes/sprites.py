@@ -9,8 +9,9 @@ from random import Random
 import cv2
 import numpy as np
 
+from nano.scenes.inks import ink
 from nano.scenes.restyle import restyle
-from nano.things.pack import Sprite
+from nano.things.pack import INKED, Sprite
 
 LARGEST = 2.4  # times its stored size that a sprite may be drawn in
 
@@ -40,6 +41,8 @@ def pose(sprite: Sprite, rng: Random, side: float, hardness: float, styled: floa
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     whole = cv2.resize(cv2.merge((*cv2.split(colours), alpha)), size, interpolation=way)
     colour = sprite.colour
+    if sprite.hand in INKED:
+        whole, colour = ink(whole, rng), ""
     if styled and rng.random() < styled:
         whole, kept = restyle(whole, rng)
         colour = colour if kept else ""

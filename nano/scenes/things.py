@@ -20,12 +20,13 @@ from nano.scenes.scene import UNKNOWN_THING, Box, Scene, SceneObject
 from nano.scenes.settings import SETTINGS, lay_out
 from nano.scenes.sizes import Level, choose_size, unit
 from nano.scenes.sprites import Posed, pose
-from nano.things.pack import PHOTOGRAPH, Pack, Sprite
+from nano.things.pack import INKED, MODEL, PHOTOGRAPH, Pack, Sprite
 from nano.things.vocabulary import nouns
 
 MOST_OBJECTS = 12
 PHOTOGRAPHIC = 0.7  # share of the hardest pictures' grounds that are pieces of photographs, where the pack has any
-PHOTOGRAPHED = 0.3  # share of a thing's sprites that are photographs, where there are any
+PHOTOGRAPHED = 0.3  # share of a thing's sprites that are photographs or models, where there are any
+DRAWN_IN_INK = 0.2  # and that are drawn in one colour
 STRANGE = 0.07  # share of things that are unknown
 COVERED = 0.35  # share of a thing that others may hide
 OUTSIDE = 0.3  # and that may lie beyond the edge of the picture
@@ -186,10 +187,19 @@ def _plan(rng: Random, level: Level, pack: Pack, setting: str, strange: float) -
 
 
 def _choose(rng: Random, pack: Pack, noun: str) -> Sprite:
-    """Photographs are rare among the sprites, and seen more often than that."""
+    """Photographs and models are rare among the sprites and seen more often than that; of ink there is more than is
+    seen."""
     sprites = pack.by_noun[noun]
-    photographs = [sprite for sprite in sprites if sprite.hand == PHOTOGRAPH]
-    return rng.choice(photographs if photographs and rng.random() < PHOTOGRAPHED else sprites)
+    groups = (
+        (PHOTOGRAPHED, [sprite for sprite in sprites if sprite.hand in (PHOTOGRAPH, MODEL)]),
+        (DRAWN_IN_INK, [sprite for sprite in sprites if sprite.hand in INKED]),
+    )
+    draw = rng.random()
+    for share, group in groups:
+        if group and draw < share:
+            return rng.choice(group)
+        draw -= share if group else 0
+    return rng.choice([sprite for sprite in sprites if sprite.hand not in INKED] or sprites)
 
 
 # ---- where it goes -----------------------------------------------------------------------------------------

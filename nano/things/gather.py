@@ -14,7 +14,7 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.finetune.extras import require
 from nano.things import sources
 from nano.things.pack import FILES, PHOTOGRAPH, Ground, Sprite, write
-from nano.things.sources import SOURCES, Source
+from nano.things.packages import SOURCES, Source
 from nano.things.vocabulary import nouns
 
 LEAST_HANDS = 3  # sources that a noun must stand in
@@ -70,9 +70,12 @@ def _read(source: Source, unpacked: Path, folder: Path) -> Iterator[Sprite]:
     match source.reader:
         case "icons":
             return sources.read_icons(unpacked, source)
-        case "codes":
+        case "codes" | "glyphs":
             chars = fetch(SOURCES[0], folder) / "package/chars.json"
-            return sources.read_codes(unpacked, source, json.loads(chars.read_text(encoding="utf-8")))
+            read = sources.read_codes if source.reader == "codes" else sources.read_glyphs
+            return read(unpacked, source, json.loads(chars.read_text(encoding="utf-8")))
+        case "models":
+            return sources.read_models(unpacked, source)
         case "clips":
             return sources.read_clips(unpacked, source)
     return sources.read_stamps(unpacked, source)

@@ -24,6 +24,12 @@ from nano.things.vocabulary import is_kept, nouns
 SIDE = 160  # px of a cut-out's longer side
 KEPT_HAND = "openmoji"
 PHOTOGRAPH = "photograph"  # the hand of what is no drawing
+MODEL = "model"  # the hand of what was modelled in three dimensions, with light and shade
+# Hands that draw in one colour alone: lines, or areas with holes.
+INKED = (
+    "noto-line", "fluent-line", "emojione-line", "games", "material", "phosphor", "tabler", "lucide", "huge", "awesome",
+)  # fmt: skip
+INKED_SIDE = 112  # px of theirs, which lose less
 STAMPS = (PHOTOGRAPH, "stamp")  # photographs, and drawings in the same package
 TRAINING, EVALUATION = "training", "evaluation"
 FILES = {split: f"things-{split}.zip" for split in (TRAINING, EVALUATION)}
@@ -97,6 +103,10 @@ class Pack:
     def only(self, *hands: str) -> Pack:
         """The same with sprites in these hands alone."""
         return Pack(self.split, tuple(sprite for sprite in self.sprites if sprite.hand in hands), self.grounds)
+
+    def without(self, *hands: str) -> Pack:
+        """The same with sprites in all other hands."""
+        return Pack(self.split, tuple(sprite for sprite in self.sprites if sprite.hand not in hands), self.grounds)
 
 
 def write(path: Path, sprites: Iterable[Sprite], grounds: Iterable[Ground], split: str) -> int:

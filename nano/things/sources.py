@@ -1,81 +1,32 @@
-"""Packages of drawings and photographs: which version, under which licence, and how to read what they hold."""
+"""How to read what packages of drawings, models and photographs hold: folder -> sprites or grounds."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from nano.things.pack import KEPT_HAND, PHOTOGRAPH, SIDE, STAMPS, Ground, Sprite
+from nano.things.pack import INKED, INKED_SIDE, SIDE, STAMPS, Ground, Sprite
+from nano.things.packages import NO_CLIPS, NO_GROUNDS, NO_STAMPS, NO_TITLES, Source
 from nano.things.vocabulary import Noun, by_drawing, find_in, find_odd
 
 RENDER = 288  # px that vector drawings are rendered at, before they are trimmed and made smaller
 LEAST_SIDE = 24  # px, below which a drawing shows too little
-ODD_HANDS = ("noto", "twemoji", "emojione")  # whose drawings of other things nano learns not to know
+# Hands whose drawings of other things nano learns not to know.
+ODD_HANDS = ("noto", "twemoji", "emojione", "streamline", "fluent-line", "games")
 CROPS = 6  # pieces of one wallpaper
 GROUND = 360  # px of a piece's side
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """`hand` is what its drawings are called in a pack; `reader` says how they are stored."""
-
-    hand: str
-    package: str
-    version: str
-    licence: str
-    reader: str  # "icons", "codes", "clips", "stamps" or "wallpapers"
-
-    @property
-    def debian(self) -> bool:
-        return self.reader in ("clips", "stamps", "wallpapers")
-
-
-SOURCES: tuple[Source, ...] = (
-    Source("noto", "@iconify-json/noto", "1.2.9", "Apache-2.0", "icons"),
-    Source("blob", "@iconify-json/noto-v1", "1.2.5", "Apache-2.0", "icons"),
-    Source("twemoji", "@iconify-json/twemoji", "1.2.5", "CC-BY-4.0", "icons"),
-    Source("fluent", "@iconify-json/fluent-emoji-flat", "1.2.6", "MIT", "icons"),
-    Source("fluent-3d", "@lobehub/fluent-emoji-3d", "1.1.0", "MIT", "codes"),
-    Source("emojione", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "icons"),
-    Source("emojione-v1", "@iconify-json/emojione-v1", "1.2.3", "CC-BY-SA-4.0", "icons"),
-    Source("firefox", "@iconify-json/fxemoji", "1.2.2", "Apache-2.0", "icons"),
-    Source(KEPT_HAND, "@iconify-json/openmoji", "1.2.29", "CC-BY-SA-4.0", "icons"),
-    Source("openclipart", "openclipart-svg", "1:0.18+dfsg-19", "public domain", "clips"),
-    Source(PHOTOGRAPH, "tuxpaint-stamps-default", "2022.06.04-1", "GPL-2", "stamps"),
-    Source("mate", "mate-backgrounds", "1.26.0-1", "GPL-2+, CC-BY-SA-4.0", "wallpapers"),
-    Source("gnome", "gnome-backgrounds", "43.1-1", "CC-BY-SA-3.0", "wallpapers"),
-    Source("lomiri", "lomiri-wallpapers-20.04", "20.04.0-2", "CC-BY-SA-4.0", "wallpapers"),
-)
-# Clip art that shows no single thing, or something else than its name says: scenes, signs, outlines, other languages.
-_NO_CLIPS = (
-    "people", "special", "signs_and_symbols", "logos", "geography", "duplicates", "cards", "chess", "buttons", "shapes",
-    "icon", "decorations", "roadsigns", "aiga", "_bw", "contour", "_mateya", "etiquette", "RPSWB", "architett",
-    "baseball_", "corn_dog", "onion_rings", "keyboard_key", "coat_of", "flying_spa", "ammo_can", "desk_lamp",
-    "avvolgibile",
-    "ape_miele", "recycl", "set_top", "egg_muffin", "pie_", "pies", "giraffe_c", "dead_frogs", "school_", "car_ride",
-    "simple_te", "bored", "gattina", "church_b", "satellite", "houses", "cd_drive", "help", "out_of", "what_", "rock_",
-    "caterpillar_d", "fall_scene", "tree_whit", "tennis_sh", "moon_", "compass_", "cymru", "red_telephone",
-    "brush_roll", "paint_roller", "turkey_p", "hotel", "candied", "tile_", "apple_wedge", "worm", "bullet",
-    "fireworks", "wallp", "cone_soft", "mouse_scr", "mute", "caterpill", "gallows", "label",
-)  # fmt: skip
-# Stamps of letters, signs and people, and those that their titles do not tell.
-_NO_STAMPS = {"alphabets", "asl", "chess", "faces", "math", "music", "shapes", "people", "signs"}
-_MISREAD = {
-    "beetle.png", "penguin_with_spider.png", "bathyscape.png", "spider_computer.png", "spider_fly.png",
-    "spider_football.png", "trainSign.png", "chilepepper.png", "motorbike.svg", "white_train.svg", "uk_post_box.png",
-    "trophy_cup.png", "chick-hat.png", "sword_in_the_stone.png", "bikewheel.svg", "pasta_pot.png", "leafrake.svg",
-    "mortarboard.svg", *(f"grave-{letter}.png" for letter in "abcdefghijklmnopqrstuvwxyz"),
-}  # fmt: skip
-_NO_GROUNDS = ("pixels", "Traditional")  # which show things, or a sign
 LONGEST_TITLE = 6  # words
+# How sets call the same sign drawn otherwise, and what they draw a second time with little change or crossed out.
+_VARIANT = re.compile(r"(-(outline|filled|fill|solid|alt|0?[1-9]))+$")
+_REPEATED = re.compile(r"-(thin|light|bold|duotone|off|small)$")
 
 
 def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
@@ -84,8 +35,7 @@ def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
     aliases = {alias: entry["parent"] for alias, entry in icons.get("aliases", {}).items()}
     done: set[str] = set()
     for name in (*icons["icons"], *aliases):
-        parent = aliases.get(name, name)
-        noun = by_drawing().get(name.replace("-", "")) or (find_odd(name) if source.hand in ODD_HANDS else None)
+        parent, noun = aliases.get(name, name), _find_drawn(name, source)
         if noun is None or parent in done or parent not in icons["icons"]:
             continue
         done.add(parent)
@@ -98,12 +48,49 @@ def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
         yield from _cut(noun, source.hand, parent, rasterise(svg_string=body))
 
 
+def _find_drawn(name: str, source: Source) -> Noun | None:
+    """What a drawing of this name shows, if that is anything that nano is to know, or to know that it does not."""
+    plain = _VARIANT.sub("", name)
+    if plain in source.misread:
+        return None
+    if noun := by_drawing().get(name.replace("-", "")):
+        return noun
+    if source.hand in INKED and not _REPEATED.search(name) and (noun := by_drawing().get(plain.replace("-", ""))):
+        return noun
+    return find_odd(name) if source.hand in ODD_HANDS else None
+
+
 def read_codes(folder: Path, source: Source, names: dict[str, str]) -> Iterator[Sprite]:
     """Pictures named by code points; `names` says what these are called."""
     for file in sorted((folder / "package/assets").glob("*.webp")):
         noun = by_drawing().get(names.get(file.stem.replace("-fe0f", ""), "").replace("-", ""))
         if noun:
             yield from _cut(noun, source.hand, file.name, np.array(Image.open(file).convert("RGBA")))
+
+
+def read_glyphs(folder: Path, source: Source, names: dict[str, str]) -> Iterator[Sprite]:
+    """Letters of a font; `names` says what their code points are called."""
+    (file,) = folder.glob("package/400Regular/*.ttf")
+    font = ImageFont.truetype(file, RENDER)
+    for code, name in names.items():
+        noun = by_drawing().get(name.replace("-", ""))
+        if noun and "-" not in code:
+            letter = Image.new("LA", (2 * RENDER, 2 * RENDER))
+            ImageDraw.Draw(letter).text((RENDER, RENDER), chr(int(code, 16)), (0, 255), font, anchor="mm")
+            yield from _cut(noun, source.hand, name, np.array(letter.convert("RGBA")))
+
+
+def read_models(folder: Path, source: Source) -> Iterator[Sprite]:
+    """Pictures of three-dimensional models, from the catalogues of Sweet Home 3D."""
+    for file in sorted(folder.rglob("*.sh3f")):
+        with zipfile.ZipFile(file) as archive:
+            catalogue = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
+            icons = dict(re.findall(r"^icon#(\d+)=/?(.*?)\s*$", catalogue, re.MULTILINE))
+            for number, name in re.findall(r"^name#(\d+)=(.*?)\s*$", catalogue, re.MULTILINE):
+                noun = None if name in source.misread else find_in(name, at_end=True)
+                if noun:
+                    with Image.open(io.BytesIO(archive.read(icons[number]))) as opened:
+                        yield from _cut(noun, source.hand, icons[number], np.array(opened.convert("RGBA")))
 
 
 def read_clips(folder: Path, source: Source) -> Iterator[Sprite]:
@@ -113,7 +100,7 @@ def read_clips(folder: Path, source: Source) -> Iterator[Sprite]:
     for file in sorted(root.rglob("*.svg")):
         place, name = file.relative_to(root).as_posix(), file.stem
         noun = find_in(name.replace("_", " ").replace("-", " ")) or find_odd(name.replace("_", " "))
-        if noun is None or name in seen or any(part in place for part in _NO_CLIPS):
+        if noun is None or name in seen or any(part in place for part in NO_CLIPS):
             continue
         seen.add(name)
         found = _cut(noun, source.hand, file.name, rasterise(svg_path=str(file)))
@@ -125,7 +112,7 @@ def read_stamps(folder: Path, source: Source) -> Iterator[Sprite]:
     for file in sorted((folder / "usr/share/tuxpaint/stamps").rglob("*.txt")):
         noun = find_titled(file.read_text(encoding="utf-8").splitlines()[0])
         picture = next((file.with_suffix(end) for end in (".png", ".svg") if file.with_suffix(end).exists()), None)
-        if noun is None or picture is None or picture.name in _MISREAD or _NO_STAMPS & set(file.parts):
+        if noun is None or picture is None or picture.name in NO_TITLES or NO_STAMPS & set(file.parts):
             continue
         drawn = picture.suffix == ".svg" or "cartoon" in picture.parts
         loaded = (
@@ -145,7 +132,7 @@ def find_titled(title: str) -> Noun | None:
 def read_wallpapers(folder: Path) -> Iterator[Ground]:
     """Square pieces of each wallpaper, of several sizes."""
     for file in sorted((*folder.rglob("*.jpg"), *folder.rglob("*.webp"))):
-        if file.is_symlink() or file.stat().st_size < 60_000 or any(part in file.name for part in _NO_GROUNDS):
+        if file.is_symlink() or file.stat().st_size < 60_000 or any(part in file.name for part in NO_GROUNDS):
             continue
         with Image.open(file) as opened:
             picture = opened.convert("RGB")
@@ -171,14 +158,14 @@ def rasterise(**svg: str) -> np.ndarray:
 
 
 def _cut(noun: Noun, hand: str, name: str, pixels: np.ndarray) -> Iterator[Sprite]:
-    """Trimmed to what shows, SIDE px at most; nothing for an empty picture or one without a cut-out."""
+    """Trimmed to what shows, and no larger than a pack's; nothing for an empty picture or one without a cut-out."""
     shows = pixels[..., 3] > 40
     if not shows.any():
         return
     rows, columns = np.flatnonzero(shows.any(1)), np.flatnonzero(shows.any(0))
     pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = pixels.shape[:2]
-    scale = SIDE / max(height, width)
+    scale = (INKED_SIDE if hand in INKED else SIDE) / max(height, width)
     if min(height, width) * min(scale, 1) < LEAST_SIDE / 2 or max(height, width) < LEAST_SIDE or shows.mean() > 0.97:
         return
     if scale < 1:

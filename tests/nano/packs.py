@@ -8,7 +8,7 @@ import numpy as np
 from nano.things.pack import KEPT_HAND, PHOTOGRAPH, TRAINING, Ground, Pack, Sprite
 from nano.things.vocabulary import kinds, known, nouns
 
-HANDS = ("noto", "twemoji", PHOTOGRAPH, KEPT_HAND)
+HANDS = ("noto", "twemoji", "tabler", PHOTOGRAPH, KEPT_HAND)
 
 
 def draw(number: int) -> np.ndarray:
