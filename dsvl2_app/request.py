@@ -180,6 +180,7 @@ class PromptPlan:
     tokens: int
     layouts: tuple[TileLayout, ...]
     context: int
+    decoded: int = 0  # px that are decoded for the pictures, see `ImageRef.decoded`
 
     @property
     def text_tokens(self) -> int:

@@ -17,7 +17,8 @@ BYTES_PER_SECOND = 1.9e9  # of weights on their way to the GPU: 6.7 GB were read
 LAYER = 1.5e-3  # a layer of a decode step, or of a chunk: 76, 25 and 24 tokens/s through 12, 27 and 30 layers
 PROMPT_TOKEN = 34e-6  # 67 ms for 2,000 tokens of base
 TILE = 10e-3  # 1.5 ms are measured where 16 tiles are encoded together
-PICTURE = 0.3  # reading and cutting 12 megapixels on a CPU: 0.16 s are measured for cutting
+PICTURE = 0.3  # reading it, a process to decode it, and cutting it on a CPU: 0.16 s are measured for 12 megapixels
+PIXEL = 66e-9  # decoding it: 38 to 66 ns of a processor for PNG, WebP, HEIC and AVIF with cutting; a JPEG takes 7 to 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,6 @@ class Estimate:
 
     def _add_up(self, plan: PromptPlan, work: float) -> int:
         tiles = sum(layout.num_tiles for layout in plan.layouts)
-        pictures = len(plan.layouts) * PICTURE + tiles * TILE
+        pictures = len(plan.layouts) * PICTURE + plan.decoded * PIXEL + tiles * TILE
         seconds = START + self.weights / BYTES_PER_SECOND + pictures + work
         return min(self.limit, math.ceil(MARGIN * seconds))

@@ -57,6 +57,7 @@ class ImageRef:
     limits: Limits = field(default=USUAL, repr=False)
     file_hash: bytes = field(default=b"", repr=False)
     points: tuple[float, float] | None = None  # the same in points of 1/72 inch, of a PDF's page
+    decoded: int = 0  # px that are decoded for it: of a picture that is halved, those of the file; 0: they are known
     kind: Kind = "page"  # what people call one of several in such a file
     pixels: Image.Image | None = field(default=None, repr=False)  # RGB, where they are held; nobody may draw on them
 
@@ -75,7 +76,7 @@ class ImageRef:
         data, name = read_source(source, limits), name_source(source)
         if frame is None and is_clip(data):
             raise ImageError("{name} is a video; save a still from it as PNG or JPEG first.", name=name)
-        frame, points = frame or 0, None
+        frame, points, decoded = frame or 0, None, 0
         kind: Kind = "page"
         if is_document(data):
             size, points = page_size(data, name, frame), read_pages(data, name)[frame]
@@ -87,8 +88,9 @@ class ImageRef:
         else:
             header = read_header(data, name, limits, frame)
             size, kind = upright_size(header, data, limits), name_kind(header)
+            decoded = header.width * header.height
         kept = source if isinstance(source, bytes) else Path(source)
-        return cls(size, kept, frame, limits, _hash_file(data, frame), points, kind)
+        return cls(size, kept, frame, limits, _hash_file(data, frame), points, decoded or size[0] * size[1], kind)
 
     @cached_property
     def content_hash(self) -> bytes:

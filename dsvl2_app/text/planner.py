@@ -37,4 +37,5 @@ class Planner:
     def plan(self, messages: list[Message], tiling: bool | None, max_tiles: int | None, context: int) -> PromptPlan:
         """What a conversation would cost. Raises as `build` does."""
         prompt = self.build(Request(messages, tiling=tiling, max_tiles=max_tiles), context)
-        return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), context)
+        decoded = sum(image.decoded for image in prompt.images)
+        return PromptPlan(len(prompt.input_ids), tuple(prompt.layouts), context, decoded)

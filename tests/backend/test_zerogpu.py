@@ -4,6 +4,8 @@ and the whole app with the real `spaces` in its ZeroGPU mode, before a device AP
 from __future__ import annotations
 
 import base64
+import io
+import math
 import multiprocessing
 import os
 import pickle
@@ -23,6 +25,7 @@ import numpy as np
 import pytest
 import spaces
 from gradio_client import Client, handle_file
+from PIL import Image
 
 from dsvl2_app import backend as backends
 from dsvl2_app.backend import is_zerogpu, zerogpu
@@ -32,6 +35,7 @@ from dsvl2_app.backend.zerogpu_seconds import MARGIN, Estimate
 from dsvl2_app.engine.inspection import inspect
 from dsvl2_app.engine.loading import load_engine
 from dsvl2_app.errors import AppError, BusyError, ContextError, PromptError, ServerError, SettingsError
+from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.tiles import lay_out_all
 from dsvl2_app.inspection import Inspection
@@ -302,11 +306,18 @@ def estimate(model: str, gigabytes: float, limit: int = 1000) -> Estimate:
     return Estimate(int(gigabytes * 1e9), layers, 512, limit)
 
 
+def write_png(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def plan(tokens: int, sizes: list[tuple[int, int]] = []) -> PromptPlan:  # noqa: B006
     from dsvl2_app.image.geometry import RELEASED_GEOMETRY
 
     layouts = lay_out_all(sizes, RELEASED_GEOMETRY)
-    return PromptPlan(tokens + sum(layout.num_tokens for layout in layouts), tuple(layouts), 4096)
+    decoded = sum(width * height for width, height in sizes)
+    return PromptPlan(tokens + sum(layout.num_tokens for layout in layouts), tuple(layouts), 4096, decoded)
 
 
 @pytest.mark.parametrize(("model", "gigabytes", "per_second"), [("tiny", 6.7, 76), ("small", 32, 25), ("base", 55, 24)])
@@ -327,6 +338,25 @@ def test_seconds_grow_with_each_part_and_stay_below_the_limit() -> None:
     assert replace(tiny, limit=20).answer(small_plan, 10**6) == 20
     assert tiny.inspection(small_plan, 64, 64) < tiny.answer(small_plan, 512)
     assert isinstance(tiny.answer(small_plan, 3), int)  # `spaces` would drop a fraction
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 8])
+def test_seconds_leave_the_margin_over_decoding_pictures_that_are_halved(pictures: int) -> None:
+    """2.6 s of a processor are measured for a PNG of 48 megapixels."""
+    tiny, smaller = estimate("tiny", 6.7), plan(100, [(4000, 3000)] * pictures)
+    halved = replace(smaller, decoded=pictures * 48_000_000)
+    known = replace(smaller, decoded=0)
+    assert tiny.answer(halved, 1) - tiny.answer(known, 1) >= math.floor(pictures * 2.6 * MARGIN)
+    assert tiny.answer(known, 1) < tiny.answer(smaller, 1) < tiny.answer(halved, 1)
+    assert tiny.inspection(smaller, 9, 64) < tiny.inspection(halved, 9, 64)
+
+
+def test_a_plan_counts_the_pixels_that_are_decoded(backend: ZeroGpuBackend) -> None:
+    first, second = (ImageRef.of(write_png((80, 60)), limits=Limits(max_pixels=most)) for most in (2400, 4800))
+    assert (first.size, second.size) == ((40, 30), (80, 60))
+    shown = backend.plan([{"role": "user", "content": place_images("What do you see?", [first, second])}])
+    assert shown.decoded == 2 * 80 * 60
+    assert backend.plan([{"role": "user", "content": "What?"}]).decoded == 0
 
 
 def test_an_ordinary_answer_of_tiny_and_small_is_within_the_default() -> None:

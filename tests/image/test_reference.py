@@ -129,6 +129,17 @@ def test_a_damaged_file_is_as_large_as_measured_or_refused(kind: str, data: st.D
         assert ref.open().size == ref.size
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pixels_that_are_decoded_are_those_of_the_file(kind: str) -> None:
+    """But of a JPEG, which is decoded at half its sides."""
+    data = encode(NOISE, kind)
+    assert ImageRef.of(data).decoded == 60 * 40
+    if kind in ("PNG", "TIFF", "WEBP", "AVIF", "BMP", "PPM", "JPEG"):
+        halved = ImageRef.of(data, limits=Limits(max_pixels=1200))
+        assert (halved.size, halved.decoded) == ((30, 20), 30 * 20 if kind == "JPEG" else 60 * 40)
+    assert ImageRef.of(NOISE).decoded == 0
+
+
 # --- limits -------------------------------------------------------------------------------------------------
 
 
