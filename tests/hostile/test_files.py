@@ -74,12 +74,12 @@ def test_sizes_are_known_before_pixels(files: list[File]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
-@pytest.mark.timeout(390)
+@pytest.mark.timeout(910)
 def test_none_takes_long_or_much_memory() -> None:
     """Those of 40 and 80 megapixels too. None takes `MOST_TIMES` the processor's time of an honest one, the median
     of ten kinds of 40, because how long that is depends on the machine and on what else runs."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.measure"], cwd=ROOT, capture_output=True, text=True, timeout=380
+        [sys.executable, "-m", "tests.hostile.measure"], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(line) for line in done.stdout.splitlines()]
