@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.conftest import CHROMIUM_NAMES
 
@@ -48,3 +48,41 @@ def test_the_tiles_of_a_picture_from_a_camera_are_shown(scripted, camera):
     take_picture(camera)
     expect(camera.locator("#tiles-summary")).to_contain_text("grid of tiles")
     expect(camera.locator("#tiles-tokens section")).to_be_visible()
+
+
+def is_within(inner: Locator, outer: Locator) -> bool:
+    """Whether all of it can be seen there: what is scrolled out of sight by no hand counts as clicked by Playwright."""
+    one, other = inner.bounding_box(), outer.bounding_box()
+    assert one and other
+    return one["y"] >= other["y"] and one["y"] + one["height"] <= other["y"] + other["height"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tab, place", [("grounding", "#grounding-picture"), ("tiles", "#tiles-pictures")])
+def test_a_camera_that_was_chosen_is_left_again(scripted, open_page, tab, place):
+    part = open_page(scripted, height=720, at=f"?tab={tab}").locator(place)
+    camera = part.get_by_role("button", name="Capture from camera")
+    expect(camera).to_be_visible()
+    assert is_within(camera, part)
+    camera.click()
+    expect(part.get_by_text("Click to Access Webcam")).to_be_visible()
+    back = part.get_by_role("button", name="Upload file")
+    assert is_within(back, part)
+    back.click()
+    expect(part.locator("input[type=file]")).to_be_attached()
+    expect(part.get_by_text("Click to Access Webcam")).to_have_count(0)
+
+
+@pytest.mark.slow
+def test_the_camera_is_left_where_there_were_pictures_before(scripted, pictures, open_page):
+    page = open_page(scripted, height=720, at="?tab=tiles")
+    part = page.locator("#tiles-pictures")
+    part.locator("input[type=file]").set_input_files(pictures["wide"])
+    expect(page.locator("#tiles-summary")).to_contain_text("from 1,000 × 400 px")
+    part.get_by_role("button", name="Webcam").click()
+    back = part.get_by_role("button", name="Upload file")
+    expect(back).to_be_visible()
+    assert is_within(back, part)
+    back.click()
+    part.locator("input[type=file]").set_input_files(pictures["tall"])
+    expect(page.locator("#tiles-summary")).to_contain_text("from 300 × 500 px")
