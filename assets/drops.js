@@ -5,6 +5,8 @@
   const findTaker = () => TAKERS.map((name) => document.querySelector(name)).find((taker) => taker?.checkVisibility());
   const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   const light = (on) => document.body.classList.toggle("dropping", on);
+  // Some systems tell no type of these.
+  const isPicture = ({name, type}) => type.startsWith("image/") || /\.(heic|heif|avif|webp)$/i.test(name);
 
   // A component that shows a picture has no input until that one is taken away.
   const findInput = async (taker) => {
@@ -22,7 +24,7 @@
     // Where what is no picture is opened: the input stands beside its button.
     const opener = document.getElementById(taker.id.replace(/-pictures?$/, "-document"));
     const beside = [...(opener?.parentElement.children ?? [])].find((part) => part.matches("input[type=file]"));
-    const input = beside && !files[0].type.startsWith("image/") ? beside : await findInput(taker);
+    const input = beside && !isPicture(files[0]) ? beside : await findInput(taker);
     if (!input) return;
     const given = new DataTransfer();
     for (const file of input.multiple ? files : [files[0]]) given.items.add(file);
@@ -45,11 +47,25 @@
   document.addEventListener("dragleave", (event) => {
     if (!event.relatedTarget) light(false);
   });
+  let dragged = null; // what of the page itself, such as a picture, which browsers drag as a file
+  document.addEventListener("dragstart", ({target}) => { dragged = target; });
+  document.addEventListener("dragend", () => { dragged = null; });
+  // A gr.Image takes its picture away for whatever is dropped on it, even for itself or a PDF; neither it nor a gr.Gallery
+  // has a place for documents.
+  document.addEventListener("drop", (event) => {
+    const taker = event.target.closest?.("#grounding-picture, #tiles-pictures");
+    const files = [...event.dataTransfer.files];
+    if (!taker || (taker.id === "tiles-pictures" && files.some(isPicture))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    light(false);
+    if (!dragged?.isConnected) give(files);
+  }, true);
   document.addEventListener("drop", (event) => {
     light(false);
     if (!holdsFiles(event) || event.defaultPrevented) return; // a component has taken it
     event.preventDefault();
-    give([...event.dataTransfer.files]);
+    if (!dragged?.isConnected) give([...event.dataTransfer.files]);
   });
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.image.papers import write_pdf
 from tests.ui.steps import GIVE, ask, bot, give
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,33 @@ def test_pictures_are_taken_wherever_on_a_tab_they_are_dropped(scripted, picture
     expect(page.locator("#tiles-summary")).to_contain_text("from 1,000 × 400 px")
     assert not give(page, "drop", "#tiles-summary", tall)
     expect(page.locator("#tiles-summary")).to_contain_text("from 300 × 500 px")
+
+
+def test_a_picture_stays_where_itself_or_a_document_is_dropped_on_it(scripted, pictures, open_page, tmp_path):
+    paper = tmp_path / "paper.pdf"
+    paper.write_bytes(write_pdf(3))
+    page = open_page(scripted, at="?tab=grounding")
+    picture, pages = page.locator("#grounding-picture img"), page.locator("#grounding-pages legend")
+    page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    expect(picture).to_be_visible()
+    picture.drag_to(picture, source_position={"x": 20, "y": 20}, target_position={"x": 60, "y": 60})
+    page.locator("#header").hover()  # a round of events after the drop
+    expect(picture).to_be_visible()
+    assert not give(page, "drop", "#grounding-picture img", pictures["tall"])
+    expect(picture).to_have_attribute("src", re.compile("tall"))
+    assert not give(page, "drop", "#grounding-picture img", paper)
+    expect(pages).to_have_text("paper.pdf: 3 pages")
+    expect(picture).to_have_attribute("src", re.compile("paper"))
+
+
+@pytest.mark.parametrize("tab, place", [("grounding", "#grounding-picture"), ("tiles", "#tiles-pictures")])
+def test_a_document_is_opened_where_it_is_dropped_on_the_place_of_pictures(scripted, open_page, tmp_path, tab, place):
+    paper = tmp_path / "paper.pdf"
+    paper.write_bytes(write_pdf(3))
+    page = open_page(scripted, at=f"?tab={tab}")
+    page.locator(f"{place} input[type=file]").wait_for(state="attached")
+    assert not give(page, "drop", f"{place} button", paper)
+    expect(page.locator(f"#{tab}-pages legend")).to_have_text("paper.pdf: 3 pages")
 
 
 PLACE = "area => [area.scrollTop, area.scrollHeight - area.clientHeight]"
