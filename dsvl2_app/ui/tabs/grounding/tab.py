@@ -90,6 +90,8 @@ class Grounding:
         marking = [asked.example, asked.marking, shown.notice]
         asked.example.upload(self.open_example, asked.example, marking, preprocess=False, **PRIVATE)
         asked.marking.another(self.close_example, None, marking, **QUIET)
+        chosen, offered = [asked.mode.change, asked.picture.upload], [asked.example, asked.marking]
+        gr.on(chosen, self.offer_picture, [asked.mode, asked.picture, *offered[:1]], offered, preprocess=False, **QUIET)
 
         if self.examples is not None:
             gr.on(None, self.show_offered, None, self.examples, **QUIET)
@@ -224,6 +226,17 @@ class Grounding:
         except Exception as error:
             return {self.results.page.notice: wording.show_notice(error)}
         return {self.question.marking: offered, self.results.page.notice: wording.show_notice()}
+
+    def offer_picture(self, mode: Any, picture: Any, example: Any) -> tuple[Any, Any]:
+        """Something is marked in the picture that is searched, until another example is chosen. What is wrong with the
+        picture is said once it is searched."""
+        if mode != "in_context" or not picture or example:
+            return gr.skip(), gr.skip()
+        try:
+            path = uploaded_path(picture)
+            return path, offer(measure(path, self.limits))
+        except Exception:
+            return gr.skip(), gr.skip()
 
     def read_example(self, example: Any, box: Any) -> Example:
         image = measure(uploaded_path(example), self.limits)

@@ -470,12 +470,42 @@ def test_downloads_keep_the_picture_s_name_and_a_class_its_number(scripted, pict
     assert fetch(page, "YOLO classes (YAML)").path().read_text().startswith(names)
 
 
-def mark(page: Page, example: Path) -> Locator:
-    page.get_by_label("Find what I mark").check()
-    page.set_input_files("#grounding-example input[type=file]", example)
+def mark(page: Page, example: Path, *, instead: bool = False) -> Locator:
+    """Something in the example; with `instead` there is a picture, which is offered first."""
     canvas = page.locator("#grounding-marking .canvas")
+    page.get_by_label("Find what I mark").check()
+    if instead:
+        page.get_by_role("button", name="Another picture").click()
+        expect(canvas).to_have_count(0)
+    page.set_input_files("#grounding-example input[type=file]", example)
     expect(canvas).to_be_visible()
     return canvas
+
+
+def type_edges(page: Page, *edges: int) -> None:
+    for name, edge in zip(("Left", "Top", "Right", "Bottom"), edges, strict=True):
+        page.get_by_label(name, exact=True).fill(str(edge))
+        page.get_by_label(name, exact=True).press("Tab")
+
+
+@pytest.mark.parametrize("first", ["picture", "mode"])
+def test_things_like_one_of_the_same_picture_are_found(scripted, pictures, open_page, first):
+    scripted.script.say = ANSWER
+    page = open_page(scripted, at="?tab=grounding")
+    if first == "mode":
+        page.get_by_label("Find what I mark").check()
+        expect(page.locator("#grounding-example")).to_be_visible()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    expect(page.locator("#grounding-picture img")).to_be_visible()
+    page.get_by_label("Find what I mark").check()
+    expect(page.locator("#grounding-marking .canvas")).to_be_visible()
+    type_edges(page, 200, 80, 500, 320)
+    page.locator("#grounding-start").click()
+    expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
+    parts = scripted.script.requests[-1].messages[-1]["content"]
+    marked, searched = (see(part["image"]) for part in parts if part["type"] == "image")
+    assert marked.size == searched.size == (1000, 400)
+    assert (marked.getpixel((499, 200)), searched.getpixel((100, 20))) == ((255, 0, 0), (70, 130, 180))
 
 
 def test_what_is_marked_in_one_picture_is_found_in_another(scripted, pictures, open_page):
@@ -512,10 +542,8 @@ def test_a_rectangle_can_be_typed_and_the_example_be_another(scripted, pictures,
     page = open_page(scripted)
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
-    mark(page, pictures["wide"])
-    for name, edge in (("Left", 10), ("Top", 20), ("Right", 400), ("Bottom", 300)):
-        page.get_by_label(name, exact=True).fill(str(edge))
-        page.get_by_label(name, exact=True).press("Tab")
+    mark(page, pictures["wide"], instead=True)
+    type_edges(page, 10, 20, 400, 300)
     rectangle = page.locator("#grounding-marking .rectangle")
     expect(rectangle).to_be_visible()
     page.locator("#grounding-start").click()
@@ -534,11 +562,9 @@ def test_boxes_made_by_hand_come_back_with_the_example_they_were_found_by(script
     page = open_page(scripted)
     open_tab(page)
     page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
-    mark(page, pictures["wide"])
+    mark(page, pictures["wide"], instead=True)
     edges = {"Left": "10", "Top": "20", "Right": "400", "Bottom": "300"}
-    for name, edge in edges.items():
-        page.get_by_label(name, exact=True).fill(edge)
-        page.get_by_label(name, exact=True).press("Tab")
+    type_edges(page, *map(int, edges.values()))
     status = page.locator("#grounding-status")
     page.locator("#grounding-start").click()
     expect(status).to_contain_text("2 boxes")
