@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # An animated WebP of an opaque thing on a transparent ground is written as a file without transparency: its ground comes back black.
 #
-# Expected: frames of RGBA that are saved as lossless WebP come back as they were, as one such frame does, and as GIF and APNG give them.
+# Expected: frames of RGBA that are saved as lossless WebP come back as they were, as one such frame does, and as APNG gives them.
 # Happens: the encoder cuts each frame down to what is not transparent. Where that is an opaque rectangle (a photo, a window, a card, a
 #   bar of a plot), no piece that is stored has transparency itself, and the file's header says that the file has none, though most of its
-#   canvas is covered by nothing. Pillow and OpenCV go by the header and make the rest opaque
-#   black, libvips leaves it transparent. One frame in which the thing overlaps its earlier place, or is round, sets the mark, and the same
-#   ground is transparent to all. Pillow and OpenCV write such files alike.
+#   canvas is covered by nothing. Pillow and OpenCV go by the header and make the rest opaque black, libvips leaves it transparent. One
+#   frame in which the thing overlaps its earlier place, or is round, sets the mark, and the same ground is transparent to all. Pillow and
+#   OpenCV write such files alike.
 # Shown: two frames with a square that changes colour, moves far, or moves a little, and a disc, saved by Pillow as lossless WebP and as
 #   APNG: the header's mark, and a corner as Pillow, OpenCV and libvips read it; then the WebP that OpenCV writes.
 # Matters here: pictures with a transparent ground are laid on white before the model sees them. Of such a file the model sees
