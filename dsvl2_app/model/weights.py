@@ -8,7 +8,9 @@ are one matrix, and the experts of a layer are stacks.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 INDEX_NAME = "model.safetensors.index.json"
 FILE_NAME = "model.safetensors"
 # Files are mapped into memory and mapped pages count as ours, so a file is reopened after this many bytes.
-BYTES_PER_MAPPING = 256 * 2**20
+BYTES_PER_MAPPING = 32 * 2**20
+PIECE = 8 * 2**20  # numbers of a tensor that are read at once, or a row of it
 
 PREFIXES = (  # ours, official
     ("decoder.", "language.model."),
@@ -151,12 +154,20 @@ def check_shape(key: str, found: tuple[int, ...], expected: tuple[int, ...], whe
 
 
 def _copy(key: str, source: Tensor, views: dict[str, Tensor], scales: dict[str, Tensor], where: str) -> None:
+    check_shape(key, tuple(source.shape), _shape(key, views, scales), where)
+    _put(source, views[key], scales.get(key))
+
+
+def _shape(key: str, views: dict[str, Tensor], scales: dict[str, Tensor]) -> tuple[int, ...]:
+    """Of the weight that files have for a key."""
     target = views[key]
-    shape = tuple(target.shape) if key not in scales else (*target.shape[:-1], inputs_of(target))
-    check_shape(key, tuple(source.shape), shape, where)
-    if key in scales:
-        source, scale = narrow(source, target.dtype)
-        scales[key].copy_(scale)
+    return (*target.shape[:-1], inputs_of(target)) if key in scales else tuple(target.shape)
+
+
+def _put(source: Tensor, target: Tensor, scale: Tensor | None) -> None:
+    if scale is not None:
+        source, found = narrow(source, target.dtype)
+        scale.copy_(found)
     target.copy_(source)
 
 
@@ -207,22 +218,36 @@ def _load_file(
 ) -> None:
     try:
         with safe_open(path, framework="pt") as file:
-            keys = [key for key in file.offset_keys() if key not in unread]
-        if wrong := sorted(promised.symmetric_difference(keys)):
+            shapes = {key: _read_shape(file, key) for key in file.offset_keys() if key not in unread}
+        if wrong := sorted(promised.symmetric_difference(shapes)):
             raise CheckpointError(
                 f"{path} and {INDEX_NAME} do not agree about {_name_some(wrong)}; download both again."
             )
-        while keys:
+        for key, shape in shapes.items():
+            check_shape(key, shape, _shape(key, views, scales), str(path))
+        pieces = deque((key, rows) for key, shape in shapes.items() for rows in _cut_rows(shape))
+        while pieces:
             with safe_open(path, framework="pt") as file:
                 read = 0
-                while keys and read < BYTES_PER_MAPPING:
-                    key = keys.pop(0)
-                    source = file.get_tensor(key)
+                while pieces and read < BYTES_PER_MAPPING:
+                    key, rows = pieces.popleft()
+                    source = file.get_slice(key)[rows]
                     read += source.nbytes
                     count(source.nbytes)
-                    _copy(key, source, views, scales, str(path))
+                    scale = scales[key][rows] if key in scales else None
+                    _put(source, views[key][rows], scale)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or incomplete ({error}); download it again.") from error
+
+
+def _read_shape(file: Any, key: str) -> tuple[int, ...]:
+    return tuple(file.get_slice(key).get_shape())
+
+
+def _cut_rows(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Of a tensor, pieces of its first dimension."""
+    most = max(1, PIECE // math.prod(shape[1:]))
+    return (slice(start, start + most) for start in range(0, shape[0], most))
 
 
 def has_weights(folder: Path) -> bool:
