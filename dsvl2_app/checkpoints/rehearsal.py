@@ -41,6 +41,8 @@ class Shapes(Operations):
 class CpuShapes(Shapes):
     """Those of a CPU without compiled kernels, which take less."""
 
+    int4_at_once = blocks.INT4_AT_ONCE
+
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
         if mask is None and queries.dtype == torch.bfloat16 and queries.shape[2] > 1:
             return blocks.attend(queries, keys, values, mask, scale)

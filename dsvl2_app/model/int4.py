@@ -51,7 +51,7 @@ def dequantise(numbers: Tensor, codes: Tensor, dtype: torch.dtype) -> Tensor:
     rest = numbers[..., None, whole // 2 :]
     parts = [torch.cat((part & 15, part >> 4), dim=-1).flatten(-2) for part in (units, rest)]
     scales = decode_scales(codes).to(dtype).repeat_interleave(GROUP, dim=-1)[..., :inputs]
-    return (torch.cat(parts, dim=-1).to(dtype) + LEAST) * scales
+    return torch.cat(parts, dim=-1).to(dtype).add_(LEAST).mul_(scales)
 
 
 def decode_scales(codes: Tensor) -> Tensor:

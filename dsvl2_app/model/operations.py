@@ -28,11 +28,17 @@ Stack = tuple[Tensor, "Tensor | None"]  # weights [E, F, D] and, where they are 
 class Operations:
     """The plain form of every operation. A subclass overrides what its device does faster."""
 
+    int4_at_once: int | None = None  # weights that `linear` makes wide together; None: all of a matrix
+
     # -- matrices ---------------------------------------------------------------------------------------------------
 
     def linear(self, rows: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
         """Rows [..., D] times weight [F, D] -> [..., F]."""
-        return multiply(rows, weight, scale)
+        most = max(1, self.int4_at_once // int4.inputs_of(weight)) if self.int4_at_once else len(weight)
+        if scale is None or weight.dtype != torch.uint8 or len(weight) <= most:
+            return multiply(rows, weight, scale)
+        pieces = zip(weight.split(most), scale.split(most), strict=True)
+        return torch.cat([multiply(rows, *piece) for piece in pieces], dim=-1)
 
     def linear_bias(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Rows [..., D] times weight [F, D] plus bias [F] -> [..., F]."""
@@ -195,7 +201,7 @@ def use(model: nn.Module, operations: Operations) -> None:
 
 
 def multiply(rows: Tensor, weight: Tensor, scale: Tensor | None) -> Tensor:
-    """`Operations.linear`."""
+    """Rows [..., D] times weight [F, D], made wide whole -> [..., F]."""
     weight, scale = widen(weight, scale, rows.dtype)
     products = F.linear(rows, weight)
     return products if scale is None else (products * scale).to(rows.dtype)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from dsvl2_app.errors import SettingsError
 from dsvl2_app.hub import read_config
@@ -16,6 +18,7 @@ from dsvl2_app.model.linear import Linear, narrow, turn_narrow
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration as Model
 from dsvl2_app.model.operations import PLAIN
 from dsvl2_app.model.weights import FILE_NAME, official_views, scale_views
+from dsvl2_app.runtime.cpu.operations import CpuOperations
 
 
 @pytest.mark.parametrize("inputs", [2, 32, 64, 112, 130, 896])
@@ -69,6 +72,21 @@ def test_plain_operations_take_it_as_the_weight_that_it_means(dtype: torch.dtype
     assert torch.equal(PLAIN.linear_each(rows, *stack, experts), PLAIN.linear_each(rows, wide, None, experts))
     counts = torch.tensor([2, 0, 1, 2])
     assert torch.equal(PLAIN.linear_groups(rows, *stack, counts), PLAIN.linear_groups(rows, wide, None, counts))
+
+
+def test_a_cpu_makes_many_weights_wide_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, rows = narrow(torch.randn(37, 70), torch.uint8), torch.randn(2, 20, 70)
+    sizes: list[int] = []
+    whole = int4.dequantise
+
+    def dequantise(numbers: Tensor, *rest: Any) -> Tensor:
+        sizes.append(len(numbers))
+        return whole(numbers, *rest)
+
+    monkeypatch.setattr(int4, "dequantise", dequantise)
+    monkeypatch.setattr(CpuOperations, "int4_at_once", 10 * 70)
+    torch.testing.assert_close(CpuOperations().linear(rows, *stack), PLAIN.linear(rows, *stack))
+    assert sizes == [10, 10, 10, 7, 37]
 
 
 def test_an_odd_number_of_inputs_is_int8() -> None:

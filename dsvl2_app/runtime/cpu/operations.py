@@ -31,6 +31,8 @@ class Kernel(NamedTuple):
 class CpuOperations(Operations):
     """Each operation runs the first of its `kernels` that supports what is given."""
 
+    int4_at_once = blocks.INT4_AT_ONCE
+
     def __init__(self, library: Library | None = None) -> None:
         self.library: Library | None = None
         self.kernels: dict[str, tuple[Kernel, ...]] = {
