@@ -39,6 +39,9 @@ def load(model: nn.Module, folder: Path, name: str = "default", trainable: bool 
         if getattr(config, "target_parameters", None) and scale_views(model):
             kind = next(NARROW[each.dtype] for each in model.parameters() if each.dtype in NARROW)
             raise SettingsError(f"{folder} adapts experts, which {kind} weights do not take; load it without quantize.")
+        for replaced in getattr(config, "modules_to_save", None) or ():
+            if kind := _find_narrow(model, replaced):
+                raise SettingsError(f"{folder} replaces {replaced}, which is {kind}; load it without quantize.")
         config.inference_mode = not trainable
         with warnings.catch_warnings():  # peft misses stacks of experts among modules, yet uses their ranks
             warnings.filterwarnings("ignore", ".*pattern keys did not match any targeted module", RuntimeWarning)
@@ -55,6 +58,14 @@ def load(model: nn.Module, folder: Path, name: str = "default", trainable: bool 
         )
     model._hf_peft_config_loaded = True  # type: ignore[assignment]  # as transformers marks it
     model.eval()
+
+
+def _find_narrow(model: nn.Module, layer: str) -> str | None:
+    """ "int8" or "int4" where layers of that name hold such weights."""
+    for name, parameter in model.named_parameters():
+        if parameter.dtype in NARROW and f".{name}".endswith(f".{layer}.weight"):
+            return NARROW[parameter.dtype]
+    return None
 
 
 def merge(model: Any) -> None:

@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from dsvl2_app.model.attention import Cache, MultiHeadAttention, MultiHeadLatentAttention, RMSNorm, visible
 from dsvl2_app.model.cache import KVCache, capacity, count_each
 from dsvl2_app.model.experts import MLP, MixtureOfExperts
+from dsvl2_app.model.linear import Embedding
 from dsvl2_app.model.rotary import Rotary, rotary_angles
 from dsvl2_app.model.sections import DecoderConfig
 
@@ -49,7 +50,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.rotary_width = config.qk_rope_head_dim if config.use_mla else config.head_dim
         self.rotary_theta = config.rope_theta
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens: nn.Embedding = Embedding(config.vocab_size, config.hidden_size)
         layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_hidden_layers))
         self.layers = cast("Sequence[DecoderLayer]", layers)
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)

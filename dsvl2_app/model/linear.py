@@ -1,5 +1,5 @@
-"""Linear layers and stacks of them whose weights may be int8, with a scale per output channel beside them, or int4
-(`model.int4`), with a scale for every 32 inputs.
+"""Linear layers, stacks of them and input embeddings whose weights may be int8, with a scale per output channel or
+token beside them, or int4 (`model.int4`), with a scale for every 32 inputs.
 
 A parameter `x` that is int8 has a float32 parameter `x_scale` in the same module, and one that is int4, packed in
 uint8, codes of scales there; `weights` fills both while it reads a checkpoint.
@@ -8,6 +8,7 @@ uint8, codes of scales there; `weights` fills both while it reads a checkpoint.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsvl2_app.model import int4
@@ -31,6 +32,23 @@ class Linear(nn.Linear, Operated):
         return self.operations.linear(hidden, self.weight, self.weight_scale)
 
 
+class Embedding(nn.Embedding):
+    """nn.Embedding that may be int8. Its scales are in the number format of what it returns."""
+
+    weight_scale: Tensor | None
+
+    def __init__(self, tokens: int, width: int) -> None:
+        super().__init__(tokens, width)
+        self.register_parameter("weight_scale", None)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Ids [...] -> embeds [..., D]."""
+        if self.weight_scale is None:
+            return super().forward(input)
+        scales = self.weight_scale[input][..., None]
+        return F.embedding(input, self.weight).to(scales.dtype) * scales
+
+
 def is_bare(layer: nn.Module) -> bool:
     """Whether a linear layer is its weight and bias and nothing else, so that a kernel may read these. An adapter, a
     quantiser, a parametrisation, a hook or an offloader has to be asked through the layer's own forward."""
@@ -42,12 +60,13 @@ def is_bare(layer: nn.Module) -> bool:
 
 
 def hold_narrow(model: nn.Module, quantize: str) -> None:
-    """Make every `Linear` and stack of experts in `model` hold "int8" or "int4", still without values. What is read
-    rarely or decides much stays as it is: input embeddings, norms, routers, and kv_b_proj, which is used in halves. A
-    weight with an odd number of inputs, of which no two are a byte, is int8 also with "int4"."""
-    for module, name in _find_stacks(model):
+    """Make every `Linear` and stack of weights in `model` hold "int8" or "int4", still without values. What is read
+    rarely or decides much stays as it is: norms, routers, the adaptor, the vision encoder, and kv_b_proj, which is used
+    in halves. Input embeddings stay with "int8" and are int8 with "int4", and so is a weight with an odd number of
+    inputs, of which no two are a byte."""
+    for module, name in _find_stacks(model, quantize):
         weight = getattr(module, name)
-        if _choose_dtype(weight, quantize) == torch.uint8:
+        if _choose_dtype(module, weight, quantize) == torch.uint8:
             _replace(module, name, *int4.empty(weight))
         else:
             numbers = torch.empty_like(weight, dtype=torch.int8)
@@ -56,9 +75,9 @@ def hold_narrow(model: nn.Module, quantize: str) -> None:
 
 def turn_narrow(model: nn.Module, quantize: str) -> None:
     """The same for a model whose weights have values."""
-    for module, name in _find_stacks(model):
+    for module, name in _find_stacks(model, quantize):
         weight = getattr(module, name).detach()
-        _replace(module, name, *narrow(weight, _choose_dtype(weight, quantize)))
+        _replace(module, name, *narrow(weight, _choose_dtype(module, weight, quantize)))
 
 
 def narrow(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -66,8 +85,9 @@ def narrow(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return int4.quantise(weight) if dtype == torch.uint8 else quantise(weight)
 
 
-def _choose_dtype(weight: Tensor, quantize: str) -> torch.dtype:
-    return torch.uint8 if quantize == "int4" and weight.shape[-1] % 2 == 0 else torch.int8
+def _choose_dtype(module: nn.Module, weight: Tensor, quantize: str) -> torch.dtype:
+    packed = quantize == "int4" and weight.shape[-1] % 2 == 0 and not isinstance(module, Embedding)
+    return torch.uint8 if packed else torch.int8
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,15 +97,18 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (wide / scale[..., None]).round_().to(torch.int8), scale
 
 
-def _find_stacks(model: nn.Module) -> list[tuple[nn.Module, str]]:
-    """Each weight [..., F, D] that may be narrow: its module and its name there."""
+def _find_stacks(model: nn.Module, quantize: str) -> list[tuple[nn.Module, str]]:
+    """Each weight [..., F, D] that is to be narrow: its module and its name there."""
+    layers = (Linear, Embedding) if quantize == "int4" else Linear
     each = (
-        (module, ["weight"] if isinstance(module, Linear) else getattr(module, "stacks", ()))
+        (module, ["weight"] if isinstance(module, layers) else getattr(module, "stacks", ()))
         for module in model.modules()
     )
     return [(module, name) for module, names in each for name in names]
 
 
 def _replace(module: nn.Module, name: str, numbers: Tensor, scale: Tensor) -> None:
+    if isinstance(module, Embedding):
+        scale = scale.to(module.weight.dtype)
     setattr(module, name, nn.Parameter(numbers, requires_grad=False))
     setattr(module, name + SCALE, nn.Parameter(scale, requires_grad=False))

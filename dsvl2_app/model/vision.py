@@ -110,6 +110,8 @@ class UnusedAttentionPool(nn.Module):
     "all-linear" or a target such as `proj` would do, could never learn.
     """
 
+    stacks = ("q_weight", "kv_weight", "proj_weight", "mlp_fc1_weight", "mlp_fc2_weight")
+
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         width, inner = config.width, config.mlp_width

@@ -282,3 +282,10 @@ def test_int8_weights_take_an_adapter_of_layers_but_not_of_experts(tmp_path: Pat
     adapt(target_modules=[], target_parameters=EXPERTS).save_pretrained(tmp_path / "experts")
     with pytest.raises(SettingsError, match="int8"):
         Model.from_pretrained(tmp_path / "experts", quantize="int8")
+
+
+@pytest.mark.parametrize(("layer", "quantize", "kind"), [("lm_head", "int8", "int8"), ("embed_tokens", "int4", "int8")])
+def test_narrow_weights_are_not_replaced_by_an_adapter(tmp_path: Path, layer: str, quantize: str, kind: str) -> None:
+    adapt(target_modules=["q_proj"], modules_to_save=[layer]).save_pretrained(tmp_path)
+    with pytest.raises(SettingsError, match=f"replaces {layer}, which is {kind}; load it without quantize"):
+        Model.from_pretrained(tmp_path, quantize=quantize)

@@ -14,7 +14,7 @@ from dsvl2_app.errors import SettingsError
 from dsvl2_app.hub import read_config
 from dsvl2_app.model import int4
 from dsvl2_app.model.configuration import DeepseekVL2Config
-from dsvl2_app.model.linear import Linear, narrow, turn_narrow
+from dsvl2_app.model.linear import Embedding, Linear, narrow, quantise, turn_narrow
 from dsvl2_app.model.modeling import DeepseekVL2ForConditionalGeneration as Model
 from dsvl2_app.model.operations import PLAIN
 from dsvl2_app.model.weights import FILE_NAME, official_views, scale_views
@@ -89,6 +89,20 @@ def test_a_cpu_makes_many_weights_wide_in_pieces(monkeypatch: pytest.MonkeyPatch
     assert sizes == [10, 10, 10, 7, 37]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_embeddings_are_int8_with_int4_and_stay_with_int8(dtype: torch.dtype) -> None:
+    ids = torch.tensor([[3, 0, 3], [4, 1, 2]])
+    layers = [Embedding(5, 64).to(dtype) for _ in range(2)]
+    wide = layers[0].weight.detach().clone()
+    for layer, quantize in zip(layers, ("int4", "int8"), strict=True):
+        turn_narrow(layer, quantize)
+    assert layers[1].weight.dtype == dtype and layers[1].weight_scale is None
+    found, step = layers[0](ids), wide.float().abs().amax(-1, keepdim=True) / 127
+    assert layers[0].weight.dtype == torch.int8 and found.dtype == dtype and found.shape == (2, 3, 64)
+    rounding = 0.5 if dtype == torch.float32 else 0.5 + 127 * 2**-7  # of a scale and a product, too
+    assert ((found.float() - wide.float()[ids]).abs() <= (rounding + 1e-3) * step[ids]).all()
+
+
 def test_an_odd_number_of_inputs_is_int8() -> None:
     odd, even = Linear(7, 4), Linear(8, 4)
     for layer in (odd, even):
@@ -102,11 +116,17 @@ def test_int4_is_made_while_loading(reference_folder: Path, name: str, tmp_path:
     model = Model.from_pretrained(folder, quantize="int4")
     packed = {key for key, parameter in model.named_parameters() if parameter.dtype == torch.uint8}
     assert {"lm_head.weight", "decoder.layers.1.mlp.experts.gate_up", "decoder.layers.0.mlp.down.weight"} < packed
-    assert not any(key.startswith(("vision.", "adaptor.", "decoder.embed")) or "kv_b" in key for key in packed)
+    kept = ("vision.block", "vision.patch", "vision.pos", "vision.norm", "adaptor.", "decoder.embed")
+    assert not any(key.startswith(kept) or "kv_b" in key for key in packed)
+    assert model.decoder.embed_tokens.weight.dtype == torch.int8
     views, scales, files = official_views(model), scale_views(model), load_file(folder / FILE_NAME)
+    embeddings = "language.model.embed_tokens.weight"
+    numbers, scale = quantise(files[embeddings])
+    assert torch.equal(views[embeddings], numbers)
+    assert torch.equal(scales.pop(embeddings), scale.to(files[embeddings].dtype))
     for key in scales:
-        expected = int4.dequantise(*int4.quantise(files[key]), torch.float32)
-        assert torch.equal(int4.dequantise(views[key], scales[key], torch.float32), expected), key
+        numbers, scale = narrow(files[key], views[key].dtype)
+        assert torch.equal(views[key], numbers) and torch.equal(scales[key], scale), key
     with pytest.raises(SettingsError, match="int4 weights are not written"):
         model.save_pretrained(tmp_path)
     with pytest.raises(SettingsError, match="int4 weights cannot be resized"):
@@ -124,9 +144,15 @@ def test_official_keys_become_int4(checkpoint: Path) -> None:
 
 def test_random_int4_weights_have_the_same_spread(checkpoint: Path) -> None:
     model = Model.from_random(DeepseekVL2Config(**read_config(checkpoint)), quantize="int4")
-    parameters = dict(model.named_parameters())
+    parameters = {name: each for name, each in model.named_parameters() if each.dtype == torch.uint8}
     packed = {name: each for name, each in parameters.items() if f"{name}_scale" in parameters and each.numel() > 500}
     assert packed
     for name, numbers in packed.items():
         wide = int4.dequantise(numbers, parameters[f"{name}_scale"], torch.float32)
         assert abs(float(wide.std()) - 0.02) < 0.005 and len(wide.unique()) == 16, name
+
+
+def test_random_embeddings_have_the_same_spread(checkpoint: Path) -> None:
+    model = Model.from_random(DeepseekVL2Config(**read_config(checkpoint)), dtype="float32", quantize="int4")
+    embeds = model.get_input_embeddings()(torch.arange(100))
+    assert embeds.dtype == torch.float32 and abs(float(embeds.std()) - 0.02) < 0.005

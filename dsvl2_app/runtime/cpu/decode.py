@@ -20,7 +20,7 @@ from dsvl2_app.model.attention import MultiHeadAttention, MultiHeadLatentAttenti
 from dsvl2_app.model.cache import KVCache
 from dsvl2_app.model.decoder import Decoder, DecoderLayer
 from dsvl2_app.model.experts import MLP, Experts, MixtureOfExperts, Router
-from dsvl2_app.model.linear import Linear
+from dsvl2_app.model.linear import Embedding, Linear
 from dsvl2_app.model.rotary import rotary_frequencies
 from dsvl2_app.runtime.cpu.library import (
     KINDS,
@@ -37,7 +37,7 @@ from dsvl2_app.runtime.cpu.products import FEW_ROWS, is_readable
 
 real = ctypes.c_float
 KNOWN = (
-    *(nn.ModuleList, nn.Embedding, nn.Linear, Linear, RMSNorm, MLP, Experts, Router, MixtureOfExperts),
+    *(nn.ModuleList, nn.Embedding, Embedding, nn.Linear, Linear, RMSNorm, MLP, Experts, Router, MixtureOfExperts),
     *(MultiHeadAttention, MultiHeadLatentAttention),
 )
 

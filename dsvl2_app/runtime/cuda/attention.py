@@ -28,7 +28,7 @@ class FusedAttention:
         self.launcher = launcher
         self.split = max(SPLIT, round_up(length) // MOST_SPLITS)
         self.splits = divide_up(length, self.split)
-        weight = decoder.embed_tokens.weight
+        weight = decoder.norm.weight
         self.block = choose_block(weight.device, weight.dtype)
         # programs of a kernel that have arrived, for each row and head (the semaphores of a split-K reduction)
         heads = decoder.layers[0].self_attn.o_proj.in_features // decoder.rotary_width

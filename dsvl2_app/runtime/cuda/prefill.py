@@ -28,7 +28,7 @@ MOST = 2048  # tokens; longer prompts keep a GPU busy without graphs
 def can_record(decoder: Decoder) -> bool:
     """Whether experts of a prompt run without asking the CPU how many tokens each of them has: with kernels of our own,
     or with torch's from Hopper on, which int4 weights are made wide for."""
-    weight = decoder.embed_tokens.weight
+    weight = decoder.norm.weight
     if not weight.is_cuda or weight.dtype != torch.bfloat16:
         return False
     capability = torch.cuda.get_device_capability(weight.device)
@@ -39,7 +39,7 @@ def can_record(decoder: Decoder) -> bool:
 
 class GraphPrefill:
     def __init__(self, decoder: Decoder, config: DecoderConfig) -> None:
-        weight = decoder.embed_tokens.weight
+        weight = decoder.norm.weight
         self.decoder = decoder
         self._embeds = torch.zeros(1, MOST, config.hidden_size, dtype=weight.dtype, device=weight.device)
         self._last = torch.zeros(1, dtype=torch.long, device=weight.device)  # of the prompt

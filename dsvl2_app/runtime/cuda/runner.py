@@ -121,7 +121,8 @@ class CudaRunner(EagerRunner):
         """A conversation of one token."""
         assert self.graphs
         cache = KVCache(self.model.config.language_config, self.graphs.context)
-        super().prefill(self.model.decoder.embed_tokens.weight[None, :1], cache)
+        first = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+        super().prefill(self.model.decoder.embed_tokens(first), cache)
         return cache
 
     def describe(self) -> str:

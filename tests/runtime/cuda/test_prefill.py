@@ -63,8 +63,8 @@ def test_prompts_are_recorded_where_nothing_asks_the_cpu(
     for stacks in (each for each in decoder.modules() if isinstance(each, Experts)):
         stacks.gate_up = nn.Parameter(stacks.gate_up.to(stored), requires_grad=False)
     weight = Mock(is_cuda=True, dtype=torch.bfloat16)
-    monkeypatch.setattr(type(decoder.embed_tokens), "weight", weight, raising=False)
-    monkeypatch.delitem(decoder.embed_tokens._parameters, "weight")
+    monkeypatch.setattr(type(decoder.norm), "weight", weight, raising=False)
+    monkeypatch.delitem(decoder.norm._parameters, "weight")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(prefill, "has_triton", lambda: triton)
     ours = triton and stored != torch.uint8 and capability >= (8, 0)
