@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from dsvl2_app.api.routes import describe_model
 from dsvl2_app.backend import load, servers
 from dsvl2_app.backend.guided import WAYS
 from dsvl2_app.backend.mismatch import NOTICE
 from dsvl2_app.backend.packing import pack, unpack
 from dsvl2_app.backend.remote import RemoteBackend
+from dsvl2_app.backend.scripted import CARD, ScriptedBackend
 from dsvl2_app.backend.servers import Server
 from dsvl2_app.backend.wire import write_picture
 from dsvl2_app.bundled import NANO
@@ -32,6 +35,7 @@ from dsvl2_app.request import Event, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.repetition import WIDEST
+from dsvl2_app.ui.unread import is_unread
 from tests.backend.fake import WHOLE, Fake, chunk
 from tests.waiting import wait_until
 
@@ -284,6 +288,15 @@ def test_another_checkpoint_than_the_named_one_is_said_once(
     found = [record.getMessage() for record in caplog.records if "checkpoint that --model names" in record.message]
     assert len(found) == bool(differs) and all(differs in sentence for sentence in found)
     assert backend.card.notice == (NOTICE if differs else "")
+
+
+@pytest.mark.parametrize("bundled", [True, False])
+def test_a_server_says_whether_its_model_is_the_bundled_one(fake, remote, bundled: bool) -> None:
+    """By which the page says beside an answer that the question was not read; only another copy of this app knows."""
+    fake.model = describe_model(ScriptedBackend(card=replace(CARD, bundled=bundled)), started=0)
+    assert is_unread(remote(fake.url).card, "图中有什么？") is bundled
+    fake.model = {**fake.model, "owned_by": "vllm"}
+    assert not remote(fake.url).card.bundled
 
 
 @pytest.mark.parametrize(
