@@ -3,6 +3,7 @@
 const OFF = "dsvl2-history-off"; // in localStorage: nothing is kept
 const HERE = "dsvl2-conversation"; // in sessionStorage, which each tab of the browser has for itself: its conversation
 const DRAFT = "dsvl2-draft";
+const LATEST = "dsvl2-latest"; // its turns as they came last: the database may not have them yet when the page is left
 const keeps = () => localStorage.getItem(OFF) === null;
 let words = null;
 let restoring = false;
@@ -73,6 +74,7 @@ const isForgotten = (kept) => forgotten !== null && kept.length > 0 && kept.leng
   && kept.every((each, place) => each.question === forgotten[place].question);
 const forget = async () => {
   forgotten = shown;
+  sessionStorage.removeItem(LATEST);
   for (const {id} of await list()) await remove(id);
   show();
 };
@@ -105,9 +107,25 @@ const keep = async (kept) => {
 
 // -- bringing back
 
+const note = (turns) => {
+  try {
+    if (keeps() && !isForgotten(turns)) sessionStorage.setItem(LATEST, JSON.stringify(turns));
+  } catch {
+    sessionStorage.removeItem(LATEST); // there is no room for so much
+  }
+};
+// Turns of a conversation with the answer that the last of them had when the page was left.
+const withLatest = (turns) => {
+  const latest = JSON.parse(sessionStorage.getItem(LATEST) ?? "[]");
+  const [before, last, answered] = [turns.slice(0, -1), turns.at(-1), latest.at(-1)];
+  const isIt = latest.length === turns.length && before.every((turn, place) => same(turn, latest[place]))
+    && last?.question === answered?.question && !last?.answer;
+  return isIt ? [...before, {...answered, pictures: last.pictures}] : turns;
+};
 const restore = async (id) => {
   const record = await find(id);
   if (!record) return;
+  const kept = id === sessionStorage.getItem(HERE) ? withLatest(record.turns) : record.turns;
   restoring = true;
   try {
     const paths = new Map();
@@ -115,7 +133,7 @@ const restore = async (id) => {
       const {blob, name} = await findPicture(key);
       paths.set(key, (await upload(new File([blob], name, {type: blob.type}))).path);
     }
-    const turns = record.turns.map((turn) => ({
+    const turns = kept.map((turn) => ({
       ...turn, pictures: turn.pictures.map(({key, page, gone}) => ({path: paths.get(key), page, gone})),
     }));
     sessionStorage.setItem(HERE, id);
@@ -209,7 +227,10 @@ element.addEventListener("input", ({target}) => {
 element.addEventListener("change", ({target}) => {
   if (!target.matches("[type=checkbox]")) return;
   if (target.checked) localStorage.removeItem(OFF);
-  else localStorage.setItem(OFF, "1");
+  else {
+    localStorage.setItem(OFF, "1");
+    sessionStorage.removeItem(LATEST);
+  }
 });
 
 let begun = false;
@@ -219,6 +240,7 @@ watch("value", () => {
   if (given) words = given;
   if (turns) {
     shown = turns;
+    note(turns);
     // What was asked, or is edited no more, is not being typed; the box may still hold it.
     const typed = box()?.value ?? "";
     sessionStorage.setItem(DRAFT, typed.trim() === turns.at(-1)?.question.trim() ? "" : typed);

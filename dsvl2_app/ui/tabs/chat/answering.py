@@ -18,6 +18,7 @@ from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.pages import list_pages
 from dsvl2_app.ui.tabs.chat.choices import Choices
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
+from dsvl2_app.ui.tabs.chat.keeping import snapshot
 from dsvl2_app.ui.tabs.chat.parts import ChatPage, put_back, show_box
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.unread import is_unread
@@ -96,7 +97,8 @@ class Answering:
             box = put_back(run.turn)
         elif failure:
             run.turns[-1] = replace(last, finish="cancelled")
-        yield last_update(page.show(conversation), {page.box: box, page.notice: wording.show_notice(failure)})
+        kept = {page.keeper: snapshot(conversation)}  # at once: the page may be left before the next event
+        yield last_update(page.show(conversation), kept, {page.box: box, page.notice: wording.show_notice(failure)})
 
     def compose(self, conversation: Conversation, choices: Choices, caller: Caller) -> Request:
         return Request(

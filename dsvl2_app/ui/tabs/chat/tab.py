@@ -71,7 +71,8 @@ class Chat:
             asked.append(chosen.then(answering.send, [page.box, page.pages, conversation, *choices], parts, **ASKING))
         # A question may follow while the answer before it is still ending, so that there are two for a moment.
         answered = [
-            event.then(answering.answer, conversation, parts, trigger_mode="multiple", **STREAMING) for event in asked
+            event.then(answering.answer, conversation, [*parts, page.keeper], trigger_mode="multiple", **STREAMING)
+            for event in asked
         ]
         return [*asked, *answered]
 

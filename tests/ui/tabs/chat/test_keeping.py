@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
+from dsvl2_app.backend.scripted import CARD, ScriptedBackend
 from dsvl2_app.errors import AppError, PromptError
 from dsvl2_app.image.load import USUAL
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Timings
+from dsvl2_app.settings import Settings
 from dsvl2_app.ui.tabs.chat.archive import read_archive, write_archive
 from dsvl2_app.ui.tabs.chat.conversation import Attachment, Conversation, Turn
 from dsvl2_app.ui.tabs.chat.keeping import Keeping, snapshot
 from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import save_upload
+from tests.ui.conftest import App, serve_page
 from tests.ui.steps import ask, attach, bot, leave, user
 
 BOXES = "A <|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
@@ -200,6 +204,53 @@ def test_a_reload_loses_nothing_and_earlier_conversations_are_there(scripted, pi
     leave(page, lambda: page.goto(f"{scripted.url}?tab=documents&q=What%20is%20this%3F"))
     expect(page.locator("#documents-files")).to_be_visible()
     expect(page.locator("#message textarea")).to_have_value("What is this?")
+
+
+LOSES = """() => {
+    const put = IDBObjectStore.prototype.put;  // as if the page were left while an answer is on its way to the database
+    IDBObjectStore.prototype.put = function (value, ...rest) {
+        return value.turns?.at(-1).answer ? this.get("") : put.call(this, value, ...rest);
+    };
+}"""
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A page that is left before the event behind an answer, which tells the browser once more what to keep."""
+    keep = Keeping.keep
+
+    def lose_answers(keeping: Keeping, conversation: Conversation) -> dict[str, Any]:
+        ended = conversation.turns and not conversation.turns[-1].is_running
+        return keeping.begin() if ended else keep(keeping, conversation)
+
+    monkeypatch.setattr(Keeping, "keep", lose_answers)
+    script = ScriptedBackend(card=CARD)
+    script.say, script.endless = BOXES, True
+    yield from serve_page(script, Settings.parse([], {}), script)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loses", [False, True])
+def test_an_answer_is_kept_by_what_ends_it(hasty, pictures, open_page, loses: bool):
+    page = open_page(hasty)
+    if loses:
+        page.evaluate(LOSES)
+    attach(page, pictures["wide"])
+    ask(page, "Where is the dog?")
+    expect(page.locator("#chat-history summary")).to_contain_text("Earlier conversations (1, ")
+    expect(bot(page)).to_contain_text("A dog")
+    page.keyboard.press("Escape")
+    cost = bot(page).locator("summary")
+    expect(cost).to_contain_text("stopped")
+    said = cost.inner_text()
+    leave(page, page.reload)
+    expect(user(page)).to_contain_text("Where is the dog?")
+    expect(user(page).locator(".picture img")).to_have_count(1)
+    expect(bot(page)).to_contain_text("A dog")
+    expect(cost).to_have_text(said)
+    hasty.script.endless = False
+    ask(page, "And now?")
+    expect(page.locator("#conversation [data-testid=bot]")).to_have_count(2)
 
 
 @pytest.mark.slow
