@@ -1,6 +1,7 @@
 // Keys, and links to a place of the page: Escape stops what is being written or, without that, ends the editing of a
 // question; the arrow up in an empty message box takes the last one back to be edited; ?tab=documents opens a tab,
-// ?tab=tiles#inside what is folded in it, and ?q=... fills the message box.
+// ?tab=tiles#inside what is folded in it, and ?q=... fills the message box. The address names the tab that is open: a
+// reload opens it again, and the browser's Back leads to the one before it in place of away from what was done.
 () => {
   const STOPS = "#message .stop-button, #grounding-stop, #documents-stop, #inside-stop, #chat-keep";
   const see = (part) => part.checkVisibility();
@@ -27,9 +28,25 @@
     }
     return null;
   };
+  const readTab = () => {
+    const tab = new URLSearchParams(location.search).get("tab") ?? "";
+    return /^[a-z]+$/.test(tab) ? tab : document.querySelector("[data-tab-id]")?.dataset.tabId;
+  };
+  const openTab = async () => (await wait(() => document.querySelector(`[data-tab-id=${readTab()}]`)))?.click();
+  const writeTab = () => {
+    const tab = document.querySelector("[data-tab-id][aria-selected=true]")?.dataset.tabId;
+    if (!tab || tab === readTab()) return;
+    const address = new URL(location.href);
+    address.searchParams.set("tab", tab);
+    address.hash = "";
+    history.pushState(null, "", address);
+  };
   const open = async () => {
-    const tab = asked.get("tab");
-    if (tab && /^[a-z]+$/.test(tab)) (await wait(() => document.querySelector(`[data-tab-id=${tab}]`)))?.click();
+    if (asked.get("tab")) await openTab();
+    if (window.gradio_config) { // else this is another site's page, whose address is its own
+      new MutationObserver(writeTab).observe(document.body, {subtree: true, attributeFilter: ["aria-selected"]});
+      window.addEventListener("popstate", openTab);
+    }
     const unfold = () => { // once it is in sight, and again where the page was not listening yet
       const folded = document.querySelector(`${location.hash} > .label-wrap`);
       if (!folded?.checkVisibility()) return null;

@@ -226,7 +226,9 @@ def test_the_page_as_a_component_of_another_sites_page(
     browser: Browser, plain: App, other_site: Callable[[str], str]
 ) -> None:
     visit = Visit(browser, other_site(read_snippet("gradio-app").replace(PUBLIC, plain.url)), plain.url)
+    address = visit.page.url
     try_everything(visit.page, visit.page)
+    assert visit.page.url == address  # which is the other site's own
     finish(visit)
 
 

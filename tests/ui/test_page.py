@@ -27,7 +27,7 @@ from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.translations import SAID
 from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.conftest import CARD
-from tests.ui.steps import ask, attach, bot, open_settings
+from tests.ui.steps import ask, attach, bot, leave, open_settings
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 BOXES = "<|ref|>" + "Longword" * 20 + "<|/ref|><|det|>[[100, 200, 500, 700], [0, 0, 10, 10]]<|/det|>"
@@ -257,3 +257,22 @@ def test_a_translation_has_the_same_places_to_fill():
         return {part.split("}")[0] for part in text.split("{")[1:]}
 
     assert [english for english, chinese in SAID.items() if fields(english) != fields(chinese)] == []
+
+
+@pytest.mark.slow
+def test_the_address_names_the_tab_that_a_reload_and_back_open(scripted, open_page):
+    page = open_page(scripted)
+    for tab in ("grounding", "tiles"):
+        page.locator(f"[data-tab-id={tab}]:visible").click()
+        page.wait_for_url(f"**/?tab={tab}")
+    leave(page, page.reload)
+    expect(page.locator("#tiles-pictures")).to_be_visible()
+    page.locator("[data-tab-id=documents]:visible").click()
+    page.wait_for_url("**/?tab=documents")
+    page.go_back()
+    expect(page.locator("#tiles-pictures")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#grounding-picture")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#message")).to_be_visible()
+    assert page.url == scripted.url
