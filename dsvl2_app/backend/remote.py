@@ -41,7 +41,7 @@ ATTEMPTS = 4  # to get a first token, each after a longer pause
 PAUSE = 0.25  # seconds before the second; each is twice the one before
 FIRST_LOOK = 6.0  # seconds that starting waits for the servers to say what they are
 CONTEXT = 4096  # tokens, of all released models, unless the server says otherwise
-CARD = {each.name for each in fields(ModelCard)} - {"geometry"}
+CARD = {each.name for each in fields(ModelCard)} - {"geometry", "inspection"}
 
 
 class RemoteBackend:

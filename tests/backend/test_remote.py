@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi.encoders import jsonable_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -31,7 +32,7 @@ from dsvl2_app.errors import AppError, BusyError, PromptError, ServerError, Sett
 from dsvl2_app.image.geometry import TileGeometry
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.image.source import refer_to
-from dsvl2_app.request import Event, Request, Sampling
+from dsvl2_app.request import Event, InspectionCost, Request, Sampling
 from dsvl2_app.settings import Settings
 from dsvl2_app.text.processor import DeepseekVL2Processor
 from dsvl2_app.text.repetition import WIDEST
@@ -293,8 +294,11 @@ def test_another_checkpoint_than_the_named_one_is_said_once(
 @pytest.mark.parametrize("bundled", [True, False])
 def test_a_server_says_whether_its_model_is_the_bundled_one(fake, remote, bundled: bool) -> None:
     """By which the page says beside an answer that the question was not read; only another copy of this app knows."""
-    fake.model = describe_model(ScriptedBackend(card=replace(CARD, bundled=bundled)), started=0)
-    assert is_unread(remote(fake.url).card, "图中有什么？") is bundled
+    told = describe_model(ScriptedBackend(card=replace(CARD, bundled=bundled)), started=0)
+    fake.model = jsonable_encoder(told)
+    card = remote(fake.url).card
+    assert is_unread(card, "图中有什么？") is bundled
+    assert card.inspection == InspectionCost()  # nobody can look into it
     fake.model = {**fake.model, "owned_by": "vllm"}
     assert not remote(fake.url).card.bundled
 
