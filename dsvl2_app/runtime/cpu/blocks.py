@@ -9,7 +9,7 @@ from dsvl2_app.model.operations import repeat_groups
 
 HEADS_AT_ONCE = 4  # of a tile, whose scores stay in caches
 QUERIES_AT_ONCE = 128
-INT4_AT_ONCE = 2**21  # weights: a wide copy of a large matrix, with what making it takes, has a third of a gigabyte
+INT4_AT_ONCE = 2**22  # weights: a wide copy of a large matrix, with what making it takes, has a third of a gigabyte
 
 
 def is_bfloat16(tensor: Tensor) -> bool:
