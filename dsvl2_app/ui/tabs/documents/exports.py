@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from io import BytesIO
+from io import BytesIO, StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dsvl2_app.image.sandwich import Leaf as Sheet
 from dsvl2_app.image.sandwich import Line, spread, write_searchable
 from dsvl2_app.ui.tabs.documents.own_text import with_own_text
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
+from dsvl2_app.ui.tabs.documents.tasks import OWN, TABLES
 from dsvl2_app.ui.uploads import save_upload
 
 _TOKEN = re.compile(r"<\|det\|>.*?<\|/det\|>|<\|/?\w+\|>", re.DOTALL)
@@ -42,8 +44,17 @@ def write_text(leaves: Sequence[Leaf]) -> bytes:
 
 
 def write_csv(leaves: Sequence[Leaf]) -> bytes:
+    """Tables as the model wrote them."""
     tables = [plain(_FENCE.sub("", leaf.text.strip())) for leaf in leaves]
     return ("\n\n".join(filter(None, tables)) + "\n").encode("utf-8-sig")
+
+
+def write_lines(leaves: Sequence[Leaf]) -> bytes:
+    """Of text that is no table: a row for each line, with its page."""
+    rows = StringIO()
+    lines = ((leaf.image.frame + 1, line) for leaf in leaves for line in plain(leaf.text).splitlines() if line.strip())
+    csv.writer(rows, lineterminator="\n").writerows([("page", "text"), *lines])
+    return rows.getvalue().encode("utf-8-sig")
 
 
 def write_json(leaves: Sequence[Leaf]) -> bytes:
@@ -88,6 +99,8 @@ def save_file(reading: Reading, format: str) -> str:
     if not any(leaf.text for leaf in written):
         raise PromptError("None of these has a text of its own; choose the model's.")
     suffix, write = FORMATS[format]
+    if format == "CSV" and (reading.shows_own_text or reading.asked[0] not in (TABLES, OWN)):
+        write = write_lines
     found = [(name, list(leaves)) for name, leaves in groupby(written, key=lambda leaf: leaf.name)]
     if len(found) == 1:
         name, leaves = found[0]

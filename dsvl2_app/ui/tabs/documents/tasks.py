@@ -8,7 +8,7 @@ from dsvl2_app.errors import PromptError, SettingsError
 from dsvl2_app.text.messages import Message
 from dsvl2_app.text.prompt import GROUNDING_TOKEN, place_images
 
-OWN = "own"
+TABLES, OWN = "tables", "own"
 MOST_TOKENS = 2048  # of a page's answer
 BUNDLED_TOKENS = 512  # by the bundled model: it has learnt from 1,024 at once, and a page's picture takes half
 
@@ -25,7 +25,7 @@ TASKS: dict[str, Task] = {
     "markdown": Task(
         "As Markdown", "Convert this page to Markdown: headings, paragraphs, lists and tables, in reading order.", True
     ),
-    "tables": Task("Tables as CSV", "Write every table on this page as CSV, with a blank line between tables.", True),
+    TABLES: Task("Tables as CSV", "Write every table on this page as CSV, with a blank line between tables.", True),
     "figures": Task("Figures with boxes", f"{GROUNDING_TOKEN}Describe the figures, charts and tables on this page."),
     "english": Task("Translate into English", "Translate all the text on this page into English.", True),
     "chinese": Task("Translate into Chinese", "Translate all the text on this page into Chinese.", True),

@@ -162,33 +162,38 @@ class Finding:
         return shown | {image.path for image in self.kept}
 
 
-def describe_event(event: Event, parsed: Parsed, text: str) -> str:
-    """How far the answer is, or what it came to."""
+def describe_event(event: Event, parsed: Parsed, text: str, phrases: Sequence[str] = ()) -> str:
+    """How far the answer to a search for these is, or what it came to."""
     if event.finish is None:
         return wording.show_status(wording.describe_progress(event), running=True)
     ending = wording.describe_ending(event.timings, event.finish)
-    status = wording.show_status(f"{count_boxes(parsed.boxes)} · {ending}") + show_problems(parsed)
+    status = wording.show_status(f"{count_boxes(parsed.boxes, phrases)} · {ending}") + show_problems(parsed)
     if parsed.boxes or parsed.problems:
         return status
     return f'{status}<p class="said">{escape(_SPECIAL.sub("", text).strip())}</p>'
 
 
-def count_boxes(boxes: Sequence[Box]) -> str:
-    """How many there are, and of each label where there are several."""
+def count_labels(boxes: Sequence[Box], phrases: Sequence[str]) -> dict[str, int]:
+    """How many there are of each label, and of the `phrases` that nothing was found of, unless the model names what it
+    finds otherwise."""
+    numbers = Counter(box.label.strip() for box in boxes)
+    return {name: numbers[name] for name in (phrases if numbers.keys() <= {*phrases} else numbers)}
+
+
+def count_boxes(boxes: Sequence[Box], phrases: Sequence[str] = ()) -> str:
+    """How many there are, and of each label where there are several or several were looked for."""
     if not boxes:
         return say("Nothing found")
-    labels = Counter(box.label.strip() or say("unnamed") for box in boxes)
-    each = ", ".join(f"{label}: {number:,}" for label, number in labels.items()) if len(labels) > 1 else ""
-    return wording.count(len(boxes), "box", "boxes") + (f" ({each})" if each else "")
+    labels = count_labels(boxes, phrases)
+    each = ", ".join(f"{label or say('unnamed')}: {number:,}" for label, number in labels.items())
+    return wording.count(len(boxes), "box", "boxes") + (f" ({each})" if len(labels) > 1 else "")
 
 
 def show_count(boxes: Sequence[Box], phrases: Sequence[str]) -> str:
-    """How many there are of each label, in large figures; of the `phrases` too that nothing was found of, unless the
-    model names what it finds otherwise."""
-    numbers = Counter(box.label.strip() for box in boxes)
-    names = phrases if numbers.keys() <= {*phrases} else [*numbers]
+    """How many there are of each label, in large figures."""
     each = "".join(
-        f"<li><strong>{numbers[name]:,}</strong> <bdi>{escape(name) or say('unnamed')}</bdi></li>" for name in names
+        f"<li><strong>{number:,}</strong> <bdi>{escape(name) or say('unnamed')}</bdi></li>"
+        for name, number in count_labels(boxes, phrases).items()
     )
     return f'<ul class="count" aria-label="{say("Count")}">{each}</ul>'
 

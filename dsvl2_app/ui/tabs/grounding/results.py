@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +96,7 @@ class Results:
         else:
             finding.correct(boxes)
         shown = Shown(search, boxes=search.boxes)
-        corrected = {self.page.boxes: shown.show(tools=True), self.page.status: describe_boxes(search.boxes)}
+        corrected = {self.page.boxes: shown.show(tools=True), self.page.status: describe_boxes(search)}
         return corrected | {self.page.exports: show_exports()} | self.offer(finding)
 
     def bring_back(self, finding: Finding) -> dict[Any, Any]:
@@ -127,7 +126,7 @@ class Results:
             marking = offer(search.example.image, search.example.box)
             fields |= {asked.example: str(search.example.image.path), asked.marking: marking}
         shown = Shown(search, text=answer, boxes=search.boxes)
-        ended = {self.page.exports: show_exports(), self.page.status: describe_boxes(search.boxes)}
+        ended = {self.page.exports: show_exports(), self.page.status: describe_boxes(search)}
         return self.show(shown, tools=True) | ended | fields | {asked.opener.pages: None}
 
     def begin(self, shown: Shown) -> dict[Any, Any]:
@@ -154,7 +153,7 @@ class Results:
         """What changes on the page by more of the answer; `shown` becomes that. A page draws all boxes anew for one
         more, so that of many they come several at a time."""
         shown.text = text
-        status = describe_event(event, parsed, text) + show_note(shown.unread)
+        status = describe_event(event, parsed, text, shown.search.phrases) + show_note(shown.unread)
         changes: dict[Any, Any] = {self.page.raw: text, self.page.status: status}
         count, before = len(parsed.boxes), len(shown.boxes)
         if count > before and (event.finish is not None or count >= MORE * before):
@@ -175,8 +174,8 @@ class Results:
         }
 
 
-def describe_boxes(boxes: Sequence[Box]) -> str:
+def describe_boxes(search: Search) -> str:
     """How many there are, and how many of them a person made."""
-    by_hand = sum(BY_HAND in box.notes for box in boxes)
-    words = [count_boxes(boxes), *([say("{number:,} by hand", number=by_hand)] if by_hand else [])]
-    return wording.show_status(" · ".join(words))
+    by_hand = sum(BY_HAND in box.notes for box in search.boxes)
+    found = count_boxes(search.boxes, search.phrases)
+    return wording.show_status(found + (" · " + say("{number:,} by hand", number=by_hand) if by_hand else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import zipfile
 from collections.abc import Callable
@@ -383,6 +384,26 @@ def test_files_hold_the_text_that_a_pdf_holds_itself(papers: dict[str, Path]) ->
     reading.leaves = [Leaf(ImageRef.of(papers["scanned"]), "scanned.pdf", "of a scan", "eos")]
     with pytest.raises(PromptError, match="None of these has a text of its own"):
         save_file(reading, "Text")
+
+
+def test_a_table_is_written_as_it_was_read_and_other_text_as_rows_of_its_lines(papers: dict[str, Path]) -> None:
+    reading = Reading(asked=("tables", ""))
+    reading.leaves = [
+        Leaf(ImageRef.of(papers["paper"], frame=2), "paper.pdf", "```csv\na,b\n1,2\n```", "eos"),
+        Leaf(ImageRef.of(papers["paper"], frame=0), "paper.pdf", 'In 1876, "Tom"\n\nsaid, so', "eos"),
+    ]
+
+    def read() -> str:
+        return Path(save_file(reading, "CSV")).read_text("utf-8-sig")
+
+    assert read().startswith("a,b\n1,2\n\n")
+    reading.asked = ("own", "Write it as CSV.")
+    assert read().startswith("a,b\n1,2\n\n")
+    reading.asked = ("text", "")
+    rows = list(csv.reader(read().splitlines()))
+    assert rows[0] == ["page", "text"] and rows[-2:] == [["1", 'In 1876, "Tom"'], ["1", "said, so"]]
+    reading.asked, reading.own = ("tables", ""), True
+    assert list(csv.reader(read().splitlines())) == [["page", "text"], ["3", "PAGE 3"], ["1", "PAGE 1"]]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.boxes import Box
-from dsvl2_app.ui.tabs.grounding.findings import MOST_KEPT, Example, Finding, Search, show_count
+from dsvl2_app.ui.tabs.grounding.findings import MOST_KEPT, Example, Finding, Search, count_boxes, show_count
 
 DOG, CAT = Box("dog", 1, 2, 30, 40), Box("cat", 5, 6, 70, 80)
 MINE, OURS = Box("my dog", 1, 2, 50, 60, ("by hand",)), Box("our dog", 9, 9, 50, 60, ("by hand",))
@@ -127,3 +127,18 @@ def test_the_file_of_an_example_stays_with_its_search(image: ImageRef, tmp_path:
 def test_a_count_names_each_label_and_each_phrase_of_which_there_is_nothing(boxes, phrases, said):
     items = show_count(boxes, phrases).partition(">")[2].removesuffix("</ul>").split("</bdi></li>")
     assert [item.removeprefix("<li>") for item in items if item] == said
+
+
+@pytest.mark.parametrize(
+    ("boxes", "phrases", "said"),
+    [
+        ([DOG], ["dog"], "1 box"),
+        ([DOG], ["dog", "cat"], "1 box (dog: 1, cat: 0)"),
+        ([DOG, DOG, CAT], [], "3 boxes (dog: 2, cat: 1)"),
+        ([DOG, MINE], ["dog", "cat"], "2 boxes (dog: 1, my dog: 1)"),
+        ([Box("", 1, 2, 3, 4), DOG], ["dog"], "2 boxes (unnamed: 1, dog: 1)"),
+        ([], ["dog", "cat"], "Nothing found"),
+    ],
+)
+def test_what_was_found_in_words_tells_of_each_phrase_of_which_there_is_nothing(boxes, phrases, said):
+    assert count_boxes(boxes, phrases) == said
