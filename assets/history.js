@@ -236,10 +236,12 @@ element.addEventListener("change", ({target}) => {
 
 let begun = false;
 let turn = Promise.resolve();
+let newest = 0; // when what is shown was true on the server; what comes behind it is older and tells nothing
 watch("value", () => {
-  const {turns, words: given} = props.value ?? {};
+  const {turns, words: given, at = 0} = props.value ?? {};
   if (given) words = given;
-  if (turns) {
+  if (turns && at >= newest) {
+    newest = at;
     shown = turns;
     note(turns);
     // What was asked, or is edited no more, is not being typed; the box may still hold it.

@@ -6,6 +6,7 @@ keeps both. To bring one back it uploads them again. The server keeps nothing of
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,10 @@ def build_keeper() -> gr.HTML:
 
 
 def snapshot(conversation: Conversation) -> dict[str, Any]:
-    """What the browser keeps of it. An answer that is being written is kept once it has ended."""
+    """What the browser keeps of it, and when that was: two events may bring theirs in another order. An answer that is
+    being written is kept once it has ended."""
     return {
+        "at": time.time(),
         "turns": [
             {
                 **describe_turn(replace(turn, answer="") if turn.is_running else turn),
@@ -64,7 +67,7 @@ def snapshot(conversation: Conversation) -> dict[str, Any]:
                 ],
             }
             for turn in conversation.turns
-        ]
+        ],
     }
 
 

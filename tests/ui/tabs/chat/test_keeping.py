@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dsvl2_app.ui.tabs.chat.transcript import show_transcript
 from dsvl2_app.ui.uploads import save_upload
 from tests.ui.conftest import App, serve_page
 from tests.ui.steps import ask, attach, bot, leave, user
+from tests.waiting import PATIENCE, wait_until
 
 BOXES = "A <|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>."
 
@@ -251,6 +253,47 @@ def test_an_answer_is_kept_by_what_ends_it(hasty, pictures, open_page, loses: bo
     hasty.script.endless = False
     ask(page, "And now?")
     expect(page.locator("#conversation [data-testid=bot]")).to_have_count(2)
+
+
+@pytest.fixture
+def delayed(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[App, threading.Event]]:
+    """A page that hears of a question only once the event is set, whatever has come of it by then."""
+    keep, released = Keeping.keep, threading.Event()
+
+    def hold_questions(keeping: Keeping, conversation: Conversation) -> dict[str, Any]:
+        kept = keep(keeping, conversation)
+        if conversation.turns and conversation.turns[-1].is_running:
+            kept["words"]["title"] = "Came late"
+            assert released.wait(PATIENCE)
+        return kept
+
+    monkeypatch.setattr(Keeping, "keep", hold_questions)
+    script = ScriptedBackend(card=CARD)
+    script.say = BOXES
+    for app in serve_page(script, Settings.parse([], {}), script):
+        yield app, released
+
+
+@pytest.mark.slow
+def test_what_comes_late_of_a_question_makes_no_second_conversation(delayed, open_page):
+    app, released = delayed
+    page = open_page(app)
+    summary, search = page.locator("#chat-history summary"), page.locator("#chat-history [type=search]")
+    ask(page, "Where is the dog?")
+    expect(summary).to_contain_text("Earlier conversations (1, ")
+    summary.click()
+    released.set()
+
+    def came() -> bool:
+        search.fill("" if search.input_value() else "dog")  # draws the list anew
+        return "Came late" in summary.inner_text()
+
+    wait_until(came)
+    search.fill("")
+    ask(page, "And now?")
+    expect(page.locator("#conversation [data-testid=bot]")).to_have_count(2)
+    expect(page.locator("#chat-history .open")).to_have_count(1)
+    expect(summary).to_contain_text("Came late (1, ")
 
 
 @pytest.mark.slow

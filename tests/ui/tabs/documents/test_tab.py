@@ -486,7 +486,7 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
     assert zipfile.ZipFile(download.value.path()).read("paper.txt") == b"PAGE 2\n\x0cPAGE 3\n"
     page.locator("#documents-which input").click()
     page.get_by_role("option", name="scan.tif · 1").click()
-    expect(text).to_contain_text("This page has no text of its own")
+    expect(text).to_contain_text("Page 1 has no text of its own")
     source.get_by_label("The model's text").check()
     expect(text.locator("h1")).to_have_text("Title")
 
