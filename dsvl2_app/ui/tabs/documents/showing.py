@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import gradio as gr
@@ -39,20 +40,22 @@ SOME_READ: dict[Kind | None, str] = {
     "still": "{done:,} of {total:,} stills are read",
     None: "{done:,} of {total:,} are read",
 }
-AGAIN = 3  # results after that of a whole page which set all of it once more
+# Seconds after a whole page from which a result sets all of it once more. A busy browser takes many results at once.
+AGAIN = (0.0, 0.0, 0.0, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
 class Drawn:
     """What stands there: a page, whether it was read to its end, its text, what stays while that grows, and the whole
-    page, which so many results set once more."""
+    page, since when it stands there, and how often a result has set it once more."""
 
     leaf: Leaf | None = None
     is_read: bool = False
     text: str = ""
     stays: Mapping[Any, Any] = field(default_factory=dict)
     whole: Mapping[Any, Any] = field(default_factory=dict)
-    again: int = 0
+    since: float = 0.0
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,12 @@ class View:
             page, busy = self.answer, self.show_buttons(busy=True)
             shown = await to_thread(self.show, reading)
             stays = busy | {part: shown[part] for part in (page.how, page.row, page.picture)}
-            return shown | busy, Drawn(*now, stays, shown | busy, AGAIN)
-        shown = {**(drawn.whole if drawn.again else drawn.stays), self.answer.status: describe(reading)}
-        if drawn.again or (now[2] != drawn.text and not reading.shows_own_text):
+            return shown | busy, Drawn(*now, stays, shown | busy, monotonic())
+        again = drawn.repeated < len(AGAIN) and monotonic() - drawn.since >= AGAIN[drawn.repeated]
+        shown = {**(drawn.whole if again else drawn.stays), self.answer.status: describe(reading)}
+        if again or (now[2] != drawn.text and not reading.shows_own_text):
             shown |= self.show_text(reading)
-        return shown, Drawn(*now, drawn.stays, drawn.whole, max(drawn.again - 1, 0))
+        return shown, replace(drawn, text=now[2], repeated=drawn.repeated + again)
 
     def show_page(self, reading: Reading) -> dict[Any, Any]:
         leaf, picture = reading.shown, ""

@@ -7,7 +7,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,10 +25,10 @@ from dsvl2_app.errors import BusyError, PromptError
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file, write_json
-from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD
+from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD, Answer, Question
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
-from dsvl2_app.ui.tabs.documents.showing import AGAIN, ALL_READ, ENDED, SOME_READ, View, describe, name_kind
+from dsvl2_app.ui.tabs.documents.showing import AGAIN, ALL_READ, ENDED, SOME_READ, Drawn, View, describe, name_kind
 from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import BUNDLED_TOKENS, MOST_TOKENS, TASKS, compose, count_most, offer_tasks
 from dsvl2_app.ui.words.chinese import CHINESE
@@ -259,8 +259,31 @@ def test_a_result_that_is_lost_takes_nothing_with_it(papers: dict[str, Path], mo
     for update in (first, *grown, last):
         assert not update[answer.how].visible and update[answer.row].visible and "<img" in update[answer.picture]
         assert update[question.halt].visible is (update is not last)
-    assert all(answer.which in update for update in grown[:AGAIN])
+    assert all(answer.which in update for update in grown[: AGAIN.count(0)])
     assert not all(answer.which in update for update in grown)  # or nobody could choose a page meanwhile
+
+
+def test_a_whole_page_is_set_once_more_at_once_and_after_seconds(
+    papers: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("dsvl2_app.ui.tabs.documents.showing.monotonic", lambda: now[0])
+    parts: Any = [[object() for _ in fields(part)] for part in (Question, Answer)]  # which no page has to hold
+    view = View(Question(*parts[0]), Answer(*parts[1]), bundled=False)
+    leaf = Leaf(ImageRef.of(papers["paper"], frame=1), "paper.pdf")
+    reading = Reading(leaves=[leaf, Leaf(ImageRef.of(papers["paper"], frame=2), "paper.pdf")], shown=leaf)
+
+    async def find_whole() -> list[float]:
+        drawn, whole = Drawn(), list[float]()
+        for tenth in range(60):
+            now[0], leaf.text = 100 + tenth / 10, "word " * (tenth + 1)
+            update, drawn = await view.show_growth(reading, drawn)
+            assert view.answer.text in update
+            if view.answer.which in update:
+                whole.append(round(now[0] - 100, 1))
+        return whole
+
+    assert run_loop(find_whole()) == [0.0, 0.1, 0.2, 0.3, 1.0, 3.0]
 
 
 def read_leaves(leaves: list[Leaf], turned_away: int, goes_on: bool = True) -> list[tuple[str, int]]:
