@@ -58,8 +58,8 @@ const digest = async (blob) => {
 const known = new Map(); // addresses -> keys, while the page is open
 const keepPicture = async ({address, name, page, gone}) => {
   if (!known.has(address)) {
-    // In another site's page what the browser has from showing the picture may not be read by scripts.
-    const blob = await (await fetch(address, {cache: "reload"})).blob();
+    // In another site's page scripts may not read what the browser has from showing the picture before it asks once more.
+    const blob = await (await fetch(address, {cache: "no-cache"})).blob();
     // Without a secure connection browsers give no digests.
     const key = crypto.subtle ? await digest(blob) : `${name} ${blob.size}`;
     await act("pictures", "readwrite", (store) => store.put({blob, name}, key));

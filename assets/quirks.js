@@ -31,7 +31,7 @@
     event.preventDefault();
     const copy = document.createElement("a");
     copy.download = link.download;
-    copy.href = URL.createObjectURL(await (await fetch(link.href, {cache: "reload"})).blob());
+    copy.href = URL.createObjectURL(await (await fetch(link.href, {cache: "no-cache"})).blob());
     copy.click();
     setTimeout(() => URL.revokeObjectURL(copy.href), 60000);
   }, true);
