@@ -17,7 +17,7 @@ from PIL import Image
 
 from dsvl2_app.errors import ImageError
 from dsvl2_app.image.clips import is_clip, read_clip, render_stills
-from dsvl2_app.image.decoded import DECODED
+from dsvl2_app.image.decoded import DECODED, Key
 from dsvl2_app.image.documents import is_document, page_size, read_pages, render_page
 from dsvl2_app.image.load import (
     USUAL,
@@ -119,7 +119,7 @@ class ImageRef:
         name, image = name_source(self.source or b""), self._decode()
         if image.size != self.size:
             raise ImageError("{name} is damaged or incomplete; save or send it again.", name=name)
-        DECODED.keep((self.file_hash, self.size), image)
+        DECODED.keep(self._decoded_key, image)
         return image
 
     def open_small(self, side: int) -> Image.Image:
@@ -130,11 +130,15 @@ class ImageRef:
             return known
         image = self._decode(side)
         if image.size == self.size:
-            DECODED.keep((self.file_hash, self.size), image)
+            DECODED.keep(self._decoded_key, image)
         return image
 
+    @property
+    def _decoded_key(self) -> Key:
+        return self.file_hash, self.size
+
     def _find_pixels(self) -> Image.Image | None:
-        return self.pixels if self.pixels is not None else DECODED.find((self.file_hash, self.size))
+        return self.pixels if self.pixels is not None else DECODED.find(self._decoded_key)
 
     def _decode(self, side: int | None = None) -> Image.Image:
         data, name = self.read(), name_source(self.source or b"")

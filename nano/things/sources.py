@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nano.things.pack import INKED, INKED_SIDE, SIDE, STAMPS, Ground, Sprite
 from nano.things.packages import NO_CLIPS, NO_GROUNDS, NO_STAMPS, NO_TITLES, Source
-from nano.things.vocabulary import Noun, by_drawing, find_in, find_odd
+from nano.things.vocabulary import Noun, find_drawn, find_in, find_odd
 
 RENDER = 288  # px that vector drawings are rendered at, before they are trimmed and made smaller
 LEAST_SIDE = 24  # px, below which a drawing shows too little
@@ -35,7 +35,7 @@ def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
     aliases = {alias: entry["parent"] for alias, entry in icons.get("aliases", {}).items()}
     done: set[str] = set()
     for name in (*icons["icons"], *aliases):
-        parent, noun = aliases.get(name, name), _find_drawn(name, source)
+        parent, noun = aliases.get(name, name), _find_shown(name, source)
         if noun is None or parent in done or parent not in icons["icons"]:
             continue
         done.add(parent)
@@ -48,22 +48,21 @@ def read_icons(folder: Path, source: Source) -> Iterator[Sprite]:
         yield from _cut(noun, source.hand, parent, rasterise(svg_string=body))
 
 
-def _find_drawn(name: str, source: Source) -> Noun | None:
+def _find_shown(name: str, source: Source) -> Noun | None:
     """What a drawing of this name shows, if that is anything that nano is to know, or to know that it does not."""
     plain = _VARIANT.sub("", name)
     if plain in source.misread:
         return None
-    if noun := by_drawing().get(name.replace("-", "")):
-        return noun
-    if source.hand in INKED and not _REPEATED.search(name) and (noun := by_drawing().get(plain.replace("-", ""))):
-        return noun
-    return find_odd(name) if source.hand in ODD_HANDS else None
+    noun = find_drawn(name)
+    if source.hand in INKED and not _REPEATED.search(name):
+        noun = noun or find_drawn(plain)
+    return noun or (find_odd(name) if source.hand in ODD_HANDS else None)
 
 
 def read_codes(folder: Path, source: Source, names: dict[str, str]) -> Iterator[Sprite]:
     """Pictures named by code points; `names` says what these are called."""
     for file in sorted((folder / "package/assets").glob("*.webp")):
-        noun = by_drawing().get(names.get(file.stem.replace("-fe0f", ""), "").replace("-", ""))
+        noun = find_drawn(names.get(file.stem.replace("-fe0f", ""), ""))
         if noun:
             yield from _cut(noun, source.hand, file.name, np.array(Image.open(file).convert("RGBA")))
 
@@ -73,7 +72,7 @@ def read_glyphs(folder: Path, source: Source, names: dict[str, str]) -> Iterator
     (file,) = folder.glob("package/400Regular/*.ttf")
     font = ImageFont.truetype(file, RENDER)
     for code, name in names.items():
-        noun = by_drawing().get(name.replace("-", ""))
+        noun = find_drawn(name)
         if noun and "-" not in code:
             letter = Image.new("LA", (2 * RENDER, 2 * RENDER))
             ImageDraw.Draw(letter).text((RENDER, RENDER), chr(int(code, 16)), (0, 255), font, anchor="mm")

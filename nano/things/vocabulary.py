@@ -90,6 +90,11 @@ def by_drawing() -> dict[str, Noun]:
     return {drawing.replace("-", ""): noun for noun in nouns().values() for drawing in noun.drawings}
 
 
+def find_drawn(name: str) -> Noun | None:
+    """The noun of a drawing's name."""
+    return by_drawing().get(name.replace("-", ""))
+
+
 # Words of drawings that are no odd things: shades of skin, flags, and what may pass for a known thing or for a shape.
 _NOT_ODD = frozenset(
     ("skin", "tone", "flag", "thirty", "oclock", "circle", "square", "diamond", "triangle", "heart", "hearts", "page",
