@@ -658,9 +658,9 @@ def test_a_thumbnail_shows_its_page_and_that_stays_while_others_are_read(scripte
     expect(which).to_have_value("paper.pdf · 2")
     expect(text).to_contain_text("0 1 2 3")
     asked = len(scripted.script.requests)
-    scripted.script.endless = False
     page.locator("#documents-stop").click()
     expect(page.locator("#documents-status")).to_contain_text("Read goes on from there")
+    scripted.script.endless = False
     expect(which).to_have_value("paper.pdf · 2")
     page.locator("#documents-start").click()
     page.get_by_role("button", name="Page 3").click()
