@@ -57,6 +57,12 @@ SINGLE_CASES = ("a_text", "b_wide", "c_tall_ref", "d_two_images", "e_three_image
 CASES = (*SINGLE_CASES, "g_batch")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow-browser", type=float, default=1.0, metavar="TIMES", help="pages take so many times of the processor"
+    )
+
+
 @dataclass(frozen=True)
 class Reference:
     """What the official code made of one case (see reference/README.md), and the case as our processor sees it."""

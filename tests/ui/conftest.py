@@ -30,7 +30,7 @@ from tests.ui.steps import is_complaint, watch
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    expect.set_options(timeout=20_000)  # on a busy machine
+    expect.set_options(timeout=20_000 * config.getoption("slow_browser"))  # ms, on a busy machine
     # Gradio's server and client leave sockets and loops to the garbage collector.
     config.addinivalue_line("filterwarnings", "ignore:unclosed:ResourceWarning")
 
@@ -165,7 +165,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser, pytestconfig: pytest.Config) -> Iterator[Callable[..., Page]]:
+    slowness = pytestconfig.getoption("slow_browser")
     pages: list[Page] = []
     complaints: list[str] = []
 
@@ -177,6 +178,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         """`at`: what follows the page's address."""
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         watch(page)
+        if slowness > 1:
+            page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowness})
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{app.url}{at}")
