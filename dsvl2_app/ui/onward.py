@@ -54,8 +54,10 @@ class Onward:
         return {self.tabs: gr.Tabs(selected=Grounding.id), **shown}
 
     def find(self, conversation: Conversation) -> tuple[gr.Tabs, str]:
-        """Another search in the last picture."""
-        return gr.Tabs(selected=Grounding.id), as_file(last_pictures(conversation)[-1])
+        """Another search in the picture that the last answer is about."""
+        if conversation.meant is None:
+            raise refuse_without_picture()
+        return gr.Tabs(selected=Grounding.id), as_file(conversation.meant)
 
     def show_tiles(self, conversation: Conversation) -> tuple[gr.Tabs, list[str]]:
         return gr.Tabs(selected=Tiles.id), [*map(as_file, last_pictures(conversation))]
@@ -78,7 +80,11 @@ def last_pictures(conversation: Conversation) -> list[ImageRef]:
     for turn in reversed(conversation.turns):
         if images := [picture.image for picture in turn.pictures if not picture.dropped]:
             return images
-    raise ImageError("There is no picture in this conversation; ask about one first.")
+    raise refuse_without_picture()
+
+
+def refuse_without_picture() -> ImageError:
+    return ImageError("There is no picture in this conversation; ask about one first.")
 
 
 def as_file(image: ImageRef) -> str:

@@ -52,6 +52,28 @@ def test_the_view_inside_stays_in_sight_while_the_tiles_above_it_come(scripted, 
     expect(page.locator("#inside-ask")).to_be_in_viewport()
 
 
+@pytest.mark.slow
+def test_a_search_is_in_the_picture_that_the_answer_is_about(scripted, pictures, open_page):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    attach(page, pictures["wide"], pictures["tall"])
+    ask(page, "Where is the <|ref|>dog<|/ref|> in the first picture?")
+    answer = page.locator("#conversation .bot-row").first
+    expect(answer.locator("img")).to_have_attribute("alt", "Boxes on picture 1")
+    page.get_by_role("button", name="Find in the picture").click()
+    page.locator("#grounding-phrase textarea").fill("a cat")
+    expect(page.locator("#grounding-picture img")).to_be_visible()
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator("#grounding-boxes img")).to_have_js_property("naturalWidth", 1000)
+    page.get_by_role("tab", name="Chat").click()
+    answer.get_by_label("2").check()
+    expect(answer.locator("img")).to_have_attribute("alt", "Boxes on picture 2")
+    page.get_by_role("button", name="Find in the picture").click()
+    expect(page.locator("#grounding-picture img")).to_have_js_property("naturalWidth", 300)
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator("#grounding-boxes img")).to_have_js_property("naturalWidth", 300)
+
+
 def offer_boxes_and_fill_in(scripted, pictures, open_page) -> Page:
     """Boxes of one picture are in Chat; Grounding, which is open, is about to search another."""
     scripted.script.say = ANSWER

@@ -217,13 +217,27 @@ class Conversation:
         if not parsed.boxes or not until:
             return
         if placed is None or not placed.fits(len(parsed.boxes), until):
-            seen = [
-                Seen(sent, picture.page)
-                for sent, picture in zip(self.numbers[:until], self.pictures[:until], strict=True)
-            ]
-            placed = place_boxes(turn.question, turn.answer, parsed.starts, seen, until - len(turn.pictures))
+            placed = self._place(number, parsed.starts)
         marked = marked if marked is not None and 0 <= marked < until else None
         self.turns[number] = replace(turn, found=parsed, placed=placed, marked=marked)
+
+    def _place(self, number: int, starts: Sequence[int]) -> Placed:
+        """What words say of boxes that begin there in the answer of that number, with a picture until then."""
+        turn, until = self.turns[number], self.shown_until(number)
+        seen = [
+            Seen(sent, picture.page) for sent, picture in zip(self.numbers[:until], self.pictures[:until], strict=True)
+        ]
+        return place_boxes(turn.question, turn.answer, starts, seen, until - len(turn.pictures))
+
+    @property
+    def meant(self) -> ImageRef | None:
+        """The picture that the last answer is about: the one that its boxes are drawn on, of several the last; else the
+        one that its words or those of the question name; else the last one. None without a picture."""
+        if not self.pictures:
+            return None
+        last = self.turns[-1]
+        places = last.places or self._place(len(self.turns) - 1, [len(last.answer)]).places
+        return self.pictures[[*dict.fromkeys(places)][-1]].image
 
     def stop(self) -> None:
         self.stopping = True

@@ -256,6 +256,31 @@ def test_boxes_of_one_answer_are_drawn_each_on_its_own_picture(conversation):
     assert conversation.turns[1].places == (0, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "width"),
+    [
+        ("And in the first picture?", ANSWER, 1000),
+        ("And here?", f"Image 1: {ANSWER}", 1000),
+        ("And in the first picture?", f"Image 2: {ANSWER}", 400),
+        ("And in both?", f"Image 2: {ANSWER} Image 1: {ANSWER}", 1000),
+        ("And in the first picture?", "A disc.", 1000),
+        ("And here?", "The first picture has a disc.", 1000),
+        ("And here?", "A disc.", 400),
+        ("And in the ninth picture?", "A disc.", 400),
+    ],
+)
+def test_what_the_last_answer_is_about_is_told_by_boxes_then_words(conversation, question, answer, width):
+    conversation.turns[1] = replace(conversation.turns[1], question=question, answer=answer)
+    conversation.mark()
+    assert conversation.meant.size[0] == width
+
+
+def test_an_answer_is_about_the_picture_that_was_chosen_for_its_boxes(conversation):
+    conversation.mark(marked=1)
+    assert conversation.meant.size == (400, 1000)
+    assert Conversation().meant is None
+
+
 def test_a_label_is_only_text_though_boxes_stand_within_markdown(conversation):
     hostile = "a\n\n# b </section> <img src=x>"
     conversation.turns[1] = replace(conversation.turns[1], answer=ANSWER.replace("a|b", hostile))
