@@ -9,9 +9,9 @@
 #   they are <td>, as a data frame the columns have numbers. Nothing is said.
 # Shown: five texts and a table of 3 x 2, written and read again: each text, and each cell with whether it is a head.
 # Matters here: DocTags are what the small document models that this one is compared with (SmolDocling, Granite Docling) write, and this is the reader
-#   of their answers. "p < 0.05" with a ">" further on, prices below and above, mail addresses: what a page says is gone before it is scored, and
-#   TEDS, which tells heads from cells, counts every head as wrong.
-# Source: docling-core 2.104.0, types/doc/document.py and utils of load_from_doctags; transforms/serializer/doctags.py.
+#   of their answers. A "p<0.05" with a ">" further on, prices below and above, mail addresses: what a page says is gone before it is scored, and
+#   a score that tells heads from cells counts every head as wrong.
+# Source: docling-core 2.104.0, types/doc/document.py (load_from_doctags), types/doc/utils.py; transforms/serializer/doctags.py.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
