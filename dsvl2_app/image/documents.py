@@ -93,6 +93,15 @@ def read_texts(data: bytes, name: str, pages: Sequence[int]) -> list[str]:
     return json.loads(done)
 
 
+def find_text(data: bytes, name: str, pages: Sequence[int]) -> int | None:
+    """The first of these pages that holds text itself; None where they all were scanned."""
+    read_pages(data, name)
+    done = run_apart(START, data, {"with_text": list(pages)})
+    if isinstance(done, str):
+        raise _explain(done, name)
+    return json.loads(done)
+
+
 def _render(data: bytes, name: str, pages: list[tuple[int, float]]) -> list[Image.Image]:
     """Pages and their scales -> pictures."""
     done = run_apart(START, data, {"pages": pages})

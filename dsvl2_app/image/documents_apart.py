@@ -2,8 +2,9 @@
 
 {"most": N} asks for the pages: {"pages": [[width, height], ...]} in points. {"pages": [[N, S], ...]} asks for pages by
 their numbers and scales: for each a line [width, height] and the pixels, RGB. {"texts": [N, ...], "letters": M} asks
-for the text of pages, of each M letters at most: ["...", ...]. What is wrong with the file goes to standard error as
-one word, with exit status 3. Nothing of dsvl2_app is imported, so that it starts quickly.
+for the text of pages, of each M letters at most: ["...", ...]. {"with_text": [N, ...]} asks for the number of the
+first of these pages that has any, or null. What is wrong with the file goes to standard error as one word, with exit
+status 3. Nothing of dsvl2_app is imported, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -57,8 +58,11 @@ def answer(document: Any, wanted: dict[str, Any]) -> None:
         out.write(json.dumps({"pages": pages}).encode())
         return
     if "texts" in wanted:
-        found = [document[number].get_textpage().get_text_bounded() for number in wanted["texts"]]
-        out.write(json.dumps([text[: wanted["letters"]].translate(HYPHENS).strip() for text in found]).encode())
+        out.write(json.dumps([read(document, number, wanted["letters"]) for number in wanted["texts"]]).encode())
+        return
+    if "with_text" in wanted:
+        found = (number for number in wanted["with_text"] if read(document, number))
+        out.write(json.dumps(next(found, None)).encode())
         return
     for number, scale in wanted["pages"]:
         bitmap = document[number].render(scale=scale, rev_byteorder=True)
@@ -71,6 +75,11 @@ def answer(document: Any, wanted: dict[str, Any]) -> None:
             out.write(pixels[row * stride : row * stride + 3 * width])
         bitmap.close()
     out.flush()
+
+
+def read(document: Any, number: int, letters: int | None = None) -> str:
+    """A page's own text, no more than so many letters of it."""
+    return document[number].get_textpage().get_text_bounded()[:letters].translate(HYPHENS).strip()
 
 
 def fail(problem: str) -> NoReturn:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from asyncio import create_task
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from dsvl2_app.backend import Stream
 from dsvl2_app.bundled import read_asset
@@ -57,6 +58,14 @@ def download_button(elem_id: str) -> gr.DownloadButton:
     return gr.DownloadButton(text_label("Download"), visible="hidden", elem_id=elem_id)
 
 
-def download(button: gr.Button, write: Callable[..., Any], state: gr.State, file: gr.DownloadButton) -> None:
-    """A click on `button` downloads the file whose path `write(state)` returns."""
-    button.click(write, state, file, **PRIVATE).success(None, None, None, js=download_script(f"{file.elem_id}"))
+def download(
+    button: gr.Button,
+    write: Callable[..., Any],
+    inputs: Component | Sequence[Component],
+    file: gr.DownloadButton,
+    **options: Any,
+) -> None:
+    """A click on `button` downloads the file whose path `write(*inputs)` returns. `options` are the click's."""
+    button.click(write, inputs, file, **options, **PRIVATE).success(
+        None, None, None, js=download_script(f"{file.elem_id}")
+    )

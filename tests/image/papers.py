@@ -26,6 +26,19 @@ def write_pdf(pages: int = 3, size: tuple[float, float] = A4, **options: Any) ->
     return stream.getvalue()
 
 
+def write_mixed() -> bytes:
+    """Three pages, of which the second alone holds text; the others are as scanned."""
+    stream = BytesIO()
+    canvas = Canvas(stream, pagesize=A4)
+    for number in (1, 2, 3):
+        if number == 2:
+            canvas.drawString(60, 700, "TYPED")
+        canvas.rect(100, 200, 200, 150, fill=1)
+        canvas.showPage()
+    canvas.save()
+    return stream.getvalue()
+
+
 def write_form(size: tuple[float, float] = (400.0, 300.0)) -> bytes:
     """A page with a filled field at 50, 200 and a ticked box at 50, 100 points from its left and bottom."""
     stream = BytesIO()

@@ -13,6 +13,7 @@ from dsvl2_app.image import documents
 from dsvl2_app.image.documents import (
     LONGEST,
     PIXELS,
+    find_text,
     is_document,
     page_size,
     read_pages,
@@ -23,7 +24,7 @@ from dsvl2_app.image.documents import (
 from dsvl2_app.image.load import load_image
 from dsvl2_app.image.page_ranges import open_pages, read_ranges, write_ranges
 from dsvl2_app.image.reference import ImageRef, find_frames
-from tests.image.papers import A4, write_form, write_pdf, write_tiff
+from tests.image.papers import A4, write_form, write_mixed, write_pdf, write_tiff
 
 PAPER = write_pdf()
 
@@ -167,6 +168,15 @@ def test_pages_say_their_own_text() -> None:
     assert read_texts(lines.getvalue(), "lines.pdf", [0, 1]) == ["one line\n<b> & # 1.\n[x](y)", ""]
     with pytest.raises(ImageError, match="locked with a password"):
         read_texts(write_pdf(encrypt="secret"), "locked.pdf", [0])
+
+
+def test_the_first_page_with_its_own_text_is_found() -> None:
+    mixed = write_mixed()
+    assert find_text(mixed, "mixed.pdf", [0, 1, 2]) == 1
+    assert find_text(mixed, "mixed.pdf", [2, 1]) == 1
+    assert find_text(mixed, "mixed.pdf", [2, 0]) is None
+    with pytest.raises(ImageError, match="damaged or incomplete"):
+        find_text(PAPER[:200], "cut.pdf", [0])
 
 
 def test_no_page_says_more_than_so_many_letters(monkeypatch: pytest.MonkeyPatch) -> None:

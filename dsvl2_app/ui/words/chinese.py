@@ -95,11 +95,15 @@ CHINESE = {
         "添加 PDF、扫描件或图片：逐页读取，读出的内容可保存为文件。"
     ),
     "Press Read: page and text appear here, side by side.": "点“开始读”：页面和文字会并排显示在这里。",
+    "Press Read: page and text appear here, side by side. Or use the text that the PDF holds itself, at once.": (
+        "点“开始读”：页面和文字会并排显示在这里。也可以直接使用 PDF 自带的文字。"
+    ),
     "{words} is not read yet.": "{words}还没有读取。",
     "Reading has begun.": "已开始读取。",
     "Which text is shown and saved": "显示和保存哪种文字",
     "The model's text": "模型读出的文字",
     "The PDF's own text": "PDF 自带的文字",
+    "Use the PDF's text": "使用 PDF 自带的文字",
     "{words} has no text of its own: it is a scan or a picture.": "{words}没有自带的文字：它是扫描件或图片。",
     "The bundled toy model often misreads documents: compare its text with the page.": (
         "随附的玩具模型常常读错文档：请将文字与页面对照。"

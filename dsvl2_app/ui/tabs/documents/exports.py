@@ -90,12 +90,12 @@ FORMATS: dict[str, tuple[str, Callable[[Sequence[Leaf]], bytes]]] = {
 }
 
 
-def save_file(reading: Reading, format: str) -> str:
-    """A file in Gradio's cache, with the text that is shown: the model's, or the PDF's own. Raises PromptError before
-    anything was read, and where no page has a text of its own."""
-    if not reading.written:
+def save_file(reading: Reading, format: str, chosen: Sequence[Leaf] = ()) -> str:
+    """A file in Gradio's cache, with the text that is shown: the model's of what is read, or the PDF's own of the pages
+    that are `chosen`. Raises PromptError before anything was read, and where no page has a text of its own."""
+    written = with_own_text(chosen) if reading.shows_own_text else reading.written
+    if not written:
         raise PromptError("Nothing is read yet; press Read first.")
-    written = with_own_text(reading.written) if reading.shows_own_text else reading.written
     if not any(leaf.text for leaf in written):
         raise PromptError("None of these has a text of its own; choose the model's.")
     suffix, write = FORMATS[format]

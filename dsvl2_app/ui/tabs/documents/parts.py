@@ -18,6 +18,7 @@ from dsvl2_app.ui.words.translations import label, say, text_label
 
 HOW_TO = "Add a PDF, scans or pictures: they are read page by page, and what was read is written as a file."
 READY = "Press Read: page and text appear here, side by side."
+READY_OWN = "Press Read: page and text appear here, side by side. Or use the text that the PDF holds itself, at once."
 BEGUN = "Reading has begun."
 UNREAD = "{words} is not read yet."
 NO_OWN_TEXT = "{words} has no text of its own: it is a scan or a picture."
@@ -34,6 +35,7 @@ class Question:
     own: gr.Textbox
     start: gr.Button
     halt: gr.Button
+    pdf_text: gr.Button  # takes the text that is there already
     back: gr.Button  # brings documents back
     pages: gr.HTML  # below the buttons, which would fall out of sight with many
 
@@ -83,16 +85,34 @@ def build_question(*, bundled: bool) -> Question:
         visible=False,
         elem_id="documents-own",
     )
+    start, halt, pdf_text = build_buttons()
     return Question(
         files,
         examples,
         task,
         own,
-        gr.Button(label("Read"), variant="primary", elem_id="documents-start"),
-        gr.Button(label("Stop"), variant="stop", visible=False, elem_id="documents-stop"),
+        start,
+        halt,
+        pdf_text,
         gr.Button("", size="sm", visible=False, elem_id="documents-back"),
         build_pages("documents-pages", shows=True),
     )
+
+
+def build_buttons() -> tuple[gr.Button, gr.Button, gr.Button]:
+    """Read, Stop, and what takes the text that is there already."""
+    with gr.Row(equal_height=True, elem_id="documents-buttons"):
+        start = gr.Button(label("Read"), variant="primary", min_width=90, elem_id="documents-start")
+        halt = gr.Button(label("Stop"), variant="stop", visible=False, min_width=90, elem_id="documents-stop")
+        pdf_text = gr.Button(
+            label("Use the PDF's text"),
+            size="md",
+            scale=2,
+            visible=False,
+            min_width=180,
+            elem_id="documents-pdf-text",
+        )
+    return start, halt, pdf_text
 
 
 def build_answer() -> tuple[Answer, dict[str, gr.Button], gr.DownloadButton]:

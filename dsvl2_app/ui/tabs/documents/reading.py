@@ -57,6 +57,7 @@ class Reading:
     asked: tuple[str, str] = ("", "")  # the task, and the question where that is one's own
     shown: Leaf | None = None  # one of the leaves, or another page that is looked at
     own: bool = False  # the text that PDFs hold themselves is wanted, in place of the model's
+    first_own: tuple[str, int] | None = None  # the first chosen page that holds any: its file, its number from 0
     streams: dict[Stream, Leaf] = field(default_factory=dict)  # of the pages that are being read
     stopping: bool = False
     run: object = None  # the reading that goes on
@@ -99,12 +100,17 @@ class Reading:
 
     @property
     def has_own_text(self) -> bool:
-        """Whether there may be any: pages of a TIFF have none."""
-        return any(leaf.image.points for leaf in self.leaves)
+        """Whether a page that is chosen holds any."""
+        return self.first_own is not None
 
     @property
     def shows_own_text(self) -> bool:
         return self.own and self.has_own_text
+
+    @property
+    def can_be_saved(self) -> bool:
+        """PDFs' own text can before anything is read."""
+        return bool(self.written) or (self.shown is not None and self.shows_own_text)
 
     @property
     def seconds_left(self) -> float | None:

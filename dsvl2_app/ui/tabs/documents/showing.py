@@ -75,10 +75,18 @@ class View:
             **self.show_page(reading),
             page.how: gr.HTML(visible=shown is None),
             self.answer.status: describe(reading),
-            page.source: gr.Radio(visible=shown is not None and reading.has_own_text),
             page.which: gr.Dropdown(names, value=chosen, label=name_kind(reading.kind), visible=len(leaves) > 1),
             page.row: gr.Row(visible=shown is not None),
-            page.exports: gr.Row(visible=bool(reading.written)),
+            **self.show_own(reading),
+        }
+
+    def show_own(self, reading: Reading) -> dict[Any, Any]:
+        """Where the PDF's own text can be taken, and the files that this gives."""
+        offered = reading.has_own_text
+        return {
+            self.question.pdf_text: gr.Button(visible=offered),
+            self.answer.source: gr.Radio(visible=offered and reading.shown is not None),
+            self.answer.exports: gr.Row(visible=reading.can_be_saved),
         }
 
     async def show_growth(self, reading: Reading, drawn: Drawn) -> tuple[dict[Any, Any], Drawn]:

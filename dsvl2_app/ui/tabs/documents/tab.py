@@ -23,10 +23,12 @@ from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, do
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.pages import find_pages, list_pages, mark_page, offer_pages, read_chosen, read_look
 from dsvl2_app.ui.tabs.documents.exports import save_file
+from dsvl2_app.ui.tabs.documents.own_text import find_first
 from dsvl2_app.ui.tabs.documents.parts import (
     BEGUN,
     HOW_TO,
     READY,
+    READY_OWN,
     build_answer,
     build_question,
     show_how_to,
@@ -65,19 +67,21 @@ class Documents:
         self.view = View(self.question, self.answer, self.backend.card.bundled)
         self.wire()
         for name, button in buttons.items():
-            download(button, partial(write, name), self.reading, file)
+            inputs = [self.question.files, self.question.pages, self.reading]
+            download(button, partial(self.write, name), inputs, file, preprocess=False)
 
     def wire(self) -> None:
         asked, shown = self.question, self.answer
         gr.on(None, show_how_to, None, shown.how, **QUIET)  # in the visitor's language
-        offered = [asked.files, asked.pages, self.reading], [asked.pages, asked.back, *shown.shown]
+        whole = [*shown.shown, asked.pages, asked.pdf_text]  # what View.show sets
+        offered = [asked.files, asked.pages, self.reading], [asked.back, *whole]
         back = asked.back.click(self.bring_back, offered[0], [asked.files, *offered[1]], preprocess=False, **PRIVATE)
         back.success(None, None, None, js=FOCUS, **PRIVATE)
         offering = asked.files.change(self.offer, *offered, preprocess=False, **PRIVATE)
         offering.then(None, None, None, js=SHOW_NOTICE, **PRIVATE)
         asked.task.change(lambda task: gr.Textbox(visible=shows_question(task)), asked.task, asked.own, **QUIET)
         inputs = [asked.files, asked.pages, asked.task, asked.own, self.reading]
-        outputs = [*shown.shown, asked.pages, asked.start, asked.halt]
+        outputs = [*whole, asked.start, asked.halt]
         starts, reveal = [asked.start.click, asked.own.submit], read_asset("reveal.js")
         gr.on(starts, None, None, None, js=reveal, **PRIVATE)  # first: it would wait for the end of the other one
         gr.on(starts, self.read, inputs, outputs, preprocess=False, **STREAMING)
@@ -87,9 +91,12 @@ class Documents:
             chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING)
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
         turned = [shown.picture, shown.note, shown.text, asked.pages]
-        shown.source.input(self.choose_text, [shown.source, self.reading], [shown.note, shown.text], **PRIVATE)
-        looked = [*shown.shown, asked.pages]
-        asked.pages.look(self.look, [asked.files, self.reading], looked, preprocess=False, **PRIVATE)
+        own = [shown.source, asked.pdf_text, shown.note, shown.text, shown.exports]
+        shown.source.input(self.choose_text, [shown.source, self.reading], own, **PRIVATE)
+        asked.pages.pick(self.choose_pages, [asked.pages, self.reading], own, preprocess=False, **PRIVATE)
+        gr.on(asked.pdf_text.click, None, None, None, js=reveal, **PRIVATE)
+        asked.pdf_text.click(self.use_own, [asked.files, self.reading], whole, preprocess=False, **PRIVATE)
+        asked.pages.look(self.look, [asked.files, self.reading], whole, preprocess=False, **PRIVATE)
         asked.pages.look(None, None, None, js=reveal, **PRIVATE)
         shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
 
@@ -103,18 +110,23 @@ class Documents:
             if reading.offer(paths, read_chosen(pages)):
                 shown |= self.view.show(reading)
             shown |= self.view.show_back(reading)
-            shown[choice] = self.offer_pages(reading, read_chosen(pages))
+            offered = self.offer_pages(reading, read_chosen(pages))
+            shown |= {**self.view.show_own(reading), **self.view.show_text(reading), choice: offered}
         except Exception as error:
-            return shown | {choice: None, notice: wording.show_notice(error)}
+            reading.first_own = None
+            shown |= {**self.view.show_own(reading), **self.view.show_text(reading)}
+            return {**shown, choice: None, notice: wording.show_notice(error)}
         if reading.shown is None:
-            shown[how] = gr.HTML(show_how_to(READY if paths else HOW_TO), visible=True)
+            words = READY_OWN if reading.has_own_text else READY
+            shown[how] = gr.HTML(show_how_to(words if paths else HOW_TO), visible=True)
         return shown
 
     def offer_pages(self, reading: Reading, chosen: dict[str, str]) -> gr.HTML:
-        """Of all files that are there, with the one that is shown marked."""
+        """Of all files that are there, with the one that is shown marked; and look for their own text."""
         every = {file: range(find_pages(file, self.limits).total) for file in reading.offered}
         typed = {"documents": [{"key": key, "chosen": text} for key, text in chosen.items()]}
         offered = offer_pages(reading.offered, typed, self.limits, every)
+        reading.first_own = find_first(reading.offered, offered, self.limits)
         return mark_page(reading.shown and reading.shown.image, value=offered)
 
     def bring_back(self, files: Any, pages: Any, reading: Reading) -> dict[Any, Any]:
@@ -221,7 +233,33 @@ class Documents:
     def choose_text(self, source: str, reading: Reading) -> dict[Any, Any]:
         """The model's or the PDF's own, in the files as on the page."""
         reading.own = source == "own"
-        return self.view.show_text(reading)
+        return {**self.view.show_own(reading), **self.view.show_text(reading)}
+
+    def choose_pages(self, pages: Any, reading: Reading) -> dict[Any, Any]:
+        """Others are chosen, which may hold text themselves or not."""
+        try:
+            reading.first_own = find_first(reading.offered, pages, self.limits)
+        except Exception:  # what is wrong with a file was said when it came
+            reading.first_own = None
+        return {**self.view.show_own(reading), **self.view.show_text(reading)}
+
+    def use_own(self, files: Any, reading: Reading) -> dict[Any, Any]:
+        """The PDF's own text, before or after anything is read."""
+        shown, notice = self.answer, self.answer.notice
+        try:
+            reading.own = True
+            if reading.shown is None and reading.first_own:
+                file, frame = reading.first_own
+                reading.look(measure(file, self.limits, frame), name_files(files)[file])
+            own = gr.Radio(value="own", visible=reading.has_own_text)
+            return {**self.view.show(reading), shown.source: own, notice: wording.show_notice()}
+        except Exception as error:
+            return {notice: wording.show_notice(error)}
+
+    def write(self, format: str, files: Any, pages: Any, reading: Reading) -> str:
+        """A file of what is read, or of the PDF's own text on the pages that are chosen."""
+        chosen = self.list(files, pages) if reading.shows_own_text else []
+        return save_file(reading, format, [Leaf(image, name) for image, name in chosen])
 
 
 def as_list(files: Any) -> list[Any]:
@@ -232,7 +270,3 @@ def as_list(files: Any) -> list[Any]:
 def name_files(files: Any) -> dict[str, str]:
     """The path of each file that a gr.File holds, and its name."""
     return {uploaded_path(file): uploaded_name(file) for file in as_list(files)}
-
-
-def write(format: str, reading: Reading) -> str:
-    return save_file(reading, format)

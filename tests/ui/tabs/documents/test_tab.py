@@ -22,10 +22,21 @@ from pypdfium2 import PdfDocument
 from dsvl2_app.backend import Stream
 from dsvl2_app.backend.scripted import CARD, ScriptedBackend
 from dsvl2_app.errors import BusyError, PromptError
-from dsvl2_app.image.load import Limits
+from dsvl2_app.image.load import USUAL, Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.ui.tabs.documents.exports import FORMATS, save_file, write_json
-from dsvl2_app.ui.tabs.documents.parts import BEGUN, CHECK, HOW_TO, NO_OWN_TEXT, READY, UNREAD, Answer, Question
+from dsvl2_app.ui.tabs.documents.own_text import find_first
+from dsvl2_app.ui.tabs.documents.parts import (
+    BEGUN,
+    CHECK,
+    HOW_TO,
+    NO_OWN_TEXT,
+    READY,
+    READY_OWN,
+    UNREAD,
+    Answer,
+    Question,
+)
 from dsvl2_app.ui.tabs.documents.reading import Leaf, Reading
 from dsvl2_app.ui.tabs.documents.several import AT_ONCE, read_several
 from dsvl2_app.ui.tabs.documents.showing import AGAIN, ALL_READ, ENDED, SOME_READ, Drawn, View, describe, name_kind
@@ -33,7 +44,7 @@ from dsvl2_app.ui.tabs.documents.tab import Documents
 from dsvl2_app.ui.tabs.documents.tasks import BUNDLED_TOKENS, MOST_TOKENS, TASKS, compose, count_most, offer_tasks
 from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.wording import show_status
-from tests.image.papers import A4, write_pdf, write_tiff
+from tests.image.papers import A4, write_mixed, write_pdf, write_tiff
 from tests.image.test_clips import write_clip
 from tests.waiting import run_loop, wait_until
 
@@ -45,6 +56,7 @@ BOXES = "<|ref|>chart<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>"
 def papers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("papers")
     (folder / "paper.pdf").write_bytes(write_pdf(3))
+    (folder / "mixed.pdf").write_bytes(write_mixed())
     (folder / "scan.tif").write_bytes(write_tiff(2))
     Image.new("RGB", (600, 800), "white").save(folder / "scanned.pdf")
     (folder / "locked.pdf").write_bytes(write_pdf(2, encrypt="secret"))
@@ -387,26 +399,47 @@ def test_files_hold_what_was_read(papers: dict[str, Path], tmp_path: Path) -> No
 
 
 def test_files_hold_the_text_that_a_pdf_holds_itself(papers: dict[str, Path]) -> None:
-    reading = Reading(own=True)
+    reading = Reading(own=True, first_own=(str(papers["paper"]), 2))
     reading.leaves = [
         Leaf(ImageRef.of(papers["paper"], frame=2), "paper.pdf", "misread", "eos"),
         Leaf(ImageRef.of(papers["paper"], frame=0), "paper.pdf", f"misread {BOXES}", "eos"),
     ]
-    assert Path(save_file(reading, "Text")).read_text() == "PAGE 3\n\fPAGE 1\n"
-    pages = json.loads(Path(save_file(reading, "JSON")).read_text())["pages"]
+    assert Path(save_file(reading, "Text", reading.leaves)).read_text() == "PAGE 3\n\fPAGE 1\n"
+    pages = json.loads(Path(save_file(reading, "JSON", reading.leaves)).read_text())["pages"]
     assert [(page["text"], page["finish"], page["boxes"]) for page in pages] == [
         ("PAGE 3", None, []),
         ("PAGE 1", None, []),
     ]
     reading.own = False
     assert Path(save_file(reading, "Text")).read_text() == "misread\n\fmisread chart\n"
+    reading.own = True
+    with pytest.raises(PromptError, match="None of these has a text of its own"):
+        save_file(reading, "Text", [Leaf(ImageRef.of(papers["scanned"]), "scanned.pdf")])
     reading.leaves = [Leaf(ImageRef.of(papers["scan"]), "scan.tif", "of a scan", "eos")]
-    reading.own = True  # there is no such choice any more
+    reading.first_own = None  # there is no such choice any more
     assert Path(save_file(reading, "Text")).read_text() == "of a scan\n"
     assert Path(save_file(reading, "Markdown")).read_text() == "<!-- page 1 -->\n\nof a scan\n"
-    reading.leaves = [Leaf(ImageRef.of(papers["scanned"]), "scanned.pdf", "of a scan", "eos")]
-    with pytest.raises(PromptError, match="None of these has a text of its own"):
-        save_file(reading, "Text")
+
+
+def test_the_text_that_a_pdf_holds_itself_needs_no_reading(papers: dict[str, Path]) -> None:
+    reading = Reading(own=True, first_own=(str(papers["paper"]), 0))
+    chosen = [Leaf(ImageRef.of(papers["paper"], frame=frame), "paper.pdf") for frame in (0, 2)]
+    assert Path(save_file(reading, "Text", chosen)).read_text() == "PAGE 1\n\fPAGE 3\n"
+    assert not reading.can_be_saved  # no page of it is shown
+    reading.shown = chosen[0]
+    assert reading.can_be_saved
+
+
+def test_whether_a_chosen_page_holds_text_itself(papers: dict[str, Path]) -> None:
+    paper, mixed, scan, scanned = (str(papers[name]) for name in ("paper", "mixed", "scan", "scanned"))
+
+    def choose(text: str) -> dict[str, list[dict[str, str]]]:
+        return {"documents": [{"key": mixed, "chosen": text}]}
+
+    assert find_first([scan, scanned], None, USUAL) is None
+    assert find_first([scan, paper], None, USUAL) == (paper, 0)
+    for text, found in {"": (mixed, 1), "2-3": (mixed, 1), "1, 3": None, "no list": (mixed, 1)}.items():
+        assert find_first([scanned, mixed], choose(text), USUAL) == found
 
 
 def test_a_table_is_written_as_it_was_read_and_other_text_as_rows_of_its_lines(papers: dict[str, Path]) -> None:
@@ -417,7 +450,7 @@ def test_a_table_is_written_as_it_was_read_and_other_text_as_rows_of_its_lines(p
     ]
 
     def read() -> str:
-        return Path(save_file(reading, "CSV")).read_text("utf-8-sig")
+        return Path(save_file(reading, "CSV", reading.leaves)).read_text("utf-8-sig")
 
     assert read().startswith("a,b\n1,2\n\n")
     reading.asked = ("own", "Write it as CSV.")
@@ -425,7 +458,7 @@ def test_a_table_is_written_as_it_was_read_and_other_text_as_rows_of_its_lines(p
     reading.asked = ("text", "")
     rows = list(csv.reader(read().splitlines()))
     assert rows[0] == ["page", "text"] and rows[-2:] == [["1", 'In 1876, "Tom"'], ["1", "said, so"]]
-    reading.asked, reading.own = ("tables", ""), True
+    reading.asked, reading.own, reading.first_own = ("tables", ""), True, (str(papers["paper"]), 2)
     assert list(csv.reader(read().splitlines())) == [["page", "text"], ["3", "PAGE 3"], ["1", "PAGE 1"]]
 
 
@@ -442,11 +475,13 @@ def test_beside_the_text_of_the_bundled_model_stands_that_it_is_to_be_checked(
     reading.leaves[0].text = "words"
     note = documents.answer.note
     assert ("often misreads documents" in documents.view.show(reading)[note]) is bundled
-    assert documents.choose_text("own", reading) == {documents.answer.text: "PAGE 1", note: ""}
+    reading.first_own = (str(papers["paper"]), 0)
+    shown = documents.choose_text("own", reading)
+    assert (shown[documents.answer.text], shown[note]) == ("PAGE 1", "")
 
 
 def test_what_stands_in_the_place_of_a_page_is_said_in_chinese_too() -> None:
-    assert {HOW_TO, READY, BEGUN, CHECK, NO_OWN_TEXT, UNREAD} <= CHINESE.keys()
+    assert {HOW_TO, READY, READY_OWN, BEGUN, CHECK, NO_OWN_TEXT, UNREAD} <= CHINESE.keys()
 
 
 def test_the_bundled_model_is_asked_what_it_can_do() -> None:
@@ -578,6 +613,42 @@ def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, 
     expect(line).to_be_in_viewport()
     page.locator("#documents-stop").click()
     expect(status).to_contain_text("Read goes on from there")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(390, 800), (1280, 720)])
+def test_the_text_of_a_pdf_is_offered_before_it_is_read(scripted, papers, open_page, width, height):
+    page = open_page(scripted, width=width, height=height)
+    page.locator("[data-tab-id=documents]:visible").click()
+    how, start, text, offered = (page.locator(f"#documents-{name}") for name in ("how", "start", "text", "pdf-text"))
+    add(page, papers["scan"], papers["scanned"])
+    expect(how).to_contain_text("Press Read")
+    expect(offered).to_be_hidden()
+    page.locator("#documents-files").get_by_role("button", name="Clear").click()
+    expect(how).to_contain_text("Add a PDF")
+    page.evaluate("scrollTo(0, 0)")
+    add(page, papers["mixed"])
+    expect(how).to_contain_text("Or use the text that the PDF holds itself")
+    expect(offered).to_be_in_viewport(ratio=1)
+    expect(start).to_be_in_viewport(ratio=1)
+    chosen = page.locator("#documents-pages").get_by_label("Pages")
+    for numbers, has_text in (("1, 3", False), ("2-3", True)):
+        chosen.fill(numbers)
+        chosen.press("Enter")
+        expect(offered).to_be_visible(visible=has_text)
+    offered.click()
+    expect(text).to_have_text("TYPED")
+    expect(text).to_be_in_viewport()
+    expect(page.locator("#documents-picture img")).to_be_visible()
+    expect(page.locator("#documents-source").get_by_label("The PDF's own text")).to_be_checked()
+    with page.expect_download() as download:
+        page.locator("#documents-exports").get_by_role("button", name="Text", exact=True).click()
+    assert Path(download.value.path()).read_bytes() == b"TYPED\n\x0c\n"
+    assert scripted.script.requests == []
+    chosen.fill("3")
+    chosen.press("Enter")
+    expect(text).to_have_text("Page 2 is not read yet.")
+    expect(page.locator("#documents-exports")).to_be_hidden()
 
 
 @pytest.mark.slow
