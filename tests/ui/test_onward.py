@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.steps import ask, attach, bot, see
 
@@ -37,6 +37,47 @@ def test_boxes_tiles_and_the_view_inside_are_a_click_from_an_answer(scripted, pi
     expect(page.locator("#inside-question textarea")).to_have_value("<|ref|>dog<|/ref|>.")
     expect(page.locator("#tiles-pictures .thumbnail-item")).to_have_count(1)
     expect(page.locator("#tiles-tokens section")).to_be_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 800)])
+def test_stop_stands_where_send_was(scripted, pictures, open_page, width, height):
+    page = open_page(scripted, width, height)
+    onward, send, stop = (page.locator(each) for each in ("#chat-onward", ".submit-button", ".stop-button"))
+
+    def find(button: Locator) -> list[float]:
+        box = button.bounding_box()
+        assert box
+        return [*box.values()]
+
+    attach(page, pictures["wide"])
+    ask(page, "What is it?")
+    expect(onward).to_be_visible()
+    attach(page, pictures["tall"])
+    page.locator("#message textarea").fill("And this?")
+    expect(page.locator("#chat-meter")).to_contain_text("Picture 2")
+    before = find(send)
+    scripted.script.say, scripted.script.endless = " ".join(map(str, range(120))), True
+    send.click()
+    expect(bot(page)).to_contain_text("0 1 2 3")
+    expect(onward).to_be_hidden()
+    assert find(stop) == pytest.approx(before, abs=1)
+    stop.click()
+    expect(onward).to_be_visible()
+    expect(send).to_be_visible()
+    assert find(send) == pytest.approx(before, abs=1)
+
+
+@pytest.mark.slow
+def test_the_end_of_an_answer_stays_in_sight_when_the_buttons_below_it_come(scripted, pictures, open_page):
+    scripted.script.say = "A line.\n\n" * 60 + "The end."
+    page = open_page(scripted, 1280, 720)
+    attach(page, pictures["wide"])
+    ask(page, "Go on")
+    expect(page.locator("#chat-onward")).to_be_visible()
+    expect(bot(page).locator("summary")).to_be_in_viewport(ratio=1)
+    attach(page, pictures["tall"])
+    expect(bot(page).locator("summary")).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.slow

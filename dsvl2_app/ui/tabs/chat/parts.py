@@ -56,10 +56,20 @@ class ChatPage:
 
     def __init__(self, examples: list[Example]) -> None:
         self.conversation = gr.State(Conversation(), time_to_live=DAY, delete_callback=Conversation.abandon)
+        with gr.Column(elem_id="chat-column"):
+            self.build_column(examples)
+        self.build_cost()
+        self.keeper: gr.HTML  # the browser's list of conversations, below the settings (see keeping.py)
+        # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
+        self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
+
+    def build_column(self, examples: list[Example]) -> None:
+        """From the conversation to the message box, which stays where it is while the conversation has room to give
+        (assets/page.css)."""
         self.chatbot = gr.Chatbot(
             label=label("Conversation"),
             show_label=False,
-            height="max(22rem, calc(100dvh - 24.5rem))",
+            height="auto",  # what the column leaves
             editable="user",
             autoscroll=False,  # assets/following.js does, and lets readers scroll up
             buttons=["copy", "copy_all"],
@@ -87,10 +97,6 @@ class ChatPage:
             max_lines=8,
             elem_id="message",
         )
-        self.build_cost()
-        self.keeper: gr.HTML  # the browser's list of conversations, below the settings (see keeping.py)
-        # What a button beside a question asks for (see assets/quirks.js, which also takes the label for its buttons).
-        self.revision = gr.Textbox(label=label("Undo from here"), visible="hidden", elem_id="chat-revision")
 
     def build_cost(self) -> None:
         """The line below the message box."""
