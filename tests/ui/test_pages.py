@@ -166,6 +166,32 @@ def test_pages_are_chosen_and_asked_about(scripted, papers, open_page):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 800)])
+def test_the_message_box_stays_in_sight_where_documents_are_attached(scripted, tmp_path, open_page, width, height):
+    page = open_page(scripted, width=width, height=height)
+    documents, images = page.locator("#chat-pages .document"), page.locator("#chat-pages .thumbnails img")
+
+    def attach_and_look(pages: int, shown: int) -> None:
+        (tmp_path / f"{pages}.pdf").write_bytes(write_pdf(pages))
+        page.set_input_files("#message input[type=file]", tmp_path / f"{pages}.pdf")
+        expect(images).to_have_count(shown)
+        expect(page.locator("#chat-meter")).to_contain_text(f"Picture {documents.count()}")
+        for part in ("textarea", ".submit-button"):
+            expect(page.locator(f"#message {part}")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("scrollY") == 0
+
+    attach_and_look(5, 5)
+    expect(documents.get_by_role("button", name="Page 1", exact=True)).to_be_in_viewport(ratio=1)
+    page.locator("#message .delete-button").click()
+    expect(documents).to_have_count(0)
+    attach_and_look(20, 20)
+    attach_and_look(5, 25)  # both, which scroll within themselves
+    documents.nth(1).get_by_role("button", name="Page 5").click()
+    expect(documents.nth(1).locator("input")).to_have_value("1, 5")
+    expect(page.locator("#message .submit-button")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.slow
 def test_grounding_and_tiles_open_documents(scripted, papers, open_page):
     scripted.script.say = "<|ref|>red<|/ref|><|det|>[[100, 200, 500, 700]]<|/det|>"
     page = open_page(scripted)
