@@ -53,6 +53,11 @@ def settle(selector: str) -> str:
     return f"() => (\n{read_asset('settle.js')})({json.dumps(selector)})"
 
 
+def focus(selector: str) -> str:
+    """A script that gives an element the focus once it is there: what had it is gone."""
+    return f"() => setTimeout(() => document.querySelector({json.dumps(selector)})?.focus(), 300)"
+
+
 def download_button(elem_id: str) -> gr.DownloadButton:
     """A hidden button with the last file that was made, for `download`."""
     return gr.DownloadButton(text_label("Download"), visible="hidden", elem_id=elem_id)

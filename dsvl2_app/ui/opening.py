@@ -37,6 +37,11 @@ class Opener:
         """The choice of frames where a picture that was added has several, of which the first is shown; else None."""
         return offer_pages([uploaded_path(file)], None, self.limits, first="1", single=self.single)
 
+    def offer_of(self, image: ImageRef) -> Any:
+        """The choice of pages of its document, in which this one is chosen."""
+        path = str(image.path)
+        return offer_pages([path], None, self.limits, {path: [image.frame]}, single=self.single)
+
     def turn(self, pages: Any) -> list[tuple[str, ImageRef]]:
         """The chosen pages, each as a file of its size that every browser shows."""
         files = [uploaded_path(as_upload(key)) for key in read_chosen(pages)]

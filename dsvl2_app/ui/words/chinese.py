@@ -38,6 +38,7 @@ CHINESE = {
     "Bring the conversation back": "恢复之前的对话",
     "Bring {name} back": "恢复 {name}",
     "Bring {number:,} documents back": "恢复 {number:,} 个文档",
+    "Bring {number:,} pictures back": "恢复 {number:,} 张图片",
     "Earlier conversations": "以前的对话",
     "Search": "搜索",
     "Keep conversations in this browser": "在此浏览器中保存对话",

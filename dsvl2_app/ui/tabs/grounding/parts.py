@@ -12,6 +12,7 @@ from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
 from dsvl2_app.text.grounding import Mode
 from dsvl2_app.ui.opening import Opener
+from dsvl2_app.ui.removed import Return
 from dsvl2_app.ui.tabs.grounding.exports import build_exports
 from dsvl2_app.ui.tabs.grounding.marking import build_marking
 from dsvl2_app.ui.words.translations import label, say
@@ -44,6 +45,7 @@ class Question:
     example: gr.Image
     marking: gr.HTML
     picture: gr.Image
+    back: Return
     opener: Opener
     phrase: gr.Textbox
     well_formed: gr.Checkbox
@@ -91,6 +93,7 @@ def build_question(limits: Limits, *, shapes_only: bool, can_hold: bool) -> Ques
             elem_id="grounding-picture",
             **{**UPLOAD, "sources": [*UPLOAD["sources"], "webcam"]},
         ),
+        Return("grounding"),
         Opener("grounding", limits, single=True),
         gr.Textbox(elem_id="grounding-phrase", **phrase_texts("find", shapes_only, label)),
         gr.Checkbox(

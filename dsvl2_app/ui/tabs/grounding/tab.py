@@ -16,12 +16,14 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.grounding import Mode, split_phrases
 from dsvl2_app.text.prompt import Message
-from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel
+from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel, focus
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
+from dsvl2_app.ui.opening import as_upload
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.rectangle import read_rectangle
+from dsvl2_app.ui.removed import Removed
 from dsvl2_app.ui.tabs.grounding.findings import Example, Finding
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import (
@@ -85,6 +87,11 @@ class Grounding:
         opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
         asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **opening)
         asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **opening)
+        followed = [asked.picture, asked.back.removed]
+        asked.picture.change(asked.back.follow, followed, asked.back.button, preprocess=False, **QUIET)
+        returned = [asked.picture, asked.opener.pages, asked.back.button]
+        back = asked.back.button.click(self.bring_back, [asked.back.removed, self.opened], returned, **PRIVATE)
+        back.success(None, None, None, js=focus("#grounding-start"), **PRIVATE)
         asked.picture.clear(None, None, asked.opener.pages, js="() => null", **PRIVATE)
         asked.picture.upload(self.offer_frames, asked.picture, asked.opener.pages, preprocess=False, **PRIVATE)
         marking = [asked.example, asked.marking, shown.notice]
@@ -177,6 +184,11 @@ class Grounding:
         busy = stream is not None
         return {start: gr.Button(visible=not busy), halt: gr.Button(visible=busy), self.running: stream}
 
+    def bring_back(self, removed: Removed, opened: dict[str, ImageRef]) -> tuple[Any, Any, Any]:
+        """The picture that was taken away, with the choice of pages where it is one of several."""
+        asked, (path, *_) = self.question, (*removed.bring_back(), None)
+        return path, path and self.offer_pages(path, opened), asked.back.offer(removed)
+
     # -- pages of a document --------------------------------------------------------------------------------
 
     def open_document(self, file: Any, opened: dict[str, ImageRef]) -> tuple[Any, ...]:
@@ -192,6 +204,11 @@ class Grounding:
             return self.question.opener.offer(picture)
         except Exception:
             return None
+
+    def offer_pages(self, path: str, opened: dict[str, ImageRef]) -> Any:
+        """The choice of pages in which the one that this file shows is chosen."""
+        shown = opened.get(path)
+        return self.question.opener.offer_of(shown) if shown else self.offer_frames(as_upload(path))
 
     def turn_page(self, pages: Any, opened: dict[str, ImageRef]) -> tuple[Any, ...]:
         try:

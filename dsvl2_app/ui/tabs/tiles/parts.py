@@ -14,6 +14,7 @@ from dsvl2_app.request import ModelCard
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.gradio_quirks import gallery_changes
 from dsvl2_app.ui.opening import Opener
+from dsvl2_app.ui.removed import Return
 from dsvl2_app.ui.tabs.tiles.layout_figures import ALL_GRIDS, HEADERS
 from dsvl2_app.ui.words.translations import label, say
 
@@ -43,6 +44,7 @@ class TilesPage:
     """Made by `build_page`: what is asked on the left, what comes of it on the right and below."""
 
     gallery: gr.Gallery
+    back: Return
     opener: Opener
     changes: list[Callable[..., Any]]  # events after which the gallery may hold other pictures
     which: gr.Radio
@@ -68,7 +70,7 @@ def build_page(card: ModelCard, limits: Limits) -> TilesPage:
     """Made within the tab's Blocks."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
-            gallery, opener, which, count = build_pictures(limits)
+            gallery, back, opener, which, count = build_pictures(limits)
             what_if = build_what_if(card)
             offered = [[list(example.pictures)] for example in read_examples("tiles")]
             examples = gr.Examples(offered, [gallery], label=label("Examples")) if offered else None
@@ -86,10 +88,11 @@ def build_page(card: ModelCard, limits: Limits) -> TilesPage:
             )
             budget = gr.HTML(elem_id="tiles-budget")
     changes = gallery_changes(gallery, examples)
-    return TilesPage(gallery, opener, changes, which, count, what_if, notice, how, summary, grid, budget, *build_cut())
+    asked = gallery, back, opener, changes, which, count, what_if
+    return TilesPage(*asked, notice, how, summary, grid, budget, *build_cut())
 
 
-def build_pictures(limits: Limits) -> tuple[gr.Gallery, Opener, gr.Radio, gr.Slider]:
+def build_pictures(limits: Limits) -> tuple[gr.Gallery, Return, Opener, gr.Radio, gr.Slider]:
     gallery = gr.Gallery(
         label=label("Pictures"),
         type="filepath",
@@ -102,6 +105,7 @@ def build_pictures(limits: Limits) -> tuple[gr.Gallery, Opener, gr.Radio, gr.Sli
         file_types=["image", ".heic", ".heif", ".avif", ".webp"],
         elem_id="tiles-pictures",
     )
+    back = Return("tiles")
     opener = Opener("tiles", limits, single=False)
     which = gr.Radio(label=label("Picture to look at"), visible=False, elem_id="tiles-which")
     count = gr.Slider(
@@ -113,7 +117,7 @@ def build_pictures(limits: Limits) -> tuple[gr.Gallery, Opener, gr.Radio, gr.Sli
         info=label("With more than two, each of them is a single tile"),
         elem_id="tiles-count",
     )
-    return gallery, opener, which, count
+    return gallery, back, opener, which, count
 
 
 def build_what_if(card: ModelCard) -> WhatIf:

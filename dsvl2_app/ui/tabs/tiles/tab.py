@@ -14,7 +14,8 @@ from dsvl2_app.image.geometry import RELEASED_GEOMETRY, TileGeometry
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_grid, tile_images
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
-from dsvl2_app.ui.events import PRIVATE, QUIET, TILING
+from dsvl2_app.ui.events import PRIVATE, QUIET, TILING, focus
+from dsvl2_app.ui.removed import Removed
 from dsvl2_app.ui.tabs.tiles.budget import show_budget
 from dsvl2_app.ui.tabs.tiles.inside import Inside, Look
 from dsvl2_app.ui.tabs.tiles.layout_figures import HEADERS, explain_choice, name_table, show_summary, tabulate
@@ -48,8 +49,13 @@ class Tiles:
         opener, shown = page.opener, [page.gallery, page.notice]
         page.gallery.upload(self.offer_frames, page.gallery, opener.pages, **opening)
         opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **opening)
-        turned = opener.pages.pick(self.turn, opener.pages, shown, **opening)
-        for change in [*page.changes, opened.success, turned.success]:  # a gallery that is set does not always tell
+        back, removed = page.back.button, page.back.removed
+        turned = opener.pages.pick(self.turn, [opener.pages, removed], shown, **opening)
+        returned = back.click(self.bring_back, removed, [page.gallery, back], **PRIVATE)
+        returned.success(None, None, None, js=focus("#tiles-document"), **PRIVATE)
+        # A gallery that is set does not always tell.
+        for change in [*page.changes, opened.success, turned.success, returned.success]:
+            change(page.back.follow, [page.gallery, removed], back, preprocess=False, **QUIET)
             received = [page.gallery, self.inside.look, *page.what_if.all]
             change(self.receive, received, [*page.outputs, *self.inside.stale], **options)
         gr.on(
@@ -77,12 +83,18 @@ class Tiles:
         except Exception:
             return None
 
-    def turn(self, pages: Any) -> tuple[Any, str]:
+    def turn(self, pages: Any, removed: Removed) -> tuple[Any, str]:
         """Other pages are chosen."""
         try:
-            return [path for path, _ in self.page.opener.turn(pages)], wording.show_notice()
+            files = [path for path, _ in self.page.opener.turn(pages)]
         except Exception as error:
             return gr.skip(), wording.show_notice(error)
+        removed.replace(files)
+        return files, wording.show_notice()
+
+    def bring_back(self, removed: Removed) -> tuple[Any, Any]:
+        """The pictures that were taken away last, among the others."""
+        return [*removed.bring_back()], self.page.back.offer(removed)
 
     def receive(self, gallery: Any, look: Look, *what_if: Any) -> dict[Any, Any]:
         """Pictures were added or removed: look at the last one."""

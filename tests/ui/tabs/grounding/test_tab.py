@@ -18,6 +18,7 @@ from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.tabs.grounding.exports import FILES
 from dsvl2_app.ui.words.chinese import CHINESE
+from tests.image.papers import write_tiff
 from tests.ui.steps import see
 from tests.waiting import PATIENCE, wait_until
 
@@ -555,6 +556,48 @@ def test_a_rectangle_can_be_typed_and_the_example_be_another(scripted, pictures,
     mark(page, pictures["turned"])
     expect(rectangle).to_be_hidden()
     expect(page.get_by_label("Left", exact=True)).to_have_value("")
+
+
+def test_a_picture_that_was_taken_away_comes_back(scripted, pictures, open_page):
+    page = open_page(scripted)
+    open_tab(page)
+    picture, back = page.locator("#grounding-picture"), page.locator("#grounding-return")
+    page.set_input_files("#grounding-picture input[type=file]", pictures["wide"])
+    expect(picture.locator("img")).to_be_visible()
+    expect(back).to_be_hidden()
+    picture.get_by_role("button", name="Remove Image").click()
+    expect(back).to_have_text("Bring wide.png back")
+    back.press("Enter")
+    expect(picture.locator("img")).to_have_js_property("naturalWidth", 1000)
+    expect(back).to_be_hidden()
+    expect(page.locator("#grounding-start")).to_be_focused()
+    picture.get_by_role("button", name="Remove Image").click()
+    expect(back).to_be_visible()
+    page.set_input_files("#grounding-picture input[type=file]", pictures["tall"])
+    expect(back).to_be_hidden()
+    expect(picture.locator("img")).to_have_js_property("naturalWidth", 300)
+
+
+def test_a_page_that_was_taken_away_comes_back_with_the_choice_of_pages(scripted, open_page, tmp_path):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    open_tab(page)
+    (tmp_path / "paper.tif").write_bytes(write_tiff(3))
+    page.set_input_files("input[type=file]:has(+ #grounding-document)", tmp_path / "paper.tif")
+    thumbnails = page.locator("#grounding-pages .thumbnails button")
+    thumbnails.nth(1).click()
+    picture = page.locator("#grounding-picture")
+    expect(picture.locator("img")).to_have_js_property("naturalWidth", 200)
+    picture.get_by_role("button", name="Remove Image").click()
+    expect(thumbnails).to_have_count(0)
+    page.locator("#grounding-return").click()
+    expect(picture.locator("img")).to_have_js_property("naturalWidth", 200)
+    expect(thumbnails.nth(1)).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("textbox", name="Phrase").fill("the dog")
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator("#grounding-boxes img")).to_be_visible()
+    asked = scripted.script.requests[-1].messages[-1]["content"][0]["image"]
+    assert see(asked).size == (200, 80)
 
 
 def test_boxes_made_by_hand_come_back_with_the_example_they_were_found_by(scripted, pictures, open_page):

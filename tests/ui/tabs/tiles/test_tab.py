@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.image.papers import write_tiff
+from tests.ui.steps import rest
+
 pytestmark = pytest.mark.slow
 
 
@@ -55,6 +58,60 @@ def test_several_pictures(scripted, pictures, open_page):
     page.locator("#tiles-pictures").get_by_role("button", name="Clear").click()
     expect(page.locator("#tiles-how .empty")).to_be_visible()
     expect(page.locator("#tiles-grid")).to_be_hidden()
+
+
+def test_pictures_that_were_taken_away_come_back(scripted, pictures, open_page):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    add(page, pictures["wide"], pictures["tall"])
+    summary, back, gallery = (page.locator(f"#tiles-{part}") for part in ("summary", "return", "pictures"))
+    expect(summary).to_contain_text("from 300 × 500 px")
+    expect(back).to_be_hidden()
+    gallery.get_by_role("button", name="Delete image").first.click()
+    expect(back).to_have_text("Bring wide.png back")
+    expect(gallery.locator(".thumbnail-item")).to_have_count(1)
+    gallery.get_by_role("button", name="Clear").click()
+    expect(back).to_have_text("Bring tall.png back")
+    expect(page.locator("#tiles-how .empty")).to_be_visible()
+    back.click()
+    expect(summary).to_contain_text("from 300 × 500 px")
+    expect(back).to_have_text("Bring wide.png back")
+    back.press("Enter")
+    expect(gallery.locator(".thumbnail-item")).to_have_count(2)
+    expect(summary).to_contain_text("all 2 pictures")
+    expect(back).to_be_hidden()
+    expect(page.locator("#tiles-document")).to_be_focused()
+    gallery.get_by_role("button", name="Clear").click()
+    expect(back).to_have_text("Bring 2 pictures back")
+    add(page, pictures["turned"])
+    expect(back).to_be_hidden()
+
+
+def test_an_example_that_was_taken_away_comes_back(nano, open_page):
+    page = open_page(nano)
+    page.get_by_role("tab", name="Tiles").click()
+    page.get_by_role("button", name="Example 1").locator("visible=true").click()
+    gallery, back = page.locator("#tiles-pictures"), page.locator("#tiles-return")
+    expect(page.locator("#tiles-summary")).to_contain_text("tokens")
+    gallery.get_by_role("button", name="Clear").click()
+    expect(back).to_be_visible()
+    back.click()
+    expect(page.locator("#tiles-summary")).to_contain_text("tokens")
+    expect(gallery.locator(".thumbnail-item").first).to_be_visible()
+
+
+def test_pages_that_were_chosen_no_more_are_not_offered_again(scripted, open_page, tmp_path):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Tiles").click()
+    (tmp_path / "paper.tif").write_bytes(write_tiff(3))
+    page.set_input_files("input[type=file]:has(+ #tiles-document)", tmp_path / "paper.tif")
+    thumbnails, summary = page.locator("#tiles-pages .thumbnails button"), page.locator("#tiles-summary")
+    thumbnails.nth(2).click()
+    expect(summary).to_contain_text("from 300 × 80 px")
+    thumbnails.nth(2).click()
+    expect(summary).to_contain_text("from 100 × 80 px")
+    rest(page)
+    expect(page.locator("#tiles-return")).to_be_hidden()
 
 
 def test_a_broken_picture_is_refused_in_place_and_the_next_one_works(scripted, pictures, open_page):
