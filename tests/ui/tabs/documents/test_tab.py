@@ -590,6 +590,7 @@ def test_documents_are_read_page_by_page(scripted, way, papers, open_page, tmp_p
 @pytest.mark.parametrize(("width", "height"), [(390, 800), (1280, 720)])
 def test_that_reading_has_begun_is_in_sight(scripted, papers, open_page, width, height):
     scripted.script.say, scripted.script.endless = " ".join(map(str, range(120))), True
+    scripted.script.pause = 1.0  # so that a slow browser sees the first line before it is scrolled away
     page = open_page(scripted, width=width, height=height)
     page.locator("[data-tab-id=documents]:visible").click()
     how, start, status = (page.locator(f"#documents-{name}") for name in ("how", "start", "status"))
