@@ -16,12 +16,14 @@ from dsvl2_app.bundled import read_asset
 from dsvl2_app.ui.gradio_quirks import download_script, visitor_leaves
 from dsvl2_app.ui.words.translations import text_label
 
-REFRESH = 0.05  # seconds between two updates of the page while an answer streams
+REFRESH = 0.1  # seconds between two updates of the page while an answer streams; at 0.05 phones had no time for clicks
 
 # Options of events. The backend bounds how many answers run at once, so Gradio does not.
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": None}
 TILING: dict[str, Any] = {"concurrency_id": "tiles", "concurrency_limit": 4}
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # no endpoint, nothing over outputs
+# No endpoint, nothing over outputs. At each update of any event Gradio tells every component that ever was to show
+# progress how far that event is, and copies its value for it; here none is, unless an event names one.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 QUIET: dict[str, Any] = {"queue": False, **PRIVATE}  # runs at once, whatever is in the queue
 STREAMING: dict[str, Any] = {**MODEL, **PRIVATE}
 

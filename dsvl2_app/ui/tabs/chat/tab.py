@@ -36,7 +36,7 @@ class Chat:
     def build(self, demo: gr.Blocks) -> None:
         self.page = page = ChatPage(self.examples)
         controls = build_controls(demo, self.backend.card)
-        keeping = self.wire_keeping(demo, page)
+        keeping, restored = self.wire_keeping(demo, page)
         # A conversation exists from the start, so that it can be abandoned; one that has begun by then is kept.
         demo.load(lambda begun: begun, page.conversation, page.conversation, **QUIET)
         demo.load(page.caption_examples, None, page.chatbot, **QUIET)
@@ -46,32 +46,33 @@ class Chat:
             *self.wire_revising(page, controls),
             *self.wire_files(page, controls),
         ]
-        self.wire_meter(page, controls)
+        self.wire_meter(page, controls, [*changes, restored])
         for change in changes:
             change.then(keeping.keep, page.conversation, page.keeper, **QUIET)
 
-    def wire_keeping(self, demo: gr.Blocks, page: ChatPage) -> Keeping:
+    def wire_keeping(self, demo: gr.Blocks, page: ChatPage) -> tuple[Keeping, Any]:
+        """Returns the event after which the conversation is another, too."""
         keeping = Keeping(self.limits, page)
         page.keeper = build_keeper()
         demo.load(keeping.begin, None, page.keeper, **QUIET)
-        restored = [page.conversation, *page.parts]
-        page.keeper.restore(keeping.restore, page.conversation, restored, **PRIVATE)
-        return keeping
+        parts = [page.conversation, *page.parts]
+        return keeping, page.keeper.restore(keeping.restore, page.conversation, parts, **PRIVATE)
 
     def wire_asking(self, page: ChatPage, controls: Controls) -> list[Any]:
         """Returns the events after which the conversation is another, as the next two do."""
         answering = Answering(self.backend, self.limits, page)
         conversation, parts, choices = page.conversation, page.parts, controls.choices
+        asking, streaming = ({**options, "show_progress_on": page.chatbot} for options in (ASKING, STREAMING))
         asked = [
-            page.box.submit(answering.send, [page.box, page.pages, conversation, *choices], parts, **ASKING),
-            page.chatbot.retry(answering.retry, [conversation, *choices], parts, **ASKING),
+            page.box.submit(answering.send, [page.box, page.pages, conversation, *choices], parts, **asking),
+            page.chatbot.retry(answering.retry, [conversation, *choices], parts, **asking),
         ]
         if self.examples:
             chosen = page.chatbot.example_select(self.choose, None, page.box, **PRIVATE)
-            asked.append(chosen.then(answering.send, [page.box, page.pages, conversation, *choices], parts, **ASKING))
+            asked.append(chosen.then(answering.send, [page.box, page.pages, conversation, *choices], parts, **asking))
         # A question may follow while the answer before it is still ending, so that there are two for a moment.
         answered = [
-            event.then(answering.answer, conversation, [*parts, page.keeper], trigger_mode="multiple", **STREAMING)
+            event.then(answering.answer, conversation, [*parts, page.keeper], trigger_mode="multiple", **streaming)
             for event in asked
         ]
         return [*asked, *answered]
@@ -89,16 +90,18 @@ class Chat:
         controls.raw.input(revising.show_raw, [conversation, controls.raw], page.chatbot, **QUIET)
         return changes
 
-    def wire_meter(self, page: ChatPage, controls: Controls) -> None:
+    def wire_meter(self, page: ChatPage, controls: Controls, changes: list[Any]) -> None:
+        """It weighs anew after `changes` of the conversation, not at each piece of an answer."""
         meter = Meter(self.backend, self.limits, page)
         offered = [page.box, page.pages, page.conversation]
         page.box.change(meter.offer, offered, page.pages, trigger_mode="always_last", preprocess=False, **QUIET)
-        weighed = [page.box, page.pages, page.chatbot, *controls.choices[-3:]]  # what the number of tokens depends on
         inputs = [page.box, page.pages, page.conversation, *controls.choices]
         weighing: dict[str, Any] = {"trigger_mode": "always_last", **ASKING, "concurrency_id": "meter"}
-        changes = [getattr(part, "change") for part in weighed]  # noqa: B009
-        gr.on(changes, meter.weigh, inputs, [page.meter, page.drop], **weighing)
-        page.pages.pick(meter.weigh, inputs, [page.meter, page.drop], **weighing)
+        weighed = [page.box, page.pages, *controls.choices[-3:]]  # what else the number of tokens depends on
+        begins = [*(getattr(part, "change") for part in weighed), page.pages.pick]  # noqa: B009
+        begins += [change.then for change in changes]
+        for begin in begins:
+            begin(meter.weigh, inputs, [page.meter, page.drop], **weighing)
 
     def wire_files(self, page: ChatPage, controls: Controls) -> list[Any]:
         transfer, conversation, upload = Transfer(self.limits, page), page.conversation, controls.upload

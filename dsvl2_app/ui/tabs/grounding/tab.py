@@ -84,7 +84,7 @@ class Grounding:
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
         turned = [asked.opener.pages, asked.picture, self.opened, shown.notice]
-        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
+        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
         asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **opening)
         asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **opening)
         followed = [asked.picture, asked.back.removed]

@@ -45,7 +45,7 @@ class Tiles:
     def wire(self, page: TilesPage) -> None:
         options = {"preprocess": False, **TILING, **PRIVATE}
         gr.on(None, show_how_to, None, page.how, **QUIET)  # in the visitor's language
-        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal"}
+        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
         opener, shown = page.opener, [page.gallery, page.notice]
         page.gallery.upload(self.offer_frames, page.gallery, opener.pages, **opening)
         opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **opening)
