@@ -19,6 +19,13 @@
     }
   });
 
+  // What stops stands where stood what began: the second click of a double click does not mean it.
+  document.addEventListener("click", (event) => {
+    if (event.detail < 2 || !event.target.closest?.(STOPS)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
+
   const asked = new URLSearchParams(location.search);
   const wait = async (find) => {
     for (let tries = 0; tries < 100; tries++) {

@@ -178,6 +178,24 @@ def test_clear_stops_the_answer(scripted, open_page):
     expect(page.get_by_role("button", name="Submit")).to_be_visible()
 
 
+@pytest.mark.slow
+def test_a_double_click_on_send_stops_nothing(scripted, open_page):
+    scripted.script.endless, scripted.script.pause = True, 0.1
+    page = open_page(scripted)
+    page.locator("#message textarea").fill("Go on")
+    send, stop = page.locator("#message .submit-button"), page.locator("#message .stop-button")
+    place = send.bounding_box()
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    expect(stop).to_be_visible()
+    assert stop.bounding_box()["y"] == pytest.approx(place["y"], abs=1)
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+    expect(bot(page)).to_contain_text("Hello." * 10)
+    expect(stop).to_be_visible()
+    stop.click()
+    expect(bot(page).locator("summary")).to_contain_text("stopped")
+
+
 def test_a_question_may_interrupt_an_answer(scripted, open_page):
     scripted.script.endless, scripted.script.pause = True, 1.0  # slow to stop, so that two answers run for a moment
     page = open_page(scripted)
