@@ -19,7 +19,7 @@
     }
   });
 
-  // What stops stands where stood what began: the second click of a double click does not mean it.
+  // Stop takes the place of Send, Find, Read and Ask: the second click of a double click on these is not meant for it.
   document.addEventListener("click", (event) => {
     if (event.detail < 2 || !event.target.closest?.(STOPS)) return;
     event.preventDefault();
