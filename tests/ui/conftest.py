@@ -165,8 +165,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, pytestconfig: pytest.Config) -> Iterator[Callable[..., Page]]:
-    slowness = pytestconfig.getoption("slow_browser")
+def slow_down(pytestconfig: pytest.Config) -> Callable[[Page], None]:
+    """Lets a page have as little of the processor as --slow-browser says."""
+
+    def slow_down(page: Page) -> None:
+        slowness = pytestconfig.getoption("slow_browser")
+        if slowness > 1:
+            page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowness})
+
+    return slow_down
+
+
+@pytest.fixture
+def open_page(browser: Browser, slow_down: Callable[[Page], None]) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
     complaints: list[str] = []
 
@@ -178,8 +189,7 @@ def open_page(browser: Browser, pytestconfig: pytest.Config) -> Iterator[Callabl
         """`at`: what follows the page's address."""
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         watch(page)
-        if slowness > 1:
-            page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowness})
+        slow_down(page)
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{app.url}{at}")

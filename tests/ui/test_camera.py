@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -14,12 +14,14 @@ CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 
 
 @pytest.fixture
-def camera(browser: Browser) -> Iterator[Page]:
+def camera(browser: Browser, slow_down: Callable[[Page], None]) -> Iterator[Page]:
     """A page of another such browser, with a camera that may be used."""
     kind = browser.browser_type
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     other = kind.launch(executable_path=path, args=CAMERA)
-    yield other.new_context(permissions=["camera"]).new_page()
+    page = other.new_context(permissions=["camera"]).new_page()
+    slow_down(page)
+    yield page
     other.close()
 
 
@@ -35,6 +37,7 @@ def test_something_is_found_in_a_picture_from_a_camera(scripted, camera):
     scripted.script.say = "<|ref|>clock<|/ref|><|det|>[[0, 0, 999, 500]]<|/det|>"
     camera.goto(f"{scripted.url}?tab=grounding")
     take_picture(camera)
+    expect(camera.locator("#grounding-picture img")).to_be_visible()
     camera.locator("#grounding-phrase textarea, #grounding-phrase input").fill("clock")
     camera.locator("#grounding-start").click()
     expect(camera.locator(".box:visible")).to_have_count(1)
