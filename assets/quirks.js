@@ -36,6 +36,28 @@
     setTimeout(() => URL.revokeObjectURL(copy.href), 60000);
   }, true);
 
+  // -- a camera that is not there, or that may not be used: Gradio's component shows nothing then
+
+  const cameras = navigator.mediaDevices;
+  if (cameras?.getUserMedia) {
+    const open = cameras.getUserMedia.bind(cameras);
+    const refuse = () => {
+      const told = document.createElement("div");
+      told.className = "notice";
+      told.setAttribute("role", "alert");
+      told.textContent = navigator.language.startsWith("zh")
+        ? "这里无法使用摄像头：请连接摄像头并允许本页面使用它，或者上传图片。"
+        : "No camera can be used here: connect one and allow this page to use it, or upload a picture.";
+      const asking = [...document.querySelectorAll("#grounding-picture, #tiles-pictures")].find((part) => part.checkVisibility());
+      asking?.after(told);
+      document.addEventListener("click", () => told.remove(), {capture: true, once: true});
+    };
+    cameras.getUserMedia = (wanted) => open(wanted).catch(() => {
+      refuse();
+      return new Promise(() => {}); // Gradio would leave the refusal uncaught
+    });
+  }
+
   // -- an edit and an undo button at every question: Gradio offers them for the last one, and for text, alone
 
   // The Chatbot's own pencil edits text only, and its undo knows only the last question. A hidden textbox tells the

@@ -77,6 +77,23 @@ def test_a_camera_that_was_chosen_is_left_again(scripted, open_page, tab, place)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("tab, place", [("grounding", "#grounding-picture"), ("tiles", "#tiles-pictures")])
+@pytest.mark.parametrize("locale, words", [("en", "No camera can be used here"), ("zh-CN", "这里无法使用摄像头")])
+def test_that_there_is_no_camera_is_said(scripted, pictures, open_page, tab, place, locale, words):
+    page = open_page(scripted, at=f"?tab={tab}", locale=locale)
+    part, told = page.locator(place), page.get_by_role("alert").filter(has_text=words)
+    part.locator(".source-selection button").nth(1).click()
+    for _ in range(2):  # it can be tried again
+        part.locator("button:has(.icon-wrap):not(.upload-container, .source-selection button)").click()
+        expect(told).to_have_count(1)
+        expect(told).to_be_visible()
+    part.locator(".source-selection button").first.click()
+    expect(told).to_have_count(0)
+    part.locator("input[type=file]").set_input_files(pictures["wide"])
+    expect(part.locator("img").first).to_be_visible()
+
+
+@pytest.mark.slow
 def test_the_camera_is_left_where_there_were_pictures_before(scripted, pictures, open_page):
     page = open_page(scripted, height=720, at="?tab=tiles")
     part = page.locator("#tiles-pictures")
