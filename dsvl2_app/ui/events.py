@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from dsvl2_app.backend import Stream
 from dsvl2_app.bundled import read_asset
@@ -68,7 +67,7 @@ def download_button(elem_id: str) -> gr.DownloadButton:
 def download(
     button: gr.Button,
     write: Callable[..., Any],
-    inputs: Component | Sequence[Component],
+    inputs: gr.Component | Sequence[gr.Component],
     file: gr.DownloadButton,
     **options: Any,
 ) -> None:
