@@ -95,13 +95,14 @@ class Chat:
         meter = Meter(self.backend, self.limits, page)
         offered = [page.box, page.pages, page.conversation]
         page.box.change(meter.offer, offered, page.pages, trigger_mode="always_last", preprocess=False, **QUIET)
-        inputs = [page.box, page.pages, page.conversation, *controls.choices]
+        inputs, outputs = [page.box, page.pages, page.conversation, *controls.choices], [page.meter, page.drop]
         weighing: dict[str, Any] = {"trigger_mode": "always_last", **ASKING, "concurrency_id": "meter"}
         weighed = [page.box, page.pages, *controls.choices[-3:]]  # what else the number of tokens depends on
-        begins = [*(getattr(part, "change") for part in weighed), page.pages.pick]  # noqa: B009
-        begins += [change.then for change in changes]
-        for begin in begins:
-            begin(meter.weigh, inputs, [page.meter, page.drop], **weighing)
+        for begin in [*(getattr(part, "change") for part in weighed), page.pages.pick]:  # noqa: B009
+            begin(meter.weigh, inputs, outputs, **weighing)
+        # Past the queue: Gradio may lose what joins it in the moment in which another event ends.
+        for change in changes:
+            change.then(meter.weigh, inputs, outputs, preprocess=False, **QUIET)
 
     def wire_files(self, page: ChatPage, controls: Controls) -> list[Any]:
         transfer, conversation, upload = Transfer(self.limits, page), page.conversation, controls.upload
