@@ -87,26 +87,18 @@ def read_texts(data: bytes, name: str, pages: Sequence[int]) -> list[str]:
     """The text that these pages hold themselves, MOST_LETTERS of each at most, line by line; "" of a page that was
     scanned. What a form was filled in with is no part of it."""
     read_pages(data, name)
-    done = run_apart(START, data, {"texts": list(pages), "letters": MOST_LETTERS})
-    if isinstance(done, str):
-        raise _explain(done, name)
-    return json.loads(done)
+    return json.loads(_ask(data, name, {"texts": list(pages), "letters": MOST_LETTERS}))
 
 
 def find_text(data: bytes, name: str, pages: Sequence[int]) -> int | None:
     """The first of these pages that holds text itself; None where they all were scanned."""
     read_pages(data, name)
-    done = run_apart(START, data, {"with_text": list(pages)})
-    if isinstance(done, str):
-        raise _explain(done, name)
-    return json.loads(done)
+    return json.loads(_ask(data, name, {"with_text": list(pages)}))
 
 
 def _render(data: bytes, name: str, pages: list[tuple[int, float]]) -> list[Image.Image]:
     """Pages and their scales -> pictures."""
-    done = run_apart(START, data, {"pages": pages})
-    if isinstance(done, str):
-        raise _explain(done, name)
+    done = _ask(data, name, {"pages": pages})
     images: list[Image.Image] = []
     place = 0
     while place < len(done):
@@ -115,6 +107,14 @@ def _render(data: bytes, name: str, pages: list[tuple[int, float]]) -> list[Imag
         place = end + 1 + 3 * width * height
         images.append(Image.frombytes("RGB", (width, height), memoryview(done)[end + 1 : place]))
     return images
+
+
+def _ask(data: bytes, name: str, wanted: dict[str, Any]) -> bytes:
+    """What the process apart answers (see `documents_apart`). Raises an ImageError for what it says is wrong."""
+    done = run_apart(START, data, wanted)
+    if isinstance(done, str):
+        raise _explain(done, name)
+    return done
 
 
 def _explain(problem: str, name: str) -> ImageError:

@@ -25,6 +25,8 @@ TILING: dict[str, Any] = {"concurrency_id": "tiles", "concurrency_limit": 4}
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 QUIET: dict[str, Any] = {"queue": False, **PRIVATE}  # runs at once, whatever is in the queue
 STREAMING: dict[str, Any] = {**MODEL, **PRIVATE}
+# A file is opened, or other pages of it are chosen: the outputs show that it goes on.
+OPENING: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
 
 
 @asynccontextmanager

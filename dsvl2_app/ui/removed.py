@@ -18,7 +18,7 @@ MOST_REMOVED = 5  # times that pictures were taken away
 
 
 @dataclass(eq=False)
-class Removed:
+class RemovedPictures:
     """The files that are shown, and what was shown before some of them were taken away, in a gr.State. Once there are
     other ones, nothing comes back."""
 
@@ -60,9 +60,9 @@ class Return:
 
     def __init__(self, tab: str) -> None:
         self.button = gr.Button("", size="sm", visible=False, elem_id=f"{tab}-return")
-        self.removed = gr.State(Removed())
+        self.removed = gr.State(RemovedPictures())
 
-    def follow(self, pictures: Any, removed: Removed) -> Any:
+    def follow(self, pictures: Any, removed: RemovedPictures) -> Any:
         """What a gr.Image or a gr.Gallery holds is another."""
         try:
             removed.follow([uploaded_path(pictures)] if isinstance(pictures, dict) else gallery_paths(pictures))
@@ -70,7 +70,7 @@ class Return:
             return gr.skip()
         return self.offer(removed)
 
-    def offer(self, removed: Removed) -> Any:
+    def offer(self, removed: RemovedPictures) -> Any:
         """A button that brings back what was taken away last, if anything was."""
         if not removed.gone:
             return gr.Button(visible=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsvl2_app.ui.removed import MOST_REMOVED, Removed
+from dsvl2_app.ui.removed import MOST_REMOVED, RemovedPictures
 from dsvl2_app.ui.storage import held_files
 
 
 def test_what_was_taken_away_last_comes_back_first():
-    removed = Removed()
+    removed = RemovedPictures()
     for shown in (["a", "b", "c"], ["a", "c"], ["a", "c"], []):
         removed.follow(shown)
     assert removed.gone == ["a", "c"]
@@ -21,13 +21,13 @@ def test_what_was_taken_away_last_comes_back_first():
 
 
 def test_one_of_two_alike_comes_back():
-    removed = Removed(("a", "a"))
+    removed = RemovedPictures(("a", "a"))
     removed.follow(["a"])
     assert removed.gone == ["a"]
 
 
 def test_nothing_comes_back_once_there_is_another():
-    removed = Removed(("a", "b"))
+    removed = RemovedPictures(("a", "b"))
     removed.follow(["b"])
     removed.follow(["b", "c"])
     assert removed.gone == []
@@ -36,7 +36,7 @@ def test_nothing_comes_back_once_there_is_another():
 
 
 def test_files_of_what_may_come_back_stay_and_it_is_not_endless():
-    removed = Removed(tuple(map(str, range(9))))
+    removed = RemovedPictures(tuple(map(str, range(9))))
     for number in range(8, 0, -1):
         removed.follow(removed.shown[:number])
     assert len(removed.before) == MOST_REMOVED

@@ -16,14 +16,14 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.grounding import Mode, split_phrases
 from dsvl2_app.text.prompt import Message
-from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, attended, cancel, focus
+from dsvl2_app.ui.events import OPENING, PRIVATE, QUIET, STREAMING, attended, cancel, focus
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
 from dsvl2_app.ui.opening import as_upload
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.rectangle import read_rectangle
-from dsvl2_app.ui.removed import Removed
+from dsvl2_app.ui.removed import RemovedPictures
 from dsvl2_app.ui.tabs.grounding.findings import Example, Finding
 from dsvl2_app.ui.tabs.grounding.marking import offer
 from dsvl2_app.ui.tabs.grounding.parts import (
@@ -84,9 +84,8 @@ class Grounding:
         asked.mode.change(self.choose_mode, asked.mode, [asked.phrase, asked.start, asked.example_column], **QUIET)
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
         turned = [asked.opener.pages, asked.picture, self.opened, shown.notice]
-        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
-        asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **opening)
-        asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **opening)
+        asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **OPENING)
+        asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **OPENING)
         followed = [asked.picture, asked.back.removed]
         asked.picture.change(asked.back.follow, followed, asked.back.button, preprocess=False, **QUIET)
         returned = [asked.picture, asked.opener.pages, asked.back.button]
@@ -184,7 +183,7 @@ class Grounding:
         busy = stream is not None
         return {start: gr.Button(visible=not busy), halt: gr.Button(visible=busy), self.running: stream}
 
-    def bring_back(self, removed: Removed, opened: dict[str, ImageRef]) -> tuple[Any, Any, Any]:
+    def bring_back(self, removed: RemovedPictures, opened: dict[str, ImageRef]) -> tuple[Any, Any, Any]:
         """The picture that was taken away, with the choice of pages where it is one of several."""
         asked, (path, *_) = self.question, (*removed.bring_back(), None)
         return path, path and self.offer_pages(path, opened), asked.back.offer(removed)

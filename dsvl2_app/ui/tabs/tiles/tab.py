@@ -14,8 +14,8 @@ from dsvl2_app.image.geometry import RELEASED_GEOMETRY, TileGeometry
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_grid, tile_images
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
-from dsvl2_app.ui.events import PRIVATE, QUIET, TILING, focus
-from dsvl2_app.ui.removed import Removed
+from dsvl2_app.ui.events import OPENING, PRIVATE, QUIET, TILING, focus
+from dsvl2_app.ui.removed import RemovedPictures
 from dsvl2_app.ui.tabs.tiles.budget import show_budget
 from dsvl2_app.ui.tabs.tiles.inside import Inside, Look
 from dsvl2_app.ui.tabs.tiles.layout_figures import HEADERS, explain_choice, name_table, show_summary, tabulate
@@ -45,12 +45,11 @@ class Tiles:
     def wire(self, page: TilesPage) -> None:
         options = {"preprocess": False, **TILING, **PRIVATE}
         gr.on(None, show_how_to, None, page.how, **QUIET)  # in the visitor's language
-        opening: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
         opener, shown = page.opener, [page.gallery, page.notice]
-        page.gallery.upload(self.offer_frames, page.gallery, opener.pages, **opening)
-        opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **opening)
+        page.gallery.upload(self.offer_frames, page.gallery, opener.pages, **OPENING)
+        opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **OPENING)
         back, removed = page.back.button, page.back.removed
-        turned = opener.pages.pick(self.turn, [opener.pages, removed], shown, **opening)
+        turned = opener.pages.pick(self.turn, [opener.pages, removed], shown, **OPENING)
         returned = back.click(self.bring_back, removed, [page.gallery, back], **PRIVATE)
         returned.success(None, None, None, js=focus("#tiles-document"), **PRIVATE)
         # A gallery that is set does not always tell.
@@ -83,7 +82,7 @@ class Tiles:
         except Exception:
             return None
 
-    def turn(self, pages: Any, removed: Removed) -> tuple[Any, str]:
+    def turn(self, pages: Any, removed: RemovedPictures) -> tuple[Any, str]:
         """Other pages are chosen."""
         try:
             files = [path for path, _ in self.page.opener.turn(pages)]
@@ -92,7 +91,7 @@ class Tiles:
         removed.replace(files)
         return files, wording.show_notice()
 
-    def bring_back(self, removed: Removed) -> tuple[Any, Any]:
+    def bring_back(self, removed: RemovedPictures) -> tuple[Any, Any]:
         """The pictures that were taken away last, among the others."""
         return [*removed.bring_back()], self.page.back.offer(removed)
 
