@@ -41,13 +41,14 @@ class Chat:
         demo.load(lambda begun: begun, page.conversation, page.conversation, **QUIET)
         demo.load(page.caption_examples, None, page.chatbot, **QUIET)
         gr.on([demo.load, page.box.change], None, None, None, js=read_asset("focus.js"), **PRIVATE)
+        asked, answered = self.wire_asking(page, controls)
         changes = [
-            *self.wire_asking(page, controls),
+            *answered,
             *self.wire_revising(page, controls),
             *self.wire_files(page, controls),
         ]
         self.wire_meter(page, controls, [*changes, restored])
-        for change in changes:
+        for change in [*asked, *changes]:
             change.then(keeping.keep, page.conversation, page.keeper, **QUIET)
 
     def wire_keeping(self, demo: gr.Blocks, page: ChatPage) -> tuple[Keeping, Any]:
@@ -58,8 +59,8 @@ class Chat:
         parts = [page.conversation, *page.parts]
         return keeping, page.keeper.restore(keeping.restore, page.conversation, parts, **PRIVATE)
 
-    def wire_asking(self, page: ChatPage, controls: Controls) -> list[Any]:
-        """Returns the events after which the conversation is another, as the next two do."""
+    def wire_asking(self, page: ChatPage, controls: Controls) -> tuple[list[Any], list[Any]]:
+        """Returns the events after which there is another question, and those after which that has an answer."""
         answering = Answering(self.backend, self.limits, page)
         conversation, parts, choices = page.conversation, page.parts, controls.choices
         asking, streaming = ({**options, "show_progress_on": page.chatbot} for options in (ASKING, STREAMING))
@@ -75,9 +76,10 @@ class Chat:
             event.then(answering.answer, conversation, [*parts, page.keeper], trigger_mode="multiple", **streaming)
             for event in asked
         ]
-        return [*asked, *answered]
+        return asked, answered
 
     def wire_revising(self, page: ChatPage, controls: Controls) -> list[Any]:
+        """Returns the events after which the conversation is another, as the next does."""
         revising, conversation, parts = Revising(page), page.conversation, page.parts
         page.box.stop(revising.stop, conversation, None, **QUIET)
         changes = [
