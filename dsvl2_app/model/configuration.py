@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig, __version__
 
 from dsvl2_app.errors import CheckpointError
 from dsvl2_app.image.geometry import TileGeometry
@@ -62,6 +62,17 @@ class DeepseekVL2Config(PreTrainedConfig):
     @use_cache.setter
     def use_cache(self, value: bool) -> None:
         self.language_config.use_cache = value
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """`to_dict` without what every configuration has by default; this is what is printed and saved.
+
+        Sections are taken as they are. transformers before 5.20 looks for each of their keys in an empty section, and
+        raises KeyError because an empty section of ours has none.
+        """
+        common = PreTrainedConfig().to_dict()
+        kept = {key: value for key, value in self.to_dict().items() if key not in common or value != common[key]}
+        kept.pop("_name_or_path", None)
+        return {**kept, "transformers_version": __version__}
 
     @property
     def geometry(self) -> TileGeometry:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from transformers import AutoConfig
 
 from dsvl2_app import DeepseekVL2Config
@@ -55,6 +56,32 @@ def test_saved_config_is_read_again(reference_folder: Path, variant: str, tmp_pa
             assert getattr(again, section).to_dict() == getattr(config, section).to_dict()
         assert again.geometry == config.geometry
         assert again.dtype == config.dtype
+
+
+@pytest.mark.parametrize("compares_sections", [False, True], ids=["as it is", "compares sections"])
+def test_every_way_to_write_a_config_keeps_its_sections(
+    compares_sections: bool, reference_folder: Path, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where transformers compares sections with empty ones, as releases before 5.20 do."""
+    if compares_sections:
+        defaults = staticmethod(DeepseekVL2Config().to_dict)
+        monkeypatch.setattr(DeepseekVL2Config, "default_config_fields", defaults, raising=False)
+    config = DeepseekVL2Config(**official(reference_folder, variant), output_hidden_states=True)
+    assert config.language_config.further["architectures"] == ["DeepseekV2ForCausalLM"]
+    config.to_json_file(tmp_path / "diff.json")
+    config.to_json_file(tmp_path / "all.json", use_diff=False)
+    config.save_pretrained(tmp_path)
+    files = [json.loads((tmp_path / name).read_text()) for name in ("diff.json", "all.json", "config.json")]
+    printed = [json.loads(config.to_json_string(use_diff)) for use_diff in (True, False)]
+    shown = json.loads(repr(config).removeprefix("DeepseekVL2Config "))
+    for written in (*files, *printed, shown, config.to_dict(), config.to_diff_dict()):
+        for name in DeepseekVL2Config.sub_configs:
+            section = getattr(config, name).to_dict()
+            del section["transformers_version"]
+            assert written[name] == section
+        assert (written["output_hidden_states"], written["dtype"]) == (True, "float32")
+        assert written["transformers_version"] == transformers.__version__
+    assert "problem_type" in config.to_dict() and "problem_type" not in config.to_diff_dict()
 
 
 @pytest.mark.parametrize("name", PRESETS)
