@@ -6,6 +6,7 @@ those exactly (misspelt `gready` included).
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, ClassVar, cast
 
@@ -36,7 +37,10 @@ class Section(PreTrainedConfig):
         values = {name: getattr(self, self.renamed.get(name, name)) for name in defaults}
         written = {name: value for name, value in values.items() if value != defaults[name]}
         # transformers takes the version out again wherever it writes nested sections
-        return {**self.further, **written, "model_type": self.model_type, "transformers_version": __version__}
+        own = {"model_type": self.model_type, "transformers_version": __version__}
+        output = {**copy.deepcopy(self.further), **written, **own}
+        self.dict_dtype_to_str(output)  # JSON knows no torch.dtype
+        return output
 
     to_diff_dict = to_dict
 

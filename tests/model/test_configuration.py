@@ -84,6 +84,22 @@ def test_every_way_to_write_a_config_keeps_its_sections(
     assert "problem_type" in config.to_dict() and "problem_type" not in config.to_diff_dict()
 
 
+def test_a_section_alone_is_written_with_its_dtype(tmp_path: Path) -> None:
+    section = DecoderConfig(dtype=torch.bfloat16, quantization={"dtype": torch.int8})
+    section.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    shown = json.loads(repr(section).removeprefix("DecoderConfig "))
+    for written in (saved, shown, json.loads(section.to_json_string(use_diff=False)), section.to_dict()):
+        assert (written["dtype"], written["quantization"]) == ("bfloat16", {"dtype": "int8"})
+    assert section.further["quantization"] == {"dtype": torch.int8}
+
+
+def test_a_written_section_is_a_copy() -> None:
+    section = DecoderConfig(auto_map={"AutoConfig": "ours"})
+    section.to_dict()["auto_map"]["AutoConfig"] = "theirs"
+    assert section.to_dict()["auto_map"] == {"AutoConfig": "ours"}
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_supported(name: str) -> None:
     config = DeepseekVL2Config.preset(name)
