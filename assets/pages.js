@@ -29,6 +29,7 @@ const mark = (part) => {
     else button.removeAttribute("aria-current");
   }
 };
+const looked = {}; // the page that was clicked last (see LATEST in dsvl2_app/ui/events.py)
 const show = () => {
   for (const part of element.querySelectorAll(".document")) {
     const shown = find(part.dataset.key);
@@ -65,7 +66,7 @@ element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-number]");
   if (!button) return;
   const key = button.closest(".document").dataset.key, number = Number(button.dataset.number);
-  if (props.shows) trigger("look", {key, number});
+  if (props.shows) trigger("look", Object.assign(looked, {key, number}));
   else press(key, number);
 });
 element.addEventListener("change", ({target}) => {

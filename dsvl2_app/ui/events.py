@@ -25,6 +25,10 @@ TILING: dict[str, Any] = {"concurrency_id": "tiles", "concurrency_limit": 4}
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 QUIET: dict[str, Any] = {"queue": False, **PRIVATE}  # runs at once, whatever is in the queue
 STREAMING: dict[str, Any] = {**MODEL, **PRIVATE}
+# Only the last one counts. By default Gradio drops those that come while one is served; these wait for its end, and one
+# is sent then: with what its inputs hold by then, but with the data of the event that was served. So a script that
+# triggers such an event with data has one object for it, and fills that each time.
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
 # A file is opened, or other pages of it are chosen: the outputs show that it goes on.
 OPENING: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
 

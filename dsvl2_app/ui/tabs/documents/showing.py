@@ -68,17 +68,22 @@ class View:
 
     def show(self, reading: Reading) -> dict[Any, Any]:
         """All of it; a page is opened for its preview."""
-        page, leaves, shown = self.answer, reading.leaves, reading.shown
-        names = [(f"{leaf.name} · {leaf.image.frame + 1}", number) for number, leaf in enumerate(leaves)]
-        chosen = next((number for number, leaf in enumerate(leaves) if leaf is shown), None)
+        page, shown = self.answer, reading.shown
         return {
             **self.show_page(reading),
             page.how: gr.HTML(visible=shown is None),
             self.answer.status: describe(reading),
-            page.which: gr.Dropdown(names, value=chosen, label=name_kind(reading.kind), visible=len(leaves) > 1),
             page.row: gr.Row(visible=shown is not None),
             **self.show_own(reading),
         }
+
+    def show_choice(self, reading: Reading) -> dict[Any, Any]:
+        """The drop-down: all pages of the reading, and which of them is shown."""
+        leaves = reading.leaves
+        names = [(f"{leaf.name} · {leaf.image.frame + 1}", number) for number, leaf in enumerate(leaves)]
+        chosen = next((number for number, leaf in enumerate(leaves) if leaf is reading.shown), None)
+        label, is_choice = name_kind(reading.kind), len(leaves) > 1
+        return {self.answer.which: gr.Dropdown(names, value=chosen, label=label, visible=is_choice)}
 
     def show_own(self, reading: Reading) -> dict[Any, Any]:
         """Where the PDF's own text can be taken, and the files that this gives."""
@@ -107,11 +112,13 @@ class View:
         return shown, replace(drawn, text=now[2], repeated=drawn.repeated + again)
 
     def show_page(self, reading: Reading) -> dict[Any, Any]:
+        """The page itself, its text, and where it is marked as the one that is shown."""
         leaf, picture = reading.shown, ""
         if leaf:
             picture = show_boxes(save_preview(leaf.image), leaf.image.size, leaf.boxes)
         shown = mark_page(leaf and leaf.image)
-        return {self.answer.picture: picture, self.question.pages: shown, **self.show_text(reading)}
+        page = {self.answer.picture: picture, self.question.pages: shown, **self.show_choice(reading)}
+        return {**page, **self.show_text(reading)}
 
     def show_text(self, reading: Reading) -> dict[Any, Any]:
         """The model's, with a note where it is to be checked; or the PDF's own."""

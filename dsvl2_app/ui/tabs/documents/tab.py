@@ -19,7 +19,7 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Caller, Request, Sampling
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.repetition import keep_once
-from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, download
+from dsvl2_app.ui.events import LATEST, PRIVATE, QUIET, REFRESH, STREAMING, attended, download
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.pages import find_pages, list_pages, mark_page, offer_pages, read_chosen, read_look
 from dsvl2_app.ui.tabs.documents.exports import save_file
@@ -45,6 +45,9 @@ NOTICE = "document.querySelector('#documents-notice .notice')"  # on a phone bel
 SHOW_NOTICE = f"() => setTimeout(() => {NOTICE}?.scrollIntoView({{block: 'nearest'}}), 300)"
 BUTTON = "document.querySelector('#documents-start, #documents-stop')"  # the one that is there
 FOCUS = f"() => setTimeout(() => {BUTTON}?.focus(), 300)"
+# One at a time, so that the page which was asked for last stays. What a reading shows at its end can come after a newer
+# answer to a click, so all is shown once more behind it.
+SHOWING: dict[str, Any] = {"concurrency_id": "documents", "concurrency_limit": 1, **PRIVATE}
 
 
 class Documents:
@@ -84,21 +87,30 @@ class Documents:
         outputs = [*whole, asked.start, asked.halt]
         starts, reveal = [asked.start.click, asked.own.submit], read_asset("reveal.js")
         gr.on(starts, None, None, None, js=reveal, **PRIVATE)  # first: it would wait for the end of the other one
-        gr.on(starts, self.read, inputs, outputs, preprocess=False, **STREAMING)
+        reads = [gr.on(starts, self.read, inputs, outputs, preprocess=False, **STREAMING)]
         if asked.examples:  # is read at a click
             chosen = asked.examples.load_input_event.success(self.offer, *offered, preprocess=False, **PRIVATE)
             chosen.success(None, None, None, js=reveal, **PRIVATE)
-            chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING)
+            reads.append(chosen.success(self.read, inputs, outputs, preprocess=False, **STREAMING))
+        for read in reads:
+            read.then(self.view.show, self.reading, whole, **LATEST, **SHOWING)
         asked.halt.click(Reading.stop, self.reading, None, **QUIET)
-        turned = [shown.picture, shown.note, shown.text, asked.pages]
+        self.wire_choices(whole, reveal)
+
+    def wire_choices(self, whole: list[Any], reveal: str) -> None:
+        """Which page is shown, and which text of it."""
+        asked, shown = self.question, self.answer
+        turned = [shown.picture, shown.note, shown.text, shown.which, asked.pages]
         own = [shown.source, asked.pdf_text, shown.note, shown.text, shown.exports]
-        shown.source.input(self.choose_text, [shown.source, self.reading], own, **PRIVATE)
-        asked.pages.pick(self.choose_pages, [asked.pages, self.reading], own, preprocess=False, **PRIVATE)
+        shown.source.input(self.choose_text, [shown.source, self.reading], own, **LATEST, **PRIVATE)
+        asked.pages.pick(self.choose_pages, [asked.pages, self.reading], own, preprocess=False, **LATEST, **PRIVATE)
         gr.on(asked.pdf_text.click, None, None, None, js=reveal, **PRIVATE)
         asked.pdf_text.click(self.use_own, [asked.files, self.reading], whole, preprocess=False, **PRIVATE)
-        asked.pages.look(self.look, [asked.files, self.reading], whole, preprocess=False, **PRIVATE)
+        asked.pages.look(self.look, [asked.files, self.reading], whole, preprocess=False, **LATEST, **SHOWING)
         asked.pages.look(None, None, None, js=reveal, **PRIVATE)
-        shown.which.input(self.turn, [shown.which, self.reading], turned, preprocess=False, **PRIVATE)
+        # Not LATEST: the drop-down tells of the same page again as it loses the focus, and that must not come late.
+        turning = {"preprocess": False, "trigger_mode": "multiple", **SHOWING}
+        shown.which.input(self.turn, [shown.which, self.reading], turned, **turning)
 
     def offer(self, files: Any, pages: Any, reading: Reading) -> dict[Any, Any]:
         """The choice of pages, all of them unless others are chosen; and what to do next, in the place of a page. What
