@@ -120,6 +120,8 @@ def test_every_example_of_the_other_tabs_runs_at_a_click(scripted, open_page):
     page.locator("[data-tab-id=tiles]:visible").click()
     for number, example in enumerate(read_examples("tiles")):
         page.locator("button.gallery-item:visible").nth(number).click()
+        shown = page.locator(f'#tiles-pictures img[src*="{Path(example.pictures[0]).stem}"]')
+        expect(shown.first).to_be_visible()  # a click is ignored while another's pictures are on their way
         expect(page.locator("#tiles-tokens section")).to_be_visible()
         expect(page.locator("#tiles-pictures .thumbnail-item")).to_have_count(len(example.pictures))
     page.locator("[data-tab-id=documents]:visible").click()
