@@ -19,7 +19,8 @@ const cornersOf = (part) => part.dataset.box.split(",").map(Number);
 const find = (index) => element.querySelector(`.box[data-index="${index}"]`);
 const list = () => all(".box[data-index]").sort((one, other) => one.dataset.index - other.dataset.index)
   .map((part) => [part.dataset.label, ...cornersOf(part)]);
-const tell = (change) => trigger("correct", {search, ...change});
+const told = {}; // of the last change (see LATEST in dsvl2_app/ui/events.py)
+const tell = (change) => trigger("correct", Object.assign(told, {search, boxes: null, restore: false}, change));
 const nameField = () => element.querySelector(".tools .name");
 const clip = (value) => Math.round(Math.min(SIDE, Math.max(0, value)));
 

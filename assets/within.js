@@ -7,6 +7,7 @@ let data = null; // header and arrays of the file
 let levels = null; // [layers + 1][prompt] of the chosen word
 let place = null; // {picture, index} of the chosen token
 let images = [];
+const [toldPlace, toldHead] = [{}, {}]; // of the last choice (see LATEST in dsvl2_app/ui/events.py)
 const LARGEST = 999; // value of a box's number
 
 const load = async (section) => {
@@ -297,7 +298,7 @@ const choose = (index) => {
   const number = Math.max(0, chosen("picture"));
   place = {picture: number, index};
   draw();
-  trigger("place", {index: data.pictures[number].start + index});
+  trigger("place", Object.assign(toldPlace, {index: data.pictures[number].start + index}));
 };
 
 const choosePicture = () => {
@@ -369,7 +370,7 @@ element.addEventListener("input", (event) => {
   if (!data) return;
   if (event.target.closest(".layer")) find(".all input").checked = false;
   if (event.target.closest(".picture")) return choosePicture();
-  if (event.target.closest(".head")) trigger("attend", {index: chosen("head") + 1});
+  if (event.target.closest(".head")) trigger("attend", Object.assign(toldHead, {index: chosen("head") + 1}));
   draw();
 });
 

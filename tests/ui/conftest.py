@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from dsvl2_app.ui.uploads import image_limits
 from tests.ui.steps import is_complaint, watch
+from tests.waiting import PATIENCE
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -162,6 +164,29 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     wide.save(folder / "turned.jpg", exif=exif)
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Any], Event]]:
+    """Lets the first call of a function wait with its result; returns what each call returned, and what ends the
+    waiting."""
+
+    def hold(owner: Any, name: str, is_meant: Callable[..., bool] = lambda *_: True) -> tuple[list[Any], Event]:
+        function, go = getattr(owner, name), Event()
+        calls: list[Any] = []
+
+        def wait(*values: Any, **options: Any) -> Any:
+            result = function(*values, **options)
+            if calls or is_meant(*values):
+                calls.append(result)
+                if len(calls) == 1:
+                    go.wait(PATIENCE)
+            return result
+
+        monkeypatch.setattr(owner, name, wait)
+        return calls, go
+
+    return hold
 
 
 @pytest.fixture

@@ -15,10 +15,12 @@ from dsvl2_app.errors import ImageError
 from dsvl2_app.image.load import USUAL, Limits, read_source
 from dsvl2_app.image.page_ranges import open_pages
 from dsvl2_app.image.reference import find_frames
+from dsvl2_app.ui.opening import Opener
 from dsvl2_app.ui.pages import list_pages, offer_pages, read_chosen
 from tests.image.papers import A4, write_pdf, write_tiff
 from tests.image.test_clips import write_clip
 from tests.ui.steps import ask, bot, give, user
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +225,30 @@ def test_grounding_and_tiles_open_documents(scripted, papers, open_page):
     expect(page.locator("#tiles-which label")).to_have_count(3)
     page.locator("input[type=file]:has(+ #tiles-document)").set_input_files(papers["scan"])
     expect(page.locator("#tiles-summary")).to_contain_text("from 100 × 80 px")
+
+
+@pytest.mark.slow
+def test_pages_that_are_chosen_while_the_server_opens_others_are_opened_next(scripted, papers, open_page, held):
+    page = open_page(scripted)
+    page.get_by_role("tab", name="Grounding").click()
+    page.locator("input[type=file]:has(+ #grounding-document)").set_input_files(papers["paper"])
+    expect(page.locator("#grounding-picture img")).to_be_visible()
+    calls, go = held(Opener, "turn")
+    for name in ("Page 2", "Page 3"):
+        page.locator("#grounding-pages").get_by_role("button", name=name, exact=True).click()
+        wait_until(lambda: calls)
+    go.set()
+    wait_until(lambda: len(calls) == 2)
+    assert [image.frame for pages in calls for _, image in pages] == [1, 2]
+
+    page.get_by_role("tab", name="Tiles").click()
+    page.locator("input[type=file]:has(+ #tiles-document)").set_input_files(papers["paper"])
+    expect(page.locator("#tiles-summary")).to_contain_text("from 1,189 × 1,683 px")
+    calls, go = held(Opener, "turn")
+    for pages in ("2-4", "5-6"):
+        page.locator("#tiles-pages input").fill(pages)
+        page.locator("#tiles-pages input").press("Enter")
+        wait_until(lambda: calls)
+    go.set()
+    expect(page.locator("#tiles-which label")).to_have_count(2)
+    assert [image.frame for _, image in calls[1]] == [4, 5]

@@ -9,7 +9,7 @@ import gradio as gr
 from dsvl2_app.backend import Backend
 from dsvl2_app.bundled import read_asset
 from dsvl2_app.image.load import Limits
-from dsvl2_app.ui.events import PRIVATE, QUIET, STREAMING, download
+from dsvl2_app.ui.events import LATEST, PRIVATE, QUIET, STREAMING, download
 from dsvl2_app.ui.examples import read_examples
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.tabs.chat.answering import Answering
@@ -89,7 +89,7 @@ class Chat:
             page.keep.click(revising.keep_all, conversation, parts, **QUIET),
             page.drop.click(revising.drop_oldest, conversation, parts, **QUIET),
         ]
-        controls.raw.input(revising.show_raw, [conversation, controls.raw], page.chatbot, **QUIET)
+        controls.raw.input(revising.show_raw, [conversation, controls.raw], page.chatbot, **LATEST, **QUIET)
         return changes
 
     def wire_meter(self, page: ChatPage, controls: Controls, changes: list[Any]) -> None:

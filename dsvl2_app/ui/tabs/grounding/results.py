@@ -11,7 +11,7 @@ from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.request import Event
 from dsvl2_app.text.boxes import Box, Parsed
 from dsvl2_app.text.grounding import MOST_PHRASES
-from dsvl2_app.ui.events import PRIVATE, QUIET, focus
+from dsvl2_app.ui.events import LATEST, PRIVATE, QUIET, focus
 from dsvl2_app.ui.tabs.grounding.correcting import BY_HAND, read_correction, show_hint, show_tools
 from dsvl2_app.ui.tabs.grounding.exports import show_exports
 from dsvl2_app.ui.tabs.grounding.findings import Finding, Search, count_boxes, describe_event, show_count
@@ -68,8 +68,7 @@ class Results:
 
     def wire(self) -> None:
         page = self.page
-        by_hand: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # each tells of all boxes
-        page.boxes.correct(self.correct, self.finding, self.parts, **by_hand)
+        page.boxes.correct(self.correct, self.finding, self.parts, **LATEST, **QUIET)  # each tells of all boxes
         back = page.back.click(self.bring_back, self.finding, self.restored, **PRIVATE)
         back.success(None, None, None, js=focus("#grounding-boxes .correct"), **PRIVATE)
         page.discard.click(self.discard, self.finding, [page.aside, page.back], **QUIET)

@@ -16,7 +16,7 @@ from dsvl2_app.image.load import Limits
 from dsvl2_app.image.reference import ImageRef
 from dsvl2_app.text.grounding import Mode, split_phrases
 from dsvl2_app.text.prompt import Message
-from dsvl2_app.ui.events import OPENING, PRIVATE, QUIET, STREAMING, attended, cancel, focus
+from dsvl2_app.ui.events import LATEST, OPENING, PRIVATE, QUIET, STREAMING, attended, cancel, focus
 from dsvl2_app.ui.examples import read_examples, show_examples
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.locate import compose, read_answer, submit
@@ -85,7 +85,7 @@ class Grounding:
         asked.picture.change(None, None, shown.notice, js="() => ''", **PRIVATE)  # an error was about the one before
         turned = [asked.opener.pages, asked.picture, self.opened, shown.notice]
         asked.opener.button.upload(self.open_document, [asked.opener.button, self.opened], turned, **OPENING)
-        asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **OPENING)
+        asked.opener.pages.pick(self.turn_page, [asked.opener.pages, self.opened], turned, **LATEST, **OPENING)
         followed = [asked.picture, asked.back.removed]
         asked.picture.change(asked.back.follow, followed, asked.back.button, preprocess=False, **QUIET)
         returned = [asked.picture, asked.opener.pages, asked.back.button]

@@ -22,7 +22,7 @@ from dsvl2_app.inspection import Inspection
 from dsvl2_app.request import Caller, Request, Sampling, Timings
 from dsvl2_app.text.grounding import ALLOWED
 from dsvl2_app.text.prompt import place_images
-from dsvl2_app.ui.events import PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel, download, settle
+from dsvl2_app.ui.events import LATEST, PRIVATE, QUIET, REFRESH, STREAMING, attended, cancel, download, settle
 from dsvl2_app.ui.gradio_quirks import last_update
 from dsvl2_app.ui.payloads import read_index
 from dsvl2_app.ui.storage import hold
@@ -107,10 +107,9 @@ class Inside:
         opened = page.opener.upload(files.open, [page.opener, self.look], shown, preprocess=False, **PRIVATE)
         opened.success(None, None, None, js=settle("#inside"), **PRIVATE)
         opened.success(self.draw, self.look, drawn, **PRIVATE)
-        latest = {"trigger_mode": "always_last", **PRIVATE}
-        page.pieces.choose(self.choose, self.look, drawn, **latest)
-        seen.view.attend(self.choose_head, self.look, drawn, **latest)
-        seen.view.place(self.show_place, self.look, seen.place, **latest)
+        page.pieces.choose(self.choose, self.look, drawn, **LATEST, **PRIVATE)
+        seen.view.attend(self.choose_head, self.look, drawn, **LATEST, **PRIVATE)
+        seen.view.place(self.show_place, self.look, seen.place, **LATEST, **PRIVATE)
         for kind, button in seen.keep.items():
             download(button, partial(files.save, kind), self.look, seen.file)
 

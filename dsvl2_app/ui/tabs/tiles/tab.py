@@ -14,7 +14,7 @@ from dsvl2_app.image.geometry import RELEASED_GEOMETRY, TileGeometry
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_grid, tile_images
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
-from dsvl2_app.ui.events import OPENING, PRIVATE, QUIET, TILING, focus
+from dsvl2_app.ui.events import LATEST, OPENING, PRIVATE, QUIET, TILING, focus
 from dsvl2_app.ui.removed import RemovedPictures
 from dsvl2_app.ui.tabs.tiles.budget import show_budget
 from dsvl2_app.ui.tabs.tiles.inside import Inside, Look
@@ -49,7 +49,7 @@ class Tiles:
         page.gallery.upload(self.offer_frames, page.gallery, opener.pages, **OPENING)
         opened = opener.button.upload(self.open, opener.button, [opener.pages, *shown], **OPENING)
         back, removed = page.back.button, page.back.removed
-        turned = opener.pages.pick(self.turn, [opener.pages, removed], shown, **OPENING)
+        turned = opener.pages.pick(self.turn, [opener.pages, removed], shown, **LATEST, **OPENING)
         returned = back.click(self.bring_back, removed, [page.gallery, back], **PRIVATE)
         returned.success(None, None, None, js=focus("#tiles-document"), **PRIVATE)
         # A gallery that is set does not always tell.
@@ -62,7 +62,7 @@ class Tiles:
             self.show_number,
             [page.gallery, page.which, page.count, *page.what_if.all],
             page.outputs,
-            trigger_mode="always_last",
+            **LATEST,
             **options,
         )
 

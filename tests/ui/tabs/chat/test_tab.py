@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from dsvl2_app.errors import PromptError
+from dsvl2_app.ui.tabs.chat import revising
 from dsvl2_app.ui.tabs.chat.choices import MEMORY
 from tests.ui.steps import ask, attach, bot, leave, open_settings, rest, user
 from tests.waiting import PATIENCE, wait_until
@@ -428,3 +429,18 @@ def test_the_message_box_has_the_focus_where_there_is_a_keyboard(scripted, pictu
     rest(phone)
     expect(phone.locator("#message textarea")).not_to_be_focused()
     assert phone.evaluate("scrollY") == 0
+
+
+def test_answers_are_shown_as_was_chosen_last(scripted, open_page, held):
+    page = open_page(scripted)
+    ask(page, "Hello?")
+    expect(bot(page)).to_contain_text("Hello.")
+    open_settings(page)
+    rest(page)
+    calls, go = held(revising, "show_transcript")
+    raw = page.get_by_label("Raw")
+    for wanted in (True, False):
+        raw.set_checked(wanted)
+        wait_until(lambda: calls)
+    go.set()
+    wait_until(lambda: len(calls) == 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -14,32 +13,9 @@ from dsvl2_app.ui.tabs.documents import tab
 from dsvl2_app.ui.tabs.documents.reading import Reading
 from dsvl2_app.ui.tabs.documents.showing import View
 from tests.image.papers import write_mixed, write_pdf
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import wait_until
 
 NUMBERS = " ".join(map(str, range(120)))
-
-
-@pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Any], Event]]:
-    """Lets the first call of a function wait with its result; returns what each call returned, and what ends the
-    waiting."""
-
-    def hold(owner: Any, name: str, is_meant: Callable[..., bool] = lambda *_: True) -> tuple[list[Any], Event]:
-        function, go = getattr(owner, name), Event()
-        calls: list[Any] = []
-
-        def wait(*values: Any, **options: Any) -> Any:
-            result = function(*values, **options)
-            if calls or is_meant(*values):
-                calls.append(result)
-                if len(calls) == 1:
-                    go.wait(PATIENCE)
-            return result
-
-        monkeypatch.setattr(owner, name, wait)
-        return calls, go
-
-    return hold
 
 
 def open_paper(scripted: Any, open_page: Callable[..., Page], folder: Path, pages: str = "") -> Page:

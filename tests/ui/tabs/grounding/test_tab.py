@@ -16,6 +16,7 @@ from playwright.sync_api import Download, Locator, Page, expect
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import PromptError
 from dsvl2_app.ui.examples import read_examples
+from dsvl2_app.ui.tabs.grounding import results
 from dsvl2_app.ui.tabs.grounding.exports import FILES
 from dsvl2_app.ui.words.chinese import CHINESE
 from tests.image.papers import write_tiff
@@ -317,6 +318,23 @@ def test_the_box_that_is_corrected_has_handles_and_a_hint_says_how(scripted, pic
     correct.press("Enter")
     expect(hint).to_be_hidden()
     expect(handles).to_have_count(0)
+
+
+def test_corrections_made_while_the_server_answers_one_are_kept(scripted, pictures, open_page, held):
+    scripted.script.say = ANSWER
+    page = open_page(scripted)
+    find_boxes(page, pictures["wide"])
+    page.get_by_role("button", name="Correct by hand").click()
+    page.locator("#grounding-boxes .row").first.click()
+    calls, go = held(results, "read_correction")
+    box = page.locator("#grounding-boxes .box.active")
+    for _ in range(3):
+        box.press("ArrowRight")
+        wait_until(lambda: calls)
+    go.set()
+    wait_until(lambda: len(calls) == 2)
+    assert [call[0].corners for call in calls] == [(105, 200, 505, 700), (115, 200, 515, 700)]
+    expect_row(page, 0, [115, 200, 515, 700])
 
 
 def test_boxes_made_by_hand_outlive_searches_refusals_and_the_model_s(scripted, pictures, open_page):

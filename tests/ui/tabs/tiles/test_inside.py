@@ -28,6 +28,7 @@ from dsvl2_app.inspection import read as read_file
 from dsvl2_app.inspection.file import pack as pack_file
 from dsvl2_app.request import Caller, Capabilities, Event, Request, Timings
 from dsvl2_app.ui.opening import as_upload
+from dsvl2_app.ui.tabs.tiles import inside
 from dsvl2_app.ui.tabs.tiles.inside import Inside
 from dsvl2_app.ui.tabs.tiles.inside_branch import Word, show_branch
 from dsvl2_app.ui.tabs.tiles.inside_figures import (
@@ -438,6 +439,30 @@ def finish(seen: Inspection) -> Stream:
     stream.put(Event("done", finish="eos", inspection=seen))
     stream.end()
     return stream
+
+
+@pytest.mark.slow
+def test_the_word_and_the_head_that_were_chosen_last_are_shown(nano, pictures, open_page, held, monkeypatch):
+    monkeypatch.setattr(inside, "MOST_TOKENS", 8)
+    page = open_page(nano)
+    ask(page, pictures["wide"])
+    page.locator("#inside-open").click(timeout=PATIENCE * 1000)
+    expect(page.locator("#inside-others li")).to_have_count(5)
+    pieces = page.locator("#inside-answer .piece")
+    calls, go = held(inside, "read_index")
+    for number in range(3):
+        pieces.nth(number).press("ArrowRight")
+        wait_until(lambda: calls)
+    go.set()
+    wait_until(lambda: len(calls) == 2)
+    assert calls == [1, 3]
+    calls, go = held(inside, "read_index")
+    for number in "123":
+        page.locator(".within .head select").select_option(number)
+        wait_until(lambda: calls)
+    go.set()
+    wait_until(lambda: len(calls) == 2)
+    assert calls[1] == calls[0] + 2
 
 
 @pytest.mark.slow
