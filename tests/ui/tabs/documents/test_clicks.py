@@ -34,6 +34,12 @@ def open_paper(scripted: Any, open_page: Callable[..., Page], folder: Path, page
     return page
 
 
+def read_all(page: Page) -> None:
+    page.locator("#documents-start").click()
+    expect(page.locator("#documents-status")).to_have_text("All 3 pages are read.")
+    expect(page.locator("#documents-start")).to_be_visible()
+
+
 @pytest.mark.slow
 def test_the_thumbnail_that_was_clicked_last_shows_its_page(scripted, open_page, held, tmp_path):
     page = open_paper(scripted, open_page, tmp_path)
@@ -74,9 +80,7 @@ def test_a_page_that_is_opened_as_reading_ends_stays_open(scripted, open_page, h
 @pytest.mark.slow
 def test_the_page_that_was_chosen_last_is_shown(scripted, open_page, held, tmp_path):
     page = open_paper(scripted, open_page, tmp_path)
-    page.locator("#documents-start").click()
-    expect(page.locator("#documents-status")).to_have_text("All 3 pages are read.")
-    expect(page.locator("#documents-start")).to_be_visible()
+    read_all(page)
     calls, go = held(View, "show_page", lambda _, reading: reading.shown is reading.leaves[2])
     for number in (3, 2):
         page.locator("#documents-which input").click()
@@ -108,9 +112,7 @@ def test_the_pages_that_were_chosen_last_count(scripted, open_page, held, tmp_pa
 @pytest.mark.slow
 def test_the_text_that_was_chosen_last_is_shown(scripted, open_page, held, tmp_path):
     page = open_paper(scripted, open_page, tmp_path)
-    page.locator("#documents-start").click()
-    expect(page.locator("#documents-status")).to_have_text("All 3 pages are read.")
-    expect(page.locator("#documents-start")).to_be_visible()
+    read_all(page)
     calls, go = held(View, "show_text", lambda _, reading: reading.own)
     source = page.locator("#documents-source")
     for name in ("The PDF's own text", "The model's text"):
