@@ -96,9 +96,9 @@ class Chat:
         """It weighs anew after `changes` of the conversation, not at each piece of an answer."""
         meter = Meter(self.backend, self.limits, page)
         offered = [page.box, page.pages, page.conversation]
-        page.box.change(meter.offer, offered, page.pages, trigger_mode="always_last", preprocess=False, **QUIET)
+        page.box.change(meter.offer, offered, page.pages, preprocess=False, **LATEST, **QUIET)
         inputs, outputs = [page.box, page.pages, page.conversation, *controls.choices], [page.meter, page.drop]
-        weighing: dict[str, Any] = {"trigger_mode": "always_last", **ASKING, "concurrency_id": "meter"}
+        weighing: dict[str, Any] = {**LATEST, **ASKING, "concurrency_id": "meter"}
         weighed = [page.box, page.pages, *controls.choices[-3:]]  # what else the number of tokens depends on
         for begin in [*(getattr(part, "change") for part in weighed), page.pages.pick]:  # noqa: B009
             begin(meter.weigh, inputs, outputs, **weighing)
