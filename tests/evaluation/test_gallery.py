@@ -22,6 +22,7 @@ from dsvl2_app.evaluation.pictures import keep, list_pictures
 from dsvl2_app.evaluation.questions import Question
 from dsvl2_app.evaluation.readers import BadRow
 from dsvl2_app.image.reference import ImageRef
+from tests.ui.steps import measure
 
 SUMMARY = {"task": "refcoco", "model": "nano <1>", "metric": "accuracy", "score": 50.0, "questions": 3, "left_out": 1,
            "parts": {"count": 25.0}, "paper": {"tiny": 84.7}, "vlmevalkit": {}}  # fmt: skip
@@ -119,9 +120,7 @@ def test_in_a_browser_2000_questions_are_filtered_searched_and_walked_through(tm
     page.locator("img").first.evaluate("image => image.decode()")
     assert page.locator("img").first.evaluate("image => image.naturalWidth") == 384
 
-    box = page.locator("rect.answer").first.bounding_box()
-    picture = page.locator("img").first.bounding_box()
-    assert box and picture
+    box, picture = measure(page.locator("rect.answer").first, page.locator("img").first)
     assert box["width"] == pytest.approx(picture["width"] * 500 / 999, abs=4)
     assert box["x"] - picture["x"] == pytest.approx(picture["width"] * 250 / 999, abs=4)
 

@@ -23,7 +23,7 @@ from dsvl2_app.settings import Settings
 from dsvl2_app.ui.page import build, launch
 from tests.conftest import CHROMIUM_NAMES
 from tests.image.papers import write_pdf
-from tests.ui.steps import ask, attach, bot, open_settings
+from tests.ui.steps import ask, attach, bot, measure, open_settings
 
 THEMES, WIDTHS, HEIGHT = ("light", "dark"), (390, 1280, 2560), 1100
 README_PICTURE, README_SHOT = ASSETS / "screenshot.png", "chat-found-light-1280.png"
@@ -126,8 +126,7 @@ def take(url: str, folder: Path) -> None:
 
 def surround(page: Page, first: str, last: str) -> FloatRect:
     """From one part of the page to another below it, with a margin; the page is not scrolled."""
-    top, bottom = (page.locator(part).first.bounding_box() for part in (first, last))
-    assert top and bottom
+    top, bottom = measure(*(page.locator(part).first for part in (first, last)))
     height = bottom["y"] + bottom["height"] - top["y"]
     return {
         "x": top["x"] - MARGIN,

@@ -9,11 +9,13 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import ConsoleMessage, FloatRect, Locator, Page, Request, expect
 
 from dsvl2_app.image.reference import ImageRef
+from tests.waiting import PATIENCE
 
 LONGEST_REST = 20.0  # seconds
+STEADY = 200  # ms between two looks that agree
 API, HEARTBEAT = "/gradio_api/", "/gradio_api/heartbeat/"  # the latter lasts as long as the page
 GIVE = """([kind, target, files]) => {
   const held = new DataTransfer();
@@ -69,6 +71,20 @@ def bot(page: Page) -> Locator:
 
 def user(page: Page) -> Locator:
     return page.locator("#conversation .user-row").last
+
+
+def measure(*parts: Locator) -> list[FloatRect]:
+    """Where parts of a page stand, in px of its window, once two looks agree: what an event draws anew has no place for
+    a moment, and may move what is below it."""
+    places: list[FloatRect | None] = []
+    began = time.monotonic()
+    while True:
+        before, places = places, [part.bounding_box() for part in parts]
+        found = [place for place in places if place]
+        if len(found) == len(parts) and places == before:
+            return found
+        assert time.monotonic() - began < PATIENCE, f"after {PATIENCE:g} s they stand at {places}"
+        parts[0].page.wait_for_timeout(STEADY)
 
 
 # What each page has asked of Gradio and has no answer to yet.

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.conftest import CHROMIUM_NAMES
+from tests.ui.steps import measure
 
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
@@ -55,8 +56,7 @@ def test_the_tiles_of_a_picture_from_a_camera_are_shown(scripted, camera):
 
 def is_within(inner: Locator, outer: Locator) -> bool:
     """Whether all of it can be seen there: what is scrolled out of sight by no hand counts as clicked by Playwright."""
-    one, other = inner.bounding_box(), outer.bounding_box()
-    assert one and other
+    one, other = measure(inner, outer)
     return one["y"] >= other["y"] and one["y"] + one["height"] <= other["y"] + other["height"]
 
 

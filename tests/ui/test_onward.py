@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.steps import ask, attach, bot, see
+from tests.ui.steps import ask, attach, bot, measure, see
 
 ANSWER = "<|ref|>dog<|/ref|><|det|>[[100, 200, 500, 700], [600, 300, 900, 999]]<|/det|>"
 
@@ -46,9 +46,7 @@ def test_stop_stands_where_send_was(scripted, pictures, open_page, width, height
     onward, send, stop = (page.locator(each) for each in ("#chat-onward", ".submit-button", ".stop-button"))
 
     def find(button: Locator) -> list[float]:
-        box = button.bounding_box()
-        assert box
-        return [*box.values()]
+        return [*measure(button)[0].values()]
 
     attach(page, pictures["wide"])
     ask(page, "What is it?")

@@ -27,7 +27,7 @@ from dsvl2_app.ui.words.chinese import CHINESE
 from dsvl2_app.ui.words.translations import SAID
 from dsvl2_app.ui.words.wording import UNEXPECTED
 from tests.ui.conftest import CARD
-from tests.ui.steps import ask, attach, bot, leave, open_settings, user
+from tests.ui.steps import ask, attach, bot, leave, measure, open_settings, user
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 BOXES = "<|ref|>" + "Longword" * 20 + "<|/ref|><|det|>[[100, 200, 500, 700], [0, 0, 10, 10]]<|/det|>"
@@ -289,9 +289,7 @@ def test_a_long_conversation_is_printed_whole(scripted, open_page):
     assert area.evaluate(hidden) > 1000
     page.emulate_media(media="print")
     assert area.evaluate(hidden) <= 1
-    first, last = user(page).bounding_box(), bot(page).bounding_box()
-    frame = page.locator("#conversation").bounding_box()
-    assert first and last and frame
+    first, last, frame = measure(user(page), bot(page), page.locator("#conversation"))
     assert frame["y"] <= first["y"]
     assert last["y"] + last["height"] <= frame["y"] + frame["height"]
     expect(page.locator("#message")).to_be_hidden()

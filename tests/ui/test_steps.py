@@ -9,11 +9,11 @@ from typing import cast
 
 import gradio as gr
 import pytest
-from playwright.sync_api import APIResponse, ConsoleMessage, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, ConsoleMessage, Page, Route, expect
 
 from tests.ui import steps
 from tests.ui.conftest import App
-from tests.ui.steps import CUT, is_complaint, leave
+from tests.ui.steps import CUT, is_complaint, leave, measure
 from tests.waiting import PATIENCE, wait_until
 
 
@@ -27,6 +27,25 @@ def test_only_a_page_that_is_being_left_may_say_that_its_stream_was_cut(monkeypa
     for text in CUT:
         assert not complains(left, f"{text} without reason") and complains(other, text)
     assert complains(left, "TypeError: Failed to fetch") and not complains(other, "It is late.", "warning")
+
+
+DRAWN_ANEW = """<main></main><script>
+  let down = 0;
+  const draw = () => {
+    document.body.innerHTML = `<p style="position: absolute; top: ${down}px; margin: 0">Here</p>`;
+    if (down < 100) { down += 20; setTimeout(() => { document.body.innerHTML = ""; setTimeout(draw, 60); }, 60); }
+  };
+  draw();
+</script>"""
+
+
+@pytest.mark.slow
+def test_what_is_drawn_anew_is_measured_once_it_stands_still(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(DRAWN_ANEW)
+    (place,) = measure(page.locator("p"))
+    assert place["y"] == 100
+    page.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Download, Locator, Page, expect
+from playwright.sync_api import Download, FloatRect, Locator, Page, expect
 
 from dsvl2_app.bundled import EXAMPLES
 from dsvl2_app.errors import PromptError
@@ -20,7 +20,7 @@ from dsvl2_app.ui.tabs.grounding import results
 from dsvl2_app.ui.tabs.grounding.exports import FILES
 from dsvl2_app.ui.words.chinese import CHINESE
 from tests.image.papers import write_tiff
-from tests.ui.steps import see
+from tests.ui.steps import measure, see
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
@@ -81,18 +81,16 @@ def test_boxes_are_drawn_listed_and_reported(scripted, pictures, open_page):
     ]
     expect(cells).to_have_text([cell for box in boxes for cell in box])
     expect(page.locator("#grounding-raw textarea")).to_have_value(ANSWER)
-    size = page.locator("#grounding-boxes img").evaluate("img => [img.naturalWidth, img.naturalHeight]")
-    assert size == [400, 1000]
-    canvas, second = (locate(page, part) for part in (".canvas", ".box[data-index='1']"))
+    size = "img => [img.naturalWidth, img.naturalHeight]"
+    wait_until(lambda: page.locator("#grounding-boxes img").evaluate(size) == [400, 1000])
+    canvas, second = locate(page, ".canvas", ".box[data-index='1']")
     assert second["x"] - canvas["x"] == pytest.approx(canvas["width"] * 600 / 999, abs=1.5)
     assert second["y"] - canvas["y"] == pytest.approx(canvas["height"] * 300 / 999, abs=1.5)
     assert second["height"] == pytest.approx(canvas["height"] * 699 / 999, abs=1.5)
 
 
-def locate(page: Page, part: str) -> dict[str, float]:
-    area = page.locator("#grounding-boxes").locator(part).bounding_box()
-    assert area
-    return dict(area)
+def locate(page: Page, *parts: str) -> list[FloatRect]:
+    return measure(*(page.locator("#grounding-boxes").locator(part) for part in parts))
 
 
 def test_the_grammar_is_on_until_it_is_switched_off(scripted, pictures, open_page):
@@ -167,8 +165,7 @@ def test_an_example_has_something_marked(trained, open_page):
     expect(page.get_by_label("Left", exact=True)).to_have_value("246")
     expect(page.locator("#grounding-boxes tbody tr")).to_have_count(1, timeout=60_000)
     expect(page.locator("#grounding-boxes tbody td").first).to_have_text("star")
-    corners = page.locator("#grounding-boxes tbody td").all_inner_texts()[1:5]
-    assert [int(corner) for corner in corners] == pytest.approx([46, 701, 438, 966], abs=20)
+    wait_until(lambda: read_rows(page) == [pytest.approx([46, 701, 438, 966], abs=20)])
 
 
 def find_boxes(page: Page, picture: Path, found: str = "2 boxes") -> None:
@@ -177,6 +174,7 @@ def find_boxes(page: Page, picture: Path, found: str = "2 boxes") -> None:
     page.get_by_role("textbox", name="Phrase").fill("the dog")
     page.get_by_role("textbox", name="Phrase").press("Enter")
     expect(page.locator("#grounding-status")).to_contain_text(found)
+    expect(page.get_by_role("button", name="Find", exact=True)).to_be_visible()  # nothing is drawn anew from here on
 
 
 def test_boxes_and_rows_point_at_each_other(scripted, pictures, open_page):
@@ -211,11 +209,10 @@ def test_labels_stay_on_the_picture_and_off_each_other(scripted, pictures, open_
     scripted.script.say = "".join(f"<|ref|>{label}<|/ref|><|det|>{CORNERS}<|/det|>" for label in LABELS)
     page = open_page(scripted, width=width, reduced_motion="reduce")  # nothing moves while it is measured
     find_boxes(page, pictures["wide"], "20 boxes")
-    canvas = locate(page, ".canvas")
     expect(page.locator("#grounding-boxes .label.crowded").first).to_be_attached()
     free = page.locator("#grounding-boxes .label:not(.crowded)").all()
     assert len(free) >= 5
-    areas = [area for label in free if (area := label.bounding_box())]
+    canvas, *areas = measure(page.locator("#grounding-boxes .canvas"), *free)
     for area in areas:
         assert canvas["x"] - 0.6 <= area["x"] and area["x"] + area["width"] <= canvas["x"] + canvas["width"] + 0.6
         assert canvas["y"] - 0.6 <= area["y"] and area["y"] + area["height"] <= canvas["y"] + canvas["height"] + 0.6
@@ -231,7 +228,7 @@ def test_labels_stay_on_the_picture_and_off_each_other(scripted, pictures, open_
 
 def drag(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
     """From one point of the picture to another, in 0..999."""
-    canvas = locate(page, ".canvas")
+    (canvas,) = locate(page, ".canvas")
     for (x, y), act in ((start, page.mouse.down), (end, page.mouse.up)):
         page.mouse.move(canvas["x"] + canvas["width"] * x / 999, canvas["y"] + canvas["height"] * y / 999, steps=4)
         act()
@@ -299,13 +296,14 @@ def test_the_box_that_is_corrected_has_handles_and_a_hint_says_how(scripted, pic
     expect(handles).to_have_count(0)
     correct.press("Enter")
     expect(hint).to_be_visible()
-    assert locate(page, ".hint")["y"] < locate(page, ".canvas")["y"]
+    above, below = locate(page, ".hint", ".canvas")
+    assert above["y"] < below["y"]
     expect(correct).to_have_accessible_description(re.compile("Drag a box, its handles"))
     expect(handles).to_have_count(8)
     page.locator("#grounding-boxes .canvas").scroll_into_view_if_needed()
     page.locator("#grounding-boxes .handle.se").hover()
     page.mouse.down()
-    canvas = locate(page, ".canvas")
+    (canvas,) = locate(page, ".canvas")
     page.mouse.move(canvas["x"] + canvas["width"] * 0.4, canvas["y"] + canvas["height"] * 0.5, steps=4)
     page.mouse.up()
     expect(status).to_have_text("2 boxes · 1 by hand")
@@ -400,8 +398,8 @@ def test_several_phrases_are_looked_for_in_turn_pointed_at_and_counted(scripted,
     assert asked == [f"\nFind all <|ref|>{phrase}<|/ref|>." for phrase in ("the dog", "a cat")]
     expect(page.locator("#grounding-raw textarea")).to_have_value(f"{ANSWER}\n{ANSWER}")
     number = page.locator("#grounding-boxes .count strong")
-    assert locate(page, ".count strong")["height"] > 40
-    assert locate(page, ".count")["y"] < locate(page, ".canvas")["y"]
+    figure, above, below = locate(page, ".count strong", ".count", ".canvas")
+    assert figure["height"] > 40 and above["y"] < below["y"]
     page.get_by_role("button", name="Correct by hand").click()
     page.locator("#grounding-boxes .row").first.press("Delete")
     expect(number).to_have_text("3")
@@ -462,11 +460,12 @@ def test_every_download_says_what_is_in_it(scripted, pictures, open_page, locale
     page.locator("#grounding-start").click()
     buttons = page.locator("#grounding-exports button")
     expect(buttons).to_have_count(len(FILES))
-    said = buttons.evaluate_all("all => all.map((each) => [each.textContent, each.title])")
     chinese = locale == "zh-CN"
-    assert said == [
+    named = [
         [CHINESE[name] if chinese else name, CHINESE[inside] if chinese else inside] for name, inside in FILES.values()
     ]
+    said = "all => all.map((each) => [each.textContent, each.title])"
+    wait_until(lambda: buttons.evaluate_all(said) == named)
     buttons.nth(1).focus()
     with page.expect_download() as download:
         page.keyboard.press("Enter")
@@ -539,14 +538,18 @@ def test_what_is_marked_in_one_picture_is_found_in_another(scripted, pictures, o
     start.click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing is marked yet")
     canvas.scroll_into_view_if_needed()
-    area = canvas.bounding_box()
-    assert area
+    (area,) = measure(canvas)
     for across, down, act in ((0.5, 0.8, page.mouse.down), (0.2, 0.2, page.mouse.up)):
         page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"], steps=3)
         act()
     fields = [page.get_by_label(name, exact=True) for name in ("Left", "Top", "Right", "Bottom")]
-    dragged = [int(field.input_value()) for field in fields]
-    assert dragged == pytest.approx([200, 80, 500, 320], abs=4)
+    dragged: list[int] = []
+
+    def is_dragged() -> bool:
+        dragged[:] = [int(field.input_value() or 0) for field in fields]
+        return dragged == pytest.approx([200, 80, 500, 320], abs=4)
+
+    wait_until(is_dragged)
     start.click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
     parts = scripted.script.requests[-1].messages[-1]["content"]
