@@ -33,6 +33,19 @@ LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
 OPENING: dict[str, Any] = {"preprocess": False, **PRIVATE, "show_progress": "minimal", "show_progress_on": None}
 
 
+class Newest:
+    """Which run of a visitor's function began last. Events of one moment run side by side, whatever their trigger mode,
+    and what an older one found may come after the answer of a newer one: it is not shown."""
+
+    def __init__(self) -> None:
+        self.run = 0
+
+    def begin(self) -> int:
+        """The number of the run that begins; it is the newest while it equals `run`."""
+        self.run += 1
+        return self.run
+
+
 @asynccontextmanager
 async def attended(stream: Stream) -> AsyncIterator[Stream]:
     """The stream, while whoever asked is there: it is cancelled when they leave, and on leaving the block."""

@@ -14,7 +14,7 @@ from dsvl2_app.image.geometry import RELEASED_GEOMETRY, TileGeometry
 from dsvl2_app.image.load import Limits
 from dsvl2_app.image.overlay import draw_grid, tile_images
 from dsvl2_app.image.tiles import are_tiled, lay_out_all
-from dsvl2_app.ui.events import LATEST, OPENING, PRIVATE, QUIET, TILING, focus
+from dsvl2_app.ui.events import LATEST, OPENING, PRIVATE, QUIET, TILING, Newest, focus
 from dsvl2_app.ui.removed import RemovedPictures
 from dsvl2_app.ui.tabs.tiles.budget import show_budget
 from dsvl2_app.ui.tabs.tiles.inside import Inside, Look
@@ -52,10 +52,11 @@ class Tiles:
         turned = opener.pages.pick(self.turn, [opener.pages, removed], shown, **LATEST, **OPENING)
         returned = back.click(self.bring_back, removed, [page.gallery, back], **PRIVATE)
         returned.success(None, None, None, js=focus("#tiles-document"), **PRIVATE)
+        newest = gr.State(Newest())
         # A gallery that is set does not always tell.
         for change in [*page.changes, opened.success, turned.success, returned.success]:
             change(page.back.follow, [page.gallery, removed], back, preprocess=False, **QUIET)
-            received = [page.gallery, self.inside.look, *page.what_if.all]
+            received = [page.gallery, newest, self.inside.look, *page.what_if.all]
             change(self.receive, received, [*page.outputs, *self.inside.stale], **options)
         gr.on(
             [control.input for control in (page.which, page.count, *page.what_if.all)],
@@ -95,16 +96,17 @@ class Tiles:
         """The pictures that were taken away last, among the others."""
         return [*removed.bring_back()], self.page.back.offer(removed)
 
-    def receive(self, gallery: Any, look: Look, *what_if: Any) -> dict[Any, Any]:
+    def receive(self, gallery: Any, newest: Newest, look: Look, *what_if: Any) -> dict[Any, Any]:
         """Pictures were added or removed: look at the last one."""
-        number = len(gallery or [])
+        run, number = newest.begin(), len(gallery or [])
         choices = [(f"{place}", place) for place in range(1, number + 1)]
-        return {
+        shown = {
             self.page.which: gr.Radio(choices, value=number or None, visible=number > 1),
             self.page.count: max(1, number),
             **self.show_number(gallery, number, max(1, number), *what_if),
             **self.inside.forget(look),
         }
+        return shown if run == newest.run else {self.page.notice: gr.skip()}
 
     def show_number(
         self, gallery: Any, which: int | None, count: int, limit: int, width: int, height: int, released: bool

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
+from dsvl2_app.backend.scripted import ScriptedBackend
+from dsvl2_app.image.load import Limits
+from dsvl2_app.ui.events import Newest
+from dsvl2_app.ui.tabs.tiles import tab
+from dsvl2_app.ui.tabs.tiles.inside import Look
+from dsvl2_app.ui.tabs.tiles.tab import Tiles
 from tests.image.papers import write_tiff
+from tests.ui.conftest import CARD
 from tests.ui.steps import measure, rest
+from tests.waiting import PATIENCE, begin, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +132,19 @@ def test_a_broken_picture_is_refused_in_place_and_the_next_one_works(scripted, p
     add(page, pictures["tall"])
     expect(page.locator("#tiles-summary")).to_contain_text("from 300 × 500 px")
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_an_older_run_found_is_not_shown_after_the_newest(held):
+    with gr.Blocks() as demo:
+        tiles = Tiles(ScriptedBackend(card=CARD), Limits())
+        tiles.build(demo)
+    calls, go = held(tab, "gallery_paths")
+    newest, what_if = Newest(), (9, 0, 0, False)
+    older = begin(lambda: tiles.receive(None, newest, Look(), *what_if))
+    wait_until(lambda: calls)
+    assert tiles.page.summary in tiles.receive(None, newest, Look(), *what_if)
+    go.set()
+    assert older.result(PATIENCE) == {tiles.page.notice: gr.skip()}
 
 
 @pytest.mark.parametrize("width", [390, 1280])
