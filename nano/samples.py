@@ -8,7 +8,7 @@ draw them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -53,6 +53,7 @@ class Mixture:
     unsought: float = 0.25  # in context: share of second pictures drawn without making sure that the kind occurs
     talk: float = 0.0  # no picture at all
     things: float = 0.0  # needs a pack of sprites
+    pure: float = 0.0  # shapes in colours as programs name them
     hardness: tuple[float, float] = (0.0, 1.0)  # drawn evenly from this range
     most_tiles: int = 9
     questions: int = 9  # about each sample
@@ -78,7 +79,7 @@ WITH_THINGS: dict[str, Mixture] = {
         things=0.48, shapes=0.09, documents=0.20, charts=0.05, screens=0.04, pictures=0.05, talk=0.09
     ),
     "sft_things": Mixture(
-        things=0.38, shapes=0.11, documents=0.26, charts=0.09, screens=0.05, pictures=0.09, talk=0.02,
+        things=0.36, shapes=0.10, pure=0.03, documents=0.26, charts=0.09, screens=0.05, pictures=0.09, talk=0.02,
         longest_dialogue=4,
     ),
 }  # fmt: skip
@@ -90,7 +91,7 @@ STYLED = 0.55  # and of those in another hand than any that a source has
 def make_sample(mixture: Mixture, seed: int, pack: Pack | None = None) -> Sample:
     """`pack` holds the sprites of a mixture that has things."""
     rng = Random(seed)
-    sorts = ("shapes", "documents", "charts", "screens", "pictures", "talk", "things")
+    sorts = ("shapes", "documents", "charts", "screens", "pictures", "talk", "things", "pure")
     sort = rng.choices(sorts, [getattr(mixture, name) for name in sorts])[0]
     if sort == "talk":
         turns = [talk(rng, things=mixture.things > 0) for _ in range(mixture.questions)]
@@ -107,7 +108,7 @@ def make_sample(mixture: Mixture, seed: int, pack: Pack | None = None) -> Sample
     if sort == "pictures":
         several, turns = compose(rng, level, mixture.questions, unsought=mixture.unsought)
         return Sample(tuple(several), _converse(turns, mixture, rng))
-    scene = scenes.render(sort, rng, level)
+    scene = scenes.render("shapes" if sort == "pure" else sort, rng, replace(level, pure=sort == "pure"))
     turns = tasks.ask_some(scene, rng, mixture.questions)
     dialogues = _converse(turns, mixture, rng)
     if mixture.longest_dialogue > 1 and rng.random() < 0.4:

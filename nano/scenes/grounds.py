@@ -8,12 +8,16 @@ import cv2
 import numpy as np
 
 from nano.scenes.canvas import Canvas
-from nano.scenes.scene import COLOURS, Colour
+from nano.scenes.scene import COLOURS, PURE, Colour
 from nano.scenes.sizes import Level
 
 
 def paint_ground(canvas: Canvas, rng: Random, level: Level) -> tuple[list[Colour], str]:
     """Fill the canvas; returns the colours that objects must differ from and the name of a plain ground."""
+    if level.pure:
+        name = "white" if rng.random() < 0.5 else rng.choice(("black", "grey", *PURE))
+        canvas.fill_all(PURE[name])
+        return [PURE[name]], name
     kind = rng.random() * (0.35 + 0.65 * level.hardness)
     if kind < 0.35:
         name = rng.choice(("white", "white", "black", "grey", *COLOURS))

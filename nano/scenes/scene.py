@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from nano.things.vocabulary import known
 
@@ -43,6 +43,8 @@ COLOURS: dict[str, Colour] = {
     "grey": (134, 134, 136),
     "cyan": (48, 206, 222),
 }
+# The same as programs name them, which draw with nothing in between.
+PURE: dict[str, Colour] = {name: ImageColor.getrgb(name)[:3] for name in COLOURS}
 COLOUR_CODE = {colour: code for code, colour in enumerate(COLOURS, start=1)}  # 0: no colour of its own
 
 

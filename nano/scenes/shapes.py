@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from random import Random
 
 import cv2
@@ -12,12 +13,21 @@ from nano.scenes.canvas import Canvas, overlap
 from nano.scenes.grounds import jitter, paint_ground
 from nano.scenes.marks import MARK, mark, write_on
 from nano.scenes.outlines import trace
-from nano.scenes.scene import COLOURS, SHAPES, Box, Colour, Scene, SceneObject
+from nano.scenes.scene import COLOURS, PURE, SHAPES, Box, Colour, Scene, SceneObject
 from nano.scenes.sizes import Level, choose_size, unit
 
 MOST_OBJECTS = 12
 
 Plan = list[tuple[str, str, bool]]  # shape, colour and whether it is filled, of each object
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How shapes are laid down."""
+
+    shadows: bool = False
+    overlaps: bool = False
+    pure: bool = False  # in PURE colours
 
 
 def render(
@@ -43,16 +53,18 @@ def render(
     if wanted:
         for number in range(rng.randint(1, max(1, min(3, len(plan) // 2)))):
             plan[number] = (wanted, *plan[number][1:])
-    shadows = rng.random() < 0.2 * level.hardness
-    overlaps = not marked and repaint is None and rng.random() < 0.25 * level.hardness
+    worn = 0.0 if level.pure else level.hardness
+    shadows = rng.random() < 0.2 * worn
+    overlaps = not marked and repaint is None and rng.random() < 0.25 * worn
+    manner = Manner(shadows, overlaps, level.pure)
     smallest = (24 if level.hardness > 0.3 else 36) * pixel
-    _place_all(canvas, rng, plan, repaint or {}, smallest, shadows, overlaps)
+    _place_all(canvas, rng, plan, repaint or {}, smallest, manner)
     if marked:
         number = rng.randrange(len(canvas.objects))
         mark(canvas, number, pixel)
-    elif level.hardness > 0 and rng.random() < 0.12:
+    elif worn > 0 and rng.random() < 0.12:
         write_on(canvas, rng, pixel)
-    canvas.wear(rng, level.hardness)
+    canvas.wear(rng, worn)
     facts = {"background": ground_name} | ({"marked": number} if marked else {})
     return canvas.finish("shapes", "shapes", **facts)
 
@@ -64,7 +76,7 @@ def _plan(rng: Random, level: Level, grounds: list[Colour], avoid: str) -> Plan:
     """Shape, colour and fill of each object, so that every count from one to nine of a kind occurs."""
     colours = [
         name
-        for name, value in COLOURS.items()
+        for name, value in (PURE if level.pure else COLOURS).items()
         if name != avoid and min(math.dist(value, ground) for ground in grounds) > 95
     ]
 
@@ -93,7 +105,7 @@ def _plan(rng: Random, level: Level, grounds: list[Colour], avoid: str) -> Plan:
 
 
 def _place_all(
-    canvas: Canvas, rng: Random, plan: Plan, repaint: dict[int, str], smallest: float, shadows: bool, overlaps: bool
+    canvas: Canvas, rng: Random, plan: Plan, repaint: dict[int, str], smallest: float, manner: Manner
 ) -> None:
     """Objects that find no room are left out, but never all of them."""
     room = math.sqrt(canvas.width * canvas.height / max(len(plan), 2))
@@ -102,16 +114,14 @@ def _place_all(
         for _ in range(12):
             side = max(smallest, room * rng.uniform(0.35, 0.85))
             side = min(side, 0.92 * min(canvas.width, canvas.height))
-            if _place(canvas, rng, shape, colour, filled, side, shadows, overlaps):
+            if _place(canvas, rng, shape, colour, filled, side, manner):
                 break
     while not canvas.objects:  # turned, a shape can be too tall for a low strip
         side *= 0.9
-        _place(canvas, rng, shape, colour, filled, side, shadows, overlaps)
+        _place(canvas, rng, shape, colour, filled, side, manner)
 
 
-def _place(
-    canvas: Canvas, rng: Random, shape: str, colour: str, filled: bool, side: float, shadow: bool, overlaps: bool
-) -> bool:
+def _place(canvas: Canvas, rng: Random, shape: str, colour: str, filled: bool, side: float, manner: Manner) -> bool:
     """Try one spot; False when it would hide or touch another object."""
     points = trace(shape, rng, side)
     thickness = max(round(side * rng.uniform(0.06, 0.12)), 3)
@@ -125,18 +135,18 @@ def _place(
     points = points - low + (left, top)
     area: Box = (left - 1, top - 1, left + math.ceil(wide) + 1, top + math.ceil(tall) + 1)
     touched = [number for number, item in enumerate(canvas.objects, start=1) if overlap(item.box, area, margin=3)]
-    if touched and (not overlaps or not filled):
+    if touched and not (manner.overlaps and filled):
         return False
     mask = _draw_mask(points, area, 0 if filled else thickness)
     own = mask > 127
     if touched and _hides(canvas, touched, area, own, colour):
         return False
-    value = jitter(COLOURS[colour], rng, 12)
-    if shadow and filled:
+    value = PURE[colour] if manner.pure else jitter(COLOURS[colour], rng, 12)
+    if manner.shadows and filled:
         cast_shadow(canvas, mask, area, max(round(side / 20), 2))
     if filled:
         canvas.fill(points, value)
-        if rng.random() < 0.15:
+        if not manner.pure and rng.random() < 0.15:
             red, green, blue = (int(part * 0.7) for part in value)
             canvas.outline(points, (red, green, blue), 1)
     else:

@@ -19,11 +19,12 @@ GRIDS: dict[tuple[int, int], int] = {
 @dataclass(frozen=True, slots=True)
 class Level:
     """How hard a scene may be. `hardness` 0: few large things on plain ground; 1: everything that scenes
-    have.
+    have. What is `pure` has colours as programs name them, on a plain ground, and shows no wear.
     """
 
     hardness: float = 1.0
     most_tiles: int = MOST_TILES
+    pure: bool = False
 
     def __post_init__(self) -> None:
         assert 0.0 <= self.hardness <= 1.0 and 1 <= self.most_tiles <= MOST_TILES

@@ -8,7 +8,7 @@ import pytest
 
 from nano.scenes import Level, shapes
 from nano.scenes.canvas import Canvas
-from nano.scenes.scene import COLOURS, SHAPES
+from nano.scenes.scene import COLOURS, PURE, SHAPES
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ def test_the_box_of_a_shape_is_what_it_changes(shape: str, filled: bool):
     rng = Random(shape)
     for _ in range(8):
         canvas = Canvas(220, 200, (255, 255, 255))
-        if not shapes._place(canvas, rng, shape, "black", filled, rng.uniform(30, 120), False, False):
+        if not shapes._place(canvas, rng, shape, "black", filled, rng.uniform(30, 120), shapes.Manner()):
             continue
         changed = canvas.pixels.min(2) < 140
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
@@ -48,6 +48,18 @@ def test_colours_differ_from_a_plain_ground():
         ground = scene.image[scene.owner == 0].mean(0)
         for item in scene.objects:
             assert math.dist(COLOURS[item.colour], ground) > 80, seed
+
+
+def test_pure_colours_are_those_that_programs_name():
+    counts = set()
+    for seed in range(60):
+        scene = shapes.render(Random(seed), Level(pure=True))
+        ground = scene.image[scene.owner == 0]
+        assert (ground == PURE[scene.facts["background"]]).all(1).mean() > 0.9, seed  # all but edges
+        for number, item in enumerate(scene.objects, start=1):
+            assert (scene.image[scene.owner == number] == PURE[item.colour]).all(1).mean() > 0.5, seed
+        counts.add(len(scene.objects))
+    assert counts >= set(range(1, 8)) and PURE["red"] == (255, 0, 0)
 
 
 def test_counts_up_to_nine_of_a_kind_occur():
