@@ -500,6 +500,10 @@ def mark(page: Page, example: Path, *, instead: bool = False) -> Locator:
     return canvas
 
 
+def read_edges(fields: list[Locator]) -> list[int]:
+    return [int(field.input_value() or 0) for field in fields]
+
+
 def type_edges(page: Page, *edges: int) -> None:
     for name, edge in zip(("Left", "Top", "Right", "Bottom"), edges, strict=True):
         page.get_by_label(name, exact=True).fill(str(edge))
@@ -543,19 +547,14 @@ def test_what_is_marked_in_one_picture_is_found_in_another(scripted, pictures, o
         page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"], steps=3)
         act()
     fields = [page.get_by_label(name, exact=True) for name in ("Left", "Top", "Right", "Bottom")]
-    dragged: list[int] = []
-
-    def is_dragged() -> bool:
-        dragged[:] = [int(field.input_value() or 0) for field in fields]
-        return dragged == pytest.approx([200, 80, 500, 320], abs=4)
-
-    wait_until(is_dragged)
+    wait_until(lambda: read_edges(fields) == pytest.approx([200, 80, 500, 320], abs=4))
+    left = read_edges(fields)[0]
     start.click()
     expect(page.locator("#grounding-status")).to_contain_text("2 boxes")
     parts = scripted.script.requests[-1].messages[-1]["content"]
     marked, searched = (see(part["image"]) for part in parts if part["type"] == "image")
     assert (marked.size, searched.size) == ((1000, 400), (300, 500))
-    assert marked.getpixel((dragged[0], 200))[0] > 250 > 60 > marked.getpixel((dragged[0], 200))[1]
+    assert marked.getpixel((left, 200))[0] > 250 > 60 > marked.getpixel((left, 200))[1]
     assert parts[-1]["text"].startswith("\n<|grounding|>In the first image, an object within the red rectangle")
 
 
